@@ -1,0 +1,71 @@
+"""psyflow: Make for parameter studies.
+
+A task file says which parameter space to explore, which function to evaluate on it, where to keep the
+results and what runs the jobs; ``psy run`` brings every task up to date.
+
+Importing this package imports nothing else: each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from psyflow.backend import DistributeBackend, LoadBalancingBackend
+    from psyflow.mapper import map_pspace, map_pspace_hdd_backed, map_pspace_parallel
+    from psyflow.pspace import Param, ParameterSpace, geom, igeom, missing, sweep
+    from psyflow.results import load
+    from psyflow.scheduler import ImmediateRun, Slurm, Sqsub
+    from psyflow.store import AutodetectStore, DefaultStore, H5Store, NpzStore, PickleStore
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AutodetectStore",
+    "DefaultStore",
+    "DistributeBackend",
+    "H5Store",
+    "ImmediateRun",
+    "LoadBalancingBackend",
+    "NpzStore",
+    "Param",
+    "ParameterSpace",
+    "PickleStore",
+    "Slurm",
+    "Sqsub",
+    "__version__",
+    "geom",
+    "igeom",
+    "load",
+    "map_pspace",
+    "map_pspace_hdd_backed",
+    "map_pspace_parallel",
+    "missing",
+    "sweep",
+]
+
+_HOMES = {
+    "psyflow.backend": ("DistributeBackend", "LoadBalancingBackend"),
+    "psyflow.mapper": ("map_pspace", "map_pspace_hdd_backed", "map_pspace_parallel"),
+    "psyflow.pspace": ("Param", "ParameterSpace", "geom", "igeom", "missing", "sweep"),
+    "psyflow.results": ("load",),
+    "psyflow.scheduler": ("ImmediateRun", "Slurm", "Sqsub"),
+    "psyflow.store": ("AutodetectStore", "DefaultStore", "H5Store", "NpzStore", "PickleStore"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_SUBMODULES = frozenset(
+    ("backend", "exceptions", "mapper", "pspace", "results", "scheduler", "store", "tasks")
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    if name in _SUBMODULES:
+        return importlib.import_module(f"psyflow.{name}")
+    raise AttributeError(f"module 'psyflow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBMODULES})

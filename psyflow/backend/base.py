@@ -1,0 +1,63 @@
+"""The interface of backends: how items meet jobs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Backend", "TaskLimits"]
+
+Items: TypeAlias = npt.NDArray[np.int64]
+
+
+class TaskLimits(Protocol):
+    """What a backend asks of a task."""
+
+    max_jobs: int
+    min_items: int
+
+
+class Backend(ABC):
+    """Decides how many process jobs there are and which claim log each draws from.
+
+    A claim log is a batch of items from which every worker of every job that has it takes what
+    comes next. So all that tells one backend from another is who shares a log with whom.
+
+    Parameters
+    ----------
+    task : TaskLimits
+        The task, for its ``max_jobs`` and ``min_items``.
+    """
+
+    def __init__(self, task: TaskLimits) -> None:
+        self.max_jobs = task.max_jobs
+        self.min_items = task.min_items
+
+    def n_jobs(self, n_items: int) -> int:
+        """Return the number of process jobs for `n_items` items: each has `min_items`, if it can.
+
+        Parameters
+        ----------
+        n_items : int
+
+        Returns
+        -------
+        int
+            0 for no items, otherwise 1 … ``max_jobs``.
+        """
+        return min(self.max_jobs, max(1, n_items // self.min_items), n_items)
+
+    @abstractmethod
+    def batches(self, items: Items, n_jobs: int) -> list[Items]:
+        """Return the batches of items; each gets a claim log."""
+
+    @abstractmethod
+    def batch_of(self, job: int) -> int:
+        """Return the number of the batch that process job number `job` draws from."""
+
+    @abstractmethod
+    def proc_id(self, job: int, worker: int, pool_size: int) -> int:
+        """Return what a task's ``setup`` is told about who it works for."""

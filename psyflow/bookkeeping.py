@@ -1,0 +1,146 @@
+"""The bookkeeping beside a result: whose rows these are, and how each was made.
+
+``items.npz`` has a row for each row of the result: the item's number and key, when it began, how
+long it took, at which attempt, and on which worker. Its header tells which file it describes, by
+size and time of change, so that a crash between replacing the one and the other is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from psyflow.files import atomic_path, move
+from psyflow.layout import Layout
+
+__all__ = ["About", "ItemsFile", "Stamp"]
+
+Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells one version of a file from another: its size in bytes and its time of change."""
+
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Stamp | None:
+        """Return the stamp of `path`, or None if there is no such file."""
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return None
+        return cls(stat.st_size, stat.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class About:
+    """What the bookkeeping says of a result as a whole.
+
+    Attributes
+    ----------
+    run_id : str
+        The plan that the item numbers belong to.
+    space_digest, fingerprint : str
+        Of that plan.
+    result : str
+        The result file.
+    stamp : Stamp
+        Of the result file.
+    n_items, n_rows, n_failed : int
+    outputs : list of str
+        The columns that the function returned; the others are parameters.
+    excluded : list of str
+        What ``exclude_from_result`` named.
+    workers : list of str
+        What the column ``worker`` counts: ``"<host> <pid>"``.
+    """
+
+    run_id: str
+    space_digest: str
+    fingerprint: str
+    result: str
+    stamp: Stamp
+    n_items: int
+    n_rows: int
+    n_failed: int
+    outputs: list[str]
+    excluded: list[str]
+    workers: list[str]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the result has a row for every item."""
+        return self.n_rows == self.n_items
+
+    @classmethod
+    def from_json(cls, text: str) -> About:
+        """Read what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(**{**fields, "stamp": Stamp(**fields["stamp"])})
+
+    def to_json(self) -> str:
+        """Return the header as JSON."""
+        return json.dumps(asdict(self))
+
+
+class ItemsFile:
+    """The bookkeeping of the present result.
+
+    Parameters
+    ----------
+    layout : Layout
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def about(self) -> About | None:
+        """Return the header, or None if nothing describes the result file that is there now."""
+        current = self._current()
+        return current and current[1]
+
+    def arrays(self) -> Arrays:
+        """Return the columns that go with `about`; empty if nothing describes the result."""
+        current = self._current()
+        if current is None:
+            return {}
+        with np.load(current[0], allow_pickle=False) as file:
+            return {name: file[name] for name in file.files if name != "about"}
+
+    def _current(self) -> tuple[Path, About] | None:
+        for path in (self._layout.items_file, self._layout.new_items_file):
+            about = _read_about(path)
+            if about is not None and about.stamp == Stamp.of(Path(about.result)):
+                return path, about
+        return None
+
+    def prepare(self, about: About, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Write the bookkeeping of a result that is about to get its final name."""
+        path = self._layout.new_items_file
+        with atomic_path(path) as temporary:
+            np.savez(temporary, about=np.array(about.to_json()), **dict(arrays))  # type: ignore[arg-type]
+
+    def commit(self) -> None:
+        """Put what `prepare` wrote in place of the old bookkeeping."""
+        move(self._layout.new_items_file, self._layout.items_file)
+
+
+def _read_about(path: Path) -> About | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return About.from_json(str(file["about"]))
+    except FileNotFoundError:
+        return None
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError):
+        # Damaged bookkeeping is as good as none: the result's own parameters tell its items.
+        return None

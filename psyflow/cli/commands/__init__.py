@@ -1,0 +1,1 @@
+"""The commands of `psy`: one module each, with ``execute(arguments) -> exit code``."""

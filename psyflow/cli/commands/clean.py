@@ -1,0 +1,26 @@
+"""``psy clean``: remove what tasks have made."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from psyflow.cli.output import OK, say, shown_path
+from psyflow.cli.selection import for_each_task, none_named
+from psyflow.run import Run
+from psyflow.tasks import TaskDef
+
+__all__ = ["execute"]
+
+
+def execute(arguments: Namespace) -> int:
+    """Remove what the named tasks have made, and print what it was."""
+    return OK if none_named(arguments) else for_each_task(arguments, _clean)
+
+
+def _clean(task: TaskDef) -> int:
+    removed = Run(task).clean()
+    for path in removed:
+        print(f"{task.name}: removed {shown_path(path)}")
+    if not removed:
+        say(f"{task.name}: nothing to remove.")
+    return OK

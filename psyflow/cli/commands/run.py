@@ -1,0 +1,51 @@
+"""``psy run``: bring tasks up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from argparse import Namespace
+from collections.abc import Iterator
+from types import FrameType
+
+from psyflow.cli.doit_adapter import run_steps
+from psyflow.cli.output import INTERRUPTED, OK, TROUBLE
+from psyflow.cli.selection import load_tasks
+from psyflow.cli.task_run import TaskRun
+from psyflow.exceptions import TaskWorkdirDirtyWarning
+
+__all__ = ["execute"]
+
+
+def execute(arguments: Namespace) -> int:
+    """Bring the named tasks, or all, up to date."""
+    tasks, status = load_tasks(arguments)
+    runs = [TaskRun(task, arguments) for task in tasks]
+    try:
+        with _terminated_as_interrupted():
+            run_steps(runs)
+    except KeyboardInterrupt:
+        for run in runs:
+            run.interrupt()
+        return INTERRUPTED
+    if TaskWorkdirDirtyWarning in arguments.notices.categories:
+        status = TROUBLE
+    return max([status, *(run.exit_code for run in runs)], default=OK)
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Treat SIGTERM, as a batch system sends it to `psy` itself, like Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,111 @@
+"""``psy status``: how much is done, and why a task is not up to date. Writes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from itertools import islice
+
+from psyflow.cli.inquiry import Inquiry
+from psyflow.cli.output import MOST_LINES, describe, exit_code_of, first_lines, say
+from psyflow.cli.psets import pset_text
+from psyflow.cli.selection import load_tasks
+from psyflow.shard import pset_repr
+
+__all__ = ["execute"]
+
+
+def execute(arguments: Namespace) -> int:
+    """Print how much of the named tasks, or of all, is done."""
+    with _no_bytecode():
+        tasks, status = load_tasks(arguments)
+        reports = {}
+        for task in tasks:
+            try:
+                inquiry = Inquiry(task)
+                if arguments.json:
+                    reports[task.name] = _as_json(inquiry, arguments.verbose)
+                else:
+                    _print(inquiry, arguments.verbose)
+            except Exception as error:
+                say(f"{task.name}: {describe(error)}")
+                status = max(status, exit_code_of(error))
+    if arguments.json:
+        print(json.dumps(reports, indent=1))
+    return status
+
+
+@contextlib.contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Keep Python from writing compiled modules beside what task files import."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def _print(inquiry: Inquiry, verbose: bool) -> None:
+    lines = [f"{inquiry.name}:"]
+    lines.append(f"  {inquiry.n_done} out of {inquiry.n_items} rows completed.")
+    lines += _details(inquiry) if verbose else []
+    print("\n".join(lines), end="\n\n")
+    for note in _notes(inquiry):
+        say(f"{inquiry.name}: {note}")
+
+
+def _notes(inquiry: Inquiry) -> Iterator[str]:
+    # On stderr: what programs read on stdout stays as simple as it always was.
+    if inquiry.reasons:
+        yield f"not up to date: {'; '.join(inquiry.reasons)}."
+    else:
+        yield "up to date."
+    if inquiry.jobs:
+        yield f"at work: {', '.join(inquiry.jobs)}."
+
+
+def _details(inquiry: Inquiry) -> Iterator[str]:
+    for title, space in (("Missing", inquiry.missing), ("Queued", inquiry.queued)):
+        if len(space):
+            psets = map(pset_text, islice(space.iterate(), MOST_LINES))
+            yield f"  {title} parameter sets:"
+            yield from (f"    {line}" for line in first_lines(psets, len(space)))
+    if not inquiry.n_failed and not inquiry.failed_jobs:
+        yield "  No failed jobs."
+        return
+    yield "  Failed jobs:"
+    yield from (f"    {job}" for job in inquiry.failed_jobs)
+    failures = (
+        f"{pset_text(failure.pset)}: {failure.exception}"
+        for failure in inquiry.failures(MOST_LINES)
+    )
+    yield from (f"    {line}" for line in first_lines(failures, inquiry.n_failed))
+
+
+def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
+    report: dict[str, object] = {
+        "n_items": inquiry.n_items,
+        "n_done": inquiry.n_done,
+        "n_failed": inquiry.n_failed,
+        "up_to_date": not inquiry.reasons,
+        "reasons": inquiry.reasons,
+        "jobs": inquiry.jobs,
+        "failed_jobs": inquiry.failed_jobs,
+        "result": str(inquiry.result) if inquiry.result.exists() else None,
+        "failed": [
+            {
+                "item": failure.item,
+                # As text: not every value has a form in JSON.
+                "pset": {name: text for name, text in failure.texts.items()},
+                "kind": failure.kind,
+                "exception": failure.exception,
+            }
+            for failure in inquiry.failures(inquiry.n_failed)
+        ],
+    }
+    if verbose:
+        report["missing"] = [pset_repr(pset) for pset in inquiry.missing.iterate()]
+    return report

@@ -1,0 +1,144 @@
+"""doit, used as a library for selection, ordering, up-to-date reporting and its ``.``/``--`` lines.
+
+doit keeps no truth: whether a step is up to date is asked of the task itself, nothing is saved
+between two runs, and neither doit's configuration files nor its plugins nor its command line are
+read. Each psy task is three doit tasks; a task per item would cost seconds per ten thousand.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from doit.control import TaskControl
+from doit.dependency import Dependency, DependencyStatus
+from doit.exceptions import TaskFailed
+from doit.loader import generate_tasks
+from doit.reporter import ConsoleReporter
+from doit.runner import Runner
+from doit.task import Stream
+
+__all__ = ["STEPS", "Steps", "run_steps"]
+
+STEPS = ("split", "process", "merge")
+
+
+class Steps(Protocol):
+    """What doit is told about a psy task.
+
+    Attributes
+    ----------
+    name : str
+    """
+
+    name: str
+
+    def is_up_to_date(self, step: str) -> bool:
+        """Tell whether a step need not be executed."""
+
+    def execute(self, step: str) -> None:
+        """Do a step."""
+
+    def fail(self, error: Exception) -> None:
+        """Take note that one of the other methods raised `error`; later steps are not done."""
+
+
+def run_steps(tasks: Sequence[Steps]) -> None:
+    """Do the steps of `tasks` that are not up to date, task by task, and print a line for each.
+
+    A task that fails does not stop the others.
+    """
+    control = TaskControl(generate_tasks("psy", _doit_tasks(tasks)))
+    control.process(None)
+    runner = Runner(_Inquiry(_NoDatabase, ""), _Lines(sys.stdout, {}), True, False, Stream(2))
+    runner.run_all(control.task_dispatcher())
+
+
+def _doit_tasks(tasks: Sequence[Steps]) -> Iterator[dict[str, Any]]:
+    for task in tasks:
+        before: list[str] = []
+        for step in STEPS:
+            yield {
+                "basename": task.name,
+                "name": step,
+                "actions": [(_attempt, [task, step])],
+                "uptodate": [functools.partial(_inquire, task, step)],
+                "task_dep": before,
+                # What steps print is for the terminal at once, not for doit's report.
+                "io": {"capture": False},
+            }
+            before = [f"{task.name}:{step}"]
+
+
+class _InquiryFailedError(Exception):
+    """Whether a step is up to date could not be found out; the task has been told why."""
+
+
+def _inquire(task: Steps, step: str) -> bool:
+    try:
+        return task.is_up_to_date(step)
+    except Exception as error:
+        task.fail(error)
+        raise _InquiryFailedError from error
+
+
+def _attempt(task: Steps, step: str) -> Any:
+    try:
+        task.execute(step)
+    except Exception as error:
+        task.fail(error)
+        return TaskFailed(str(error), report=False)
+    return None
+
+
+class _NoDatabase:
+    """A database of doit's that never holds anything."""
+
+    def __init__(self, name: str, codec: object, module_name: str | None = None) -> None:
+        self.name = name
+
+    def get(self, task_id: str, dependency: str) -> None:
+        """Know nothing."""
+
+    def set(self, task_id: str, dependency: str, value: object) -> None:
+        """Forget it."""
+
+    def in_(self, task_id: str) -> bool:
+        """Know no task."""
+        return False
+
+    def remove(self, task_id: str) -> None:
+        """Have nothing to remove."""
+
+    def remove_all(self) -> None:
+        """Have nothing to remove."""
+
+    def dump(self) -> None:
+        """Write nothing."""
+
+
+class _Inquiry(Dependency):  # type: ignore[misc]
+    """Asks whether steps are up to date, and tells doit when that went wrong."""
+
+    def get_status(
+        self, task: Any, tasks_dict: dict[str, Any], get_log: bool = False
+    ) -> DependencyStatus:
+        try:
+            return super().get_status(task, tasks_dict, get_log)
+        except _InquiryFailedError as error:
+            status = DependencyStatus(get_log)
+            status.status, status.error_reason = "error", str(error)
+            return status
+
+
+class _Lines(ConsoleReporter):  # type: ignore[misc]
+    """doit's lines, each visible at once; what went wrong is reported by the tasks themselves."""
+
+    def write(self, text: str) -> None:
+        self.outstream.write(text)
+        self.outstream.flush()
+
+    def add_failure(self, task: object, fail: object) -> None:
+        pass

@@ -1,0 +1,157 @@
+"""What `psy` says: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from psyflow.exceptions import (
+    AmbiguousOperationError,
+    PsyflowError,
+    PsyflowWarning,
+    TaskFileError,
+)
+
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "MOST_LINES",
+    "OK",
+    "REFUSED",
+    "TROUBLE",
+    "Notices",
+    "describe",
+    "duration",
+    "exit_code_of",
+    "first_lines",
+    "say",
+    "shown_path",
+]
+
+OK, FAILED, REFUSED, TROUBLE, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes: done; items failed; a wrong command line; another error; interrupted."""
+
+MOST_LINES = 100
+
+
+def say(message: str) -> None:
+    """Print a message for the user on stderr."""
+    sys.stdout.flush()
+    print(message, file=sys.stderr, flush=True)
+
+
+class Notices:
+    """The warnings of one command: a clean line each on stderr, none twice.
+
+    Attributes
+    ----------
+    categories : set of type
+        Of the warnings that were shown.
+    """
+
+    def __init__(self) -> None:
+        self.categories: set[type[Warning]] = set()
+        self._shown: set[str] = set()
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[Notices]:
+        """Show warnings this way for a while."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", PsyflowWarning)
+            warnings.showwarning = self._show
+            yield self
+
+    def _show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        self.categories.add(category)
+        is_ours = issubclass(category, PsyflowWarning)
+        place = "" if is_ours else f" ({category.__name__} at {shown_path(filename)}:{lineno})"
+        text = f"{message}{place}"
+        if text not in self._shown:
+            self._shown.add(text)
+            say(f"Warning: {text}")
+
+
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """Return `path` as it is shortest to type: relative to the working directory if it is inside.
+
+    Examples
+    --------
+    >>> shown_path(Path.cwd() / "psy-work" / "circle")
+    'psy-work/circle'
+    >>> shown_path("/somewhere/else")
+    '/somewhere/else'
+    """
+    absolute = Path(path).absolute()
+    here = Path.cwd()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in words, in two units at most.
+
+    Examples
+    --------
+    >>> duration(12.4), duration(95), duration(7325), duration(90000)
+    ('12 s', '1 min 35 s', '2 h 2 min', '1 d 1 h')
+    """
+    whole = round(seconds)
+    for size, unit, lower_size, lower_unit in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // lower_size} {lower_unit}"
+    return f"{whole} s"
+
+
+def first_lines(lines: Iterable[str], n_lines: int) -> Iterator[str]:
+    """Yield the first `MOST_LINES` of `n_lines` lines, and how many were left out.
+
+    Examples
+    --------
+    >>> *_, last = first_lines(map(str, range(250)), 250)
+    >>> last
+    '… and 150 more'
+    """
+    for _, line in zip(range(MOST_LINES), lines, strict=False):
+        yield line
+    if n_lines > MOST_LINES:
+        yield f"… and {n_lines - MOST_LINES} more"
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return what `psy` ends with when `error` gets that far."""
+    return error.exit_code if isinstance(error, PsyflowError) else TROUBLE
+
+
+def describe(error: BaseException) -> str:
+    """Return what to tell the user about an error: a message if it is expected, else a traceback.
+
+    Examples
+    --------
+    >>> describe(PermissionError(13, "Permission denied", "/root/psy-work"))
+    '/root/psy-work: Permission denied'
+    """
+    if isinstance(error, TaskFileError) and error.traceback:
+        return f"{error}\n\n{error.traceback.rstrip()}"
+    if isinstance(error, PsyflowError | AmbiguousOperationError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        names = [shown_path(name) for name in (error.filename, error.filename2) if name]
+        return ": ".join([" and ".join(names), error.strerror] if names else [error.strerror])
+    return "".join(traceback.format_exception(error)).rstrip()

@@ -1,0 +1,195 @@
+"""How far the workers are: a reader of their shards, which writes nothing but to the terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from psyflow.cli.output import duration, say
+from psyflow.shard import ROWS, ShardReader
+
+if TYPE_CHECKING:
+    from psyflow.plan import Plan
+
+__all__ = ["Counts", "Progress", "Tally"]
+
+PATIENCE = 0.5
+"""Seconds before anything is shown: short runs need no progress bar."""
+
+BAR_SECONDS = 0.2
+LINE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a run is.
+
+    Attributes
+    ----------
+    total : int
+        Number of items.
+    done, failed : int
+        With a result, and with a failure and no result.
+    rate : float
+        Finished items per second in this run.
+    elapsed : float
+        Seconds since this run began.
+    """
+
+    total: int
+    done: int
+    failed: int
+    rate: float
+    elapsed: float
+
+    @property
+    def left(self) -> str:
+        """How long the rest will take at this rate, in words."""
+        remaining = self.total - self.done - self.failed
+        return f"{duration(remaining / self.rate)} left" if self.rate else "time left unknown"
+
+    @property
+    def speed(self) -> str:
+        """The rate in words.
+
+        Examples
+        --------
+        >>> Counts(100, 50, 0, 1234.5, 1.0).speed, Counts(100, 1, 0, 0.01, 100.0).speed
+        ('1234/s', '0.01/s')
+        """
+        return f"{self.rate:.0f}/s" if self.rate >= 10 else f"{self.rate:.2g}/s"
+
+    def __str__(self) -> str:
+        return f"{self.done} of {self.total} done, {self.failed} failed, {self.speed}, {self.left}"
+
+
+class Tally:
+    """Counts the outcomes in the shards of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._readers: dict[Path, ShardReader] = {}
+        self._done = np.zeros(plan.n_items, dtype=np.bool_)
+        self._failed = np.zeros(plan.n_items, dtype=np.bool_)
+        self._begin = time.monotonic()
+
+    def counts(self) -> Counts:
+        """Read what is new in the shards, and count."""
+        for shard in self._plan.layout.shards(self._plan.run_id):
+            reader = self._readers.setdefault(shard, ShardReader(shard))
+            for frame in reader.new_frames():
+                (self._done if frame.kind == ROWS else self._failed)[frame.items] = True
+        n_new = int(np.count_nonzero(self._done))
+        n_failed = int(np.count_nonzero(self._failed & ~self._done))
+        elapsed = time.monotonic() - self._begin
+        return Counts(
+            total=self._plan.n_items,
+            done=self._plan.n_items - self._plan.n_pending + n_new,
+            failed=n_failed,
+            rate=(n_new + n_failed) / elapsed if elapsed else 0.0,
+            elapsed=elapsed,
+        )
+
+
+class Progress(AbstractContextManager["Progress"]):
+    """Shows how far a run is while the block is executed: in a bar on a terminal, else in lines.
+
+    Parameters
+    ----------
+    plan : Plan
+    line_seconds : float
+        How often a line is printed where there is no terminal.
+    """
+
+    def __init__(self, plan: Plan, line_seconds: float = LINE_SECONDS) -> None:
+        self._plan = plan
+        self._line_seconds = line_seconds
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        tally = Tally(self._plan)
+        if self._over.wait(PATIENCE):
+            return
+        try:
+            self._show(tally)
+        except Exception as error:
+            # A run must not suffer from being watched.
+            say(f"{self._plan.task}: progress cannot be shown: {error}")
+
+    def _show(self, tally: Tally) -> None:
+        if not _is_terminal():
+            while not self._over.wait(self._line_seconds):
+                say(f"{self._plan.task}: {tally.counts()}")
+            return
+        with _bar(self._plan.task) as bar:
+            is_over = False
+            while not is_over:
+                bar(tally.counts())
+                is_over = self._over.wait(BAR_SECONDS)
+            bar(tally.counts())
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+class _Bar(Protocol):
+    def __call__(self, counts: Counts) -> None: ...
+
+
+@contextmanager
+def _bar(task: str) -> Iterator[_Bar]:
+    # Importing rich takes longer than many a run.
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = [
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        *(TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in ("state", "pace")),
+    ]
+    bar = RichProgress(
+        *columns,
+        console=Console(stderr=True),
+        auto_refresh=False,
+        # doit's lines go to stdout as they are.
+        redirect_stdout=False,
+    )
+    with bar:
+        row = bar.add_task(task, state="", pace="")
+
+        def show(counts: Counts) -> None:
+            bar.update(
+                row,
+                total=counts.total,
+                completed=counts.done + counts.failed,
+                state=f"{counts.done}/{counts.total} done, {counts.failed} failed",
+                pace=f"{counts.speed}, {counts.left}, {duration(counts.elapsed)} elapsed",
+                refresh=True,
+            )
+
+        yield show

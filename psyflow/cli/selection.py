@@ -1,0 +1,71 @@
+"""The tasks that a command line names."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psyflow.cli.output import OK, TROUBLE, describe, exit_code_of, say
+
+if TYPE_CHECKING:
+    from psyflow.tasks import TaskDef
+
+__all__ = ["for_each_task", "load_tasks", "none_named", "suggestion"]
+
+
+def load_tasks(arguments: Namespace) -> tuple[list[TaskDef], int]:
+    """Load the tasks that are named, all if none is.
+
+    Returns
+    -------
+    tasks : list of TaskDef
+        Those that load; why the others do not is on stderr.
+    status : int
+        The exit code so far: `OK`, or `TROUBLE` if one did not load.
+    """
+    from psyflow.tasks import PackageLoader
+
+    tasks, failures = PackageLoader(arguments.taskdir).load(arguments.tasks)
+    for failure in failures:
+        say(f"Warning: {failure}")
+    return tasks, TROUBLE if failures else OK
+
+
+def for_each_task(arguments: Namespace, act: Callable[[TaskDef], int]) -> int:
+    """Call `act` for each named task, which returns an exit code; return the highest.
+
+    A task for which it raises does not stop the others.
+    """
+    tasks, status = load_tasks(arguments)
+    for task in tasks:
+        try:
+            status = max(status, act(task))
+        except Exception as error:
+            say(f"{task.name}: {describe(error)}")
+            status = max(status, exit_code_of(error))
+    return status
+
+
+def none_named(arguments: Namespace) -> bool:
+    """Tell whether no task is named, and if so, say what that means."""
+    if arguments.tasks:
+        return False
+    command = suggestion(arguments, "NAME")
+    say(f"psy {arguments.command}: no task is named, so nothing is done. Type: {command}")
+    return True
+
+
+def suggestion(arguments: Namespace, *words: str, command: str | None = None) -> str:
+    """Return a command line to type next, for the same task folder.
+
+    Examples
+    --------
+    >>> suggestion(Namespace(command="run", taskdir="my tasks"), "circle")
+    "psy run --taskdir 'my tasks' circle"
+    """
+    is_default = Path(arguments.taskdir) == Path("psy-tasks")
+    folder = [] if is_default else ["--taskdir", arguments.taskdir]
+    return shlex.join(["psy", command or arguments.command, *folder, *words])

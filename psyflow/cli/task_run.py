@@ -1,0 +1,157 @@
+"""One task on its way through ``psy run``."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from psyflow.cli.output import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    describe,
+    exit_code_of,
+    say,
+    shown_path,
+)
+from psyflow.cli.progress import Progress
+from psyflow.cli.selection import suggestion
+from psyflow.exceptions import PsyflowError
+from psyflow.run import Run
+
+if TYPE_CHECKING:
+    from psyflow.plan import Plan
+    from psyflow.steps import Merged
+    from psyflow.tasks import TaskDef
+
+__all__ = ["TaskRun", "last_traceback"]
+
+STEPS = frozenset(("split", "process", "merge"))
+_TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*.*$", re.M)
+
+
+class TaskRun:
+    """Brings one task up to date, step by step.
+
+    Parameters
+    ----------
+    task : TaskDef
+    arguments : Namespace
+        The command line.
+
+    Attributes
+    ----------
+    name : str
+    exit_code : int
+        So far.
+    """
+
+    def __init__(self, task: TaskDef, arguments: Namespace) -> None:
+        self.name = task.name
+        self.exit_code = OK
+        self._task = task
+        self._arguments = arguments
+        self._run = Run(task)
+        self._needed: frozenset[str] | None = None
+        self._is_done = False
+
+    def is_up_to_date(self, step: str) -> bool:
+        """Tell whether `step` need not be executed; the first time, plan what is missing."""
+        if self._needed is None:
+            self._needed = self._begin()
+        return step not in self._needed
+
+    def _begin(self) -> frozenset[str]:
+        if not self._run.assess().reasons():
+            self._is_done = True
+            return frozenset()
+        self._task.check_execute()
+        plan = self._run.begin(
+            keep=self._arguments.keep, pool_size=self._arguments.pool_size or None
+        )
+        if plan is None:
+            self._is_done = True
+            self._run.release()
+            return frozenset()
+        return STEPS if plan.n_pending else frozenset({"merge"})
+
+    def execute(self, step: str) -> None:
+        """Do a step here, or have it submitted."""
+        if self._runs_here:
+            {"split": self._run.split, "process": self._process, "merge": self._merge}[step]()
+        elif step == "split":
+            self._submit()
+        if step == "merge":
+            self._is_done = True
+            self._run.release()
+
+    def fail(self, error: Exception) -> None:
+        """Report what stopped this task."""
+        self._is_done = True
+        self._run.release()
+        self.exit_code = max(self.exit_code, exit_code_of(error))
+        say(f"{self.name}: {describe(error)}")
+
+    def interrupt(self) -> None:
+        """Say where to go on, if this task is not done; release what it holds."""
+        if self._needed is not None and not self._is_done:
+            assessment = self._run.assess()
+            done = f"{assessment.n_done} of {assessment.n_items} done"
+            command = suggestion(self._arguments, self.name)
+            say(f"{self.name}: interrupted, {done}. Continue with: {command}")
+        self._run.release()
+
+    @property
+    def _plan(self) -> Plan:
+        plan = self._run.plan
+        assert plan is not None
+        return plan
+
+    @property
+    def _runs_here(self) -> bool:
+        # A merge alone is not worth a job.
+        return self._task.scheduler.runs_here or not self._plan.n_pending
+
+    def _submit(self) -> None:
+        self._run.submit()
+        n_jobs = self._plan.n_jobs + 2
+        command = suggestion(self._arguments, self.name, command="status")
+        say(f"{self.name}: {n_jobs} jobs are submitted; follow with: {command}")
+
+    def _process(self) -> None:
+        log = self._run.layout.log("process:0")
+        start = log.stat().st_size if log.exists() else 0
+        with Progress(self._plan):
+            status = self._run.process()
+        if status == INTERRUPTED:
+            raise KeyboardInterrupt
+        if status:
+            raise PsyflowError(
+                f"the workers gave up (exit status {status}); see {shown_path(log)}"
+                f"{last_traceback(log, start)}"
+            )
+
+    def _merge(self) -> None:
+        merged = self._run.merge()
+        n_missing = merged.n_items - merged.n_rows
+        if n_missing:
+            self.exit_code = max(self.exit_code, FAILED)
+            say(self._about_missing(merged, n_missing))
+
+    def _about_missing(self, merged: Merged, n_missing: int) -> str:
+        what = f"{merged.n_failed} of {merged.n_items} items failed"
+        if merged.n_failed < n_missing:
+            what += f" and {n_missing - merged.n_failed} have not run"
+        log = shown_path(self._run.layout.log("process:0"))
+        command = suggestion(self._arguments, self.name)
+        return f"{self.name}: {what}; see {log}. Run them again: {command}"
+
+
+def last_traceback(log: Path, start: int = 0) -> str:
+    """Return the last traceback in `log` from byte `start` on, on lines of its own, or nothing."""
+    with log.open("rb") as file:
+        file.seek(start)
+        found = _TRACEBACK.findall(file.read().decode(errors="replace"))
+    return f"\n{found[-1]}" if found else ""

@@ -1,0 +1,103 @@
+"""Columns: how tables travel through psyflow.
+
+A table is a mapping from names to columns of equal length. A *column* is a list or a NumPy array,
+and iterating over it gives the values exactly as they were put in: a list holds any Python objects;
+an array stands for NumPy scalars of its dtype (one dimension) or for NumPy arrays of one shape
+(more dimensions). So a column can be packed into an array without any value changing its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Column", "Columns", "concatenate", "from_rows", "pack", "table_length", "take"]
+
+Column: TypeAlias = "list[Any] | npt.NDArray[Any]"
+Columns: TypeAlias = Mapping[str, Column]
+
+
+def pack(values: Sequence[Any]) -> Column:
+    """Pack `values` into an array if they are NumPy values of one dtype and shape, else a list.
+
+    Examples
+    --------
+    >>> pack([1, 2.5])
+    [1, 2.5]
+    >>> pack([np.float64(1), np.float64(2)])
+    array([1., 2.])
+    >>> pack([np.zeros(2), np.ones(2)]).shape
+    (2, 2)
+    """
+    if isinstance(values, np.ndarray):
+        return values
+    values = list(values)
+    if not values or not isinstance(values[0], np.generic | np.ndarray):
+        return values
+    first = values[0]
+    kind, dtype, shape = type(first), first.dtype, first.shape
+    # Text and bytes scalars carry their own length, and np.void its fields: they stay objects.
+    if dtype.kind in "OSUV" or dtype.metadata or kind is not np.ndarray and shape:
+        return values
+    if any(type(v) is not kind or v.dtype != dtype or v.shape != shape for v in values):
+        return values
+    return np.array(values, dtype=dtype)
+
+
+def from_rows(rows: Sequence[Mapping[str, Any]], absent: Any = float("nan")) -> dict[str, Column]:
+    """Turn rows into columns; a name that a row lacks gets `absent`.
+
+    Examples
+    --------
+    >>> from_rows([{"a": 1}, {"a": 2, "b": "x"}], absent=None)
+    {'a': [1, 2], 'b': [None, 'x']}
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: pack([row.get(name, absent) for row in rows]) for name in names}
+
+
+def table_length(columns: Mapping[str, Sized]) -> int:
+    """Return the number of rows, and raise ValueError if the columns differ in length."""
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"Columns differ in length: {lengths}.")
+    return next(iter(lengths.values()), 0)
+
+
+def take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
+    """Return the values of `column` at `rows`."""
+    if isinstance(column, np.ndarray):
+        return column[rows]
+    return [column[i] for i in rows.tolist()]
+
+
+def _join(parts: list[Column]) -> Column:
+    if len(parts) == 1:
+        return parts[0]
+    if all(isinstance(p, np.ndarray) for p in parts):
+        first = parts[0]
+        if all(p.dtype == first.dtype and p.shape[1:] == first.shape[1:] for p in parts):  # type: ignore[union-attr]
+            return np.concatenate(parts)
+    return [value for part in parts for value in part]
+
+
+def concatenate(blocks: Iterable[Columns], absent: Any = float("nan")) -> dict[str, Column]:
+    """Put tables below each other; a name that a block lacks gets `absent` in its rows.
+
+    Examples
+    --------
+    >>> concatenate([{"a": [1]}, {"a": [2], "b": [3]}], absent=None)
+    {'a': [1, 2], 'b': [None, 3]}
+    """
+    tables = list(blocks)
+    names = dict.fromkeys(name for table in tables for name in table)
+    lengths = [table_length(table) for table in tables]
+    return {
+        name: _join([t.get(name, [absent] * n) for t, n in zip(tables, lengths, strict=True) if n])
+        if any(lengths)
+        else next(t[name] for t in tables if name in t)
+        for name in names
+    }

@@ -1,0 +1,196 @@
+"""Every error and every warning of psyflow.
+
+::
+
+    PsyflowError
+    ├── UsageError                    what was asked for cannot be: exit code 2
+    │   └── UnknownNameError          a task, setting, option … that does not exist
+    ├── TaskFileError                 a task file that does not load or contradicts itself
+    ├── StoreError
+    │   ├── UnsupportedDataError      a value the store's format cannot hold exactly
+    │   ├── DamagedFileError          a file that is cut short, altered, or not of this format
+    │   └── MissingFileError          a file, or the folder for it, that does not exist
+    ├── SchedulerError                a scheduler's program failed or answered nonsense
+    └── RunHeldError                  somebody else is working on this run
+
+    AmbiguousOperationError           (a RuntimeError) names of two spaces do not fit together
+
+    PsyflowWarning                    (a UserWarning)
+    ├── IneffectiveExcludeWarning     a name to exclude that is not in any result
+    ├── RaggedColumnWarning           arrays of different shapes were padded
+    ├── DamagedShardWarning           part of a shard could not be read; its items run again
+    └── TaskWarning                   carries ``task_name``
+        ├── TaskLoadWarning           a task file could not be loaded
+        ├── UnknownSettingWarning     a variable that looks like a misspelt setting
+        ├── JobsRunningWarning        not up to date, but its jobs are still at work
+        └── TaskWorkdirDirtyWarning   would replace a result, and may not
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "AmbiguousOperationError",
+    "DamagedFileError",
+    "DamagedShardWarning",
+    "IneffectiveExcludeWarning",
+    "JobsRunningWarning",
+    "MissingFileError",
+    "PsyflowError",
+    "PsyflowWarning",
+    "RaggedColumnWarning",
+    "RunHeldError",
+    "SchedulerError",
+    "StoreError",
+    "TaskFileError",
+    "TaskLoadWarning",
+    "TaskWarning",
+    "TaskWorkdirDirtyWarning",
+    "UnknownNameError",
+    "UnknownSettingWarning",
+    "UnsupportedDataError",
+    "UsageError",
+    "did_you_mean",
+]
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
+    """Return ``' Did you mean "…"?'`` if `known` has a name close to `name`, else ``''``.
+
+    Examples
+    --------
+    >>> did_you_mean("schedular", ["scheduler", "store"])
+    ' Did you mean "scheduler"?'
+    >>> did_you_mean("xyz", ["scheduler", "store"])
+    ''
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f' Did you mean "{close[0]}"?' if close else ""
+
+
+class PsyflowError(Exception):
+    """Base of psyflow's errors; `exit_code` is what `psy` ends with when one gets that far."""
+
+    exit_code = 3
+
+
+class UsageError(PsyflowError):
+    """What was asked for cannot be done as it was said."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that does not exist.
+
+    Parameters
+    ----------
+    kind : str
+        What was named: ``"task"``, ``"scheduler"``, ….
+    name : str
+        The name that does not exist.
+    known : iterable of str
+        The names that do.
+
+    Examples
+    --------
+    >>> print(UnknownNameError("task", "crcle", ["circle", "digits"]))
+    There is no task "crcle". Did you mean "circle"? Known: circle, digits.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        listing = f" Known: {', '.join(names)}." if names else ""
+        super().__init__(f'There is no {kind} "{name}".{did_you_mean(name, names)}{listing}')
+
+
+class TaskFileError(PsyflowError):
+    """A task file that does not load or contradicts itself.
+
+    Attributes
+    ----------
+    traceback : str
+        Of the exception that the task file raised, from its own lines on; empty if it raised none.
+    """
+
+    def __init__(self, message: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.traceback = traceback
+
+
+class StoreError(PsyflowError):
+    """A store could not save or load."""
+
+
+class UnsupportedDataError(StoreError, NotImplementedError):
+    """A value that the store's format cannot hold exactly."""
+
+
+class DamagedFileError(StoreError):
+    """A file that is cut short, was altered, or is not of the expected format."""
+
+
+class MissingFileError(StoreError, FileNotFoundError):
+    """A file to load, or the folder to save to, that does not exist."""
+
+
+class SchedulerError(PsyflowError):
+    """A scheduler's program is missing, failed, or gave an answer that makes no sense."""
+
+
+class RunHeldError(PsyflowError):
+    """Somebody else is working on this run."""
+
+
+class AmbiguousOperationError(RuntimeError):
+    """The parameter names of two spaces do not fit the operation."""
+
+
+class PsyflowWarning(UserWarning):
+    """Base of psyflow's warnings."""
+
+
+class IneffectiveExcludeWarning(PsyflowWarning):
+    """A name to exclude from the result is not in it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'"{name}" is to be excluded from the result, but is not in it.')
+
+
+class RaggedColumnWarning(PsyflowWarning):
+    """Arrays of different shapes were padded to one shape."""
+
+
+class DamagedShardWarning(PsyflowWarning):
+    """Part of a shard could not be read; its items will run again."""
+
+
+class TaskWarning(PsyflowWarning):
+    """A warning about one task.
+
+    Attributes
+    ----------
+    task_name : str
+    """
+
+    def __init__(self, task_name: str, message: str) -> None:
+        super().__init__(message)
+        self.task_name = task_name
+
+
+class TaskLoadWarning(TaskWarning):
+    """A task file could not be loaded."""
+
+
+class UnknownSettingWarning(TaskWarning):
+    """A variable of a task file looks like a misspelt setting."""
+
+
+class JobsRunningWarning(TaskWarning):
+    """A task is not up to date, but jobs of it are queued or running."""
+
+
+class TaskWorkdirDirtyWarning(TaskWarning):
+    """A result would have to be replaced, and ``overwrite_dirty`` is False."""

@@ -1,0 +1,165 @@
+"""The only module that renames, links or fsyncs.
+
+Every file that others read appears whole or not at all: it is written under a temporary name in its
+own folder, fsynced, and given its final name; then the folder is fsynced, because without that a
+power loss takes the new name away again (see DESIGN §8).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = [
+    "append_line",
+    "atomic_path",
+    "link_new",
+    "make_folder",
+    "move",
+    "remove_temporaries",
+    "sync_file",
+    "sync_folder",
+    "write_atomic",
+]
+
+TEMPORARY_MARK = ".psytmp-"
+
+
+def sync_file(fd: int) -> None:
+    """Return when what was written to `fd` is on the disk."""
+    os.fsync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names in `folder` are on the disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folder(folder: Path) -> Path:
+    """Create `folder` and its missing parents, durably, and return it."""
+    if not folder.is_dir():
+        missing = [f for f in (folder, *folder.parents) if not f.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for created in reversed(missing):
+            sync_folder(created.parent)
+    return folder
+
+
+def _temporary_name(path: Path) -> Path:
+    # The suffix stays last, because stores look at it.
+    return path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path to write to; on leaving, it becomes `path`, whole and durable.
+
+    If the block raises, `path` stays as it was and the temporary file is removed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_path(Path(folder) / "a.txt") as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     (Path(folder) / "a.txt").read_text()
+    'whole'
+    """
+    path = Path(path)
+    temporary = _temporary_name(path)
+    try:
+        yield temporary
+        fd = os.open(temporary, os.O_RDWR)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
+    """Make `path` hold exactly `data`, whole and durable."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def link_new(path: Path, data: bytes, *, durable: bool = True) -> bool:
+    """Create `path` with `data` if nothing has that name yet, as one step.
+
+    ``os.link`` either happens whole or fails, on NFS too, which exclusive creation followed by a
+    write does not promise. With ``durable=False`` a power loss may undo it.
+
+    Returns
+    -------
+    bool
+        Whether the file was created; False if `path` existed.
+    """
+    temporary = _temporary_name(path)
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            os.write(fd, data)
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:
+            # An NFS server may have made the link and lost its answer: the link count tells.
+            if temporary.stat().st_nlink != 2:
+                raise
+    finally:
+        temporary.unlink(missing_ok=True)
+    if durable:
+        sync_folder(path.parent)
+    return True
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line to `path`, durably; a line that was cut off before is closed first."""
+    data = line.rstrip("\n").encode() + b"\n"
+    is_new = not path.exists()
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            data = b"\n" + data
+        os.write(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    if is_new:
+        sync_folder(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, durably, across file systems if need be."""
+    try:
+        source.rename(target)
+    except OSError:
+        with atomic_path(target) as temporary:
+            shutil.copy2(source, temporary)
+        source.unlink()
+    sync_folder(target.parent)
+    sync_folder(source.parent)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what writers that died left in `folder`. Call it only when no writer is alive."""
+    for path in folder.glob(f"{TEMPORARY_MARK}*"):
+        path.unlink(missing_ok=True)

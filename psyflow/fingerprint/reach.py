@@ -1,0 +1,189 @@
+"""Following names from the roots to everything that they may depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from psyflow.fingerprint.effects import effects
+from psyflow.fingerprint.modules import CONF_FILE, LocalModule, LocalModules
+from psyflow.fingerprint.parts import Part, digest
+from psyflow.fingerprint.units import Chain, Import, Unit
+
+__all__ = ["NOT_FOLLOWED", "Reach", "open_task"]
+
+NOT_FOLLOWED = frozenset(
+    {
+        "backend",
+        "exclude_from_result",
+        "file_dep",
+        "max_jobs",
+        "min_items",
+        "name",
+        "overwrite_dirty",
+        "pool_size",
+        "pspace",
+        "python",
+        "resultfile",
+        "scheduler",
+        "scheduler_args",
+        "store",
+        "workdir",
+    }
+)
+"""Settings whose values no statement at the top of a task file hands on to `execute`."""
+
+_STATEMENTS = "<module>"
+_READS_NAMESPACE = {"eval", "exec", "globals"}
+
+
+def open_task(path: Path) -> tuple[LocalModules, LocalModule, LocalModule | None]:
+    """Return the folder's modules, the task file as a module, and the folder's `psy-conf.py`."""
+    modules = LocalModules(path.parent)
+    conf = path.with_name(CONF_FILE)
+    has_conf = conf.is_file() and conf != path
+    task = LocalModule(path.stem, path, is_outermost=True)
+    return modules, task, LocalModule(conf.stem, conf) if has_conf else None
+
+
+class Reach:
+    """What is reached from some names of a task file, found step by step.
+
+    Every step is taken once. In doubt a step reaches too much rather than too little.
+    """
+
+    def __init__(self, modules: LocalModules) -> None:
+        self.modules = modules
+        self.found: dict[str, tuple[LocalModule, list[Unit]]] = {}
+        self._seen: set[tuple[Any, ...]] = set()
+        self._todo: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+
+    def start(self, module: LocalModule, names: Iterable[str]) -> None:
+        """Reach `names` of `module`, and what running the module does."""
+        self._later(self._run, module)
+        for name in names:
+            self._later(self._name, module, name, ())
+        while self._todo:
+            step, arguments = self._todo.pop()
+            step(*arguments)
+
+    def parts(self) -> dict[str, Part]:
+        """Return what was reached, by qualified name."""
+        folder = self.modules.folder
+        return {name: _part(*self.found[name], folder) for name in sorted(self.found)}
+
+    def _later(self, step: Callable[..., None], *arguments: Any) -> None:
+        key = (step.__name__, *arguments)
+        if key not in self._seen:
+            self._seen.add(key)
+            self._todo.append((step, arguments))
+
+    def _include(self, module: LocalModule, name: str, unit: Unit) -> None:
+        units = self.found.setdefault(module.qualify(name), (module, []))[1]
+        if unit not in units:
+            units.append(unit)
+
+    def _run(self, module: LocalModule) -> None:
+        """Reach what importing `module` does."""
+        for unit in module.units:
+            for found in unit.imports:
+                for imported in self.modules.run_by(found) if found.outermost else ():
+                    self._later(self._run, imported)
+        for unit in effects(module, self.modules):
+            self._include(module, _STATEMENTS, unit)
+            self._later(self._unit, module, unit, _settings(module))
+
+    def _name(self, module: LocalModule, name: str, chain: Chain) -> None:
+        """Reach a name of `module`, of which the attributes `chain` are used."""
+        for unit in module.index.get(name, []):
+            targets = [i for i in unit.imports if i.binds == name and i.outermost]
+            if not (unit.is_import and self.modules.prefixes(targets[0].module)):
+                self._include(module, name, unit)
+                self._later(self._unit, module, unit, frozenset())
+            for target in targets:
+                self._later(self._imported, target, chain)
+        for star in module.stars:
+            source = self.modules.find(star.module)
+            if source and self._provides(source, name):
+                self._later(self._attribute, source, (name, *chain))
+
+    def _unit(self, module: LocalModule, unit: Unit, ignored: Collection[str]) -> None:
+        """Reach what a statement uses."""
+        for name, chains in unit.uses.items():
+            for chain in chains if name not in ignored else ():
+                self._later(self._name, module, name, chain)
+                for found in unit.imports:
+                    if found.binds == name:
+                        self._later(self._imported, found, chain)
+                if name in _READS_NAMESPACE or (name, *chain[:1]) == ("sys", "modules"):
+                    self._later(self._whole, module)
+        for found in unit.imports:
+            for imported in self.modules.run_by(found):
+                self._later(self._run, imported)
+        for imported in self.modules.named_by(unit):
+            self._later(self._whole, imported)
+
+    def _imported(self, found: Import, chain: Chain) -> None:
+        """Reach what the import `found` gives, of which the attributes `chain` are used."""
+        path = self.modules.prefixes(found.module)
+        if not path:
+            return
+        if found.member:
+            self._later(self._attribute, path[-1], (found.member, *chain))
+        elif found.renamed:
+            self._later(self._attribute, path[-1], chain)
+        elif chain:
+            self._later(self._attribute, path[0], chain)
+        else:
+            for module in path:
+                self._later(self._whole, module)
+
+    def _attribute(self, module: LocalModule, chain: Chain) -> None:
+        """Reach ``module.a.b`` for the chain ``("a", "b")``."""
+        self._later(self._run, module)
+        if not chain:
+            self._later(self._whole, module)
+            return
+        name, rest = chain[0], chain[1:]
+        inner = self.modules.find(f"{module.name}.{name}")
+        if inner:
+            self._later(self._attribute, inner, rest)
+        if self._provides(module, name):
+            self._later(self._name, module, name, rest)
+        elif not inner:
+            self._later(self._whole, module)
+
+    def _whole(self, module: LocalModule) -> None:
+        """Reach everything in `module`."""
+        self._later(self._run, module)
+        for name in module.index.keys() - _settings(module):
+            self._later(self._name, module, name, ())
+
+    def _provides(self, module: LocalModule, name: str) -> bool:
+        """Return whether `module` binds `name`, itself or by a star import."""
+        pending, seen = [module], set()
+        while pending:
+            current = pending.pop()
+            if name in current.index or self.modules.find(f"{current.name}.{name}"):
+                return True
+            seen.add(current)
+            sources = (self.modules.find(star.module) for star in current.stars)
+            pending += [source for source in sources if source and source not in seen]
+        return False
+
+
+def _settings(module: LocalModule) -> frozenset[str]:
+    is_task = module.path.name == CONF_FILE or module.path.name.startswith("task_")
+    return NOT_FOLLOWED if module.is_outermost or is_task else frozenset()
+
+
+def _part(module: LocalModule, units: list[Unit], folder: Path) -> Part:
+    ordered = sorted(units, key=lambda u: (u.node.lineno, u.node.col_offset, u.text))
+    start = ordered[0].first
+    shown = [""] * (max(unit.last for unit in ordered) - start + 1)
+    for unit in ordered:
+        written = module.lines[unit.first - 1 : unit.last]
+        shown[unit.first - start : unit.last - start + 1] = written
+    file = module.path.relative_to(folder).as_posix()
+    return Part(digest("\n".join(unit.text for unit in ordered)), "\n".join(shown), start, file)

@@ -1,0 +1,59 @@
+"""What a job starts: ``python -m psyflow.job STEP PLAN [NUMBER]``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+__all__ = ["main"]
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Do one step of a run, and return the exit status.
+
+    Parameters
+    ----------
+    arguments : list of str
+        ``split``, ``process`` or ``merge``; the plan's file; for ``process`` the job's number.
+    """
+    step, plan_file, *numbers = arguments
+    _share_processors(Path(plan_file))
+    # NumPy's libraries read these variables when they are loaded.
+    from psyflow import steps
+    from psyflow.jobs import Jobs
+    from psyflow.plan import Plan
+
+    plan = Plan.read(Path(plan_file))
+    if plan is None:
+        print(f"{plan_file} is gone: a later psy run has replaced this plan.", flush=True)
+        return 3
+    if step == "process":
+        Jobs(plan.layout).record_process(plan.run_id, f"process:{numbers[0]}")
+        return steps.process(plan, int(numbers[0]))
+    task = steps.load_task(plan)
+    if step == "split":
+        steps.split(plan, task.backend(task))
+        return 0
+    merged = steps.merge(plan, task.store)
+    return 0 if merged.n_rows == merged.n_items else 1
+
+
+def _share_processors(plan_file: Path) -> None:
+    """Let the workers' numerical libraries share the processors, unless the user decided."""
+    pool_size = json.loads(plan_file.read_text())["pool_size"]
+    n_threads = max(1, len(os.sched_getaffinity(0)) // pool_size)
+    for variable in THREAD_VARIABLES:
+        os.environ.setdefault(variable, str(n_threads))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,143 @@
+"""Where everything of a run is: the one place that knows the names of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Layout"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one run.
+
+    Attributes
+    ----------
+    root : Path
+        The run's folder, ``<workdir>/<task>``.
+    task : str
+        Name of the task.
+    result : Path
+        The result file.
+
+    Examples
+    --------
+    >>> layout = Layout(Path("psy-work/circle"), "circle", Path("psy-work/circle/result.npz"))
+    >>> layout.log("process:0").name
+    'circle:process:0.log'
+    """
+
+    root: Path
+    task: str
+    result: Path
+
+    @property
+    def plan_file(self) -> Path:
+        """The present plan; its appearance is what makes a plan valid."""
+        return self.root / "plan.json"
+
+    @property
+    def plans(self) -> Path:
+        """Folder of what each plan froze."""
+        return self.root / "plans"
+
+    @property
+    def out(self) -> Path:
+        """Folder of the shards."""
+        return self.root / "out"
+
+    @property
+    def hold(self) -> Path:
+        """Folder that says who is planning or submitting."""
+        return self.root / "hold"
+
+    @property
+    def jobs_file(self) -> Path:
+        """Every job, a line each, in the order of their submission."""
+        return self.root / "jobs.jsonl"
+
+    @property
+    def items_file(self) -> Path:
+        """Bookkeeping of the rows of the result."""
+        return self.root / "items.npz"
+
+    @property
+    def new_items_file(self) -> Path:
+        """Bookkeeping of a result that is about to replace the present one."""
+        return self.root / "items.new.npz"
+
+    @property
+    def staged_result(self) -> Path:
+        """A new result, before it replaces the present one."""
+        return self.result.with_name(f"{self.result.stem}.new{self.result.suffix}")
+
+    def plan(self, run_id: str) -> PlanLayout:
+        """Return the paths of what plan `run_id` froze."""
+        return PlanLayout(self.plans / run_id)
+
+    def archive(self, run_id: str) -> Path:
+        """Return where the results of `run_id` go when a changed task replaces them."""
+        return self.root / "archive" / run_id
+
+    def log(self, job: str) -> Path:
+        """Return the log of a job: ``split``, ``process:<k>`` or ``merge``."""
+        return self.root / f"{self.task}:{job}.log"
+
+    def logs(self) -> Iterator[Path]:
+        """Yield the logs that exist."""
+        yield from self.root.glob(f"{self.task}:*.log")
+
+    def shards(self, run_id: str = "*") -> list[Path]:
+        """Return the shards of a run id, or all; in the order of their names."""
+        return sorted(self.out.glob(f"{run_id}.*.rows"))
+
+    @staticmethod
+    def run_id_of(shard: Path) -> str:
+        """Return the run id a shard belongs to."""
+        return shard.name.partition(".")[0]
+
+    def shard_prefix(self, run_id: str, job: int) -> str:
+        """Return what the names of the shards of process job number `job` begin with."""
+        return f"{run_id}.{job}"
+
+
+@dataclass(frozen=True)
+class PlanLayout:
+    """The paths of what one plan froze.
+
+    Attributes
+    ----------
+    folder : Path
+    """
+
+    folder: Path
+
+    @property
+    def plan_file(self) -> Path:
+        """The plan, for its jobs, which must not take up a later one."""
+        return self.folder / "plan.json"
+
+    @property
+    def space(self) -> Path:
+        """The frozen parameter space."""
+        return self.folder / "pspace.pkl"
+
+    @property
+    def code(self) -> Path:
+        """The frozen task file and the local modules it reaches."""
+        return self.folder / "code"
+
+    @property
+    def pending(self) -> Path:
+        """The numbers of the items to evaluate."""
+        return self.folder / "pending.npy"
+
+    def batch(self, number: int) -> Path:
+        """Return the item numbers of one batch."""
+        return self.folder / "in" / f"{number}.npy"
+
+    def claims(self, batch: int) -> Path:
+        """Return the claim log of one batch."""
+        return self.folder / "claims" / str(batch)

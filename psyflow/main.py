@@ -1,0 +1,38 @@
+"""The program `psy`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from psyflow.cli.app import run_command_line
+
+__all__ = ["main", "psy_main"]
+
+
+def psy_main(argv: Sequence[str] | None = None) -> int:
+    """Do what a command line says, and return the exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The command line without the program's name; that of this process if None.
+
+    Returns
+    -------
+    int
+        0: done; 1: items failed; 2: the command line makes no sense; 3: something else went
+        wrong; 130: interrupted.
+
+    Examples
+    --------
+    >>> psy_main(["--version"])
+    psyflow ...
+    0
+    """
+    return run_command_line(sys.argv[1:] if argv is None else list(argv))
+
+
+def main() -> None:
+    """Be the program: end this process with the exit code of `psy_main`."""
+    sys.exit(psy_main())

@@ -1,0 +1,316 @@
+"""Evaluate a function on a parameter space without a task file."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from psyflow.columns import Column, Columns, concatenate, from_rows, table_length
+from psyflow.evaluate import Prepared, result_row
+from psyflow.exceptions import IneffectiveExcludeWarning, PsyflowError
+from psyflow.files import make_folder, write_atomic
+from psyflow.merge import Outcomes, Table, merged_blocks, read_outcomes
+from psyflow.pspace import Param, ParameterSpace
+from psyflow.pspace.keys import Keys, column_keys, match
+from psyflow.pspace.space import Selection
+from psyflow.shard import Failure
+from psyflow.store import Store, store_for
+from psyflow.supervisor import Supervisor
+from psyflow.worker import STOPPED, Work
+
+__all__ = ["get_result", "map_pspace", "map_pspace_hdd_backed", "map_pspace_parallel"]
+
+Function: TypeAlias = Callable[..., Mapping[str, Any]]
+Space: TypeAlias = "ParameterSpace | Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]"
+
+BATCHES_PER_WORKER = 16
+
+
+def get_result(
+    function: Function, pset: Mapping[str, Any], exclude: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Evaluate `function` on one pset, and return parameters and results in one dict.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the parameters as keyword arguments, returns a dict.
+    pset : mapping
+    exclude : sequence of str, optional
+        Names to leave out.
+
+    Returns
+    -------
+    dict
+        A result with the name of a parameter takes its place.
+
+    Raises
+    ------
+    TypeError
+        If `function` does not return a dict.
+
+    Warns
+    -----
+    IneffectiveExcludeWarning
+        For each name to leave out that is not there.
+
+    Examples
+    --------
+    >>> from psyflow.utils.example import square
+    >>> get_result(square, {"x": 3})
+    {'x': 3, 'y': 9}
+    """
+    row = {**pset, **result_row(function(**pset))}
+    for name in exclude or ():
+        if name in row:
+            del row[name]
+        else:
+            warnings.warn(IneffectiveExcludeWarning(name), stacklevel=2)
+    return row
+
+
+def _as_space(pspace: Space) -> ParameterSpace:
+    return pspace if isinstance(pspace, ParameterSpace) else Param.from_psets(pspace)
+
+
+def _as_lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: list(column) for name, column in from_rows(rows).items()}
+
+
+def map_pspace(
+    function: Function, pspace: Space, exclude: Sequence[str] | None = None
+) -> dict[str, list[Any]]:
+    """Evaluate `function` on every pset of `pspace`, one after the other.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the parameters as keyword arguments, returns a dict.
+    pspace : ParameterSpace, list of dicts, dict of columns, or DataFrame
+    exclude : sequence of str, optional
+        Names to leave out of the result.
+
+    Returns
+    -------
+    dict from str to list
+        Parameters and results as columns, in the order of the space. A result that some rows lack is
+        NaN there.
+
+    Raises
+    ------
+    Exception
+        Whatever `function` raises.
+
+    Examples
+    --------
+    >>> from psyflow import Param
+    >>> map_pspace(lambda a, b: {"sum": a + b}, Param(a=[1, 2]) * Param(b=[3, 4]))
+    {'a': [1, 1, 2, 2], 'b': [3, 4, 3, 4], 'sum': [4, 5, 5, 6]}
+    """
+    space = _as_space(pspace)
+    rows = [get_result(function, pset, exclude) for pset in space.iterate()]
+    return _as_lists(rows) or _no_rows(space, exclude)
+
+
+def _no_rows(space: ParameterSpace, exclude: Sequence[str] | None) -> dict[str, list[Any]]:
+    return {name: [] for name in space.keys() if name not in (exclude or ())}  # noqa: SIM118
+
+
+def _batch_results(
+    function: Function, batch: ParameterSpace, exclude: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    return [get_result(function, pset, exclude) for pset in batch.iterate()]
+
+
+def map_pspace_parallel(
+    function: Function,
+    pspace: Space,
+    n_jobs: int = -1,
+    backend: Any = "loky",
+    exclude: Sequence[str] | None = None,
+) -> dict[str, list[Any]]:
+    """Evaluate `function` on every pset of `pspace` in parallel, through joblib.
+
+    The psets travel in batches, so that cheap functions stay cheap.
+
+    Parameters
+    ----------
+    function : callable
+        As for `map_pspace`. Processes must be able to get at it: ``"loky"`` pickles lambdas and
+        closures as well, ``"multiprocessing"`` only functions that can be imported.
+    pspace : ParameterSpace, list of dicts, dict of columns, or DataFrame
+    n_jobs : int, optional
+        Number of processes; −1 for one per processor.
+    backend : str or joblib backend, optional
+        Any backend that joblib knows: ``"loky"``, ``"multiprocessing"``, ``"threading"``, and
+        what other packages register (``"dask"``, ``"ray"``).
+    exclude : sequence of str, optional
+        Names to leave out of the result.
+
+    Returns
+    -------
+    dict from str to list
+        As `map_pspace` returns it.
+
+    Examples
+    --------
+    >>> from psyflow import Param
+    >>> from psyflow.utils.example import square
+    >>> map_pspace_parallel(square, Param(x=[1, 2, 3]), n_jobs=2)
+    {'x': [1, 2, 3], 'y': [1, 4, 9]}
+    """
+    import joblib
+
+    space = _as_space(pspace)
+    n_workers = joblib.effective_n_jobs(n_jobs)
+    size = max(1, -(-len(space) // (BATCHES_PER_WORKER * n_workers)))
+    batches = (space[start : start + size] for start in range(0, len(space), size))
+    results = joblib.Parallel(n_jobs=n_jobs, backend=backend, batch_size=1)(
+        joblib.delayed(_batch_results)(function, batch, exclude) for batch in batches
+    )
+    return _as_lists(list(chain.from_iterable(results))) or _no_rows(space, exclude)
+
+
+def map_pspace_hdd_backed(
+    function: Function,
+    pspace: Space,
+    filename: str | os.PathLike[str],
+    store: Store | None = None,
+    return_data: bool = True,
+    pool_size: int = 1,
+    exclude: Sequence[str] | None = None,
+) -> dict[str, Column] | None:
+    """Evaluate `function` on the psets that `filename` lacks, and add their rows to it.
+
+    Outcomes reach the disk, in a folder beside the file, at least once a second; after a crash the
+    next call with the same file goes on with what is missing.
+
+    Parameters
+    ----------
+    function : callable
+        As for `map_pspace`.
+    pspace : ParameterSpace, list of dicts, dict of columns, or DataFrame
+    filename : str or path
+    store : Store, optional
+        By default what the extension of `filename` says.
+    return_data : bool, optional
+        Whether to load and return the whole file.
+    pool_size : int, optional
+        Number of worker processes.
+    exclude : sequence of str, optional
+        Names to leave out of the file; parameters are needed to find out what is missing.
+
+    Returns
+    -------
+    dict from str to column, or None
+
+    Raises
+    ------
+    PsyflowError
+        If items failed; the rows of the others are in the file.
+
+    Examples
+    --------
+    >>> from psyflow import Param
+    >>> from psyflow.utils.example import square
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "squares.pkl"
+    ...     _ = map_pspace_hdd_backed(square, Param(x=[1, 2]), file)
+    ...     map_pspace_hdd_backed(square, Param(x=[1, 2, 3]), file)
+    {'x': [1, 2, 3], 'y': [1, 4, 9]}
+    """
+    path = Path(filename).absolute()
+    backing = _Backing(path, store or store_for(path), exclude or ())
+    space = _as_space(pspace)
+    backing.collect()
+    pending = backing.missing(space)
+    failures = backing.evaluate(function, pending, pool_size) if len(pending) else []
+    if failures:
+        raise PsyflowError(
+            f"{len(failures)} of {len(space)} items failed; the rows of the others are in {path}. "
+            f"The first failed with {failures[0].exception}\n{failures[0].traceback}"
+        )
+    return backing.store.load(path) if return_data and path.exists() else None
+
+
+class _Backing:
+    """A result file, and beside it a folder of shards while items are evaluated."""
+
+    def __init__(self, path: Path, store: Store, exclude: Sequence[str]) -> None:
+        self.path = path
+        self.store = store
+        self._exclude = exclude
+        self._folder = path.with_name(f"{path.name}.run")
+        self._space_file = self._folder / "pspace.pkl"
+
+    def missing(self, space: ParameterSpace) -> ParameterSpace:
+        """Return the psets that the file has no row for; repeated psets need repeated rows."""
+        known = match(self._keys(space), self._keys_in_file(space)) >= 0
+        return Selection(space, np.flatnonzero(~known))
+
+    def evaluate(self, function: Function, space: ParameterSpace, pool_size: int) -> list[Failure]:
+        """Evaluate all of `space`, add the rows to the file, and return the failures."""
+        make_folder(self._folder)
+        write_atomic(self._space_file, pickle.dumps(space))
+        work = Work(
+            space=space,
+            items=np.arange(len(space)),
+            claims=self._folder / "claims",
+            out=self._folder,
+            prefix="map",
+            prepare=lambda worker: Prepared(function, check=self.store.check),
+            n_workers=pool_size,
+        )
+        status = Supervisor(work, pool_size).run()
+        failures = [reader.failure(frame) for reader, frame in self._outcomes().failures]
+        self.collect()
+        if status == STOPPED:
+            raise KeyboardInterrupt
+        if status:
+            raise PsyflowError(f"The workers could not work (exit code {status}).")
+        return failures
+
+    def collect(self) -> None:
+        """Add to the file what the shards have and it has not, and remove them."""
+        if not self._space_file.exists():
+            return
+        space: ParameterSpace = pickle.loads(self._space_file.read_bytes())
+        table = Table.index(self._outcomes().pieces, len(space))
+        known = match(self._keys(space), self._keys_in_file(space)) >= 0
+        # A call that died after adding them left its shards: the file tells what it has.
+        table.piece_of[known] = -1
+        blocks = [{**space.take(items), **block.columns} for items, block in merged_blocks(table)]
+        if blocks:
+            self.store.append(self.path, self._without_excluded(concatenate(blocks)))
+        shutil.rmtree(self._folder)
+
+    def _outcomes(self) -> Outcomes:
+        return read_outcomes(sorted(self._folder.glob("map.*.rows")), verify=True)
+
+    def _names(self, space: ParameterSpace) -> list[str]:
+        return [name for name in space.keys() if name not in self._exclude]  # noqa: SIM118
+
+    def _keys(self, space: ParameterSpace) -> Keys:
+        return space.pset_keys(names=self._names(space))
+
+    def _keys_in_file(self, space: ParameterSpace) -> Keys:
+        columns = self.store.load(self.path) if self.path.exists() else {}
+        n_rows = table_length(columns)
+        absent = [float("nan")] * n_rows
+        names = self._names(space)
+        return column_keys({name: columns.get(name, absent) for name in names}, n_rows)
+
+    def _without_excluded(self, columns: Columns) -> dict[str, Column]:
+        for name in self._exclude:
+            if name not in columns:
+                warnings.warn(IneffectiveExcludeWarning(name), stacklevel=4)
+        return {name: c for name, c in columns.items() if name not in self._exclude}

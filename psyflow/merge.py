@@ -1,0 +1,243 @@
+"""From outcomes in any order to one table in item order, each item once, in bounded memory.
+
+What holds outcomes is cut into *pieces*: a frame of a shard, or a block of rows of an earlier
+result. A piece knows its items without being loaded, so who has what is settled first, for all
+items at once, and the values are then read block by block.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from psyflow.columns import Column, Columns, concatenate, take
+from psyflow.shard import FAILURE, ROWS, Frame, ShardReader
+
+__all__ = ["Block", "Outcomes", "Piece", "Table", "merged_blocks", "read_outcomes"]
+
+BLOCK_BYTES = 16 << 20
+BLOCK_ROWS = 1 << 16
+CACHE_BYTES = 64 << 20
+
+Items: TypeAlias = npt.NDArray[np.int64]
+Bookkeeping: TypeAlias = dict[str, npt.NDArray[np.generic]]
+
+
+@dataclass
+class Block:
+    """Some rows: what the function returned, and the bookkeeping.
+
+    Attributes
+    ----------
+    columns : mapping from str to column
+    bookkeeping : dict from str to ndarray
+        ``start``, ``duration``, ``attempt`` and ``worker``, an index into a list of workers.
+    """
+
+    columns: Columns
+    bookkeeping: Bookkeeping
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Outcomes that are loaded together.
+
+    Attributes
+    ----------
+    items : ndarray of int64, shape (n,)
+        Item numbers in the present space; −1 for rows whose pset is no longer asked for.
+    n_bytes : int
+        About what it takes in memory.
+    load : callable
+        Reads the rows.
+    """
+
+    items: Items
+    n_bytes: int
+    load: Callable[[], Block]
+
+
+@dataclass
+class Table:
+    """Which row of which piece each item's result is.
+
+    Attributes
+    ----------
+    pieces : sequence of Piece
+    piece_of : ndarray of int32, shape (number of items,)
+        −1 for items without a result.
+    row_of : ndarray of int64, shape (number of items,)
+    """
+
+    pieces: Sequence[Piece]
+    piece_of: npt.NDArray[np.int32]
+    row_of: npt.NDArray[np.int64]
+
+    @classmethod
+    def index(cls, pieces: Sequence[Piece], n_items: int) -> Table:
+        """Settle for each item which piece it is taken from: the first that has it."""
+        piece_of = np.full(n_items, -1, dtype=np.int32)
+        row_of = np.zeros(n_items, dtype=np.int64)
+        for number, piece in enumerate(pieces):
+            rows = np.flatnonzero((piece.items >= 0) & (piece.items < n_items))
+            rows = rows[piece_of[piece.items[rows]] == -1]
+            piece_of[piece.items[rows]] = number
+            row_of[piece.items[rows]] = rows
+        return cls(pieces, piece_of, row_of)
+
+    def done(self) -> Items:
+        """Return the items that have a result, ascending."""
+        return np.flatnonzero(self.piece_of >= 0)
+
+
+class _Cache:
+    """Keeps the blocks that were read last, as far as they fit."""
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self._pieces = pieces
+        self._blocks: OrderedDict[int, Block] = OrderedDict()
+        self._n_bytes = 0
+
+    def __getitem__(self, number: int) -> Block:
+        if number in self._blocks:
+            self._blocks.move_to_end(number)
+            return self._blocks[number]
+        self._n_bytes += self._pieces[number].n_bytes
+        while self._blocks and self._n_bytes > CACHE_BYTES:
+            dropped, _ = self._blocks.popitem(last=False)
+            self._n_bytes -= self._pieces[dropped].n_bytes
+        block = self._blocks[number] = self._pieces[number].load()
+        return block
+
+
+def merged_blocks(table: Table) -> Iterator[tuple[Items, Block]]:
+    """Yield the rows of all done items, in item order, as (items, block) pairs."""
+    done = table.done()
+    cache = _Cache(table.pieces)
+    for start, stop in _cuts(table, done):
+        items = done[start:stop]
+        yield items, _gather(cache, table.piece_of[items], table.row_of[items])
+
+
+def _cuts(table: Table, done: Items) -> Iterator[tuple[int, int]]:
+    """Cut `done` into ranges of about BLOCK_BYTES, and at most BLOCK_ROWS, each."""
+    if not len(done):
+        return
+    row_bytes = np.array([p.n_bytes / max(1, len(p.items)) for p in table.pieces])
+    end_bytes = np.cumsum(row_bytes[table.piece_of[done]])
+    start = 0
+    while start < len(done):
+        begun = end_bytes[start - 1] if start else 0.0
+        fitting = int(np.searchsorted(end_bytes, begun + BLOCK_BYTES, side="right"))
+        stop = min(max(start + 1, fitting), start + BLOCK_ROWS, len(done))
+        yield start, stop
+        start = stop
+
+
+def _gather(cache: _Cache, piece_of: npt.NDArray[np.int32], row_of: Items) -> Block:
+    order = np.argsort(piece_of, kind="stable")
+    numbers, starts = np.unique(piece_of[order], return_index=True)
+    parts = [
+        _take_block(cache[number], rows)
+        for number, rows in zip(numbers.tolist(), np.split(row_of[order], starts[1:]), strict=True)
+    ]
+    columns = concatenate(part.columns for part in parts)
+    bookkeeping = concatenate(part.bookkeeping for part in parts)
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    whole = Block(columns, {k: np.asarray(v) for k, v in bookkeeping.items()})
+    return whole if len(parts) == 1 else _take_block(whole, back)
+
+
+def _take_block(block: Block, rows: Items) -> Block:
+    def some(column: Column) -> Column:
+        is_whole = len(rows) == len(column) and np.array_equal(rows, np.arange(len(rows)))
+        return column if is_whole else take(column, rows)
+
+    return Block(
+        {name: some(column) for name, column in block.columns.items()},
+        {name: column[rows] for name, column in block.bookkeeping.items()},
+    )
+
+
+@dataclass
+class Outcomes:
+    """What a set of shards holds.
+
+    Attributes
+    ----------
+    pieces : list of Piece
+        Of result rows.
+    failures : list of (ShardReader, Frame)
+    failed : ndarray of int64
+        Items with a failure, ascending; some may have a result as well, from another attempt.
+    workers : list of str
+        What the ``worker`` of the bookkeeping counts: ``"<host> <pid>"``.
+    """
+
+    pieces: list[Piece]
+    failures: list[tuple[ShardReader, Frame]]
+    failed: Items
+    workers: list[str]
+
+
+def read_outcomes(
+    shards: Iterable[Path],
+    numbering: Callable[[Path], Items | None] = lambda shard: None,
+    *,
+    verify: bool = False,
+) -> Outcomes:
+    """Read what `shards` hold, without the values.
+
+    Parameters
+    ----------
+    shards : iterable of Path
+    numbering : callable
+        Given a shard, the array that turns its item numbers into present ones (−1: no longer asked
+        for), or None if they are the same.
+    verify : bool
+        Read every payload and leave out those that are damaged.
+    """
+    workers: list[str] = []
+    outcomes = Outcomes([], [], np.empty(0, dtype=np.int64), workers)
+    failed: list[Items] = [outcomes.failed]
+    for shard in shards:
+        reader = ShardReader(shard)
+        renumber = numbering(shard)
+        for frame in reader.new_frames():
+            if verify and not reader.is_intact(frame):
+                continue
+            items = frame.items if renumber is None else renumber[frame.items]
+            if frame.kind == ROWS:
+                load = _frame_loader(reader, frame, workers)
+                outcomes.pieces.append(Piece(items, frame.length, load))
+            elif frame.kind == FAILURE:
+                outcomes.failures.append((reader, frame))
+                failed.append(items[items >= 0])
+    outcomes.failed = np.unique(np.concatenate(failed))
+    return outcomes
+
+
+def _frame_loader(reader: ShardReader, frame: Frame, workers: list[str]) -> Callable[[], Block]:
+    def load() -> Block:
+        rows = reader.rows(frame)
+        worker = f"{rows.host} {rows.pid}"
+        if worker not in workers:
+            workers.append(worker)
+        return Block(
+            rows.columns,
+            {
+                "start": rows.start,
+                "duration": rows.duration,
+                "attempt": rows.attempt,
+                "worker": np.full(len(rows.items), workers.index(worker), dtype=np.int32),
+            },
+        )
+
+    return load

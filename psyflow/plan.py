@@ -1,0 +1,172 @@
+"""The plan: what a run froze when it began, and everything its jobs go by."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import pickle
+import platform
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from psyflow.exceptions import DamagedFileError
+from psyflow.files import write_atomic
+from psyflow.layout import Layout, PlanLayout
+from psyflow.pspace import ParameterSpace
+
+__all__ = ["FORMAT", "Plan", "freeze_space", "load_space", "new_run_id", "provenance"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run froze when it began.
+
+    Attributes
+    ----------
+    run_id : str
+    task, task_file, base : str
+        Name of the task, its file, and the folder that relative paths of its settings start from.
+    root, result : str
+        The run's folder and its result file.
+    n_items, n_pending, n_jobs, pool_size : int
+    batch_of_job : list of int
+        Which batch each process job draws from.
+    space_digest : str
+        Of the frozen space, see `freeze_space`.
+    fingerprint, space_code : dict
+        What ``execute`` and ``setup``, and what ``pspace``, depend on; as JSON.
+    backend, scheduler : str
+    exclude : list of str
+        Names to leave out of the result.
+    conf_file : str or None
+    made_by : dict
+        Provenance: when, where, which Python, commit and package versions.
+    """
+
+    run_id: str
+    task: str
+    task_file: str
+    base: str
+    root: str
+    result: str
+    n_items: int
+    n_pending: int
+    n_jobs: int
+    pool_size: int
+    batch_of_job: list[int]
+    space_digest: str
+    fingerprint: dict[str, Any]
+    space_code: dict[str, Any]
+    backend: str
+    scheduler: str
+    exclude: list[str]
+    conf_file: str | None = None
+    made_by: dict[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def layout(self) -> Layout:
+        """The paths of the run."""
+        return Layout(Path(self.root), self.task, Path(self.result))
+
+    @property
+    def frozen(self) -> PlanLayout:
+        """The paths of what this plan froze."""
+        return self.layout.plan(self.run_id)
+
+    @property
+    def fingerprint_digest(self) -> str:
+        """One text for the whole fingerprint."""
+        digests = {name: part["digest"] for name, part in self.fingerprint.items()}
+        text = json.dumps(digests, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def write(self) -> None:
+        """Make this the run's present plan: first for its jobs, then for everybody."""
+        text = json.dumps(asdict(self), indent=1)
+        write_atomic(self.frozen.plan_file, text)
+        write_atomic(self.layout.plan_file, text)
+
+    @classmethod
+    def read(cls, path: Path) -> Plan | None:
+        """Read a plan; None if there is none.
+
+        Raises
+        ------
+        DamagedFileError
+            If the file is no plan that this psyflow can read.
+        """
+        try:
+            fields = json.loads(path.read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise DamagedFileError(f"{path} is damaged ({error}). Remove it.") from error
+        if fields.get("format") != FORMAT:
+            raise DamagedFileError(
+                f"{path} has format {fields.get('format')}; this psyflow reads format {FORMAT}. "
+                f"Use the psyflow that wrote it, or remove {path.parent}."
+            )
+        return cls(**fields)
+
+
+def new_run_id() -> str:
+    """Return a run id: the time, in UTC, and something random; sorts by time."""
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def freeze_space(space: ParameterSpace) -> tuple[bytes, str]:
+    """Return the pickled expression of `space`, and a digest of it.
+
+    Equal digests mean equal spaces; different ones may be equal all the same, which their keys
+    then tell.
+    """
+    frozen = pickle.dumps(space, protocol=5)
+    return frozen, hashlib.blake2b(frozen, digest_size=16).hexdigest()
+
+
+def load_space(path: Path) -> ParameterSpace:
+    """Load a frozen space."""
+    space = pickle.loads(path.read_bytes())
+    assert isinstance(space, ParameterSpace)
+    return space
+
+
+def provenance(folder: Path) -> dict[str, Any]:
+    """Return when, where and with what a run was made.
+
+    Parameters
+    ----------
+    folder : Path
+        The task folder, for the git commit.
+    """
+    return {
+        "time": time.time(),
+        "host": socket.gethostname(),
+        "python": sys.version,
+        "platform": platform.platform(),
+        "git_commit": _git_commit(folder),
+        "packages": {
+            name: importlib.metadata.version(name)
+            for name in ("psyflow", "numpy", "tables", "joblib")
+        },
+    }
+
+
+def _git_commit(folder: Path) -> str | None:
+    """Return the commit of `folder`, with ``+`` if files differ from it; None outside of git."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=40"]
+    try:
+        git = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return git.stdout.strip() if git.returncode == 0 else None

@@ -1,0 +1,65 @@
+"""Loading what a task has computed, at any time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from psyflow.bookkeeping import ItemsFile
+from psyflow.columns import Column, concatenate
+from psyflow.exceptions import UsageError
+from psyflow.plan import Plan, load_space
+from psyflow.sources import recover
+from psyflow.steps import MergedTable
+from psyflow.store import store_for
+from psyflow.tasks import PackageLoader
+
+__all__ = ["load"]
+
+
+def load(
+    task: str | os.PathLike[str],
+    taskdir: str | os.PathLike[str] = "psy-tasks",
+    workdir: str | os.PathLike[str] = "psy-work",
+) -> dict[str, Column]:
+    """Return the columns of a task's result: parameters and what the function returned.
+
+    While a run is going, or after one that failed in part, these are the rows that are done so far,
+    in item order.
+
+    Parameters
+    ----------
+    task : str or path
+        Name of a task, or a result file.
+    taskdir : str or path, optional
+        Where the task file is; asked only if there is no folder of the task in `workdir`.
+    workdir : str or path, optional
+
+    Returns
+    -------
+    dict from str to list or ndarray
+        All of one length; made for ``pandas.DataFrame(...)`` if all values are scalars.
+
+    Raises
+    ------
+    UsageError
+        If the task has no results.
+    """
+    if Path(task).is_file():
+        return store_for(task).load(task)
+    plan = Plan.read(Path(workdir) / task / "plan.json") or _plan_of(str(task), Path(taskdir))
+    about = ItemsFile(plan.layout).about()
+    store = store_for(plan.result)
+    if about is not None and about.is_complete and about.space_digest == plan.space_digest:
+        return store.load(plan.result)
+    space = load_space(plan.frozen.space)
+    recovered = recover(plan.layout, space, plan.space_digest, store)
+    return concatenate(MergedTable(recovered, space, frozenset(plan.exclude)).blocks())
+
+
+def _plan_of(name: str, taskdir: Path) -> Plan:
+    tasks, _ = PackageLoader(taskdir).load([name])
+    plan = Plan.read(tasks[0].folder / "plan.json") if tasks else None
+    if plan is None:
+        raise UsageError(f'Task "{name}" has no results yet. Type: psy run {name}')
+    return plan

@@ -1,0 +1,216 @@
+"""What every scheduler does: it submits jobs, says what became of them, and kills them.
+
+`Scheduler` is the whole interface. Schedulers that are driven by command line programs derive from
+`psyflow.scheduler.batch.BatchScheduler`, which leaves five small functions to write.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple, TypeAlias
+
+from psyflow.exceptions import SchedulerError
+
+__all__ = [
+    "CANCELLED",
+    "DONE",
+    "FAILED",
+    "HELD",
+    "OVER",
+    "QUEUED",
+    "RUNNING",
+    "UNKNOWN",
+    "ZOMBIE",
+    "JobId",
+    "JobStatus",
+    "Scheduler",
+    "Words",
+    "array_of",
+    "checked_log",
+    "combine",
+]
+
+JobId: TypeAlias = str
+"""What a scheduler calls a job. Member 3 of the job array ``"12"`` is ``"12_3"``."""
+
+Words: TypeAlias = "Sequence[str | os.PathLike[str]]"
+
+QUEUED, HELD, RUNNING, ZOMBIE = "Q", "*Q", "R", "Z"
+DONE, FAILED, CANCELLED, UNKNOWN = "D", "F", "C", "?"
+OVER = frozenset({DONE, FAILED, CANCELLED})
+
+# The state of an array is the first of these that one of its members is in.
+_STATES_OF_ARRAYS = (RUNNING, ZOMBIE, QUEUED, HELD, UNKNOWN, FAILED, CANCELLED, DONE)
+
+
+class JobStatus(NamedTuple):
+    """What a scheduler says about a job.
+
+    Attributes
+    ----------
+    id : str
+    status : str
+        ``Q`` queued, ``*Q`` held (for another job, or by somebody), ``R`` running, ``Z`` zombie,
+        ``D`` done, ``F`` failed, ``C`` cancelled, ``?`` unknown, which never means dead.
+    name : str
+        As the scheduler knows it; it may have cut it. Never tell jobs by their names.
+    """
+
+    id: JobId
+    status: str
+    name: str
+
+
+def array_of(jobid: JobId) -> JobId:
+    """Return the id of the array that a member belongs to; other ids are returned as they are.
+
+    Examples
+    --------
+    >>> array_of("12_3"), array_of("12")
+    ('12', '12')
+    """
+    return jobid.partition("_")[0]
+
+
+def combine(jobid: JobId, members: Iterable[JobStatus]) -> JobStatus:
+    """Say in one state how a whole array is doing: running if a member is, done if all are.
+
+    Examples
+    --------
+    >>> combine("7", [JobStatus("7_0", "D", "t:0"), JobStatus("7_1", "F", "t:1")])
+    JobStatus(id='7', status='F', name='t')
+    """
+    members = list(members)
+    states = {member.status for member in members}
+    status = next((state for state in _STATES_OF_ARRAYS if state in states), UNKNOWN)
+    return JobStatus(jobid, status, members[0].name.rpartition(":")[0] if members else "")
+
+
+def checked_log(output_filename: str | os.PathLike[str]) -> str:
+    """Return the absolute path of a log file whose folder exists.
+
+    Clusters start a job whose log cannot be written and then drop it without a word.
+
+    Raises
+    ------
+    SchedulerError
+        If the folder does not exist.
+    """
+    log = os.path.abspath(output_filename)  # noqa: PTH100 (Path would resolve links)
+    folder = os.path.dirname(log)  # noqa: PTH120
+    if not Path(folder).is_dir():
+        raise SchedulerError(
+            f"The log {log} cannot be written: its folder does not exist. "
+            f"Create it with: mkdir -p {shlex.quote(folder)}"
+        )
+    return log
+
+
+class Scheduler(ABC):
+    """Submits jobs, asks about them, kills them.
+
+    Constructors take what is the same for all jobs and contact nothing. What differs from task to
+    task are the `scheduler_args` of a submission.
+    """
+
+    USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {}
+    """Arguments that `psy new-task` writes into a new task file."""
+
+    runs_here: ClassVar[bool] = False
+    """Whether a job runs on this machine inside `submit`, which returns when it has ended."""
+
+    @abstractmethod
+    def submit(
+        self,
+        args: Words,
+        output_filename: str | os.PathLike[str],
+        name: str | None = None,
+        depends_on: Iterable[JobId] | None = None,
+        scheduler_args: Mapping[str, object] | None = None,
+    ) -> JobId:
+        """Submit one job.
+
+        Parameters
+        ----------
+        args : sequence of str or path
+            The program and its arguments. They reach it exactly as they are.
+        output_filename : str or path
+            Log file to which stdout and stderr go.
+        name : str, optional
+            The job's name.
+        depends_on : iterable of str, optional
+            Ids of the jobs that have to be over before this one starts.
+        scheduler_args : mapping, optional
+            Arguments of the scheduler. A value may be a function of the job's name, or of
+            ``(job, attempt, reason)``; an argument that is None counts as not given.
+
+        Returns
+        -------
+        str
+            The job's id.
+
+        Raises
+        ------
+        UsageError
+            If the arguments are not the scheduler's. Nothing was submitted then.
+        SchedulerError
+            If the scheduler refuses or cannot be reached.
+        """
+
+    def submit_array(
+        self,
+        n: int,
+        args: Words,
+        output_filename: str | os.PathLike[str],
+        name: str | None = None,
+        depends_on: Iterable[JobId] | None = None,
+        scheduler_args: Mapping[str, object] | None = None,
+    ) -> JobId:
+        """Submit `n` jobs that differ only in their index, 0 to `n` - 1, as one.
+
+        ``%a`` in `args` and in `output_filename` stands for the index. Member 3 of array ``"12"``
+        has the id ``"12_3"``; the array's own id stands for all members.
+
+        Raises
+        ------
+        NotImplementedError
+            If the scheduler has no job arrays. Submit one job after the other then.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no job arrays.")
+
+    @abstractmethod
+    def kill(self, jobid: JobId) -> None:
+        """Kill a job or a whole array, queued or running. One that is over is no error."""
+
+    def kill_jobs(self, jobids: Iterable[JobId]) -> None:
+        """Kill many jobs; schedulers that can do so do it in one go."""
+        for jobid in jobids:
+            self.kill(jobid)
+
+    @abstractmethod
+    def get_status(self, jobid: JobId) -> JobStatus | None:
+        """Say what became of a job; None if the scheduler does not know it (any more)."""
+
+    @abstractmethod
+    def get_jobs(self) -> Sequence[JobId]:
+        """Return the jobs submitted through this object that are not known to be over."""
+
+    def get_statuses(self, jobids: Iterable[JobId]) -> dict[JobId, JobStatus]:
+        """Say what became of many jobs; one that the scheduler does not know is ``?``."""
+        found = {jobid: self.get_status(jobid) for jobid in jobids}
+        return {jobid: status or JobStatus(jobid, UNKNOWN, "") for jobid, status in found.items()}
+
+    def exit_code(self, jobid: JobId) -> int | None:
+        """Return the exit code of a job that ended; None if it is not known."""
+        return None
+
+    def check_args(self, scheduler_args: Mapping[str, object] | None) -> None:  # noqa: B027
+        """Raise `UsageError` for arguments that `submit` would not take; contact nothing."""
+
+    def max_array_size(self) -> int | None:
+        """Return how many members an array may have; None if there is no limit."""
+        return None

@@ -1,0 +1,365 @@
+"""What the schedulers have in common that are driven by command line programs.
+
+A new cluster is five functions, string in, string out, which can be tested without the cluster.
+Everything that starts a process is in this file.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import time
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar
+
+from psyflow.exceptions import SchedulerError, UnknownNameError, UsageError
+from psyflow.scheduler.arguments import resolve
+from psyflow.scheduler.base import (
+    OVER,
+    UNKNOWN,
+    JobId,
+    JobStatus,
+    Scheduler,
+    Words,
+    array_of,
+    checked_log,
+    combine,
+)
+
+__all__ = ["BatchScheduler", "SubmitRequest"]
+
+
+@dataclass(frozen=True)
+class SubmitRequest:
+    """A submission, ready to be put into a scheduler's words.
+
+    Attributes
+    ----------
+    args : tuple of str
+    output_filename : str
+        Absolute.
+    name : str
+    depends_on : tuple of str
+    array_size : int, optional
+        Number of members; None for a single job.
+    options : mapping
+        The scheduler arguments by their canonical names: no functions, no None.
+    """
+
+    args: tuple[str, ...]
+    output_filename: str
+    name: str = "psyflow"
+    depends_on: tuple[JobId, ...] = ()
+    array_size: int | None = None
+    options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class BatchScheduler(Scheduler):
+    """A scheduler that is driven by command line programs.
+
+    A new one needs `submit_command`, `parse_job_id`, `status_command`, `parse_status` and
+    `kill_command`, which start nothing and read nothing but their arguments, and the names of its
+    arguments in `ARGS`. See ``docs/schedulers.md`` for a whole one.
+
+    Parameters
+    ----------
+    workdir : str or path, optional
+        Where the scheduler may put files of its own.
+    """
+
+    ARGS: ClassVar[frozenset[str]] = frozenset()
+    """Names of the scheduler arguments, with underscores."""
+    REQUIRED_ARGS: ClassVar[tuple[str, ...]] = ()
+    HAS_ARRAYS: ClassVar[bool] = False
+    HINT: ClassVar[str] = "Log in to a node of the cluster that has it."
+    """What to do when the scheduler's programs are not there."""
+    QUERY_TIMEOUT: ClassVar[float] = 120.0
+    RETRY_PAUSES: ClassVar[tuple[float, ...]] = (0.5, 2.0)
+    """Seconds to wait before asking again when a query failed. Submissions are never repeated."""
+    KILLS_MANY: ClassVar[bool] = True
+    """Whether the program that kills takes more than one id."""
+    MAX_IDS: ClassVar[int] = 1000
+    """Ids in one command: the kernel limits its length."""
+
+    def __init__(self, workdir: str | os.PathLike[str] | None = None) -> None:
+        self.workdir = workdir
+        self._submitted: list[JobId] = []
+
+    @abstractmethod
+    def submit_command(self, request: SubmitRequest) -> list[str]:
+        """Return the command that submits `request`; this is also what a dry run prints."""
+
+    def submit_script(self, request: SubmitRequest) -> str | None:
+        """Return what the command reads from stdin."""
+        return None
+
+    @abstractmethod
+    def parse_job_id(self, stdout: str) -> JobId:
+        """Return the job's id from the answer to `submit_command`; '' if there is none in it."""
+
+    @abstractmethod
+    def status_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the command that asks about all of `jobids` at once."""
+
+    @abstractmethod
+    def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
+        """Return what the answer to `status_command` says; lines that make no sense are left out.
+
+        Members of an array come under their own ids, named ``<name>:<index>``.
+        """
+
+    @abstractmethod
+    def kill_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the command that kills `jobids`, which are one unless `KILLS_MANY`."""
+
+    def means_no_job(self, returncode: int, stderr: str) -> bool:
+        """Say whether a query that failed only wants to say that it knows none of the jobs."""
+        return False
+
+    def query_environment(self, environment: Mapping[str, str]) -> Mapping[str, str]:
+        """Return `environment` without what would change the answer to a query."""
+        return environment
+
+    def canonical_arg(self, name: str) -> str:
+        """Return the one name under which argument `name` goes into `SubmitRequest.options`.
+
+        Raises
+        ------
+        UsageError
+            If there is no such argument.
+        """
+        canonical = name.replace("-", "_")
+        if canonical not in self.ARGS:
+            raise UnknownNameError(f"{type(self).__name__} argument", name, self.ARGS)
+        return canonical
+
+    def check_value(self, option: str, value: object) -> None:
+        """Raise `UsageError` if `value`, no function and not None, is nothing for `option`."""
+
+    def check_args(self, scheduler_args: Mapping[str, object] | None) -> None:
+        """Raise `UsageError` for an argument that is unknown, missing, or makes no sense."""
+        for option, value in self._canonical_args(scheduler_args).items():
+            if not callable(value):
+                self.check_value(option, value)
+
+    def _canonical_args(self, scheduler_args: Mapping[str, object] | None) -> dict[str, object]:
+        given: dict[str, object] = {}
+        for name, value in (scheduler_args or {}).items():
+            option = self.canonical_arg(name)
+            if value is None:
+                continue
+            if option in given:
+                raise UsageError(f'Scheduler argument "{name}" is given under two names.')
+            given[option] = value
+        missing = [name for name in self.REQUIRED_ARGS if name not in given]
+        if missing:
+            raise UsageError(
+                f"{type(self).__name__} needs the scheduler arguments {', '.join(missing)}. "
+                f"Add them to scheduler_args in the task file."
+            )
+        return given
+
+    def request(
+        self,
+        args: Words,
+        output_filename: str | os.PathLike[str],
+        name: str | None = None,
+        depends_on: Iterable[JobId] | None = None,
+        scheduler_args: Mapping[str, object] | None = None,
+        array_size: int | None = None,
+    ) -> SubmitRequest:
+        """Check a submission and return it ready for `submit_command`; nothing is contacted."""
+        self.check_args(scheduler_args)
+        name = "".join(c if c.isprintable() else "_" for c in name or "psyflow")
+        options = resolve(self._canonical_args(scheduler_args), name)
+        for option, value in options.items():
+            self.check_value(option, value)
+        return SubmitRequest(
+            args=tuple(os.fspath(arg) for arg in args),
+            output_filename=checked_log(output_filename),
+            name=name,
+            depends_on=(depends_on,) if isinstance(depends_on, str) else tuple(depends_on or ()),
+            array_size=array_size,
+            options=MappingProxyType(options),
+        )
+
+    def submit(
+        self,
+        args: Words,
+        output_filename: str | os.PathLike[str],
+        name: str | None = None,
+        depends_on: Iterable[JobId] | None = None,
+        scheduler_args: Mapping[str, object] | None = None,
+    ) -> JobId:
+        """Submit one job; see `Scheduler.submit`."""
+        return self.submit_request(
+            self.request(args, output_filename, name, depends_on, scheduler_args)
+        )
+
+    def submit_array(
+        self,
+        n: int,
+        args: Words,
+        output_filename: str | os.PathLike[str],
+        name: str | None = None,
+        depends_on: Iterable[JobId] | None = None,
+        scheduler_args: Mapping[str, object] | None = None,
+    ) -> JobId:
+        """Submit `n` jobs as one array; see `Scheduler.submit_array`."""
+        if not self.HAS_ARRAYS:
+            return super().submit_array(n, args, output_filename)
+        if n < 1:
+            raise UsageError(f"A job array needs at least one member, not {n}.")
+        return self.submit_request(
+            self.request(args, output_filename, name, depends_on, scheduler_args, n)
+        )
+
+    def submit_request(self, request: SubmitRequest) -> JobId:
+        """Hand `request` to the scheduler and return the id it gives to the job."""
+        command = self.submit_command(request)
+        return self.accept(self.run_submission(command, self.submit_script(request)), command)
+
+    def run_submission(self, command: Sequence[str], script: str | None = None) -> str:
+        """Run a command that submits, once, and return what it prints."""
+        answer = self._call(command, script)
+        _raise_if_failed(answer)
+        return answer.stdout
+
+    def accept(self, text: str, command: Sequence[str]) -> JobId:
+        """Return the id that `text` tells, and remember the job as this object's own.
+
+        Raises
+        ------
+        SchedulerError
+            If `text` tells none.
+        """
+        jobid = self.parse_job_id(text)
+        if not jobid:
+            raise SchedulerError(
+                f"{command[0]} did not say which job it submitted, but: {text.strip()!r}. "
+                f"It may have submitted one: look at the queue. The command was: "
+                f"{shlex.join(command)}"
+            )
+        self._submitted.append(jobid)
+        return jobid
+
+    def kill(self, jobid: JobId) -> None:
+        """Kill a job or a whole array; one that is over is no error."""
+        self.kill_jobs([jobid])
+
+    def kill_jobs(self, jobids: Iterable[JobId]) -> None:
+        """Kill `jobids`, if the program can do so with one command, however many there are."""
+        for some in _chunks(list(jobids), self.MAX_IDS if self.KILLS_MANY else 1):
+            self._kill(some)
+
+    def _kill(self, jobids: Sequence[JobId]) -> None:
+        answer = self._call(self.kill_command(jobids), is_query=True)
+        if not answer.returncode:
+            return
+        found = _select(jobids, self.look_up(jobids))
+        alive = [jobid for jobid in jobids if jobid in found and found[jobid].status not in OVER]
+        for jobid in alive:
+            if len(jobids) == 1:
+                _raise_if_failed(answer)
+            self._kill([jobid])  # the program may have stopped at one that is gone
+
+    def get_status(self, jobid: JobId) -> JobStatus | None:
+        """Say what became of a job; None if the scheduler does not know it (any more)."""
+        return _select([jobid], self.look_up([jobid])).get(jobid)
+
+    def get_statuses(self, jobids: Iterable[JobId]) -> dict[JobId, JobStatus]:
+        """Say what became of `jobids` with one query; ``?`` for one that is not known."""
+        wanted = list(dict.fromkeys(jobids))
+        found = _select(wanted, self.look_up(wanted))
+        return {jobid: found.get(jobid, JobStatus(jobid, UNKNOWN, "")) for jobid in wanted}
+
+    def get_jobs(self) -> Sequence[JobId]:
+        """Return the jobs submitted through this object that are not known to be over."""
+        statuses = self.get_statuses(self._submitted)
+        return [jobid for jobid, status in statuses.items() if status.status not in OVER]
+
+    def look_up(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
+        """Ask about `jobids` and return whatever was answered, members of arrays one by one."""
+        found: dict[JobId, JobStatus] = {}
+        for some in _chunks(jobids, self.MAX_IDS):
+            found |= self.parse_status(self.query(self.status_command(some)))
+        return found
+
+    def query(self, command: Sequence[str]) -> str:
+        """Return what a command that changes nothing prints; ask again if it fails.
+
+        Raises
+        ------
+        SchedulerError
+            If the program is missing, or still fails after `RETRY_PAUSES`.
+        """
+        answer = self._call(command, is_query=True)
+        for pause in self.RETRY_PAUSES:
+            if not answer.returncode or self.means_no_job(answer.returncode, answer.stderr):
+                break
+            time.sleep(pause)
+            answer = self._call(command, is_query=True)
+        if not self.means_no_job(answer.returncode, answer.stderr):
+            _raise_if_failed(answer)
+        return answer.stdout
+
+    def try_query(self, command: Sequence[str]) -> str | None:
+        """Ask once, where the answer is welcome but not needed; None if the query fails."""
+        try:
+            answer = self._call(command, is_query=True)
+        except SchedulerError:
+            return None  # not every cluster has every program
+        if answer.returncode and not self.means_no_job(answer.returncode, answer.stderr):
+            return None
+        return answer.stdout
+
+    def _call(
+        self, command: Sequence[str], script: str | None = None, *, is_query: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                command,
+                input=script or "",
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                env=self.query_environment(os.environ) if is_query else None,
+                # A submission that is broken off may have been accepted all the same.
+                timeout=self.QUERY_TIMEOUT if is_query else None,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise SchedulerError(f'There is no program "{command[0]}". {self.HINT}') from None
+        except subprocess.TimeoutExpired:
+            raise SchedulerError(
+                f"{command[0]} did not answer within {self.QUERY_TIMEOUT:g} s. Try again later, "
+                f"or see for yourself: {shlex.join(command)}"
+            ) from None
+
+
+def _raise_if_failed(answer: subprocess.CompletedProcess[str]) -> None:
+    if answer.returncode:
+        what = answer.stderr.strip() or answer.stdout.strip() or "it does not say why"
+        raise SchedulerError(
+            f"{answer.args[0]} failed with exit code {answer.returncode}: {what}\n"
+            f"The command was: {shlex.join(answer.args)}"
+        )
+
+
+def _chunks(jobids: Sequence[JobId], size: int) -> Iterator[Sequence[JobId]]:
+    return (jobids[start : start + size] for start in range(0, len(jobids), size))
+
+
+def _select(jobids: Sequence[JobId], found: Mapping[JobId, JobStatus]) -> dict[JobId, JobStatus]:
+    members: dict[JobId, list[JobStatus]] = {}
+    for jobid, status in found.items():
+        members.setdefault(array_of(jobid), []).append(status)
+    selected = {jobid: found[jobid] for jobid in jobids if jobid in found}
+    for jobid in jobids:
+        if jobid not in selected and jobid in members:
+            selected[jobid] = combine(jobid, members[jobid])
+    return selected

@@ -1,0 +1,99 @@
+"""The options of Slurm's `sbatch`, by their long names."""
+
+from __future__ import annotations
+
+from numbers import Integral
+
+from psyflow.exceptions import UnknownNameError, UsageError
+
+__all__ = ["MAX_RUNNING", "canonical_option", "check_option", "render_option"]
+
+MAX_RUNNING = "max-running"
+"""Members of an array that may run at once; not an option of sbatch, but part of ``--array``."""
+
+ALIASES = {
+    "timelimit": "time",
+    "memory": "mem",
+    "memory-per-cpu": "mem-per-cpu",
+    "n-cpus": "cpus-per-task",
+    "n-nodes": "nodes",
+}
+
+_VALUES = """
+    account acctg-freq batch bb bbf begin chdir cluster-constraint comment constraint container
+    container-id core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline
+    delay-boot distribution exclude export export-file extra extra-node-info gid gpu-bind gpu-freq
+    gpus gpus-per-node gpus-per-socket gpus-per-task gres gres-flags hint input
+    kill-on-invalid-dep licenses mail-type mail-user mcs-label mem mem-bind mem-per-cpu
+    mem-per-gpu mincpus network nodefile nodelist nodes ntasks ntasks-per-core ntasks-per-gpu
+    ntasks-per-node ntasks-per-socket partition power prefer priority profile qos reservation
+    segment signal sockets-per-node switches thread-spec threads-per-core time time-min tmp
+    tres-bind tres-per-task uid wait-all-nodes wckey
+""".split()  # noqa: SIM905
+_FLAGS = """
+    contiguous hold ignore-pbs no-requeue overcommit oversubscribe reboot requeue resv-ports
+    spread-job stepmgr use-min-nodes
+""".split()  # noqa: SIM905
+_FLAGS_WITH_VALUES = "exclusive get-user-env nice no-kill propagate".split()  # noqa: SIM905
+
+# What psyflow needs to know about its jobs, it has to say itself.
+_RESERVED = """
+    array clusters dependency error help job-name open-mode output parsable quiet test-only usage
+    verbose version wait wrap
+""".split()  # noqa: SIM905
+
+_KNOWN = {*_VALUES, *_FLAGS, *_FLAGS_WITH_VALUES, MAX_RUNNING}
+_TELLABLE = {name.replace("-", "_") for name in (_KNOWN - set(ALIASES.values())) | set(ALIASES)}
+
+
+def canonical_option(name: str) -> str:
+    """Return the long option of sbatch that a scheduler argument stands for.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or if it is psyflow's to give.
+
+    Examples
+    --------
+    >>> canonical_option("timelimit"), canonical_option("mail_type")
+    ('time', 'mail-type')
+    """
+    option = name.replace("_", "-")
+    option = ALIASES.get(option, option)
+    if option in _RESERVED:
+        raise UsageError(
+            f'Slurm argument "{name}" is set by psyflow itself. Take it out of scheduler_args.'
+        )
+    if option not in _KNOWN:
+        raise UnknownNameError("Slurm argument", name, _TELLABLE)
+    return option
+
+
+def check_option(option: str, value: object) -> None:
+    """Raise `UsageError` if `value` is nothing for `option`."""
+    if option == MAX_RUNNING:
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise UsageError(f"max_running is a number of jobs, at least 1, not {value!r}.")
+    elif option in _FLAGS and not isinstance(value, bool):
+        raise UsageError(f'Slurm argument "{option}" is switched by True or False, not {value!r}.')
+    elif option in _VALUES and isinstance(value, bool):
+        raise UsageError(f'Slurm argument "{option}" needs a value, not {value!r}.')
+
+
+def render_option(option: str, value: object) -> list[str]:
+    """Return `option` in sbatch's words.
+
+    Examples
+    --------
+    >>> render_option("time", "1:00:00"), render_option("exclude", ["n1", "n2"])
+    (['--time=1:00:00'], ['--exclude=n1,n2'])
+    >>> render_option("exclusive", True), render_option("exclusive", False)
+    (['--exclusive'], [])
+    """
+    if value is False or option == MAX_RUNNING:
+        return []
+    if value is True:
+        return [f"--{option}"]
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return [f"--{option}={text}"]

@@ -1,0 +1,151 @@
+"""What Slurm's programs print, and what it means. Nothing here asks Slurm anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from psyflow.scheduler.base import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    HELD,
+    QUEUED,
+    RUNNING,
+    UNKNOWN,
+    JobId,
+    JobStatus,
+)
+
+__all__ = ["SACCT_FORMAT", "SQUEUE_FORMAT", "parse_sacct", "parse_scontrol", "parse_squeue"]
+
+# The name comes last, because it alone may contain the separator.
+SQUEUE_FORMAT = "%i|%t|%r|%j"
+SACCT_FORMAT = "JobID,State,JobName"
+
+# Short code (squeue), long name (sacct, scontrol), and what it is to psyflow. A revoked job runs
+# on another cluster; one in SPECIAL_EXIT or on hold after a requeue waits for somebody.
+_STATES = [
+    ("PD", "PENDING", QUEUED),
+    ("RQ", "REQUEUED", QUEUED),
+    ("RF", "REQUEUE_FED", QUEUED),
+    ("RH", "REQUEUE_HOLD", HELD),
+    ("RD", "RESV_DEL_HOLD", HELD),
+    ("SE", "SPECIAL_EXIT", HELD),
+    ("R", "RUNNING", RUNNING),
+    ("CF", "CONFIGURING", RUNNING),
+    ("CG", "COMPLETING", RUNNING),
+    ("RS", "RESIZING", RUNNING),
+    ("S", "SUSPENDED", RUNNING),
+    ("SI", "SIGNALING", RUNNING),
+    ("SO", "STAGE_OUT", RUNNING),
+    ("ST", "STOPPED", RUNNING),
+    ("CD", "COMPLETED", DONE),
+    ("CA", "CANCELLED", CANCELLED),
+    ("F", "FAILED", FAILED),
+    ("TO", "TIMEOUT", FAILED),
+    ("NF", "NODE_FAIL", FAILED),
+    ("OOM", "OUT_OF_MEMORY", FAILED),
+    ("BF", "BOOT_FAIL", FAILED),
+    ("DL", "DEADLINE", FAILED),
+    ("PR", "PREEMPTED", FAILED),
+    ("RV", "REVOKED", UNKNOWN),
+]
+_BY_CODE = {code: state for code, _, state in _STATES}
+_BY_NAME = {name: state for _, name, state in _STATES}
+
+_HELD_FOR = {"Dependency", "DependencyNeverSatisfied", "JobHeldUser", "JobHeldAdmin"}
+
+_ID = r"(?P<base>\d+)(?:_(?P<index>\d+|\[[^\]]*\]))?"
+_SQUEUE = re.compile(rf"{_ID}\|(?P<state>\w+)\|(?P<reason>[^|]*)\|(?P<name>.*)")
+_SACCT = re.compile(rf"{_ID}\|(?P<state>[^|]+)\|(?P<name>.*)")
+_SCONTROL = re.compile(
+    r"JobId=(?P<id>\d+) (?:ArrayJobId=(?P<base>\d+) ArrayTaskId=(?P<index>\S+) .*?)?"
+    r"JobName=(?P<name>.*) UserId=\S+ .*JobState=(?P<state>\w+) Reason=(?P<reason>\S+) "
+)
+_RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
+
+
+def parse_squeue(stdout: str) -> dict[JobId, JobStatus]:
+    """Read what ``squeue -h -o '%i|%t|%r|%j'`` prints.
+
+    Examples
+    --------
+    >>> for status in parse_squeue("4_[0-1%5]|PD|Dependency|sim").values():
+    ...     print(*status)
+    4_0 *Q sim:0
+    4_1 *Q sim:1
+    """
+    return _collect(
+        _statuses(
+            match["base"],
+            match["index"],
+            _state(_BY_CODE.get(match["state"], UNKNOWN), match["reason"]),
+            match["name"],
+        )
+        for match in map(_SQUEUE.fullmatch, stdout.splitlines())
+        if match
+    )
+
+
+def parse_sacct(stdout: str) -> dict[JobId, JobStatus]:
+    """Read what ``sacct -n -X -P -o JobID,State,JobName`` prints.
+
+    Examples
+    --------
+    >>> parse_sacct("7|CANCELLED by 1000|sim")
+    {'7': JobStatus(id='7', status='C', name='sim')}
+    """
+    return _collect(
+        _statuses(match["base"], match["index"], _by_name(match["state"]), match["name"])
+        for match in map(_SACCT.fullmatch, stdout.splitlines())
+        if match
+    )
+
+
+def parse_scontrol(stdout: str) -> dict[JobId, JobStatus]:
+    """Read what ``scontrol -o show job`` prints."""
+    return _collect(
+        _statuses(
+            match["base"] or match["id"],
+            match["index"] and f"[{match['index']}]",
+            _state(_by_name(match["state"]), match["reason"]),
+            match["name"],
+        )
+        for match in map(_SCONTROL.match, stdout.splitlines())
+        if match
+    )
+
+
+def _collect(groups: Iterator[Iterator[JobStatus]]) -> dict[JobId, JobStatus]:
+    return {status.id: status for group in groups for status in group}
+
+
+def _statuses(base: str, index: str | None, state: str, name: str) -> Iterator[JobStatus]:
+    if index is None:
+        yield JobStatus(base, state, name)
+        return
+    for i in _indices(index.strip("[]")):
+        yield JobStatus(f"{base}_{i}", state, f"{name}:{i}")
+
+
+def _indices(text: str) -> Iterator[int]:
+    """Expand ``0-8:4,10%2``: members 0, 4, 8 and 10, of which two may run at once."""
+    for part in text.partition("%")[0].split(","):
+        # Slurm ends a long list in "...": those members stay unknown.
+        if match := _RANGE.fullmatch(part):
+            first, last, step = match.groups()
+            yield from range(int(first), int(last or first) + 1, int(step or 1))
+
+
+def _state(state: str, reason: str) -> str:
+    return HELD if state == QUEUED and reason in _HELD_FOR else state
+
+
+def _by_name(text: str) -> str:
+    """Understand ``CANCELLED by 1000`` and ``OUT_OF_ME+`` too."""
+    word = text.split()[0] if text.split() else ""
+    if not word.endswith("+"):
+        return _BY_NAME.get(word, UNKNOWN)
+    states = {state for name, state in _BY_NAME.items() if name.startswith(word[:-1])}
+    return states.pop() if len(states) == 1 else UNKNOWN

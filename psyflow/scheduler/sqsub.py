@@ -1,0 +1,103 @@
+"""SHARCNET's `sqsub`, `sqjobs`, `sqkill`."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from psyflow.files import make_folder
+from psyflow.scheduler.base import DONE, HELD, QUEUED, RUNNING, UNKNOWN, ZOMBIE, JobId, JobStatus
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+
+__all__ = ["Sqsub"]
+
+_STATES = {"Q": QUEUED, "*Q": HELD, "R": RUNNING, "Z": ZOMBIE, "C": DONE}
+_N_HEADER_LINES = 2
+_ID_FILE = "idfile"
+
+
+class Sqsub(BatchScheduler):
+    """Submits with SHARCNET's `sqsub`, which has no job arrays.
+
+    The scheduler arguments are ``timelimit`` (required, ``-r``), ``memory`` (required, ``--mpp``),
+    ``n_cpus`` (``-n``, 1 if not given) and ``n_nodes`` (``-N``).
+
+    Parameters
+    ----------
+    workdir : str or path, optional
+        Folder for the file in which sqsub leaves the id of a job, which is removed at once; it is
+        created when a job is submitted. Not given: the system's folder for temporary files.
+
+    Examples
+    --------
+    >>> request = Sqsub().request(["echo", "a b"], "/tmp/log", "t:merge", ["7", "8"],
+    ...                           {"timelimit": "15m", "memory": "1G"})
+    >>> print(*Sqsub().submit_command(request))
+    sqsub -o /tmp/log -j t:merge -r 15m --mpp=1G -n 1 -w 7,8 echo a b
+    """
+
+    USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {
+        "timelimit": "60m",
+        "memory": "1G",
+        "n_cpus": 1,
+    }
+    ARGS = frozenset({"timelimit", "memory", "n_cpus", "n_nodes"})
+    REQUIRED_ARGS = ("timelimit", "memory")
+    KILLS_MANY = False
+    HINT = (
+        "Is this a login node of SHARCNET? If not, set scheduler = ImmediateRun() in the task "
+        "file to run on this machine."
+    )
+
+    def submit_command(self, request: SubmitRequest) -> list[str]:
+        """Return the ``sqsub`` command."""
+        options = request.options
+        return [
+            *("sqsub", "-o", request.output_filename, "-j", request.name),
+            *("-r", str(options["timelimit"]), f"--mpp={options['memory']}"),
+            *("-n", str(options.get("n_cpus", 1))),
+            *(["-N", str(options["n_nodes"])] if "n_nodes" in options else []),
+            *(["-w", ",".join(request.depends_on)] if request.depends_on else []),
+            *([f"--idfile={options[_ID_FILE]}"] if _ID_FILE in options else []),
+            *request.args,
+        ]
+
+    def submit_request(self, request: SubmitRequest) -> JobId:
+        """Hand `request` to sqsub, which writes the job's id to a file."""
+        if self.workdir is not None:
+            make_folder(Path(self.workdir))
+        with tempfile.TemporaryDirectory(prefix="psyflow-sqsub-", dir=self.workdir) as folder:
+            id_file = Path(folder) / "id"
+            options = {**request.options, _ID_FILE: str(id_file)}
+            command = self.submit_command(dataclasses.replace(request, options=options))
+            self.run_submission(command)
+            return self.accept(id_file.read_text() if id_file.exists() else "", command)
+
+    def parse_job_id(self, stdout: str) -> JobId:
+        """Read what sqsub wrote to its id file."""
+        words = stdout.split()
+        return words[0] if len(words) == 1 else ""
+
+    def status_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the ``sqjobs`` command, which takes one id or lists all jobs of the user."""
+        return ["sqjobs", *(jobids if len(jobids) == 1 else [])]
+
+    def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
+        """Read the table that ``sqjobs`` prints; its last column is the command."""
+        rows = (line.split(None, 6) for line in stdout.splitlines()[_N_HEADER_LINES:])
+        return {
+            row[0]: JobStatus(row[0], _STATES.get(row[2], UNKNOWN), row[6].strip())
+            for row in rows
+            if len(row) == 7
+        }
+
+    def kill_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the ``sqkill`` command, which takes one id."""
+        return ["sqkill", *jobids]
+
+    def means_no_job(self, returncode: int, stderr: str) -> bool:
+        """Say whether sqjobs only wants to say that there is nothing to list."""
+        return returncode == 1

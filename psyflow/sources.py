@@ -1,0 +1,252 @@
+"""What earlier runs left that the present space still asks for.
+
+Outcomes are in the shards of this and earlier plans, and in the result. Each belongs to a frozen
+space of its own; where that is not the present one, keys tell which item is which.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from psyflow.bookkeeping import About, Arrays, ItemsFile
+from psyflow.exceptions import DamagedFileError, DamagedShardWarning, PsyflowWarning
+from psyflow.layout import Layout
+from psyflow.merge import Block, Items, Outcomes, Piece, Table, read_outcomes
+from psyflow.plan import Plan, load_space
+from psyflow.pspace import ParameterSpace
+from psyflow.pspace.keys import column_keys, match
+from psyflow.store import Store, store_for
+
+__all__ = ["Recovered", "recover"]
+
+ROWS_PER_PIECE = 1 << 13
+
+
+@dataclass
+class Recovered:
+    """What there is for the items of a space.
+
+    Attributes
+    ----------
+    table : Table
+        Where each item's result is.
+    outcomes : Outcomes
+        Of the shards; its failures may be of items that have a result by now.
+    failed : ndarray of int64
+        Items with a failure and no result, ascending.
+    is_unknown : bool
+        Whether rows come from a result without bookkeeping.
+    """
+
+    table: Table
+    outcomes: Outcomes
+    failed: Items
+    is_unknown: bool
+
+    @property
+    def n_done(self) -> int:
+        """Number of items that have a result."""
+        return int(np.count_nonzero(self.table.piece_of >= 0))
+
+    def pending(self) -> Items:
+        """Return the items without a result, ascending."""
+        return np.flatnonzero(self.table.piece_of < 0)
+
+
+def recover(
+    layout: Layout,
+    space: ParameterSpace,
+    space_digest: str,
+    store: Store,
+    *,
+    verify: bool = False,
+) -> Recovered:
+    """Find out what earlier runs left for the items of `space`. Writes nothing.
+
+    Parameters
+    ----------
+    layout : Layout
+    space : ParameterSpace
+        The present space.
+    space_digest : str
+        Its digest.
+    store : Store
+        Of the result.
+    verify : bool
+        Read every byte of the shards, and do without what is damaged.
+    """
+    numbering = _Numbering(layout, space, space_digest)
+    shards = [shard for shard in layout.shards() if numbering.knows(layout.run_id_of(shard))]
+    outcomes = read_outcomes(
+        shards, lambda shard: numbering(layout.run_id_of(shard)), verify=verify
+    )
+    earlier = _Result(layout, store, numbering, outcomes.workers)
+    # Shards come first: they are what the result was made from, if it is older than they are.
+    pieces = [*outcomes.pieces, *earlier.pieces()]
+    table = Table.index(pieces, len(space))
+    known = outcomes.failed[outcomes.failed < len(space)]
+    failed = known[table.piece_of[known] < 0]
+    return Recovered(table, outcomes, failed, earlier.is_unknown)
+
+
+class _Numbering:
+    """Turns the item numbers of earlier plans into those of the present space."""
+
+    def __init__(self, layout: Layout, space: ParameterSpace, space_digest: str) -> None:
+        self._layout = layout
+        self._space = space
+        self._digest = space_digest
+        self._known: dict[str, Items | None] = {}
+        self._keys: Any = None
+
+    def names(self) -> list[str]:
+        """Return the parameter names of the present space."""
+        return list(self._space.keys())
+
+    def keys(self) -> Any:
+        """Return the keys of the present space."""
+        if self._keys is None:
+            self._keys = self._space.pset_keys()
+        return self._keys
+
+    def knows(self, run_id: str) -> bool:
+        """Tell whether the plan of `run_id` is there; warn if not."""
+        if self._layout.plan(run_id).plan_file.exists():
+            return True
+        message = (
+            f"{self._layout.plan(run_id).folder} is gone, so the shards {run_id}.* in "
+            f"{self._layout.out} cannot be told apart; their items run again."
+        )
+        warnings.warn(message, DamagedShardWarning, stacklevel=2)
+        return False
+
+    def __call__(self, run_id: str) -> Items | None:
+        """Return the array that renumbers, or None if the numbers are the same.
+
+        Raises
+        ------
+        LookupError
+            If the plan is gone.
+        """
+        if run_id not in self._known:
+            self._known[run_id] = self._renumber(run_id)
+        return self._known[run_id]
+
+    def _renumber(self, run_id: str) -> Items | None:
+        frozen = self._layout.plan(run_id)
+        plan = Plan.read(frozen.plan_file)
+        if plan is None:
+            raise LookupError(run_id)
+        if plan.space_digest == self._digest:
+            return None
+        return match(load_space(frozen.space).pset_keys(), self.keys())
+
+
+class _Result:
+    """The result file as a source of outcomes."""
+
+    def __init__(
+        self, layout: Layout, store: Store, numbering: _Numbering, workers: list[str]
+    ) -> None:
+        self._layout = layout
+        self._store = store
+        self._numbering = numbering
+        self._workers = workers
+        self.is_unknown = False
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the result's rows; none if there is no result that can be read."""
+        items_file = ItemsFile(self._layout)
+        about = items_file.about()
+        if about is not None:
+            arrays = items_file.arrays()
+            items = self._known_items(about, arrays)
+            yield from self._cut(Path(about.result), items, about, arrays)
+        elif self._layout.result.exists():
+            items = self._unknown_items()
+            self.is_unknown = bool(np.any(items >= 0))
+            yield from self._cut(self._layout.result, items, None, {})
+
+    def _known_items(self, about: About, arrays: Arrays) -> Items:
+        try:
+            renumber = self._numbering(about.run_id)
+        except LookupError:
+            return match(arrays["key"], self._numbering.keys())
+        items: Items = arrays["item"]
+        return items if renumber is None else renumber[items]
+
+    def _unknown_items(self) -> Items:
+        """Tell a result's items by the parameters in it."""
+        path = self._layout.result
+        try:
+            columns = self._store.load(path)
+        except DamagedFileError as error:
+            warnings.warn(f"{error} Its items run again.", PsyflowWarning, stacklevel=2)
+            return np.empty(0, dtype=np.int64)
+        names = self._numbering.names()
+        n_rows = len(next(iter(columns.values()), ()))
+        if any(name not in columns for name in names):
+            return np.full(n_rows, -1, dtype=np.int64)
+        keys = column_keys({name: columns[name] for name in names}, n_rows)
+        return match(keys, self._numbering.keys())
+
+    def _cut(
+        self, path: Path, items: Items, about: About | None, arrays: Arrays
+    ) -> Iterator[Piece]:
+        if not len(items):
+            return
+        store = self._store if path.suffix == self._layout.result.suffix else store_for(path)
+        row_bytes = path.stat().st_size / len(items)
+        # A store that cannot read some rows reads all of them, so that has to happen once only.
+        step = len(items) if type(store).read is Store.read else ROWS_PER_PIECE
+        for start in range(0, len(items), step):
+            stop = min(start + step, len(items))
+            load = self._loader(store, path, start, stop, about, arrays)
+            yield Piece(items[start:stop], int(row_bytes * (stop - start)), load)
+
+    def _loader(
+        self,
+        store: Store,
+        path: Path,
+        start: int,
+        stop: int,
+        about: About | None,
+        arrays: Arrays,
+    ) -> Callable[[], Block]:
+        def load() -> Block:
+            columns = store.read(path, start, stop)
+            if about is None:
+                parameters = self._numbering.names()
+                outputs = {n: c for n, c in columns.items() if n not in parameters}
+                return Block(outputs, _unknown_bookkeeping(stop - start, self._workers))
+            outputs = {n: columns[n] for n in about.outputs if n in columns}
+            return Block(outputs, self._bookkeeping(about, arrays, start, stop))
+
+        return load
+
+    def _bookkeeping(self, about: About, arrays: Arrays, start: int, stop: int) -> Arrays:
+        number = {w: _number_of(w, self._workers) for w in about.workers}
+        renumber = np.array([number[w] for w in about.workers], dtype=np.int32)
+        some = {n: arrays[n][start:stop] for n in ("start", "duration", "attempt", "worker")}
+        return {**some, "worker": renumber[some["worker"]]}
+
+
+def _number_of(worker: str, workers: list[str]) -> int:
+    if worker not in workers:
+        workers.append(worker)
+    return workers.index(worker)
+
+
+def _unknown_bookkeeping(n_rows: int, workers: list[str]) -> Arrays:
+    return {
+        "start": np.full(n_rows, np.nan),
+        "duration": np.full(n_rows, np.nan),
+        "attempt": np.zeros(n_rows, dtype=np.int16),
+        "worker": np.full(n_rows, _number_of("unknown", workers), dtype=np.int32),
+    }

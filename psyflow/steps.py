@@ -1,0 +1,197 @@
+"""What the jobs of a run do: split, process, merge."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from psyflow.backend import Backend
+from psyflow.bookkeeping import About, Arrays, ItemsFile, Stamp
+from psyflow.columns import Columns
+from psyflow.evaluate import Prepared
+from psyflow.exceptions import IneffectiveExcludeWarning
+from psyflow.files import atomic_path, make_folder, move, remove_temporaries, sync_folder
+from psyflow.layout import Layout
+from psyflow.merge import Items, merged_blocks
+from psyflow.plan import Plan, load_space
+from psyflow.pspace import ParameterSpace
+from psyflow.sources import Recovered, recover
+from psyflow.store import Store
+from psyflow.supervisor import Supervisor
+from psyflow.tasks import Config, TaskDef
+from psyflow.worker import Work
+
+__all__ = ["Merged", "MergedTable", "load_task", "merge", "process", "split"]
+
+
+def load_task(plan: Plan) -> TaskDef:
+    """Load the task as the plan froze it."""
+    conf = plan.conf_file or Config()
+    return TaskDef.load_frozen(plan.frozen.code, plan.task_file, conf, plan.base)
+
+
+def split(plan: Plan, backend: Backend) -> None:
+    """Write the batches of items that the process jobs draw from."""
+    pending = np.load(plan.frozen.pending, mmap_mode="r")
+    batches = backend.batches(pending, plan.n_jobs)
+    make_folder(plan.frozen.batch(0).parent)
+    for number, batch in enumerate(batches):
+        with atomic_path(plan.frozen.batch(number)) as temporary:
+            np.save(temporary, batch)
+    print(f"{len(pending)} items in {len(batches)} batches.", flush=True)
+
+
+def process(plan: Plan, job: int) -> int:
+    """Evaluate the items of one process job, and return its exit status."""
+    batch = plan.batch_of_job[job]
+    work = Work(
+        space=load_space(plan.frozen.space),
+        items=np.load(plan.frozen.batch(batch), mmap_mode="r"),
+        claims=plan.frozen.claims(batch),
+        out=plan.layout.out,
+        prefix=plan.layout.shard_prefix(plan.run_id, job),
+        prepare=lambda worker: _prepare(plan, job, worker),
+        n_workers=plan.batch_of_job.count(batch) * plan.pool_size,
+    )
+    return Supervisor(work, plan.pool_size).run()
+
+
+def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
+    task = load_task(plan)
+    task.enter()
+    proc_id = task.backend(task).proc_id(job, worker, plan.pool_size)
+    extra = task.setup(proc_id) if task.setup is not None else {}
+
+    def check(row: Mapping[str, Any]) -> None:
+        task.store.check({name: row[name] for name in row if name not in plan.exclude})
+
+    return Prepared(task.execute, extra, check)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge came to.
+
+    Attributes
+    ----------
+    n_items, n_rows, n_failed : int
+    """
+
+    n_items: int
+    n_rows: int
+    n_failed: int
+
+
+def merge(plan: Plan, store: Store) -> Merged:
+    """Write the result: a row for every item that is done, in item order, whatever ran them.
+
+    The new bookkeeping is there before the new result gets its name, and shards go only after both
+    are: dying at any line of this loses nothing.
+    """
+    space = load_space(plan.frozen.space)
+    recovered = recover(plan.layout, space, plan.space_digest, store, verify=True)
+    staged = plan.layout.staged_result
+    make_folder(staged.parent)
+    table = MergedTable(recovered, space, frozenset(plan.exclude))
+    store.write(staged, table.blocks())
+    stamp = Stamp.of(staged)
+    assert stamp is not None
+    items_file = ItemsFile(plan.layout)
+    items_file.prepare(table.about(plan, stamp), table.bookkeeping())
+    move(staged, plan.layout.result)
+    items_file.commit()
+    merged = Merged(len(space), recovered.n_done, len(recovered.failed))
+    if merged.n_rows == merged.n_items:
+        _remove_shards(plan.layout)
+    _remove_old_plans(plan)
+    print(f"{merged.n_rows} of {merged.n_items} rows in {plan.layout.result}.", flush=True)
+    return merged
+
+
+class MergedTable:
+    """Yields the result's blocks, and collects the bookkeeping on the way.
+
+    Parameters
+    ----------
+    recovered : Recovered
+    space : ParameterSpace
+    exclude : frozenset of str
+        Names to leave out.
+    """
+
+    def __init__(self, recovered: Recovered, space: ParameterSpace, exclude: frozenset[str]):
+        self._recovered = recovered
+        self._space = space
+        self._exclude = exclude
+        self._outputs: dict[str, None] = {}
+        self._arrays: dict[str, list[npt.NDArray[Any]]] = {
+            name: [] for name in ("item", "key", "start", "duration", "attempt", "worker")
+        }
+
+    def blocks(self) -> Iterator[Columns]:
+        """Yield parameters and outputs, block by block."""
+        seen: set[str] = set()
+        for items, block in merged_blocks(self._recovered.table):
+            parameters = self._space.take(items)
+            self._note(items, block.bookkeeping)
+            self._outputs.update(dict.fromkeys(block.columns))
+            row = {**parameters, **block.columns}
+            seen.update(row)
+            yield {name: column for name, column in row.items() if name not in self._exclude}
+        if not seen:
+            names = self._space.keys()
+            yield {name: [] for name in names if name not in self._exclude}
+            return
+        for name in sorted(self._exclude - seen):
+            warnings.warn(IneffectiveExcludeWarning(name), stacklevel=2)
+
+    def about(self, plan: Plan, stamp: Stamp) -> About:
+        """Return the header of the bookkeeping; valid once all blocks are through."""
+        return About(
+            run_id=plan.run_id,
+            space_digest=plan.space_digest,
+            fingerprint=plan.fingerprint_digest,
+            result=plan.result,
+            stamp=stamp,
+            n_items=len(self._space),
+            n_rows=self._recovered.n_done,
+            n_failed=len(self._recovered.failed),
+            outputs=[name for name in self._outputs if name not in self._exclude],
+            excluded=sorted(self._exclude),
+            workers=self._recovered.outcomes.workers,
+        )
+
+    def bookkeeping(self) -> Arrays:
+        """Return the columns of the bookkeeping; valid once all blocks are through."""
+        return {
+            name: np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+            for name, parts in self._arrays.items()
+        }
+
+    def _note(self, items: Items, bookkeeping: Arrays) -> None:
+        self._arrays["item"].append(items)
+        self._arrays["key"].append(self._space.key_take(items))
+        for name, column in bookkeeping.items():
+            self._arrays[name].append(column)
+
+
+def _remove_shards(layout: Layout) -> None:
+    for shard in layout.shards():
+        shard.unlink()
+    if layout.out.is_dir():
+        remove_temporaries(layout.out)
+        sync_folder(layout.out)
+
+
+def _remove_old_plans(plan: Plan) -> None:
+    """Remove what earlier plans froze, unless shards still go by it."""
+    needed = {plan.run_id, *map(plan.layout.run_id_of, plan.layout.shards())}
+    for folder in plan.layout.plans.iterdir():
+        if folder.name not in needed:
+            shutil.rmtree(folder)

@@ -1,0 +1,124 @@
+"""Which store is for which file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from psyflow.columns import Column, Columns
+from psyflow.exceptions import StoreError, UsageError, did_you_mean
+from psyflow.store.base import Store, StorePath, TableLike, as_store
+
+__all__ = ["AutodetectStore", "known_extensions", "store_for"]
+
+_GROUPS = ("psyrun.stores", "psyflow.stores")
+_BUILTIN = {
+    ext: EntryPoint(ext, value, "psyflow.stores")
+    for ext, value in {
+        ".pkl": "psyflow.store.pickle:PickleStore",
+        ".npz": "psyflow.store.npz:NpzStore",
+        ".h5": "psyflow.store.h5:H5Store",
+    }.items()
+}
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    # psyrun, where it is installed, names its own stores for the same extensions: ours come last.
+    found = {ep.name.lower(): ep for group in _GROUPS for ep in entry_points(group=group)}
+    return {ext: ep for ext, ep in found.items() if ext not in _BUILTIN}
+
+
+def known_extensions() -> list[str]:
+    """Return the extensions that there is a store for.
+
+    Examples
+    --------
+    >>> {".h5", ".npz", ".pkl"} <= set(known_extensions())
+    True
+    """
+    return sorted(_BUILTIN | _plugins())
+
+
+def store_for(filename: StorePath) -> Store:
+    """Return the store for `filename`, by its extension in upper or lower case.
+
+    Raises
+    ------
+    UsageError
+        If there is none for this extension.
+    StoreError
+        If a plugin's store cannot be imported or made.
+
+    Examples
+    --------
+    >>> store_for("result.NPZ")
+    NpzStore()
+    """
+    ext = Path(filename).suffix.lower()
+    entry_point = _BUILTIN.get(ext) or _plugins().get(ext)
+    if entry_point is None:
+        raise _unknown(filename, ext)
+    try:
+        return as_store(entry_point.load()())
+    except Exception as error:
+        raise StoreError(
+            f"The store for {ext} files, {entry_point.value}, cannot be used: {error!r}."
+        ) from error
+
+
+def _unknown(filename: StorePath, ext: str) -> UsageError:
+    known = known_extensions()
+    what = f'There is no store for "{ext}" files' if ext else "A file needs an extension"
+    return UsageError(
+        f"{what}: {os.fspath(filename)}.{did_you_mean(ext, known)} Known: {', '.join(known)}."
+    )
+
+
+@dataclass(frozen=True)
+class AutodetectStore(Store):
+    """The store for each file's extension; pickle where there is no file name to look at.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     AutodetectStore().save(f"{folder}/a.npz", {"a": [1, 2]})
+    ...     AutodetectStore().load(f"{folder}/a.npz")
+    {'a': array([1, 2])}
+    """
+
+    ext = ".pkl"
+
+    def save(self, filename: StorePath, data: TableLike) -> None:
+        """Save `data` in the format that `filename` names."""
+        store_for(filename).save(filename, data)
+
+    def load(
+        self, filename: StorePath, row: int | None = None, **options: Any
+    ) -> dict[str, Column]:
+        """Load `filename`; `options`, such as ``ragged=True``, are passed on to its store."""
+        return store_for(filename).load(filename, row, **options)
+
+    def append(self, filename: StorePath, data: TableLike) -> None:
+        """Put the rows of `data` below the table in `filename`."""
+        store_for(filename).append(filename, data)
+
+    def write(self, filename: StorePath, blocks: Iterable[Columns]) -> None:
+        """Save the tables `blocks` below each other."""
+        store_for(filename).write(filename, blocks)
+
+    def read(self, filename: StorePath, start: int, stop: int) -> dict[str, Column]:
+        """Load the rows from `start` up to, but without, `stop`."""
+        return store_for(filename).read(filename, start, stop)
+
+    def length(self, filename: StorePath) -> int:
+        """Return the number of rows in `filename`."""
+        return store_for(filename).length(filename)
+
+    def check(self, row: Mapping[str, Any]) -> None:
+        """Raise UnsupportedDataError if the store for `ext` could not hold `row`."""
+        store_for(f"row{self.ext}").check(row)

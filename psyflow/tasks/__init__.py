@@ -1,0 +1,17 @@
+"""Task files: the variables they may set, loading them, and finding them in a folder."""
+
+from psyflow.tasks.config import REQUIRED, Config
+from psyflow.tasks.loader import PackageLoader
+from psyflow.tasks.settings import Setting
+from psyflow.tasks.signature import RESERVED_ARGUMENTS
+from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef
+
+__all__ = [
+    "Config",
+    "PackageLoader",
+    "REQUIRED",
+    "RESERVED_ARGUMENTS",
+    "Setting",
+    "TASK_PREFIX",
+    "TaskDef",
+]

@@ -1,0 +1,256 @@
+"""The documented variables of a task file."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from psyflow.exceptions import TaskFileError, UnknownNameError
+from psyflow.tasks import settings as kinds
+from psyflow.tasks.modules import run_file
+from psyflow.tasks.settings import Default, Kind, Setting, setting
+from psyflow.tasks.spelling import warn_of_misspelt_settings
+from psyflow.tasks.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from psyflow.backend import Backend
+    from psyflow.pspace import ParameterSpace
+    from psyflow.scheduler import Scheduler
+    from psyflow.store import Store
+
+__all__ = ["Config", "REQUIRED"]
+
+REQUIRED = ("pspace", "execute")
+"""The variables that a task file has to set."""
+
+_NAME = re.compile(r"\w[\w.+,@~-]*")
+
+
+def _default_store() -> Store:
+    from psyflow.store.pickle import PickleStore
+
+    return PickleStore()
+
+
+def _default_backend() -> type[Backend]:
+    from psyflow.backend import DistributeBackend
+
+    return DistributeBackend
+
+
+def _default_scheduler() -> Scheduler:
+    from psyflow.scheduler import ImmediateRun
+
+    return ImmediateRun()
+
+
+def _no_default(name: str) -> Default:
+    def missing() -> object:
+        raise AttributeError(f"`{name}` is not set, and has no default.")
+
+    return Default("none: it has to be set", missing)
+
+
+def _task_name(value: Any) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        # The name becomes a folder, a job's name and an argument of `psy`.
+        raise ValueError("it may be made of letters, digits and the signs _ . - + , @ ~")
+    return value
+
+
+NAME = Kind("a name that begins with a letter, a digit or _ and has no spaces", _task_name)
+
+
+class Config:
+    """The variables that have a meaning in a task file or in ``psy-conf.py``.
+
+    Each is an attribute: reading gives the value or the default, setting checks the value. Other
+    variables of a task file are its own affair.
+
+    Parameters
+    ----------
+    values : mapping, optional
+        Values to set.
+    source : str
+        Where the values come from, for error messages.
+
+    Attributes
+    ----------
+    given : set of str
+        The names that were set, not left at their defaults.
+    file : pathlib.Path or None
+        The ``psy-conf.py`` they are from, if they are from one.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such variable.
+    TaskFileError
+        If a value is not of the right kind.
+
+    Examples
+    --------
+    >>> Config().max_jobs
+    100
+    >>> Config({"max_jobs": 0})
+    Traceback (most recent call last):
+        ...
+    psyflow.exceptions.TaskFileError: Config: `max_jobs` must be an integer of 1 or more, not 0.
+    """
+
+    pspace: ParameterSpace = setting(
+        _no_default("pspace"), kinds.SPACE, "The parameter space to explore."
+    )
+    execute: Callable[..., Mapping[str, Any]] = setting(
+        _no_default("execute"),
+        kinds.FUNCTION,
+        "The function to evaluate: it is called with a pset as keyword arguments and returns "
+        "its results as a dict.",
+    )
+    setup: Callable[[int], Mapping[str, Any]] | None = setting(
+        None,
+        kinds.FUNCTION_OR_NONE,
+        "Called once in each worker with the worker's number; returns a dict of further keyword "
+        "arguments for `execute`.",
+    )
+    store: Store = setting(
+        Default("PickleStore()", _default_store), kinds.STORE, "The format of the result file."
+    )
+    backend: type[Backend] = setting(
+        Default("DistributeBackend", _default_backend),
+        kinds.BACKEND,
+        "How psets are dealt out to jobs: in fixed batches, or to whichever is free.",
+    )
+    scheduler: Scheduler = setting(
+        Default("ImmediateRun()", _default_scheduler), kinds.SCHEDULER, "What runs the jobs."
+    )
+    scheduler_args: dict[str, Any] = setting(
+        Default("{}", dict),
+        kinds.NAMED_VALUES,
+        "Arguments for the scheduler, such as a time limit. A function is called with the name "
+        "of the job and gives the value.",
+    )
+    max_jobs: int = setting(100, kinds.POSITIVE, "The most process jobs to submit.")
+    min_items: int = setting(1, kinds.POSITIVE, "The fewest psets that are worth a job.")
+    pool_size: int = setting(
+        1,
+        kinds.POOL_SIZE,
+        'Workers in each job. "auto" takes as many as the process may use CPUs.',
+    )
+    workdir: Path = setting(
+        Default("psy-work", lambda: Path("psy-work")),
+        kinds.PATH,
+        "Folder for what runs leave behind. A relative one starts from where psy is called.",
+    )
+    resultfile: Path | None = setting(
+        None,
+        kinds.PATH_OR_NONE,
+        "The result file, <workdir>/<name>/result<ext> if None. A relative one starts from "
+        "where psy is called.",
+    )
+    exclude_from_result: list[str] = setting(
+        Default("[]", list), kinds.NAMES, "Names of parameters and results not to keep."
+    )
+    file_dep: list[Path] = setting(
+        Default("[]", list),
+        kinds.PATHS,
+        "Files whose content the results depend on. Relative ones start from the task file.",
+    )
+    overwrite_dirty: bool = setting(
+        True, kinds.BOOLEAN, "Whether results of older code may be replaced."
+    )
+    python: str = setting(
+        Default("sys.executable", lambda: sys.executable),
+        kinds.PROGRAM,
+        "The Python interpreter that runs the jobs.",
+    )
+    name: str = setting(
+        Default("NAME of task_NAME.py", str), NAME, "Name of the task, of its folder and its jobs."
+    )
+
+    def __init__(
+        self, values: Mapping[str, object] | None = None, *, source: str = "Config"
+    ) -> None:
+        self.source = source
+        self.file: Path | None = None
+        self.given: set[str] = set()
+        for name, value in (values or {}).items():
+            if name not in self.settings():
+                raise UnknownNameError("setting", name, self.settings())
+            setattr(self, name, value)
+
+    @classmethod
+    def settings(cls) -> dict[str, Setting]:
+        """Return the variables by name, in the order of the documentation."""
+        return {name: value for name, value in vars(Config).items() if isinstance(value, Setting)}
+
+    @classmethod
+    def rows(cls) -> list[tuple[str, str, str, str]]:
+        """Return name, default, what is allowed, and meaning of each variable, as text."""
+        return [(s.name, s.default_text, s.kind.allowed, s.doc) for s in cls.settings().values()]
+
+    @classmethod
+    def describe(cls) -> str:
+        r"""Return the documentation of all variables as plain text.
+
+        Examples
+        --------
+        >>> print("\n".join(Config.describe().splitlines()[-2:]))
+        name (default: NAME of task_NAME.py)
+            Name of the task, of its folder and its jobs.
+        """
+        return "\n".join(
+            f"{name} (default: {default})\n    {doc}" for name, default, _, doc in cls.rows()
+        )
+
+    @classmethod
+    def load_from_file(
+        cls, filename: str | os.PathLike[str], surroundings: Surroundings | None = None
+    ) -> Config:
+        """Return the variables that a file such as ``psy-conf.py`` sets.
+
+        Parameters
+        ----------
+        filename : path-like
+        surroundings : Surroundings, optional
+            Where its code runs; in its own folder if None.
+
+        Raises
+        ------
+        TaskFileError
+            If the file does not load or a value is not of the right kind.
+
+        Warns
+        -----
+        UnknownSettingWarning
+            If a variable looks like a misspelt setting.
+        """
+        path = Path(filename).absolute()
+        surroundings = surroundings or Surroundings(path.parent)
+        conf = cls(source=str(path))
+        conf.file = path
+        module, _ = run_file(path, surroundings)
+        conf.take_module(module)
+        if "name" in conf.given:
+            raise TaskFileError(f"{path}: `name` cannot be set here: each task has its own.")
+        if surroundings.code is None:
+            warn_of_misspelt_settings(path.read_bytes(), cls.settings(), path, path.stem)
+        return conf
+
+    def take_module(self, module: ModuleType) -> None:
+        """Set what a module sets."""
+        for name in self.settings():
+            if name in vars(module):
+                setattr(self, name, vars(module)[name])
+
+    def take(self, other: Config) -> None:
+        """Set what `other` sets."""
+        for name in other.given:
+            # The value has been checked under the name of its own file.
+            vars(self)[name] = vars(other)[name]
+        self.given |= other.given

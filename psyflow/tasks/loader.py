@@ -1,0 +1,184 @@
+"""Finding and loading the tasks of a folder."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from psyflow.exceptions import TaskFileError, TaskLoadWarning, UnknownNameError, UsageError
+from psyflow.fingerprint import CONF_FILE
+from psyflow.tasks.config import Config
+from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef
+
+__all__ = ["PackageLoader"]
+
+
+class PackageLoader:
+    """The tasks of a folder: its files ``task_<name>.py``.
+
+    Parameters
+    ----------
+    taskdir : path-like
+        The folder.
+    base : path-like, optional
+        Where relative paths in task files start from. The working directory if None.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "task_square.py").write_text("def execute(x): ...")
+    ...     PackageLoader(folder).names()
+    ['square']
+    """
+
+    def __init__(
+        self,
+        taskdir: str | os.PathLike[str] = "psy-tasks",
+        base: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.taskdir = Path(taskdir)
+        self.base = base
+
+    def files(self) -> list[Path]:
+        """Return the task files, sorted by name.
+
+        Raises
+        ------
+        UsageError
+            If there is no such folder or there are no tasks in it.
+        """
+        advice = "Type psy new-task NAME to make a task, or --taskdir DIR for another folder."
+        if not self.taskdir.is_dir():
+            what = "is not a folder" if self.taskdir.exists() else "does not exist"
+            raise UsageError(f'The task folder "{self.taskdir}" {what}. {advice}')
+        files = sorted(path for path in self.taskdir.glob(f"{TASK_PREFIX}*.py") if path.is_file())
+        if not files:
+            raise UsageError(f'There is no task in the folder "{self.taskdir}". {advice}')
+        return files
+
+    def names(self) -> list[str]:
+        """Return the names of the tasks, in the order of their files.
+
+        A task file is only run if its name cannot be read from it.
+
+        Raises
+        ------
+        UsageError
+            As for `files`.
+        TaskFileError
+            If two files have tasks of one name.
+        """
+        return list(self._by_name())
+
+    def select(self, patterns: Sequence[str] = ()) -> list[str]:
+        """Return the names that match, in the order given and each once; all if none is given.
+
+        Parameters
+        ----------
+        patterns : sequence of str
+            Names, or patterns such as ``"circle_*"``.
+
+        Raises
+        ------
+        UnknownNameError
+            If a pattern matches nothing.
+        """
+        return _matching(self.names(), patterns)
+
+    def load(self, patterns: Sequence[str] = ()) -> tuple[list[TaskDef], list[TaskLoadWarning]]:
+        """Load the selected tasks; one that does not load does not stop the others.
+
+        Parameters
+        ----------
+        patterns : sequence of str
+            As for `select`.
+
+        Returns
+        -------
+        tasks : list of TaskDef
+            Those that load.
+        failures : list of TaskLoadWarning
+            One for each of the others, with its traceback; it is up to the caller to show them.
+
+        Raises
+        ------
+        TaskFileError
+            If ``psy-conf.py`` does not load, or two files have tasks of one name.
+        """
+        files = self._by_name()
+        selected = _matching(list(files), patterns)
+        conf = self._conf()
+        tasks, failures = [], []
+        for name in selected:
+            try:
+                tasks.append(TaskDef(files[name], conf, self.base))
+            except TaskFileError as error:
+                failures.append(_failure(name, error))
+        return tasks, failures
+
+    def _conf(self) -> Config:
+        path = self.taskdir / CONF_FILE
+        return Config.load_from_file(path) if path.is_file() else Config()
+
+    def _by_name(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for path in self.files():
+            name = self._name_of(path)
+            if name in found:
+                raise TaskFileError(
+                    f'Two tasks have the name "{name}": "{found[name]}" and "{path}". '
+                    "Rename one of them."
+                )
+            found[name] = path
+        return found
+
+    def _name_of(self, path: Path) -> str:
+        from_file = path.stem.removeprefix(TASK_PREFIX)
+        try:
+            name = _name_in(path.read_bytes(), from_file)
+            return TaskDef(path, base=self.base).name if name is None else name
+        except (OSError, SyntaxError, ValueError, TaskFileError):
+            # Loading the task will tell what is wrong; until then it goes by its file.
+            return from_file
+
+
+def _matching(names: list[str], patterns: Sequence[str]) -> list[str]:
+    selected: dict[str, None] = {} if patterns else dict.fromkeys(names)
+    for pattern in patterns:
+        matching = [n for n in names if n == pattern] or fnmatch.filter(names, pattern)
+        if not matching:
+            raise UnknownNameError("task", pattern, names)
+        selected.update(dict.fromkeys(matching))
+    return list(selected)
+
+
+def _failure(name: str, error: TaskFileError) -> TaskLoadWarning:
+    report = f"\n\n{error.traceback.rstrip()}" if error.traceback else ""
+    return TaskLoadWarning(name, f'Task "{name}" could not be loaded. {error}{report}')
+
+
+def _name_in(source: bytes, default: str) -> str | None:
+    """Return what a task file sets `name` to, `default` if it does not, None if unclear."""
+    name: str | None = default
+    for statement in ast.parse(source).body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id="name")], value=ast.Constant(value=str(text))):
+                name = text
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                name = None if statement.name == "name" else name
+            case _ if "name" in _bound(statement):
+                name = None
+    return name
+
+
+def _bound(statement: ast.stmt) -> Iterator[str]:
+    """Give the names that a statement may bind, and more."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name

@@ -1,0 +1,95 @@
+"""Whether `execute` can be called with what a task gives it, found out without calling it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from inspect import Parameter
+from typing import Any
+
+from psyflow.exceptions import TaskFileError, did_you_mean
+
+__all__ = ["RESERVED_ARGUMENTS", "check_execute", "check_setup"]
+
+RESERVED_ARGUMENTS: tuple[str, ...] = ()
+"""Arguments of `execute` that psyflow itself gives, if `execute` has them."""
+
+
+def check_execute(
+    execute: Callable[..., Any], given: Collection[str], *, has_setup: bool, source: str
+) -> None:
+    """Raise TaskFileError if `execute` cannot be called with the names `given` as keywords.
+
+    Parameters
+    ----------
+    execute : callable
+    given : collection of str
+        The names of the parameter space.
+    has_setup : bool
+        Whether a `setup` may give more names, which are only known when it has run.
+    source : str
+        The task file, for the message.
+    """
+    parameters = _parameters(execute)
+    if parameters is None:
+        return
+    by_keyword = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    accepted = [p.name for p in by_keyword]
+    _check_positional(parameters, source)
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        _check_accepted(given, accepted, source)
+    if not has_setup:
+        required = [p.name for p in by_keyword if p.default is p.empty]
+        _check_given(required, {*given, *RESERVED_ARGUMENTS}, source)
+
+
+def check_setup(setup: Callable[..., Any], *, source: str) -> None:
+    """Raise TaskFileError if `setup` cannot be called with one argument."""
+    if _parameters(setup) is None:
+        return
+    try:
+        inspect.signature(setup).bind(0)
+    except TypeError as error:
+        raise TaskFileError(
+            f"{source}: `setup` has to take one argument, the number of the worker: {error}."
+        ) from error
+
+
+def _parameters(function: Callable[..., Any]) -> list[Parameter] | None:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (ValueError, TypeError):
+        # Some functions written in C do not say what they take.
+        return None
+
+
+def _check_positional(parameters: list[Parameter], source: str) -> None:
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY and p.default is p.empty]
+    if names:
+        raise TaskFileError(
+            f"{source}: `execute` takes {_listed(names)} by position only, but it is called with "
+            "keyword arguments. Remove the `/` from its parameters."
+        )
+
+
+def _check_accepted(given: Collection[str], accepted: list[str], source: str) -> None:
+    names = [name for name in given if name not in accepted]
+    if names:
+        raise TaskFileError(
+            f"{source}: `execute` does not take {_listed(names)}, which the parameter space "
+            f"gives.{did_you_mean(names[0], [a for a in accepted if a not in given])} "
+            f"It takes {_listed(accepted)}. Add **kwargs to it to take anything."
+        )
+
+
+def _check_given(required: list[str], given: Collection[str], source: str) -> None:
+    names = [name for name in required if name not in given]
+    if names:
+        raise TaskFileError(
+            f"{source}: `execute` needs {_listed(names)}, which the parameter space does not "
+            f"give.{did_you_mean(names[0], given)} The space gives {_listed(given)}."
+        )
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "nothing"

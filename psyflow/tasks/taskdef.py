@@ -1,0 +1,218 @@
+"""One loaded task file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from types import ModuleType
+
+from psyflow.exceptions import TaskFileError, did_you_mean
+from psyflow.fingerprint import CONF_FILE, Part, file_part, fingerprint_code, space_part
+from psyflow.tasks.config import REQUIRED, Config
+from psyflow.tasks.modules import run_file
+from psyflow.tasks.signature import check_execute, check_setup
+from psyflow.tasks.spelling import warn_of_misspelt_settings
+from psyflow.tasks.surroundings import Surroundings
+
+__all__ = ["TASK_PREFIX", "TaskDef"]
+
+TASK_PREFIX = "task_"
+
+
+class TaskDef(Config):
+    """A task: what a task file says, over what ``psy-conf.py`` says, over the defaults.
+
+    Making one runs the task file, in its folder.
+
+    Parameters
+    ----------
+    path : path-like
+        The task file.
+    conf : Config or path-like, optional
+        Defaults. Those of ``psy-conf.py`` beside the task file, if there is one, if None.
+    base : path-like, optional
+        Where a relative `workdir` or `resultfile` starts from. The working directory if None.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The task file, absolute.
+    conf_path : pathlib.Path or None
+        The ``psy-conf.py`` whose defaults the task has.
+    base : pathlib.Path
+    name : str
+    workdir, resultfile : pathlib.Path
+        As in `Config`, but absolute.
+    file_dep : list of pathlib.Path
+        As in `Config`, but absolute.
+    folder : pathlib.Path
+        Where the task keeps its run: ``<workdir>/<name>``.
+
+    Raises
+    ------
+    TaskFileError
+        If a file does not load, sets a variable to what it cannot be, or lacks one it has to set.
+
+    Warns
+    -----
+    UnknownSettingWarning
+        If a variable looks like a misspelt setting.
+    """
+
+    name: str
+    workdir: Path
+    resultfile: Path
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        conf: Config | str | os.PathLike[str] | None = None,
+        base: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._load(_absolute(path), None, conf, base)
+
+    @classmethod
+    def load_frozen(
+        cls,
+        code: str | os.PathLike[str],
+        path: str | os.PathLike[str],
+        conf: Config | str | os.PathLike[str] | None = None,
+        base: str | os.PathLike[str] | None = None,
+    ) -> TaskDef:
+        """Load a task as `psyflow.fingerprint.freeze_code` froze it.
+
+        The code of the task file, of ``psy-conf.py`` and of the local modules is that of the
+        copies, which tracebacks show; their ``__file__`` are those of the originals, so that they
+        find the data files beside them.
+
+        Parameters
+        ----------
+        code : path-like
+            Folder with the copies.
+        path, conf, base
+            As for `TaskDef`, with the paths of the originals.
+        """
+        task = cls.__new__(cls)
+        task._load(_absolute(path), _absolute(code), conf, base)
+        return task
+
+    def reload(self) -> TaskDef:
+        """Load the task once more, with its ``psy-conf.py``."""
+        task = type(self).__new__(type(self))
+        conf = self.conf_path or self._conf
+        task._load(self.path, self._surroundings.code, conf, self.base)
+        return task
+
+    def _load(
+        self,
+        path: Path,
+        code: Path | None,
+        conf: Config | str | os.PathLike[str] | None,
+        base: str | os.PathLike[str] | None,
+    ) -> None:
+        super().__init__(source=str(path))
+        self.path = path
+        self.base = _absolute(base or ".")
+        self._surroundings = Surroundings(path.parent, code)
+        self._conf = _conf_of(conf, self._surroundings)
+        self.conf_path = self._conf.file
+        self.take(self._conf)
+        module, self._import_path = run_file(path, self._surroundings)
+        self._take_module(module)
+        self._resolve()
+        if code is None:
+            # Who froze the task has been warned.
+            warn_of_misspelt_settings(path.read_bytes(), self.settings(), path, self.name)
+
+    def _take_module(self, module: ModuleType) -> None:
+        self.take_module(module)
+        if "name" not in self.given:
+            self.name = self.path.stem.removeprefix(TASK_PREFIX)
+        missing = [name for name in REQUIRED if name not in self.given]
+        if missing:
+            public = [name for name in vars(module) if not name.startswith("_")]
+            raise TaskFileError(
+                f"{self.source}: `{missing[0]}` is not set.{did_you_mean(missing[0], public)}"
+            )
+
+    def _resolve(self) -> None:
+        self.workdir = _absolute(self.base / self.workdir)
+        self.folder = self.workdir / self.name
+        self.file_dep = [_absolute(self.path.parent / file) for file in self.file_dep]
+        if self.resultfile is None:
+            self.resultfile = self.folder / f"result{self.store.ext}"
+        else:
+            self.resultfile = _absolute(self.base / self.resultfile)
+            self._fit_store()
+
+    def _fit_store(self) -> None:
+        """See to it that the store is the one for the result file's extension."""
+        from psyflow.store import AutodetectStore, known_extensions, store_for
+
+        ext = self.resultfile.suffix.lower()
+        if ext not in known_extensions():
+            return
+        if "store" not in self.given:
+            self.store = store_for(self.resultfile)
+        elif ext != self.store.ext.lower() and not isinstance(self.store, AutodetectStore):
+            raise TaskFileError(
+                f"{self.source}: `resultfile` ends in {ext}, but `store` writes "
+                f'{self.store.ext} files. Leave one of them out, or set store = "{ext}".'
+            )
+
+    @property
+    def code_path(self) -> Path:
+        """The file whose code is run: the task file, or its frozen copy."""
+        return self._surroundings.source_of(self.path)
+
+    def inside(self) -> contextlib.AbstractContextManager[None]:
+        """Be for a while where the task's code runs: its folder, also first on `sys.path`."""
+        return self._surroundings.inside()
+
+    def enter(self) -> None:
+        """Be where the task's code runs for the rest of the process, as its workers are."""
+        self._surroundings.enter(self._import_path)
+
+    def check_execute(self) -> None:
+        """Raise TaskFileError if `execute` or `setup` cannot be called as they will be.
+
+        `execute` has to take the names of the parameter space as keyword arguments, and, unless
+        there is a `setup` to give more, to need no others.
+        """
+        if self.setup is not None:
+            check_setup(self.setup, source=self.source)
+        if len(self.pspace):
+            check_execute(
+                self.execute,
+                list(self.pspace.keys()),
+                has_setup=self.setup is not None,
+                source=self.source,
+            )
+
+    def fingerprint(self) -> dict[str, Part]:
+        """Return what the results depend on: the code of `execute` and `setup`, and `file_dep`."""
+        parts = fingerprint_code(self.code_path, ["execute", "setup"])
+        for file in self.file_dep:
+            part = file_part(file)
+            name = os.path.relpath(file, self.path.parent)
+            parts[name] = Part(part.digest, part.source, part.line, name)
+        return parts
+
+    def space_fingerprint(self) -> dict[str, Part]:
+        """Return what the code of the parameter space depends on."""
+        return space_part(self.code_path)
+
+
+def _conf_of(conf: Config | str | os.PathLike[str] | None, surroundings: Surroundings) -> Config:
+    if isinstance(conf, Config):
+        return conf
+    path = _absolute(conf) if conf is not None else surroundings.folder / CONF_FILE
+    if conf is None and not surroundings.source_of(path).is_file():
+        return Config()
+    return Config.load_from_file(path, surroundings)
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    # Links are not followed: a task is where its user sees it.
+    return Path(os.path.abspath(path))  # noqa: PTH100

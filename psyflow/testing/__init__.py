@@ -1,0 +1,27 @@
+"""Conformance suites and fakes for authors of stores and schedulers.
+
+`StoreTests` tests a store: inherit it in a test file. Importing this module alone imports
+neither pytest nor PyTables.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from psyflow.testing.stores import StoreTests
+
+__all__ = ["StoreTests"]
+
+_LAZY = {"StoreTests": "psyflow.testing.stores"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,184 @@
+"""Every code block of README.md and docs/*.md does what the page says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .pages import LANGUAGES, Block, PageError, anchors, blocks, prose, session, set_up_commands
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+SET_UP = [
+    "python3 -m venv .venv && .venv/bin/pip install . "
+    "&& .venv/bin/psy run --taskdir psy-tasks-example",
+    "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest",
+]
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
+
+
+def run_page(markdown: str, folder: Path) -> None:
+    with session("page.md", folder) as running:
+        for block in blocks(markdown):
+            running.run(block)
+
+
+@each_page
+def test_code_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
+    with session(page.name, tmp_path) as running:
+        for block in blocks(page.read_text()):
+            running.run(block)
+
+
+@each_page
+def test_blocks_are_of_known_languages(page: Path) -> None:
+    unknown = {b.language: b.line for b in blocks(page.read_text()) if b.language not in LANGUAGES}
+    assert unknown == {}
+
+
+@each_page
+def test_blocks_that_are_not_run_say_why(page: Path) -> None:
+    left_out = [block for block in blocks(page.read_text()) if block.not_run is not None]
+    assert [block.line for block in left_out if len(block.not_run or "") < 10] == []
+    assert len(left_out) <= 2
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page.read_text())):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        is_page = path.suffix == ".md" and path.is_file()
+        if not path.exists() or (anchor and is_page and anchor not in anchors(path.read_text())):
+            broken.append(target)
+    assert broken == []
+
+
+def test_readme_gives_exactly_the_two_commands() -> None:
+    assert set_up_commands((ROOT / "README.md").read_text()) == SET_UP
+
+
+def test_guide_is_a_page() -> None:
+    assert {"README.md", "docs/guide.md", "docs/architecture.md"} <= set(NAMES)
+
+
+# -- the reader and runner of pages themselves ---------------------------------------------------
+
+
+def test_blocks_have_language_text_and_line() -> None:
+    page = "# A\n\n```python\nx = 1\n\ny = 2\n```\n\n~~~console\n$ ls\n~~~\n\n```\na → b\n```\n"
+    assert blocks(page) == [
+        Block("python", "x = 1\n\ny = 2\n", 4),
+        Block("console", "$ ls\n", 10),
+        Block("", "a → b\n", 14),
+    ]
+
+
+def test_block_that_is_not_closed_is_an_error() -> None:
+    with pytest.raises(PageError, match="line 2: the block is not closed"):
+        blocks("text\n```python\nx = 1\n")
+
+
+def test_not_run_belongs_to_the_next_block_only() -> None:
+    page = "<!-- not run: needs a GPU -->\n\n```python\n1 / 0\n```\n\n```python\nx = 1\n```\n"
+    assert [block.not_run for block in blocks(page)] == ["needs a GPU", None]
+
+
+@pytest.mark.parametrize("mark", ["<!-- not run -->", "<!-- not run: -->"])
+def test_not_run_without_a_reason_is_found(mark: str) -> None:
+    assert blocks(f"{mark}\n```python\n1 / 0\n```\n")[0].not_run == ""
+
+
+def test_not_run_without_a_block_is_an_error() -> None:
+    with pytest.raises(PageError, match=r"line 3: .* not followed by a block"):
+        blocks("<!-- not run: why not -->\n\nText.\n\n```python\nx = 1\n```\n")
+
+
+def test_block_that_is_not_run_is_not(tmp_path: Path) -> None:
+    run_page("<!-- not run: it would fail -->\n```python\n1 / 0\n```\n", tmp_path)
+
+
+def test_python_blocks_share_their_names(tmp_path: Path) -> None:
+    run_page(
+        "```python\nx = 1\n```\n\n```python\n>>> x += 1\n>>> x\n2\n\n```\n\n"
+        "```python\nassert x == 2\n```\n",
+        tmp_path,
+    )
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```python\n>>> 1 + 1\n3\n\n```",
+        "```python\n>>> 1 / 0\n1\n\n```",
+        "```console\n$ echo a\nb\n```",
+        "```console\n$ echo a\n```",
+        "```console\n$ true\na\n```",
+        "```console\n$ printf 'a\\nb\\n'\nb\n```",
+        "```console\n$ false\n```",
+        "```console\n$ echo a\na\n$ false\n```",
+        "```console\necho a\n```",
+    ],
+)
+def test_block_that_lies_is_found(block: str, tmp_path: Path) -> None:
+    with pytest.raises(PageError, match=r"page\.md:2"):
+        run_page(block, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("block", "error"),
+    [
+        ("```python\n1 / 0\n```", ZeroDivisionError),
+        ("```toml\na = \n```", ValueError),
+    ],
+)
+def test_block_that_fails_is_found(block: str, error: type[Exception], tmp_path: Path) -> None:
+    with pytest.raises(error):
+        run_page(block, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```console\n$ echo a; echo b >&2\na\nb\n```",
+        "```console\n$ printf 'a\\n\\n'\na\n\n```",
+        "```console\n$ seq 100\n1\n...\n100\n```",
+        "```console\n$ echo took 0.31 s\ntook ... s\n```",
+        "```console\n$ false\n...\n$ echo $?\n1\n```",
+        "```console\n$ cd /\n$ pwd\n/\n```",
+        "```console\n$ for i in 1 2; do\n> echo $i\n> done\n1\n2\n```",
+        "```text\nnothing is run\n```",
+    ],
+)
+def test_block_that_is_true_passes(block: str, tmp_path: Path) -> None:
+    run_page(block, tmp_path)
+
+
+def test_commands_run_in_the_folder_of_the_page_with_this_python(tmp_path: Path) -> None:
+    run_page(
+        "```python\n# sub/hello.py\nprint('hello')\n```\n\n"
+        "```console\n$ python sub/hello.py\nhello\n$ python -c 'import psyflow'\n```\n",
+        tmp_path,
+    )
+    assert (tmp_path / "sub" / "hello.py").read_text() == "# sub/hello.py\nprint('hello')\n"
+
+
+def test_comment_that_is_no_file_name_is_code(tmp_path: Path) -> None:
+    run_page("```python\n# A comment.\nx = 1\n```\n\n```python\nassert x == 1\n```\n", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_prose_has_no_code() -> None:
+    assert prose("a `[x](y)` b\n```python\n[x](y)\n```\n[c](d)\n") == "a  b\n[c](d)"
+
+
+def test_indented_commands_are_found() -> None:
+    page = "Text:\n\n    ls -l\n    pwd\n\n```python\nif x:\n    y\n```\n"
+    assert set_up_commands(page) == ["ls -l", "pwd"]
