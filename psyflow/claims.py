@@ -1,13 +1,14 @@
 """Who does what: the claim log, and the hold on a run.
 
-Both rest on one step that a file system, NFS too, does whole or not at all: giving a file a name that
-nobody has yet (``os.link``). There is no lock to go stale and no counter to corrupt. Claims are not
-fsynced: they matter only among processes that are alive, and a result that two of them computed is in
-the result table once all the same.
+Both rest on one step that a file system, NFS too, does whole or not at all: giving a file a name
+that nobody has yet (``os.link``). There is no lock to go stale and no counter to corrupt. Claims
+are not fsynced: they matter only among processes that are alive, and a result that two of them
+computed is in the result table once all the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -33,17 +34,40 @@ def _boot_id() -> str:
 
 
 def _birth_mark(pid: int) -> str | None:
-    """Return what tells process `pid` from an earlier or later one of the same number."""
-    if Path("/proc/self/stat").exists():
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            return None
-        # The command name may hold spaces and brackets; what follows the last one is fixed.
-        fields = stat.rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else f"{_boot_id()}:{fields[19]}"
-    ps = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
-    return ps.stdout.strip() or None
+    """Return what tells process `pid` from an earlier or later one of the same number.
+
+    None if there is no such process; empty if there is one that we may not look at.
+    """
+    if not Path("/proc/self/stat").exists():
+        return _birth_mark_by_ps(pid)
+    try:
+        # Bytes, for a process may call itself anything.
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return "" if _exists(pid) else None
+    # The command name may hold spaces and brackets; what follows the last one is fixed.
+    fields = stat.rpartition(b")")[2].decode().split()
+    return None if fields[0] in "ZX" else f"{_boot_id()}:{fields[19]}"
+
+
+def _birth_mark_by_ps(pid: int) -> str | None:
+    # Dates are written as the locale and the time zone want it, which differ between callers.
+    fixed = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    ps = subprocess.run(command, capture_output=True, text=True, env=fixed)
+    state, _, birth = ps.stdout.strip().partition(" ")
+    return None if state[:1] in ("", "Z") else birth.strip()
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # Somebody else's, on a host that hides the processes of others.
+        return True
+    return True
 
 
 @dataclass(frozen=True)
@@ -68,10 +92,11 @@ class Owner:
         return cls(socket.gethostname(), os.getpid(), _birth_mark(os.getpid()) or "")
 
     def is_dead(self) -> bool | None:
-        """Tell whether the process has ended; None if it ran on another host."""
+        """Tell whether the process has ended; None if that cannot be seen from here."""
         if self.host != socket.gethostname():
             return None
-        return _birth_mark(self.pid) != self.birth
+        mark = _birth_mark(self.pid)
+        return None if mark == "" else mark != self.birth
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -207,8 +232,8 @@ class ClaimLog:
 class Hold:
     """The right to plan and submit one run; at most one living process has it.
 
-    A folder of numbered files: the highest number holds, unless it is released or its process is dead.
-    Whoever then links the next number has it.
+    A folder of numbered files: the highest number holds, unless it is released or its process is
+    dead. Whoever then links the next number has it.
 
     Parameters
     ----------
@@ -247,21 +272,27 @@ class Hold:
     def release(self) -> None:
         """Give the hold back."""
         if self._mine is not None:
-            link_new(self.folder / f"{self._mine:08d}.released", b"", durable=False)
+            # Whoever removes the folder has given back what was held in it.
+            with contextlib.suppress(FileNotFoundError):
+                link_new(self.folder / f"{self._mine:08d}.released", b"", durable=False)
             self._mine = None
 
     def holder(self) -> tuple[Owner, float] | None:
         """Return who holds, and since when (seconds since 1970); None if nobody alive does."""
-        tail = self._tail()
-        if tail is None or (self.folder / f"{tail:08d}.released").exists():
-            return None
-        try:
-            mark = json.loads((self.folder / f"{tail:08d}").read_bytes())
-        except (FileNotFoundError, ValueError):
-            # Tidied up meanwhile, or emptied by a power loss: either way nobody alive.
-            return None
-        owner = Owner(**mark["owner"])
-        return None if owner.is_dead() else (owner, mark["since"])
+        while (tail := self._tail()) is not None:
+            if (self.folder / f"{tail:08d}.released").exists():
+                return None
+            try:
+                mark = json.loads((self.folder / f"{tail:08d}").read_bytes())
+            except FileNotFoundError:
+                # Tidied up since we looked, by a later holder.
+                continue
+            except ValueError:
+                # Emptied by a power loss, which its process did not survive.
+                return None
+            owner = Owner(**mark["owner"])
+            return None if owner.is_dead() else (owner, mark["since"])
+        return None
 
     def _refuse_if_held(self) -> None:
         held = self.holder()
@@ -269,7 +300,8 @@ class Hold:
             owner, since = held
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
             raise RunHeldError(
-                f"{self.subject} is held by {owner} since {when}. Wait for it, or end that process."
+                f"{self.subject} is held by {owner} since {when}. "
+                f"Wait for it, or end that process."
             )
 
     def _tail(self) -> int | None:
@@ -277,6 +309,7 @@ class Hold:
         return max(numbers, default=None)
 
     def _tidy(self, mine: int) -> None:
-        for path in self.folder.glob("[0-9]*"):
+        # A number goes before the mark of its release: without the mark it would look held.
+        for path in sorted(self.folder.glob("[0-9]*")):
             if int(path.name.partition(".")[0]) < mine:
                 path.unlink(missing_ok=True)

@@ -1,9 +1,10 @@
 """Columns: how tables travel through psyflow.
 
 A table is a mapping from names to columns of equal length. A *column* is a list or a NumPy array,
-and iterating over it gives the values exactly as they were put in: a list holds any Python objects;
-an array stands for NumPy scalars of its dtype (one dimension) or for NumPy arrays of one shape
-(more dimensions). So a column can be packed into an array without any value changing its type.
+and iterating over it gives the values exactly as they were put in: a list holds any Python
+objects; an array stands for NumPy scalars of its dtype (one dimension) or for NumPy arrays of one
+shape (more dimensions). So a column can be packed into an array without any value changing its
+type.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def pack(values: Sequence[Any]) -> Column:
     first = values[0]
     kind, dtype, shape = type(first), first.dtype, first.shape
     # Text and bytes scalars carry their own length, and np.void its fields: they stay objects.
-    if dtype.kind in "OSUV" or dtype.metadata or kind is not np.ndarray and shape:
+    if dtype.kind in "OSUV" or dtype.metadata:
+        return values
+    # An array gives back neither subclasses nor arrays without dimensions.
+    if kind is not (np.ndarray if shape else dtype.type):
         return values
     if any(type(v) is not kind or v.dtype != dtype or v.shape != shape for v in values):
         return values
@@ -84,8 +88,15 @@ def _join(parts: list[Column]) -> Column:
     return [value for part in parts for value in part]
 
 
-def concatenate(blocks: Iterable[Columns], absent: Any = float("nan")) -> dict[str, Column]:
+def concatenate(
+    blocks: Iterable[Columns],
+    absent: Any = float("nan"),
+    *,
+    lengths: Sequence[int] | None = None,
+) -> dict[str, Column]:
     """Put tables below each other; a name that a block lacks gets `absent` in its rows.
+
+    A block without columns has as many rows as `lengths` says, none by default.
 
     Examples
     --------
@@ -94,7 +105,7 @@ def concatenate(blocks: Iterable[Columns], absent: Any = float("nan")) -> dict[s
     """
     tables = list(blocks)
     names = dict.fromkeys(name for table in tables for name in table)
-    lengths = [table_length(table) for table in tables]
+    lengths = [table_length(table) for table in tables] if lengths is None else lengths
     return {
         name: _join([t.get(name, [absent] * n) for t, n in zip(tables, lengths, strict=True) if n])
         if any(lengths)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import signal
 import socket
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -17,14 +21,19 @@ import numpy.typing as npt
 
 from psyflow.columns import Columns, from_rows
 from psyflow.exceptions import UnsupportedDataError
-from psyflow.shard import Failure, Rows, ShardWriter, pset_repr
+from psyflow.shard import Failure, Rows, ShardWriter, pset_repr, safe_repr
 
-__all__ = ["Evaluator", "Prepared", "StopNow", "result_row"]
+__all__ = ["Evaluator", "Prepared", "StopNow", "result_row", "say"]
 
+WRITE_SECONDS = 0.05
 FLUSH_SECONDS = 1.0
 FLUSH_BYTES = 8 << 20
 FLUSH_ROWS = 1 << 16
-_UNPICKLABLE = (pickle.PicklingError, TypeError, AttributeError)
+_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+_IMMUTABLE = {int, float, complex, bool, str, bytes, type(None)} | {
+    kind for kind in np.sctypeDict.values() if not issubclass(kind, np.void | np.object_)
+}
+_FIELDS = 4
 
 
 class StopNow(BaseException):
@@ -60,13 +69,12 @@ def result_row(returned: Any) -> dict[str, Any]:
     >>> result_row(4)
     Traceback (most recent call last):
         ...
-    TypeError: execute returned 4, of type int. It has to return a dict of names and values, such as {"y": ...}.
+    TypeError: execute returned 4, of type int. It has to return a dict of names and values, \
+such as {"y": ...}.
     """
     if not isinstance(returned, Mapping):
-        text = repr(returned)
-        text = text if len(text) <= 80 else f"{text[:79]}…"
         raise TypeError(
-            f"execute returned {text}, of type {type(returned).__name__}. "
+            f"execute returned {safe_repr(returned, 80)}, of type {type(returned).__name__}. "
             f'It has to return a dict of names and values, such as {{"y": ...}}.'
         )
     for name in returned:
@@ -77,59 +85,66 @@ def result_row(returned: Any) -> dict[str, Any]:
     return dict(returned)
 
 
+def say(text: str) -> None:
+    """Print `text` as far as possible, whatever became of the standard output."""
+    # The user's code may have closed or replaced it; the pipe may be broken, or the disk full.
+    with contextlib.suppress(Exception):
+        print(text.encode(errors="backslashreplace").decode(), flush=True)
+
+
+def _exception_text(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as second:
+        return f"{type(error).__name__}, whose text raises {type(second).__name__}"
+
+
 def _user_traceback(error: BaseException) -> str:
     # The first frame is psyflow's own call of the function.
     tb = error.__traceback__.tb_next if error.__traceback__ else None
-    return "".join(traceback.format_exception(type(error), error, tb or error.__traceback__))
+    try:
+        return "".join(traceback.format_exception(type(error), error, tb or error.__traceback__))
+    except Exception as second:
+        return f"(no traceback: showing it raises {type(second).__name__})"
 
 
-class _Buffer:
-    """Outcomes that are not yet in the shard, as parallel lists."""
+def _snapshot(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy that stays what it is if the function uses its arrays or lists again."""
+    return {name: _own(value) for name, value in row.items()}
 
-    def __init__(self) -> None:
-        self.items: list[int] = []
-        self.psets: list[dict[str, Any]] = []
-        self.rows: list[dict[str, Any]] = []
-        self.begins: list[float] = []
-        self.durations: list[float] = []
 
-    def add(
-        self, item: int, pset: dict[str, Any], row: dict[str, Any], begin: float, duration: float
-    ) -> None:
-        self.items.append(item)
-        self.psets.append(pset)
-        self.rows.append(row)
-        self.begins.append(begin)
-        self.durations.append(duration)
-
-    def singles(self) -> Iterator[_Buffer]:
-        for values in zip(
-            self.items, self.psets, self.rows, self.begins, self.durations, strict=True
-        ):
-            single = _Buffer()
-            single.add(*values)
-            yield single
+def _own(value: Any) -> Any:
+    kind = type(value)
+    if kind in _IMMUTABLE:
+        return value
+    if kind is np.ndarray and not value.dtype.hasobject:
+        return value.copy(order="K")
+    # Any object: what cannot be pickled, or not unpickled, is found out here, for one item alone.
+    try:
+        return pickle.loads(pickle.dumps(value, protocol=5))
+    except Exception as error:
+        raise UnsupportedDataError(f"The result cannot be pickled: {error!r}") from error
 
 
 class Evaluator:
     """Evaluates items, and appends their outcomes to a shard.
 
-    Rows are buffered, and reach the disk at least once a second and at every `flush`.
+    Rows are buffered. They are written at least every `WRITE_SECONDS`, so that a crash costs
+    little, and at every `flush`. As a context manager it also brings them to the disk within a
+    second while an item is running, however long that takes: a thread does it.
 
     Parameters
     ----------
     prepared : Prepared
     writer : ShardWriter
     on_start : callable
-        Told the item number and the time (seconds since 1970) before each call of the function, and
-        −1 after it, so that a supervisor knows what was running.
+        Told the item number and the time (of `time.monotonic`) before each call of the function,
+        and −1 after its outcome is kept, so that a supervisor knows what was running.
 
     Attributes
     ----------
     stopping : bool
-        Set it, from a signal handler for example, to end `evaluate` after the running item.
-    in_call : bool
-        Whether the user's function is running.
+        Whether `stop` was called.
     n_failed : int
     """
 
@@ -137,85 +152,147 @@ class Evaluator:
         self,
         prepared: Prepared,
         writer: ShardWriter,
-        on_start: Callable[[int, float], None] = lambda item, start: None,
+        on_start: Callable[[int, float], object] = lambda item, start: None,
     ) -> None:
         self.stopping = False
-        self.in_call = False
         self.n_failed = 0
         self._prepared = prepared
         self._writer = writer
         self._on_start = on_start
         self._host = socket.gethostname()
+        self._pid = os.getpid()
         # One monotonic clock: a clock that is set while an item runs must not bend durations.
-        self._epoch = time.time() - time.perf_counter()
-        self._last_flush = time.perf_counter()
-        self._max_rows = 1
-        self._checked: set[tuple[Any, ...]] = set()
-        self._buffer = _Buffer()
+        self._epoch = time.time() - monotonic()
+        self._last_write = self._last_sync = monotonic()
+        self._max_kept = _FIELDS
+        self._in_call = False
+        self._interrupted = False
+        # Per names and types of a row: whether all its values are immutable.
+        self._known: dict[tuple[Any, ...], bool] = {}
+        # Item, begin, end and row of each outcome, flat. `evaluate` only ever extends it, and
+        # `flush`, under the lock, cuts it at the front: both are one step, so that an item need
+        # not take the lock.
+        self._kept: list[Any] = []
+        self._lock = threading.Lock()
+        self._flusher = _Flusher(self.flush)
+
+    def __enter__(self) -> Evaluator:
+        self._flusher.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._flusher.end()
 
     def evaluate(self, items: npt.NDArray[np.int64], psets: Columns) -> None:
-        """Evaluate `items`, whose parameters are the rows of `psets`."""
+        """Evaluate `items`, whose parameters are the rows of `psets`.
+
+        Raises
+        ------
+        StopNow
+            If `stop` was called twice; the item that was running counts as never begun.
+        OSError
+            If the disk is full, for example.
+        """
         names = tuple(psets)
         value_rows = zip(*psets.values(), strict=True) if names else repeat(())
-        for item, values in zip(items.tolist(), value_rows, strict=False):
-            if self.stopping:
-                return
-            self._evaluate_one(item, dict(zip(names, values, strict=True)))
+        try:
+            for item, values in zip(items.tolist(), value_rows, strict=False):
+                if self.stopping:
+                    return
+                # As many values as names, and asking for it would cost 0.15 µs per item.
+                self._evaluate_one(item, dict(zip(names, values)))  # noqa: B905
+        except StopNow:
+            self._in_call = False
+            self._on_start(-1, 0.0)
+            raise
+
+    def stop(self) -> None:
+        """Have `evaluate` end after the running item; the second time, at once.
+
+        Made for signal handlers: at once means that StopNow is raised here if an item is running.
+        """
+        if self.stopping and self._in_call:
+            self._interrupted = True
+            raise StopNow
+        self.stopping = True
 
     def flush(self, *, sync: bool = True) -> None:
-        """Append the buffered rows to the shard; with `sync`, also bring them to the disk."""
-        if self._buffer.items:
-            full, self._buffer = self._buffer, _Buffer()
-            self._write(full)
-        if sync:
-            self._writer.sync()
-            self._last_flush = time.perf_counter()
+        """Append the buffered rows to the shard; with `sync`, also bring them to the disk.
+
+        Raises
+        ------
+        OSError
+            If that fails, or failed in the thread that does it while items are running.
+        """
+        self._end_if_forked()
+        with self._lock:
+            self._flusher.raise_error()
+            if kept := self._kept.copy():
+                self._write(*(kept[field::_FIELDS] for field in range(_FIELDS)))
+                del self._kept[: len(kept)]
+            self._last_write = monotonic()
+            if sync:
+                self._writer.sync()
+                self._last_sync = monotonic()
 
     def _evaluate_one(self, item: int, pset: dict[str, Any]) -> None:
-        begin = time.perf_counter()
-        self._on_start(item, self._epoch + begin)
-        self.in_call = True
+        begin = monotonic()
+        self._on_start(item, begin)
         try:
+            self._in_call = True
             returned = self._prepared.execute(**self._prepared.extra, **pset)
-            self.in_call = False
+            self._in_call = False
         except StopNow:
-            # The item counts as never begun.
-            self._on_start(-1, 0.0)
             raise
         except BaseException as error:
             # Also SystemExit and whatever else: a bad item stops no other.
-            self.in_call = False
+            self._in_call = False
+            now = monotonic()
             self._fail("error", item, pset, error, begin)
         else:
-            end = time.perf_counter()
-            self._keep(item, pset, returned, begin, end)
+            now = monotonic()
+            self._keep(item, pset, returned, begin, now)
         self._on_start(-1, 0.0)
-        due = time.perf_counter() - self._last_flush > FLUSH_SECONDS
-        if due or len(self._buffer.items) >= self._max_rows:
-            self.flush(sync=due)
+        if now - self._last_write > WRITE_SECONDS or len(self._kept) >= self._max_kept:
+            self.flush(sync=now - self._last_sync > FLUSH_SECONDS)
 
     def _keep(
         self, item: int, pset: dict[str, Any], returned: Any, begin: float, end: float
     ) -> None:
+        if self._interrupted:
+            # The user's code swallowed the interruption: what it returned cannot be trusted.
+            raise StopNow
         try:
-            row = returned if type(returned) is dict else result_row(returned)
+            row = dict(returned) if type(returned) is dict else result_row(returned)
             signature = (*row, *map(type, row.values()))
-            if signature not in self._checked:
-                result_row(row)
-                self._prepared.check(row)
-                self._checked.add(signature)
-        except (TypeError, UnsupportedDataError) as error:
+            is_immutable = self._known.get(signature)
+            if is_immutable is None:
+                is_immutable = self._learn(signature, row)
+            if not is_immutable:
+                row = _snapshot(row)
+        except BaseException as error:
+            # Besides what is wrong with the result: whatever the classes of its values raise.
             self._fail("result", item, pset, error, begin)
         else:
-            self._buffer.add(item, pset, row, begin, end - begin)
+            self._kept.extend((item, begin, end, row))
+
+    def _learn(self, signature: tuple[Any, ...], row: dict[str, Any]) -> bool:
+        """Check the first row of its kind, and return whether its values are immutable."""
+        result_row(row)
+        self._prepared.check(row)
+        return self._known.setdefault(signature, all(type(v) in _IMMUTABLE for v in row.values()))
 
     def _fail(
         self, kind: str, item: int, pset: Mapping[str, Any], error: BaseException, begin: float
     ) -> None:
+        self._end_if_forked()
+        if self._interrupted:
+            # The user's code turned the interruption into something else.
+            raise StopNow from error
+        duration = monotonic() - begin
         self.n_failed += 1
-        text = f"{type(error).__name__}: {error}"
+        text = _exception_text(error)
         trace = _user_traceback(error) if kind == "error" else ""
-        print(f"Item {item} failed: {text}\n{trace}", flush=True)
         failure = Failure(
             item=item,
             kind=kind,
@@ -223,36 +300,68 @@ class Evaluator:
             traceback=trace,
             pset=pset_repr(pset),
             start=self._epoch + begin,
-            duration=time.perf_counter() - begin,
+            duration=duration,
             host=self._host,
-            pid=os.getpid(),
+            pid=self._pid,
         )
-        self._writer.write_failure(failure)
+        # What follows runs no code of the user's: if the disk is full, it is not the item's fault.
+        self._on_start(-1, 0.0)
+        with self._lock:
+            self._writer.write_failure(failure)
+        say(f"Item {item} failed: {text}\n{trace}")
 
-    def _write(self, buffer: _Buffer) -> None:
-        try:
-            length = self._writer.write_rows(self._rows(buffer))
-        except _UNPICKLABLE as error:
-            if len(buffer.items) == 1:
-                cause = UnsupportedDataError(f"The result cannot be pickled: {error}")
-                self._fail("result", buffer.items[0], buffer.psets[0], cause, buffer.begins[0])
-                return
-            # One of them cannot be pickled; the others must not suffer for it.
-            for single in buffer.singles():
-                self._write(single)
-            return
+    def _end_if_forked(self) -> None:
+        if os.getpid() != self._pid:
+            # The function forked, and a child of its own came back here instead of ending.
+            os._exit(1)
+
+    def _write(
+        self, items: list[int], begins: list[float], ends: list[float], rows: list[dict[str, Any]]
+    ) -> None:
+        begin = np.array(begins)
+        length = self._writer.write_rows(
+            Rows(
+                items=np.array(items, dtype=np.int64),
+                columns=from_rows(rows),
+                start=self._epoch + begin,
+                duration=np.array(ends) - begin,
+                attempt=np.ones(len(rows), dtype=np.int16),
+                host=self._host,
+                pid=self._pid,
+            )
+        )
         # The next frame may be as long as this one shows to be reasonable.
-        fitting = FLUSH_BYTES * len(buffer.items) // max(1, length)
-        self._max_rows = min(FLUSH_ROWS, max(1, fitting))
+        fitting = FLUSH_BYTES * len(rows) // max(1, length)
+        self._max_kept = _FIELDS * min(FLUSH_ROWS, max(1, fitting))
 
-    def _rows(self, buffer: _Buffer) -> Rows:
-        n = len(buffer.items)
-        return Rows(
-            items=np.array(buffer.items, dtype=np.int64),
-            columns=from_rows(buffer.rows),
-            start=self._epoch + np.array(buffer.begins),
-            duration=np.array(buffer.durations),
-            attempt=np.ones(n, dtype=np.int16),
-            host=self._host,
-            pid=os.getpid(),
-        )
+
+class _Flusher:
+    """A thread that flushes twice a second, while the function may be busy for hours."""
+
+    def __init__(self, flush: Callable[[], None]) -> None:
+        self._flush = flush
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="psyflow-flush", daemon=True)
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def raise_error(self) -> None:
+        """Raise in the calling thread what ended this one."""
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        # A signal that came to this thread would not wake the main one from what it waits for.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
+        while not self._ending.wait(FLUSH_SECONDS / 2):
+            try:
+                self._flush()
+            except BaseException as error:
+                self._error = error
+                return

@@ -1,8 +1,8 @@
 """The only module that renames, links or fsyncs.
 
-Every file that others read appears whole or not at all: it is written under a temporary name in its
-own folder, fsynced, and given its final name; then the folder is fsynced, because without that a
-power loss takes the new name away again (see DESIGN §8).
+Every file that others read appears whole or not at all: it is written under a temporary name in
+its own folder, fsynced, and given its final name; then the folder is fsynced, because without that
+a power loss takes the new name away again (see DESIGN §8).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ __all__ = [
     "remove_temporaries",
     "sync_file",
     "sync_folder",
+    "write_all",
     "write_atomic",
 ]
 
@@ -41,6 +42,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data` to `fd`; a file system that is almost full takes a part at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def make_folder(folder: Path) -> Path:
@@ -110,18 +118,19 @@ def link_new(path: Path, data: bytes, *, durable: bool = True) -> bool:
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            os.write(fd, data)
+            write_all(fd, data)
             if durable:
                 os.fsync(fd)
         finally:
             os.close(fd)
         try:
             os.link(temporary, path)
-        except FileExistsError:
-            return False
-        except OSError:
-            # An NFS server may have made the link and lost its answer: the link count tells.
+        except OSError as error:
+            # An NFS server may have made the link and lost its answer, or been asked twice and
+            # say that the name exists: the link count tells.
             if temporary.stat().st_nlink != 2:
+                if isinstance(error, FileExistsError):
+                    return False
                 raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -139,7 +148,7 @@ def append_line(path: Path, line: str) -> None:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
             data = b"\n" + data
-        os.write(fd, data)
+        write_all(fd, data)
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -81,12 +81,14 @@ class Table:
 
     @classmethod
     def index(cls, pieces: Sequence[Piece], n_items: int) -> Table:
-        """Settle for each item which piece it is taken from: the first that has it."""
+        """Settle for each item which row it is taken from: the first that has it."""
         piece_of = np.full(n_items, -1, dtype=np.int32)
         row_of = np.zeros(n_items, dtype=np.int64)
         for number, piece in enumerate(pieces):
             rows = np.flatnonzero((piece.items >= 0) & (piece.items < n_items))
             rows = rows[piece_of[piece.items[rows]] == -1]
+            # Backwards: of several assignments to one place, the last stays.
+            rows = rows[::-1]
             piece_of[piece.items[rows]] = number
             row_of[piece.items[rows]] = rows
         return cls(pieces, piece_of, row_of)
@@ -147,7 +149,9 @@ def _gather(cache: _Cache, piece_of: npt.NDArray[np.int32], row_of: Items) -> Bl
         _take_block(cache[number], rows)
         for number, rows in zip(numbers.tolist(), np.split(row_of[order], starts[1:]), strict=True)
     ]
-    columns = concatenate(part.columns for part in parts)
+    # A part without columns, of functions that returned empty dicts, has rows all the same.
+    lengths = np.diff([*starts, len(order)]).tolist()
+    columns = concatenate((part.columns for part in parts), lengths=lengths)
     bookkeeping = concatenate(part.bookkeeping for part in parts)
     back = np.empty_like(order)
     back[order] = np.arange(len(order))

@@ -16,6 +16,8 @@ from psyflow.tasks import PackageLoader
 
 __all__ = ["load"]
 
+ATTEMPTS = 3
+
 
 def load(
     task: str | os.PathLike[str],
@@ -48,12 +50,22 @@ def load(
     if Path(task).is_file():
         return store_for(task).load(task)
     plan = Plan.read(Path(workdir) / task / "plan.json") or _plan_of(str(task), Path(taskdir))
+    for _ in range(ATTEMPTS):
+        try:
+            return _load_planned(plan)
+        except FileNotFoundError:
+            # A merge has put the shards into the result between our look and our reading.
+            continue
+    return _load_planned(plan)
+
+
+def _load_planned(plan: Plan) -> dict[str, Column]:
     about = ItemsFile(plan.layout).about()
     store = store_for(plan.result)
     if about is not None and about.is_complete and about.space_digest == plan.space_digest:
         return store.load(plan.result)
     space = load_space(plan.frozen.space)
-    recovered = recover(plan.layout, space, plan.space_digest, store)
+    recovered = recover(plan.layout, space, plan.space_digest, store, verify=True)
     return concatenate(MergedTable(recovered, space, frozenset(plan.exclude)).blocks())
 
 

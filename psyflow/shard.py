@@ -1,23 +1,27 @@
 """Shards: a worker's own append-only, checksummed file of outcomes.
 
-A shard is a sequence of frames. A frame is a fixed header, the numbers of its items, and a payload::
+A shard is a sequence of frames. A frame is a fixed header, the numbers of its items, and a
+payload::
 
-    magic 8s │ version u16 │ kind u16 │ items u32 │ payload length u64 │ payload CRC-32 u32 │ head CRC-32 u32
+    magic 8s │ version u16 │ kind u16 │ items u32 │ payload length u64
+    payload CRC-32 u32 │ head CRC-32 u32
     item numbers, items × i64
     payload
 
-all little-endian. The head CRC covers the header before it and the item numbers. So a reader can tell
-what is done by skipping from header to header, a torn tail is seen for what it is, and a damaged frame
-costs that frame alone: the next magic whose head CRC fits goes on.
+all little-endian. The head CRC covers the header before it and the item numbers, and begins with
+the frame's place in the file. So a reader can tell what is done by skipping from header to header,
+a torn tail is seen for what it is, and a damaged frame costs that frame alone: the next magic
+whose head CRC fits goes on. A frame in a payload, of a user who computes with shards, fits
+nowhere.
 
-The payload of a ``ROWS`` frame is a pickle (psyflow's own file, never a result that users exchange), the
-payload of a ``FAILURE`` frame is JSON.
+The payload of a ``ROWS`` frame is a pickle (psyflow's own file, never a result that users
+exchange), the payload of a ``FAILURE`` frame is JSON.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
-import mmap
 import os
 import pickle
 import struct
@@ -32,8 +36,13 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import Columns
-from psyflow.exceptions import DamagedFileError, DamagedShardWarning
-from psyflow.files import make_folder, sync_file, sync_folder
+from psyflow.exceptions import (
+    DamagedFileError,
+    DamagedShardWarning,
+    StoreError,
+    UnsupportedDataError,
+)
+from psyflow.files import make_folder, sync_file, sync_folder, write_all
 
 __all__ = [
     "FAILURE",
@@ -43,6 +52,8 @@ __all__ = [
     "Rows",
     "ShardReader",
     "ShardWriter",
+    "pset_repr",
+    "safe_repr",
 ]
 
 MAGIC = b"\x89psyrow\n"
@@ -51,6 +62,8 @@ ROWS, FAILURE = 1, 2
 _HEADER = struct.Struct("<8sHHIQI")
 _CRC = struct.Struct("<I")
 _HEAD_LENGTH = _HEADER.size + _CRC.size
+_SCAN_BYTES = 1 << 20
+_LAST_STANDARD_STREAM = 2
 
 Items = npt.NDArray[np.int64]
 
@@ -137,10 +150,15 @@ class Frame:
     crc: int
 
 
-def _encode(kind: int, items: Items, payload: bytes) -> bytes:
+def _encode(kind: int, items: Items, payload: bytes, position: int) -> bytes:
     index = np.ascontiguousarray(items, dtype="<i8").tobytes()
     header = _HEADER.pack(MAGIC, VERSION, kind, len(items), len(payload), zlib.crc32(payload))
-    return b"".join((header, _CRC.pack(zlib.crc32(index, zlib.crc32(header))), index, payload))
+    head_crc = _CRC.pack(_head_crc(header, index, position))
+    return b"".join((header, head_crc, index, payload))
+
+
+def _head_crc(header: bytes, index: bytes, position: int) -> int:
+    return zlib.crc32(index, zlib.crc32(header, position & 0xFFFFFFFF))
 
 
 class ShardWriter:
@@ -165,18 +183,22 @@ class ShardWriter:
 
         Raises
         ------
-        Exception
-            What pickling raises if a value cannot be pickled; nothing is written then.
+        UnsupportedDataError
+            If a value cannot be pickled; nothing is written then.
         """
         fields = {k: v for k, v in vars(rows).items() if k != "items"}
-        payload = pickle.dumps(fields, protocol=5)
-        self._append(_encode(ROWS, rows.items, payload))
+        try:
+            payload = pickle.dumps(fields, protocol=5)
+        except Exception as error:
+            # The values are the user's, and so may be what pickling them raises.
+            raise UnsupportedDataError(f"A result cannot be pickled: {error!r}") from error
+        self._append(ROWS, rows.items, payload)
         return len(payload)
 
     def write_failure(self, failure: Failure) -> None:
         """Append a failure."""
         payload = json.dumps(asdict(failure)).encode()
-        self._append(_encode(FAILURE, np.array([failure.item], dtype=np.int64), payload))
+        self._append(FAILURE, np.array([failure.item], dtype=np.int64), payload)
 
     def sync(self) -> None:
         """Return when all that was written is on the disk."""
@@ -186,8 +208,11 @@ class ShardWriter:
 
     def close(self) -> None:
         """Sync and close."""
-        if self._fd is not None:
+        if self._fd is None:
+            return
+        try:
             self.sync()
+        finally:
             os.close(self._fd)
             self._fd = None
 
@@ -201,20 +226,25 @@ class ShardWriter:
         make_folder(self.path.parent)
         fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         sync_folder(self.path.parent)
-        return fd
+        if fd > _LAST_STANDARD_STREAM:
+            return fd
+        # The user's code has closed a standard stream: what it prints must not end up in here.
+        try:
+            return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LAST_STANDARD_STREAM + 1)
+        finally:
+            os.close(fd)
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, kind: int, items: Items, payload: bytes) -> None:
         if self._fd is None:
             self._fd = self._open()
-        view = memoryview(data)
+        data = _encode(kind, items, payload, self._end)
         self._synced = False
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, data)
         except OSError:
             # A full disk may have taken half a frame; the next one must follow a whole one.
-            os.ftruncate(self._fd, self._end)
             os.lseek(self._fd, self._end, os.SEEK_SET)
+            os.ftruncate(self._fd, self._end)
             raise
         self._end += len(data)
 
@@ -243,11 +273,8 @@ class ShardReader:
         written or torn, waits for the next call.
         """
         with self.path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size <= self.end:
-                return []
-            with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
-                return list(self._scan(data, size))
+            # Read, not mapped: if a mapped file shrinks or its disk fails, the reader is killed.
+            return list(self._scan(file.fileno(), os.fstat(file.fileno()).st_size))
 
     def rows(self, frame: Frame) -> Rows:
         """Read the result rows of a ``ROWS`` frame.
@@ -256,8 +283,17 @@ class ShardReader:
         ------
         DamagedFileError
             If the payload is not what was written.
+        StoreError
+            If it is, but cannot be unpickled here: a module is missing, for example.
         """
-        return Rows(items=frame.items, **pickle.loads(self._payload(frame)))
+        payload = self._payload(frame)
+        try:
+            return Rows(items=frame.items, **pickle.loads(payload))
+        except Exception as error:
+            raise StoreError(
+                f"{self.path}: the results at byte {frame.offset} are whole, but cannot be "
+                f"unpickled: {error!r}. Are the modules there whose classes they use?"
+            ) from error
 
     def failure(self, frame: Frame) -> Failure:
         """Read the failure of a ``FAILURE`` frame.
@@ -279,7 +315,7 @@ class ShardReader:
 
     def _payload(self, frame: Frame) -> bytes:
         with self.path.open("rb") as file:
-            payload = os.pread(file.fileno(), frame.length, frame.offset)
+            payload = _read(file.fileno(), frame.length, frame.offset)
         if len(payload) != frame.length or zlib.crc32(payload) != frame.crc:
             raise DamagedFileError(
                 f"{self.path}: the frame at byte {frame.offset} is damaged; "
@@ -287,58 +323,85 @@ class ShardReader:
             )
         return payload
 
-    def _scan(self, data: mmap.mmap, size: int) -> Iterator[Frame]:
-        position = self.end
-        while position < size:
-            frame = _frame_at(data, position, size)
+    def _scan(self, fd: int, size: int) -> Iterator[Frame]:
+        while self.end < size:
+            frame = self._frame_at(fd, self.end, size)
             if frame is None:
-                following = _next_frame(data, position + 1, size)
+                following = self._next_frame(fd, self.end + 1, size)
                 if following is None:
                     return
                 warnings.warn(
-                    f"{self.path}: bytes {position} to {following} are damaged; "
+                    f"{self.path}: bytes {self.end} to {following} are damaged; "
                     f"the items in them run again.",
                     DamagedShardWarning,
                     stacklevel=4,
                 )
-                position = self.end = following
+                self.end = following
                 continue
+            self.end = frame.offset + frame.length
             yield frame
-            position = self.end = frame.offset + frame.length
+
+    def _frame_at(self, fd: int, position: int, size: int) -> Frame | None:
+        """Return the frame that begins at `position`, or None if no whole one does."""
+        head = _read(fd, _HEAD_LENGTH, position)
+        if len(head) < _HEAD_LENGTH or not head.startswith(MAGIC):
+            return None
+        header, head_crc = head[: _HEADER.size], head[_HEADER.size :]
+        _, version, kind, n_items, length, crc = _HEADER.unpack(header)
+        offset = position + _HEAD_LENGTH + 8 * n_items
+        if offset + length > size:
+            return None
+        index = _read(fd, 8 * n_items, position + _HEAD_LENGTH)
+        if _CRC.pack(_head_crc(header, index, position)) != head_crc:
+            return None
+        if version != VERSION:
+            raise DamagedFileError(
+                f"{self.path} was written in format {version}, and this psyflow reads format "
+                f"{VERSION}. Use the psyflow that wrote it."
+            )
+        return Frame(kind, np.frombuffer(index, dtype="<i8"), offset, length, crc)
+
+    def _next_frame(self, fd: int, position: int, size: int) -> int | None:
+        """Return where the next whole frame begins, or None."""
+        begins = (at for at in _magics(fd, position, size) if self._frame_at(fd, at, size))
+        return next(begins, None)
 
 
-def _frame_at(data: mmap.mmap, position: int, size: int) -> Frame | None:
-    """Return the frame that begins at `position`, or None if no whole one does."""
-    head_end = position + _HEAD_LENGTH
-    if head_end > size:
-        return None
-    header = data[position : position + _HEADER.size]
-    magic, version, kind, n_items, length, crc = _HEADER.unpack(header)
-    index_end = head_end + 8 * n_items
-    if magic != MAGIC or index_end + length > size:
-        return None
-    index = data[head_end:index_end]
-    (head_crc,) = _CRC.unpack(data[position + _HEADER.size : head_end])
-    if zlib.crc32(index, zlib.crc32(header)) != head_crc:
-        return None
-    if version != VERSION:
-        raise DamagedFileError(
-            f"This shard was written in format {version}, and this psyflow reads format {VERSION}. "
-            f"Use the psyflow that wrote it."
-        )
-    return Frame(kind, np.frombuffer(index, dtype="<i8"), index_end, length, crc)
+def _read(fd: int, length: int, offset: int) -> bytes:
+    """Read `length` bytes, fewer at the end of the file; one call gives at most 2 GiB."""
+    parts = []
+    while length and (part := os.pread(fd, length, offset)):
+        parts.append(part)
+        length, offset = length - len(part), offset + len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _next_frame(data: mmap.mmap, position: int, size: int) -> int | None:
-    """Return where the next whole frame begins, or None."""
-    while (position := data.find(MAGIC, position)) != -1:
-        if _frame_at(data, position, size) is not None:
-            return position
-        position += 1
-    return None
+def _magics(fd: int, position: int, size: int) -> Iterator[int]:
+    """Yield where, from `position` on, the bytes of a frame's beginning are."""
+    # Stretches overlap by one byte less than the magic, so that each is in one stretch, whole.
+    for begin in range(position, size, _SCAN_BYTES - len(MAGIC) + 1):
+        stretch = _read(fd, _SCAN_BYTES, begin)
+        at = stretch.find(MAGIC)
+        while at != -1:
+            yield begin + at
+            at = stretch.find(MAGIC, at + 1)
 
 
 def pset_repr(pset: Mapping[str, Any], limit: int = 500) -> dict[str, str]:
     """Return the ``repr`` of each value, cut to `limit` characters, for failure records."""
-    texts = {name: repr(value) for name, value in pset.items()}
-    return {n: t if len(t) <= limit else f"{t[: limit - 1]}…" for n, t in texts.items()}
+    return {name: safe_repr(value, limit) for name, value in pset.items()}
+
+
+def safe_repr(value: Any, limit: int) -> str:
+    """Return ``repr(value)``, cut to `limit` characters, whatever the value's class makes of it.
+
+    Examples
+    --------
+    >>> safe_repr("a long text", 6)
+    "'a lo…"
+    """
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -282,6 +282,8 @@ def _be_worker(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         _die_with_parent(supervisor)
         faulthandler.enable()
+        # Else all workers would draw the same numbers; Python's own generator sees to it itself.
+        np.random.seed()
         status = work(job, index, shard, slot, first)
     except BaseException:
         traceback.print_exc()

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from psyflow import steps
 from psyflow.exceptions import UsageError
-from psyflow.files import make_folder
-from psyflow.fingerprint import freeze_code
 from psyflow.layout import Layout
 from psyflow.merge import read_outcomes
-from psyflow.plan import Plan, freeze_space, new_run_id
+from psyflow.run import Run
 from psyflow.scheduler import ImmediateRun
 from psyflow.tasks import TaskDef
 
@@ -32,16 +25,16 @@ class Trial:
     Attributes
     ----------
     row : dict or None
-        The result row as the store gave it back, or None if there is none.
+        The result row as the store gave it back; None if there is none.
     log : str
         What the worker printed.
-    failure : str
-        What went wrong, with its traceback; empty if all went well.
+    failures : list of str
+        What went wrong, with tracebacks where there are any; empty if all went well.
     """
 
     row: dict[str, Any] | None
     log: str
-    failure: str = ""
+    failures: list[str]
 
 
 def try_task(task: TaskDef) -> Trial:
@@ -63,20 +56,39 @@ def try_task(task: TaskDef) -> Trial:
         If the parameter space is empty.
     TaskFileError
         If ``execute`` cannot be called with the names of the space.
+    StoreError
+        If the store cannot hold the row.
     """
     if not len(task.pspace):
-        raise UsageError(f'The parameter space of task "{task.name}" is empty: nothing to try.')
-    task.check_execute()
+        raise UsageError("The parameter space is empty, so there is nothing to try.")
     with tempfile.TemporaryDirectory(prefix="psyflow-test-") as folder:
-        plan = _freeze(task, Path(folder) / task.name)
-        with contextlib.redirect_stdout(io.StringIO()):
-            steps.split(plan, task.backend(task))
-        status = _process(plan, task.python)
-        log = plan.layout.log("process:0").read_text(errors="replace")
-        failures = _failures(plan)
-        if status or any(failures):
-            return Trial(None, log, next(failures, "") or f"exit status {status}\n{log}")
-        with contextlib.redirect_stdout(io.StringIO()):
-            steps.merge(plan, task.store)
-        columns = task.store.load(plan.layout.result, row=0)
-        return Trial({name: column[0] for name, column in columns.items()}, log)
+        run = Run(_first_item_of(task, Path(folder)))
+        run.task.check_execute()
+        run.begin(pool_size=1)
+        run.split()
+        status = run.process()
+        log = run.layout.log("process:0").read_text(errors="replace")
+        failures = list(_failures(run.layout))
+        if status and not failures:
+            failures = [f"The worker gave up (exit status {status})."]
+        if failures:
+            return Trial(None, log, failures)
+        run.merge()
+        columns = run.task.store.load(run.layout.result, row=0)
+        return Trial({name: column[0] for name, column in columns.items()}, log, [])
+
+
+def _first_item_of(task: TaskDef, workdir: Path) -> TaskDef:
+    """Return the same task with one pset, which leaves what it makes in `workdir`."""
+    alone = task.reload()
+    alone.workdir, alone.folder = workdir, workdir / task.name
+    alone.resultfile = alone.folder / f"result{task.resultfile.suffix}"
+    alone.pspace = alone.pspace.limit(1)
+    alone.scheduler = ImmediateRun()
+    return alone
+
+
+def _failures(layout: Layout) -> Iterator[str]:
+    for reader, frame in read_outcomes(layout.shards()).failures:
+        failure = reader.failure(frame)
+        yield failure.traceback.rstrip() or failure.exception

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 import signal
 import struct
 import time
@@ -68,35 +70,63 @@ class Slot:
     """A few bytes of shared memory in which a worker says what it is doing.
 
     Survives the worker, whatever it dies of: that is how the supervisor knows the item it died in.
+    Also tells the worker to stop claiming, for the user's code may have taken SIGTERM for itself.
 
     Parameters
     ----------
     memory : writable buffer of at least `Slot.size` bytes
+
+    Examples
+    --------
+    >>> slot = Slot(memoryview(bytearray(Slot.size)))
+    >>> slot.running(7, 0.5)
+    >>> slot.read()
+    (7, 0.5)
     """
 
+    IDLE = -1
+    ENDED = -2
     _layout = struct.Struct("<qd")
-    size = _layout.size
+    _stop = struct.Struct("<q")
+    size = _layout.size + _stop.size
 
     def __init__(self, memory: memoryview) -> None:
         self._memory = memory
+        # Not a method, because it is called twice per item.
+        self.running = functools.partial(self._layout.pack_into, memory, 0)
+        """Say which item is running, or that none is (`IDLE`), and since when (`time.monotonic`)."""
 
-    def running(self, item: int, start: float) -> None:
-        """Say which item is running (−1: none) since when (seconds since 1970)."""
-        self._layout.pack_into(self._memory, 0, item, start)
+    def clear(self) -> None:
+        """Forget the last worker."""
+        self.running(self.IDLE, 0.0)
+
+    def end(self) -> None:
+        """Say that the worker ends because it wants to, unless an item is what ends it."""
+        if self.read()[0] < 0:
+            self.running(self.ENDED, 0.0)
 
     def read(self) -> tuple[int, float]:
-        """Return the running item (−1: none) and its start."""
+        """Return the running item, `IDLE` or `ENDED`, and the item's start."""
         return self._layout.unpack_from(self._memory, 0)
+
+    def tell_to_stop(self) -> None:
+        """Have the worker claim no more."""
+        self._stop.pack_into(self._memory, self._layout.size, 1)
+
+    @property
+    def is_told_to_stop(self) -> bool:
+        """Whether `tell_to_stop` was called."""
+        return self._stop.unpack_from(self._memory, self._layout.size) != (0,)
 
 
 class Pacer:
     """Decides how many items the next claim takes.
 
     Guided self-scheduling (Polychronopoulos and Kuck 1987, IEEE Trans. Comput. C-36, 1425–1439):
-    never more than the remaining items divided by twice the number of workers, so that claims shrink
-    as the work runs out and uneven items balance; and never more than what takes about a quarter of
-    a second (longer with very many workers, whose claims meet in one folder), so that cheap items
-    stay cheap and dear ones are claimed one by one.
+    never more than the remaining items divided by twice the number of workers, so that claims
+    shrink as the work runs out and uneven items balance; and never more than what takes about a
+    quarter of a second (longer with very many workers, whose claims meet in one folder), so that
+    cheap items stay cheap and dear ones are claimed one by one.
 
     Parameters
     ----------
@@ -136,17 +166,24 @@ class _StopSignal:
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
+        self._pid = os.getpid()
         signal.signal(signal.SIGTERM, self)
-        # A terminal's Ctrl-C reaches every process at once; the supervisor turns it into SIGTERM.
+        # Some schedulers send SIGINT to every process; the supervisor turns it into SIGTERM.
         signal.signal(signal.SIGINT, lambda number, frame: None)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self._evaluator.stopping and self._evaluator.in_call:
-            raise StopNow
-        self._evaluator.stopping = True
+        if os.getpid() != self._pid:
+            # A child that the user's function forked: whoever ends it means it.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self._evaluator.stop()
 
 
-def _claimed_batches(job: Work, shard: str, pacer: Pacer) -> Iterator[Items]:
+def _batches(job: Work, shard: str, pacer: Pacer, first: Items | None) -> Iterator[Items]:
+    """Yield `first`, and then what can be claimed."""
+    if first is not None:
+        yield first
     log = ClaimLog(job.claims, len(job.items))
     owner = Owner.here()
     while (claim := log.claim(owner, shard, pacer.size)) is not None:
@@ -181,19 +218,18 @@ def work(job: Work, index: int, shard: Path, slot: Slot, first: Items | None = N
     int
         Exit status: 0, or `STOPPED` after a SIGTERM.
     """
-    with ShardWriter(shard) as writer:
-        evaluator = Evaluator(job.prepare(index), writer, slot.running)
+    prepared = job.prepare(index)
+    with ShardWriter(shard) as writer, Evaluator(prepared, writer, slot.running) as evaluator:
         _StopSignal(evaluator)
         pacer = Pacer(job.n_workers)
+        batches = _batches(job, shard.name, pacer, first)
         try:
-            if first is not None:
-                _evaluate_batch(evaluator, job.space, first)
-            for items in [] if evaluator.stopping else _claimed_batches(job, shard.name, pacer):
-                begin = time.perf_counter()
+            while not (evaluator.stopping or slot.is_told_to_stop):
+                begin = time.monotonic()
+                if (items := next(batches, None)) is None:
+                    return 0
                 _evaluate_batch(evaluator, job.space, items)
-                pacer.took(len(items), time.perf_counter() - begin)
-                if evaluator.stopping:
-                    break
+                pacer.took(len(items), time.monotonic() - begin)
         except StopNow:
             evaluator.flush()
-        return STOPPED if evaluator.stopping else 0
+        return STOPPED

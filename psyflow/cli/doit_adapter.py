@@ -1,4 +1,4 @@
-"""doit, used as a library for selection, ordering, up-to-date reporting and its ``.``/``--`` lines.
+"""doit, used as a library for the order of steps, up-to-date reporting and its ``.``/``--`` lines.
 
 doit keeps no truth: whether a step is up to date is asked of the task itself, nothing is saved
 between two runs, and neither doit's configuration files nor its plugins nor its command line are
@@ -139,6 +139,14 @@ class _Lines(ConsoleReporter):  # type: ignore[misc]
     def write(self, text: str) -> None:
         self.outstream.write(text)
         self.outstream.flush()
+
+    def execute_task(self, task: Any) -> None:
+        # doit's own leaves out names with an underscore in front; a task file may have one.
+        if task.actions:
+            self.write(f".  {task.title()}\n")
+
+    def skip_uptodate(self, task: Any) -> None:
+        self.write(f"-- {task.title()}\n")
 
     def add_failure(self, task: object, fail: object) -> None:
         pass

@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from psyflow.exceptions import SchedulerError
 from psyflow.pspace import Param, ParameterSpace
 from psyflow.run import Run
-from psyflow.scheduler import JobStatus
+from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
 from psyflow.shard import Failure, pset_repr
 from psyflow.tasks import TaskDef
 
@@ -94,11 +93,8 @@ class Inquiry:
     @functools.cached_property
     def jobs(self) -> list[str]:
         """The jobs that are queued or running, or that nobody knows about, in words."""
-        plan = self._assessment.plan
-        if plan is None:
-            return []
         try:
-            return self._run.jobs.alive(plan.run_id)
+            return self._run.alive()
         except SchedulerError as error:
             return [f"unknown ({error})"]
 
@@ -109,10 +105,10 @@ class Inquiry:
         if plan is None:
             return []
         try:
-            statuses = self._run.jobs.statuses(plan.run_id)
-        except SchedulerError:
-            return []
-        return [_in_words(status) for status in statuses.values() if status.status in "FC"]
+            statuses = self._run.jobs.statuses(plan.run_id, self._run.task.scheduler)
+        except SchedulerError as error:
+            return [f"unknown ({error})"]
+        return [_in_words(s) for s in statuses.values() if s.status in (FAILED, CANCELLED)]
 
     def failures(self, most: int) -> Iterator[FailedItem]:
         """Yield the items that failed, at most so many, in item order."""
@@ -138,5 +134,5 @@ def _mark(texts: dict[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _in_words(status: JobStatus) -> str:
-    what = "failed" if status.status == "F" else "was cancelled"
+    what = "failed" if status.status == FAILED else "was cancelled"
     return f"job {status.id} ({status.name}) {what}"

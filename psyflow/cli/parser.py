@@ -154,22 +154,24 @@ COMMANDS = {
     ),
     "status": Command(
         "show how much is done",
-        "Show how many rows of each task are completed, and whether and why it is not up to date.\n"
+        "Show how many rows of each task are completed, and why it is not up to date.\n"
         "Writes nothing, and may be asked at any time.",
-        "  psy status\n  psy status -v circle     with the missing parameter sets\n"
+        "  psy status\n"
+        "  psy status -v circle     with the missing parameter sets\n"
         "  psy status --json",
         _status,
     ),
     "list": Command(
         "list the tasks",
-        "Print the name of each task, one per line. Runs no task file.",
+        "Print the name of each task, one per line.",
         "  psy list --taskdir studies",
         _taskdir,
     ),
     "test": Command(
         "try the first parameter set of tasks",
-        "Evaluate the first parameter set of each task as a worker would, setup included, on this\n"
-        "machine whatever the task's scheduler is, and print the result row. Nothing is kept.",
+        "Evaluate the first parameter set of each task as a worker would, setup included, and\n"
+        "print the result row. Runs on this machine, whatever the task's scheduler is, and keeps\n"
+        "nothing.",
         "  psy test circle",
         lambda parser: _tasks(parser, "all tasks"),
     ),
@@ -182,19 +184,18 @@ COMMANDS = {
     ),
     "kill": Command(
         "end the jobs of tasks",
-        "End the queued and running jobs of the tasks, and nobody else's. Finished items are kept.\n"
-        "Needs names; ends nothing otherwise.",
+        "End the queued and running jobs of the tasks, and nobody else's. Finished items are\n"
+        "kept. Needs names; ends nothing otherwise.",
         "  psy kill circle",
         lambda parser: _tasks(parser, "nothing"),
     ),
     "merge": Command(
         "put result files together",
-        "Put the rows of all result files in DIR together into FILE, below the rows that it has.\n"
-        "Files with another extension than FILE's are left out; the others are taken in the order\n"
-        "of their names. If DIR is the folder of a run, its rows so far are taken in the order of\n"
-        "the parameter space, also while it is running.",
-        "  psy merge old-results all.npz\n"
-        "  psy merge psy-work/circle so-far.h5",
+        "Put the rows of all result files in DIR together into FILE, below the rows it has.\n"
+        "Files with another extension than FILE's are left out; the others are taken in the\n"
+        "order of their names. If DIR is the folder of a run, its rows so far are taken in the\n"
+        "order of the parameter space, also while it is running.",
+        "  psy merge old-results all.npz\n  psy merge psy-work/circle so-far.h5",
         _merge,
     ),
     "new-task": Command(
@@ -203,7 +204,7 @@ COMMANDS = {
         "  psy new-task circle\n  psy new-task -s slurm circle",
         _new_task,
     ),
-}  # fmt: skip
+}
 
 
 def _build() -> tuple[_Parser, dict[str, _Parser]]:

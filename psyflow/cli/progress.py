@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import socket
 import sys
 import threading
 import time
@@ -118,20 +121,31 @@ class Progress(AbstractContextManager["Progress"]):
     def __init__(self, plan: Plan, line_seconds: float = LINE_SECONDS) -> None:
         self._plan = plan
         self._line_seconds = line_seconds
-        self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
 
     def __enter__(self) -> Progress:
+        # Python writes the numbers of signals here; 0 tells the thread that all is over.
+        self._news, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._in_main = threading.current_thread() is threading.main_thread()
+        if self._in_main:
+            fd = self._writer.fileno()
+            self._old_fd = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
         self._thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._over.set()
+        if self._in_main:
+            signal.set_wakeup_fd(self._old_fd)
+        self._writer.setblocking(True)
+        self._writer.send(b"\0")
         self._thread.join()
+        self._writer.close()
+        self._news.close()
 
     def _follow(self) -> None:
         tally = Tally(self._plan)
-        if self._over.wait(PATIENCE):
+        if self._wait(PATIENCE):
             return
         try:
             self._show(tally)
@@ -139,16 +153,28 @@ class Progress(AbstractContextManager["Progress"]):
             # A run must not suffer from being watched.
             say(f"{self._plan.task}: progress cannot be shown: {error}")
 
+    def _wait(self, seconds: float) -> bool:
+        """Wait at most so long for the end, and tell whether it came; answer to Ctrl-C."""
+        end = time.monotonic() + seconds
+        while (patience := end - time.monotonic()) > 0:
+            if select.select([self._news], [], [], patience)[0]:
+                news = self._news.recv(64)
+                if 0 in news:
+                    return True
+                if signal.SIGINT in news or signal.SIGTERM in news:
+                    say(f"{self._plan.task}: stops after the running items. Ctrl-C: at once.")
+        return False
+
     def _show(self, tally: Tally) -> None:
         if not _is_terminal():
-            while not self._over.wait(self._line_seconds):
+            while not self._wait(self._line_seconds):
                 say(f"{self._plan.task}: {tally.counts()}")
             return
         with _bar(self._plan.task) as bar:
             is_over = False
             while not is_over:
                 bar(tally.counts())
-                is_over = self._over.wait(BAR_SECONDS)
+                is_over = self._wait(BAR_SECONDS)
             bar(tally.counts())
 
 

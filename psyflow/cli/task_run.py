@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from psyflow.steps import Merged
     from psyflow.tasks import TaskDef
 
-__all__ = ["TaskRun", "last_traceback"]
+__all__ = ["TaskRun", "last_words"]
 
 STEPS = frozenset(("split", "process", "merge"))
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*.*$", re.M)
@@ -129,8 +129,8 @@ class TaskRun:
             raise KeyboardInterrupt
         if status:
             raise PsyflowError(
-                f"the workers gave up (exit status {status}); see {shown_path(log)}"
-                f"{last_traceback(log, start)}"
+                f"the workers gave up (exit status {status}); see {shown_path(log)}\n"
+                f"{last_words(log, start)}"
             )
 
     def _merge(self) -> None:
@@ -149,9 +149,10 @@ class TaskRun:
         return f"{self.name}: {what}; see {log}. Run them again: {command}"
 
 
-def last_traceback(log: Path, start: int = 0) -> str:
-    """Return the last traceback in `log` from byte `start` on, on lines of its own, or nothing."""
+def last_words(log: Path, start: int = 0) -> str:
+    """Return the last traceback in `log` from byte `start` on; the last line if there is none."""
     with log.open("rb") as file:
         file.seek(start)
-        found = _TRACEBACK.findall(file.read().decode(errors="replace"))
-    return f"\n{found[-1]}" if found else ""
+        text = file.read().decode(errors="replace")
+    tracebacks = _TRACEBACK.findall(text)
+    return str(tracebacks[-1]) if tracebacks else text.rstrip().rpartition("\n")[2]

@@ -232,12 +232,14 @@ class _Chains(ast.NodeVisitor):
 
 
 def _merged(values: list[ast.expr]) -> list[ast.expr]:
-    """Join the texts that follow each other in an f-string; some versions of Python do not."""
+    """Join the texts that follow each other in an f-string, as not every Python does itself."""
     merged: list[ast.expr] = []
     for value in values:
         match merged[-1:], value:
             case [ast.Constant(value=str(before))], ast.Constant(value=str(after)):
                 merged[-1] = ast.Constant(before + after)
+            case _, ast.Constant(value=""):
+                pass
             case _:
                 merged.append(value)
     return merged

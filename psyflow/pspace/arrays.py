@@ -18,6 +18,8 @@ Array: TypeAlias = npt.NDArray[Any]
 MISSING: tuple[int, int] = (0, 0)
 
 _PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9, "ps": 10**12, "fs": 10**15, "as": 10**18}
+# Upper bounds, in seconds.
+_LONGEST = {"Y": 366 * 86400, "M": 31 * 86400, "W": 7 * 86400, "D": 86400, "h": 3600, "m": 60}
 
 value_seed = functools.partial(seed, "psyflow value")
 
@@ -88,13 +90,22 @@ def _complex_hashes(values: Array) -> tuple[Array, Array]:
 
 def _time_hashes(values: Array) -> tuple[Array, Array]:
     meaning, unit = _clock(values.dtype)
-    bare = f"{values.dtype.kind}8" + ("" if unit == "generic" else f"[{unit}]")
-    ticks = np.ascontiguousarray(values.astype(bare)).view(np.int64)
+    own_unit, multiple = np.datetime_data(values.dtype)
+    counts = values.astype(np.int64)
+    # Beyond what 64-bit seconds can hold, times have a meaning of their own in each unit.
+    is_far = np.abs(counts) > 2**62 // (_LONGEST.get(own_unit, 1) * multiple)
+    near = np.where(is_far, 0, counts).view(values.dtype.newbyteorder("="))
+    seconds, attoseconds = _seconds(near, unit)
+    hashes = absorb_all(value_seed(meaning), (seconds, attoseconds))
+    far = absorb(value_seed(f"{meaning} in {multiple} {own_unit}"), counts.view(np.uint64))
+    return _choose(np.isnat(values), MISSING, _choose(is_far, far, hashes))
+
+
+def _seconds(values: Array, unit: str) -> tuple[Array, Array]:
+    target = np.int64 if unit == "generic" else np.dtype(f"{values.dtype.kind}8[{unit}]")
     per_second = _PER_SECOND.get(unit, 1)
-    seconds, rest = np.divmod(ticks, per_second)
-    attoseconds = rest * (10**18 // per_second)
-    words = (seconds.view(np.uint64), attoseconds.view(np.uint64))
-    return _choose(np.isnat(values), MISSING, absorb_all(value_seed(meaning), words))
+    seconds, rest = np.divmod(values.astype(target).view(np.int64), per_second)
+    return seconds.view(np.uint64), (rest * (10**18 // per_second)).view(np.uint64)
 
 
 def _clock(dtype: np.dtype[Any]) -> tuple[str, str]:
@@ -103,6 +114,6 @@ def _clock(dtype: np.dtype[Any]) -> tuple[str, str]:
     if dtype.kind == "m" and unit in ("Y", "M"):
         # Months have no fixed number of seconds.
         return "months", "M"
-    if dtype.kind == "m" and unit == "generic":
+    if unit == "generic":
         return "ticks", unit
     return {"M": "instant", "m": "span"}[dtype.kind], unit if unit in _PER_SECOND else "s"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,13 @@ import numpy as np
 from psyflow.columns import Column
 from psyflow.store._decode import check_consistent, decode
 from psyflow.store._forms import Array, Cells, Form, empty_cells
-from psyflow.store._h5file import read_array
+from psyflow.store._h5file import open_to_read, read_array
 from psyflow.store._layout import ColumnLayout, Layout
 
-__all__ = ["LAYOUT_NODE", "PsyrunTable", "Table", "find_table", "read_cells"]
+__all__ = ["LAYOUT_NODE", "PsyrunTable", "Table", "check_whole", "find_table", "read_cells"]
 
 LAYOUT_NODE = "psyflow__table"
+_READ_BYTES = 4 << 20
 
 
 class Table:
@@ -80,6 +83,15 @@ def find_table(file: Any, nodes: Sequence[str]) -> Table | PsyrunTable:
             group = file.get_node(node)
             return Table(group) if LAYOUT_NODE in group else PsyrunTable(group)
     raise ValueError(f"it has no group {' or '.join(nodes)}")
+
+
+def check_whole(path: Path) -> None:
+    """Read all of the HDF5 file `path`; HDF5ExtError if a checksum is wrong or a part is gone."""
+    with contextlib.closing(open_to_read(path)) as file:
+        for node in file.walk_nodes("/", "Array"):
+            step = max(1, _READ_BYTES // max(1, node.rowsize))
+            for start in range(0, node.nrows, step):
+                node.read(start, min(start + step, node.nrows))
 
 
 def read_cells(form: Form, nodes: Mapping[str, Any], start: int, stop: int) -> Cells:

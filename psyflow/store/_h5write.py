@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import posixpath
 import warnings
 from collections.abc import Iterable, Iterator
@@ -14,12 +15,13 @@ import tables
 
 from psyflow import files
 from psyflow.columns import Columns, table_length
-from psyflow.exceptions import UnsupportedDataError
+from psyflow.exceptions import StoreError
 from psyflow.store._encode import encode
-from psyflow.store._forms import Array, Cells, Form, convert, nan_cells, unify
+from psyflow.store._forms import Array, Cells, Form, convert, nan_cells, unify, unsupported
 from psyflow.store._h5file import LOCK, create_array, open_to_write, storable
-from psyflow.store._h5read import LAYOUT_NODE, read_cells
+from psyflow.store._h5read import LAYOUT_NODE, check_whole, read_cells
 from psyflow.store._layout import ColumnLayout, Layout
+from psyflow.store.base import StorePath
 from psyflow.store.npz import ragged_warning
 
 __all__ = ["write_table"]
@@ -27,10 +29,31 @@ __all__ = ["write_table"]
 _BUFFER_BYTES = 16 << 20
 _BLOCK_BYTES = 4 << 20
 _ABSENT_ROWS = 1 << 16
+# The limit of HDF5.
+_MAX_DIMENSIONS = 32
 
 
-def write_table(path: Path, node: str, blocks: Iterable[Columns]) -> None:
-    """Create the HDF5 file `path` with the rows of all `blocks` in the group `node`."""
+def write_table(path: Path, node: str, blocks: Iterable[Columns], target: StorePath) -> None:
+    """Create the HDF5 file `path`, which will become `target`, with `blocks` in the group `node`.
+
+    Raises
+    ------
+    StoreError
+        If it could not be written whole, as on a full disk.
+    """
+    try:
+        _write_blocks(path, node, blocks)
+        with LOCK:
+            # PyTables ignores it when HDF5 cannot write what is left as it closes the file.
+            check_whole(path)
+    except tables.HDF5ExtError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise StoreError(
+            f"{os.fspath(target)} could not be written whole. Is the disk full? ({reason})"
+        ) from error
+
+
+def _write_blocks(path: Path, node: str, blocks: Iterable[Columns]) -> None:
     with LOCK:
         file = open_to_write(path)
     with contextlib.closing(file):
@@ -187,14 +210,12 @@ class _ColumnWriter:
         if 0 in array.shape[1:]:
             return
         if part not in self._nodes:
+            if array.ndim > _MAX_DIMENSIONS:
+                raise unsupported(
+                    self._layout.name, f"holds arrays of {array.ndim - 1} dimensions"
+                )
             entry = self._layout.part_name(part)
-            try:
-                self._nodes[part] = create_array(self._file, self._group, entry, array)
-            except ValueError as error:
-                raise UnsupportedDataError(
-                    f'Column "{self._layout.name}" has shape {array.shape[1:]}, which HDF5 '
-                    f"cannot hold: {error}. Use PickleStore instead: store = PickleStore()."
-                ) from error
+            self._nodes[part] = create_array(self._file, self._group, entry, array)
         if len(array):
             self._nodes[part].append(array)
 

@@ -72,7 +72,7 @@ class H5Store(Store):
         from psyflow.store._h5write import write_table
 
         with saving(filename) as temporary:
-            write_table(temporary, self.node, map(as_table, blocks))
+            write_table(temporary, self.node, map(as_table, blocks), filename)
 
     def append(self, filename: StorePath, data: TableLike) -> None:
         """Put the rows of `data` below the table in `filename`, which is created if need be.

@@ -18,7 +18,16 @@ from psyflow.store._decode import check_consistent, decode
 from psyflow.store._encode import encode
 from psyflow.store._forms import Array, Cells, DType
 from psyflow.store._layout import ColumnLayout, Layout
-from psyflow.store.base import Store, StorePath, TableLike, as_table, one_row, reading, saving
+from psyflow.store.base import (
+    Store,
+    StorePath,
+    TableLike,
+    as_loaded_table,
+    as_table,
+    one_row,
+    reading,
+    saving,
+)
 
 __all__ = ["NpzStore", "ragged_warning"]
 

@@ -1,7 +1,7 @@
 """Conformance suites and fakes for authors of stores and schedulers.
 
-`StoreTests` tests a store: inherit it in a test file. Importing this module alone imports
-neither pytest nor PyTables.
+`StoreTests` tests a store, `SchedulerTests` a scheduler: inherit them in a test file. Importing this
+module alone imports neither pytest nor PyTables.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from psyflow.testing.schedulers import SchedulerTests
     from psyflow.testing.stores import StoreTests
 
-__all__ = ["StoreTests"]
+__all__ = ["SchedulerTests", "StoreTests"]
 
-_LAZY = {"StoreTests": "psyflow.testing.stores"}
+_LAZY = {
+    "SchedulerTests": "psyflow.testing.schedulers",
+    "StoreTests": "psyflow.testing.stores",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -23,7 +24,11 @@ __all__ = ["StoreTests", "assert_same_table", "assert_same_value"]
 
 _NAN = float("nan")
 
-NUMBERS = {"i": [1, -2, 3], "f": [0.5, -0.0, float("inf")], "b": [True, False, True]}
+NUMBERS: dict[str, Any] = {
+    "i": [1, -2, 3],
+    "f": [0.5, -0.0, float("inf")],
+    "b": [True, False, True],
+}
 COLUMNS: dict[str, Any] = {
     "int": [0, -(2**63), 2**63 - 1],
     "big int": [2**63, 2**64 - 1],
@@ -182,7 +187,7 @@ class StoreTests:
         assert_same_table(tested.load(path), {"a": [1.0, _NAN], "b": [_NAN, 2.0]})
 
     def test_writes_blocks_below_each_other(self, tested: Store, path: Path) -> None:
-        blocks = [{"a": [i, i + 1], "b": np.array([0.5, i])} for i in range(0, 20, 2)]
+        blocks: list[Any] = [{"a": [i, i + 1], "b": np.array([0.5, i])} for i in range(0, 20, 2)]
         tested.write(path, iter(blocks))
         assert_same_table(tested.load(path), concatenate(blocks))
 
@@ -272,7 +277,9 @@ def _kill_saving(store: Store, path: Path, delay: float) -> None:
     """Kill a process that saves to `path` again and again, `delay` seconds after it began."""
     command = [sys.executable, "-c", _SAVE_FOR_EVER]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=path.parent) as process:
+    # So that it finds a store that is defined in a test file.
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env) as process:
         assert process.stdin and process.stdout
         process.stdin.write(pickle.dumps((store, path)))
         process.stdin.close()

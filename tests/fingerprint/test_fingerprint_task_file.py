@@ -327,3 +327,21 @@ def test_old_encodings_and_line_ends_are_read_as_python_reads_them(tmp_path):
     )
     parts = fingerprint(path)
     assert (parts["N"].source, parts["N"].line) == ("N = 'ü'", 2)
+
+
+VERSIONS = """
+    T = u"a" 'b' f"{x!r:>{x}} {x=}" "it's \\n" f"" f'a{3}'
+    def execute(x, /, y=(1, 2), *, z=lambda q: q ** 2):
+        match x:
+            case {"a": [1, *r], **k} | (int() as k):
+                return k, *r
+        with (open("a") as f, open("b") as g):
+            del f[0:1, ...]
+        return -1e100, 1e400, 1j, b'\\xff', x[1:2, 3], x[(1, 2)], {**{'q': [*T]}}
+"""
+
+
+def test_digests_do_not_change_with_the_version_of_python(write):
+    # Python 3.11.7, 3.12.1 and 3.13.0 were found to give these.
+    digests = {name: part.digest[:8] for name, part in fingerprint(write(task_a=VERSIONS)).items()}
+    assert digests == {"T": "9286370d", "execute": "ef84aa77"}

@@ -1,4 +1,4 @@
-"""The times and the memory that are promised, each with a wide margin for a busy machine."""
+"""The times and the memory that are promised, as CPU time where the machine may be busy."""
 
 import subprocess
 import sys
@@ -35,10 +35,10 @@ from psyflow.pspace import Param, missing
 space = Param(a=list(range(1000))) * Param(b=np.linspace(0, 1, 1000))
 half = np.random.default_rng(1).permutation(10**6)[: 5 * 10**5]
 done = Param(**space.take(half))
-start = time.perf_counter()
+start = time.process_time()
 left = missing(space, done)
 assert len(left) == 5 * 10**5
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
@@ -52,8 +52,8 @@ def test_missing_against_a_random_half_of_a_million_takes_under_a_second_and_300
 def test_matching_a_million_keys():
     keys = (Param(a=range(1000)) * Param(b=range(1000))).pset_keys()
     order = np.random.default_rng(2).permutation(10**6)
-    start = time.perf_counter()
+    start = time.process_time()
     found = match(keys[order], keys)
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
     np.testing.assert_array_equal(found, order)
     assert isin(keys[order], keys[::2]).sum() == 5 * 10**5

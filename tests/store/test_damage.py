@@ -381,3 +381,29 @@ def test_killed_append_leaves_a_whole_file(store, tmp_path):
         table = store.load(path)
         assert len(table["a"]) % 500 == 0
         assert table["t"] == ["x"] * len(table["a"])
+
+
+_FULL_DISK = """
+import resource, sys
+import numpy as np
+from psyflow.exceptions import StoreError
+from psyflow.store import store_for
+path = sys.argv[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    store_for(path).save(path, {"a": np.arange(float(sys.argv[2])), "t": ["x"] * int(sys.argv[2])})
+except (OSError, StoreError) as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("rows", [13_000, 500_000])
+def test_full_disk_leaves_the_old_file(store, tmp_path, rows):
+    path = tmp_path / f"a{store.ext}"
+    store.save(path, TABLE)
+    command = [sys.executable, "-c", _FULL_DISK, str(path), str(rows)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    # HDF5 itself says nothing when it fails to write what is left as it closes a file.
+    assert "too large" in done.stdout or f"{path} could not be written whole" in done.stdout
+    assert_same_table(store.load(path), TABLE)
+    assert list(tmp_path.iterdir()) == [path]

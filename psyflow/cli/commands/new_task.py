@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
+import sys
 from argparse import Namespace
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -12,22 +14,18 @@ from psyflow.cli.output import OK, say
 from psyflow.cli.selection import suggestion
 from psyflow.exceptions import UsageError
 from psyflow.files import link_new, make_folder
+from psyflow.scheduler import Scheduler, scheduler_by_name
+from psyflow.tasks.config import NAME
 
 __all__ = ["execute"]
-
-_NAME = re.compile(r"[^\W\d]\w*")
 
 
 def execute(arguments: Namespace) -> int:
     """Write a task file that runs as it is, unless there is one of that name."""
-    name = arguments.name
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f'"{name}" cannot be the name of a task. Use letters, digits and underscores, and '
-            "begin with a letter."
-        )
+    name = _checked(arguments.name)
     # The scheduler is looked up first: if there is none of that name, nothing is made.
-    text = _task_file(name, arguments.scheduler)
+    with _importing_from(arguments.taskdir):
+        text = _task_file(name, arguments.scheduler)
     path = make_folder(Path(arguments.taskdir)) / f"task_{name}.py"
     if not link_new(path, text.encode()):
         raise UsageError(f"{path} exists already, and stays as it is. Choose another name.")
@@ -37,37 +35,48 @@ def execute(arguments: Namespace) -> int:
     return OK
 
 
+def _checked(name: str) -> str:
+    try:
+        return str(NAME.convert(name))
+    except ValueError:
+        raise UsageError(
+            f'"{name}" cannot be the name of a task: it has to be {NAME.allowed}.'
+        ) from None
+
+
+@contextlib.contextmanager
+def _importing_from(folder: str) -> Iterator[None]:
+    """Import from `folder` as well, as task files in it do."""
+    path = list(sys.path)
+    sys.path.insert(0, str(Path(folder).absolute()))
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+
+
 def _task_file(name: str, scheduler: str | None) -> str:
     template = Template(files("psyflow.cli").joinpath("templates/task.py.txt").read_text())
-    lines = _local_lines() if scheduler is None else _scheduler_lines(scheduler)
-    imports = "" if scheduler is None else _scheduler_import(scheduler)
-    return template.substitute(name=name, scheduler="\n".join(lines), scheduler_import=imports)
+    found = None if scheduler is None else scheduler_by_name(scheduler)
+    return template.substitute(
+        name=name,
+        scheduler_import=f"from {found.__module__} import {found.__qualname__}\n" if found else "",
+        scheduler="\n".join(_local_lines() if found is None else _scheduler_lines(found)),
+    )
 
 
 def _local_lines() -> list[str]:
     return [
         'pool_size = "auto"  # workers: as many as this process may use CPUs',
-        "# To run on a cluster, see: psy new-task --help",
+        "# For a cluster, start with: psy new-task -s SCHEDULER NAME",
     ]
 
 
-def _scheduler_import(scheduler: str) -> str:
-    from psyflow.scheduler import scheduler_by_name
-
-    found = scheduler_by_name(scheduler)
-    return f"from {found.__module__} import {found.__qualname__}\n"
-
-
-def _scheduler_lines(scheduler: str) -> list[str]:
-    from psyflow.scheduler import scheduler_by_name
-
-    found = scheduler_by_name(scheduler)
-    options = [f"    {name!r}: {value!r}," for name, value in found.USER_DEFAULT_ARGS.items()]
+def _scheduler_lines(scheduler: type[Scheduler]) -> list[str]:
+    options = [f"    {name!r}: {value!r}," for name, value in scheduler.USER_DEFAULT_ARGS.items()]
     return [
         "pool_size = 1  # workers in each job; ask the scheduler for as many CPUs",
         "max_jobs = 100  # at most",
-        f"scheduler = {found.__qualname__}()",
-        "scheduler_args = {" if options else "scheduler_args = {}",
-        *options,
-        *(["}"] if options else []),
+        f"scheduler = {scheduler.__qualname__}()",
+        *(["scheduler_args = {", *options, "}"] if options else ["scheduler_args = {}"]),
     ]

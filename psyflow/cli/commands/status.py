@@ -99,7 +99,7 @@ def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
             {
                 "item": failure.item,
                 # As text: not every value has a form in JSON.
-                "pset": {name: text for name, text in failure.texts.items()},
+                "pset": failure.texts,
                 "kind": failure.kind,
                 "exception": failure.exception,
             }

@@ -1,0 +1,1 @@
+"""Benchmarks of psyflow and its peers; see README.md."""

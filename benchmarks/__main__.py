@@ -1,0 +1,71 @@
+"""``python -m benchmarks``: measure psyflow and its peers, and print the table."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.environment import HERE, Environment, find_peers, machine
+from benchmarks.figures import Figure, table
+
+NAMES = (
+    "throughput",
+    "systems",
+    "fixed_cost",
+    "million",
+    "again",
+    "spaces",
+    "merge",
+    "help",
+    "status",
+    "balance",
+)
+
+
+def main() -> int:
+    """Run the benchmarks, and return 1 if a target is missed."""
+    options = _options()
+    peers = find_peers(options.peers)
+    about = machine(peers)
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="psyflow-benchmarks-", dir=options.scratch) as scratch:
+        environment = Environment(Path(scratch), peers, options.quick)
+        for name in options.only or NAMES:
+            before = os.getloadavg()[0]
+            figures += importlib.import_module(f"benchmarks.bench_{name}").run(environment)
+            print(f"{name}: load {before:.1f} to {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    if options.json:
+        print(json.dumps({"machine": about, "figures": [f.to_json() for f in figures]}, indent=1))
+    else:
+        print("\n".join(f"- {name}: {text}" for name, text in about.items()), end="\n\n")
+        print(table(figures))
+    return 0 if all(figure.is_met for figure in figures) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", choices=NAMES, help=f"one of {', '.join(NAMES)}"
+    )
+    parser.add_argument("--quick", action="store_true", help="a tenth of the items, one repeat")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        default=HERE / ".venv",
+        metavar="DIR",
+        help="virtual environment with the peers; made if it is not there (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--scratch", metavar="DIR", help="where to work; needs 10 GB (default: the usual /tmp)"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

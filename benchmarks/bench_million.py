@@ -1,0 +1,38 @@
+"""A million cheap items, end to end, against a bare loop of the function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.environment import Environment
+from benchmarks.figures import Figure, seconds
+from benchmarks.measure import Contender, interleaved
+from benchmarks.studies import STORES, cold_run, square
+
+
+def run(environment: Environment) -> Iterator[Figure]:
+    n = environment.items(1_000_000)
+    contenders = {
+        "loop": Contender([environment.program("loop.py", str(n))], environment.folder("loop")),
+        **{
+            store: cold_run(environment, square(environment, f"million-{store}", n, store))
+            for store in STORES
+        },
+    }
+    samples = interleaved(contenders, environment.repeats(3))
+    # Two workers share the calls, so they hide half of what the loop takes, and no more.
+    function = samples["loop"].reported("seconds") / 2
+    for store in STORES:
+        mine = samples[store]
+        what = f"psy run, {n} psets, {store}"
+        yield Figure(
+            f"{what}: time per item",
+            seconds(mine.wall, mine.cpu),
+            (mine.wall - function) / n * 1e6,
+            "µs",
+            6.0,
+            "the function alone, on 2 cores",
+            seconds(function),
+            note=f"CPU {mine.cpu / n * 1e6:.2f} µs per item; start-up included",
+        )
+        yield Figure(f"{what}: memory", f"{mine.peak_mb:.0f} MB", mine.peak_mb, "MB", 400.0)

@@ -1,0 +1,51 @@
+"""Folders with a task, for `psy run` to be measured in."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from benchmarks.environment import Environment
+from benchmarks.measure import Contender
+
+STORES = ("PickleStore", "NpzStore", "H5Store")
+
+_SQUARE = """\
+from psyflow import {store}, Param
+
+pspace = Param(x=range({n}))
+pool_size = 2
+store = {store}()
+
+
+def execute(x):
+    return {{"y": x**2}}
+"""
+
+
+def square(environment: Environment, name: str, n: int, store: str) -> Path:
+    """Make a folder with the task `square` over `n` psets, and return it."""
+    return study(environment, name, _SQUARE.format(n=n, store=store))
+
+
+def study(environment: Environment, name: str, text: str) -> Path:
+    """Make a folder with the task `study`, and return it."""
+    folder = environment.folder(name)
+    (folder / "psy-tasks").mkdir()
+    (folder / "psy-tasks" / "task_study.py").write_text(text)
+    return folder
+
+
+def cold_run(environment: Environment, folder: Path) -> Contender:
+    """Return `psy run` in `folder`, as if for the first time."""
+    return Contender(
+        [[environment.psy, "run"]],
+        folder,
+        before=lambda: shutil.rmtree(folder / "psy-work", ignore_errors=True),
+    )
+
+
+def emptied(folder: Path) -> None:
+    """Empty `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)

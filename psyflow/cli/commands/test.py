@@ -1,0 +1,33 @@
+"""``psy test``: try the first parameter set of tasks."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from psyflow.cli.output import FAILED, OK, say
+from psyflow.cli.psets import value_text
+from psyflow.cli.selection import for_each_task
+from psyflow.tasks import TaskDef
+from psyflow.trial import try_task
+
+__all__ = ["execute"]
+
+
+def execute(arguments: Namespace) -> int:
+    """Evaluate the first parameter set of each named task, or of all, and print the result row."""
+    return for_each_task(arguments, _test)
+
+
+def _test(task: TaskDef) -> int:
+    trial = try_task(task)
+    if trial.log:
+        say(trial.log.rstrip())
+    if trial.row is None:
+        # The log has the tracebacks already.
+        missing = [text for text in trial.failures if text not in trial.log]
+        say("\n".join([*missing, f"{task.name}: the first parameter set failed."]))
+        return FAILED
+    print(f"{task.name}:")
+    for name, value in trial.row.items():
+        print(f"  {name}: {value_text(value)}")
+    return OK

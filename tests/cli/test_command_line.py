@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import psyflow
+from psyflow.main import psy_main
+
+COMMANDS = ["run", "status", "list", "test", "clean", "kill", "merge", "new-task"]
+
+
+def test_help_lists_every_command(place):
+    shown = place.psy("--help")
+    assert shown.returncode == 0
+    assert shown.stdout.startswith("usage: psy ")
+    assert all(f"\n    {command} " in shown.stdout for command in COMMANDS)
+    assert shown.stderr == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_usage_and_examples(command, capsys):
+    assert psy_main([command, "-h"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: psy {command} [-h]")
+    assert f"examples:\n  psy {command}" in text
+
+
+def test_version(place):
+    shown = place.psy("--version")
+    assert (shown.returncode, shown.stdout) == (0, f"psyflow {psyflow.__version__}\n")
+
+
+def test_alone_it_shows_the_help_and_fails(capsys):
+    assert psy_main([]) == 2
+    assert "usage: psy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["rnu"], 'there is no command "rnu". Did you mean "run"?'),
+        (["new-tsk"], 'Did you mean "new-task"?'),
+        (["xyz"], 'there is no command "xyz". Known: run, status,'),
+        (["run", "--contine"], 'unknown: --contine. Did you mean "--continue"?'),
+        (["run", "a", "--taskdr", "x", "b"], 'unknown: --taskdr. Did you mean "--taskdir"?'),
+        (["--verison"], "unrecognized arguments: --verison"),
+        (["run", "-j", "0"], 'it must be "auto" or 1 or more, not 0'),
+        (["run", "-j", "many"], 'it must be "auto" or 1 or more, not many'),
+        (["merge", "only-one"], "required: FILE"),
+        (["new-task"], "required: NAME"),
+    ],
+)
+def test_bad_command_lines_are_refused_with_a_hint(words, expected, capsys):
+    assert psy_main(words) == 2
+    shown = capsys.readouterr()
+    assert expected in shown.err
+    assert "usage: psy" in shown.err
+    assert shown.out == ""
+
+
+def test_options_may_stand_between_tasks(place):
+    place.task("a")
+    place.task("b")
+    place.task("c")
+    shown = place.psy("clean", "a", "--taskdir", "psy-tasks", "b")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stderr == "a: nothing to remove.\nb: nothing to remove.\n"
+
+
+HEAVY = ["numpy", "tables", "joblib", "doit", "rich", "pandas", "psyflow.tasks", "psyflow.run"]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"]])
+def test_help_imports_nothing_heavy_and_no_task_file(words, place):
+    place.task("noisy", "raise SystemExit('this file was run')")
+    program = (
+        "import sys; from psyflow.main import psy_main; "
+        f"assert psy_main({words}) == 0; "
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", program], cwd=place.folder, capture_output=True, text=True
+    )
+    assert shown.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("command", ["run", "status", "list", "test"])
+def test_missing_task_folder(command, place):
+    shown = place.psy(command)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert '"psy-tasks" does not exist' in shown.stderr
+    assert "psy new-task NAME" in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_task_folder_without_tasks(place):
+    (place.folder / "psy-tasks").mkdir()
+    (place.folder / "psy-tasks" / "helpers.py").touch()
+    shown = place.psy("run")
+    assert shown.returncode == 2
+    assert "There is no task in the folder" in shown.stderr
+    assert not place.work.exists()
+
+
+@pytest.mark.parametrize("command", ["run", "status", "test", "clean", "kill"])
+def test_unknown_task(command, place):
+    place.task("circle")
+    shown = place.psy(command, "crcle")
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert 'There is no task "crcle". Did you mean "circle"?' in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_a_reader_that_leaves_is_no_error_of_ours(place):
+    for number in range(30):
+        place.task(f"task_{number}")
+    shown = subprocess.run(
+        f"{sys.executable} -u -m psyflow list | true",
+        shell=True,
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stderr == ""
+
+
+def test_list_prints_a_name_per_line_without_running_task_files(place):
+    place.task("b", "raise RuntimeError")
+    place.task("a", "raise RuntimeError")
+    (place.folder / "psy-tasks" / "not_a_task.py").touch()
+    shown = place.psy("list")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "a\nb\n", "")
+
+
+def test_list_of_another_folder(place):
+    place.task("a", taskdir="studies")
+    assert place.psy("list", "--taskdir", "studies").stdout == "a\n"

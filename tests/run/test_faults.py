@@ -1,0 +1,278 @@
+"""Whatever dies, finished evaluations are there, and only what is missing runs again."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from psyflow.bookkeeping import ItemsFile
+from psyflow.run import Run
+from psyflow.tasks import TaskDef
+from tests.run.conftest import Study
+
+SLOW = """
+{settings}
+pspace = Param(x=range({n}))
+def execute(x):
+    time.sleep({seconds})
+    note(x=x)
+    return {{"y": x**2}}
+"""
+
+
+def supervisors(study: Study) -> list[int]:
+    return [pid for pid in study.processes() if b"psyflow.job" in cmdline(pid)]
+
+
+def cmdline(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def children(pid: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(child) for child in text.split()]
+
+
+def wait_until_gone(study: Study, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while study.processes():
+        assert time.monotonic() < deadline, study.processes()
+        time.sleep(0.05)
+
+
+def check_complete(study: Study, n: int) -> None:
+    assert study.rows() == [(x, x * x) for x in range(n)]
+    wait_until_gone(study)
+    left = [
+        p for p in study.folder.rglob("*") if p.name.startswith(".psytmp") or ".new." in p.name
+    ]
+    assert left == []
+
+
+@pytest.mark.parametrize("backend", ["DistributeBackend", "LoadBalancingBackend"])
+@pytest.mark.parametrize("store", ["pkl", "npz", "h5"])
+@pytest.mark.parametrize("victim", ["psy", "supervisor", "worker", "all"])
+def test_kill_at_a_random_moment(study: Study, backend: str, store: str, victim: str) -> None:
+    settings = (
+        f"from psyflow import {backend}\nbackend = {backend}\nstore = '.{store}'\npool_size = 2\n"
+    )
+    study.task(SLOW.format(settings=settings, n=150, seconds=0.004))
+    chance = random.Random(f"{backend}{store}{victim}")
+    for _ in range(3):
+        psy = study.start("run")
+        time.sleep(chance.uniform(0.3, 0.8))
+        doomed = {"psy": [psy.pid], "supervisor": supervisors(study)}
+        doomed["worker"] = [c for pid in supervisors(study) for c in children(pid)][:1]
+        doomed["all"] = [*doomed["psy"], *doomed["supervisor"], *doomed["worker"]]
+        for pid in doomed[victim]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # It ended first: a random moment like any other.
+        psy.communicate(timeout=60)
+    study.psy("run", code=0)
+    check_complete(study, 150)
+
+
+def test_kill_half_way_recomputes_little(study: Study) -> None:
+    study.task(SLOW.format(settings="pool_size = 2", n=1000, seconds=0.005))
+    psy = study.start("run")
+    study.wait_for_calls(500)
+    for pid in [psy.pid, *supervisors(study)]:
+        os.kill(pid, signal.SIGKILL)
+    psy.communicate()
+    wait_until_gone(study)
+    first = len(study.calls())
+    study.psy("run")
+    # At most a second of results of each of two workers, and what was running.
+    assert first + len(study.calls()) <= 1000 + 2 * 200 + 2
+    check_complete(study, 1000)
+
+
+def test_done_in_status_stays_done(study: Study) -> None:
+    study.task(SLOW.format(settings="pool_size = 2", n=200, seconds=0.02))
+    psy = study.start("run")
+    study.wait_for_calls(120)
+    counted = int(study.psy("status").stdout.split("\n")[1].split()[0])
+    for pid in [psy.pid, *supervisors(study)]:
+        os.kill(pid, signal.SIGKILL)
+    psy.communicate()
+    wait_until_gone(study)
+    assert counted > 0
+    assert int(study.psy("status").stdout.split("\n")[1].split()[0]) >= counted
+
+
+def test_interrupt_lets_running_items_finish(study: Study) -> None:
+    study.task(SLOW.format(settings="pool_size = 2", n=100, seconds=0.1))
+    psy = study.start("run")
+    study.wait_for_calls(4)
+    os.killpg(psy.pid, signal.SIGINT)
+    _, err = psy.communicate(timeout=30)
+    assert psy.returncode == 130
+    assert "Continue with: psy run t" in err
+    wait_until_gone(study)
+    n_calls = len(study.calls())
+    assert f"{n_calls} of 100 done" in err
+    study.psy("run")
+    assert len(study.calls()) == 100 - n_calls
+    check_complete(study, 100)
+
+
+def test_sigterm_to_psy_alone_does_the_same(study: Study) -> None:
+    study.task(SLOW.format(settings="", n=100, seconds=0.05))
+    psy = study.start("run")
+    study.wait_for_calls(3)
+    psy.terminate()
+    _, err = psy.communicate(timeout=30)
+    assert psy.returncode == 130, err
+    n_calls = len(study.calls())
+    study.psy("run")
+    assert len(study.calls()) == 100 - n_calls
+
+
+def test_two_runs_at_once(study: Study) -> None:
+    study.task(SLOW.format(settings="", n=20, seconds=0.1))
+    first = study.start("run")
+    study.wait_for_calls(1)
+    second = study.psy("run", code=3)
+    assert f"process {first.pid} on" in second.stderr
+    assert first.wait(timeout=60) == 0
+    assert len(study.calls()) == 20
+
+
+def test_many_runs_at_once(study: Study) -> None:
+    study.task(SLOW.format(settings="", n=5, seconds=0.02))
+    runs = [study.start("run") for _ in range(6)]
+    codes = [run.wait(timeout=60) for run in runs]
+    assert 0 in codes and set(codes) <= {0, 3}
+    assert len(study.calls()) == 5
+    check_complete(study, 5)
+
+
+def test_editing_the_task_while_it_runs_changes_nothing_of_this_run(study: Study) -> None:
+    (study.tasks / "helper.py").write_text("def f(x):\n    return x**2\n")
+    body = SLOW.format(settings="", n=20, seconds=0.1).replace(
+        "    return", "    from helper import f\n    return"
+    )
+    study.task(body.replace('"y": x**2', '"y": f(x)'))
+    psy = study.start("run")
+    study.wait_for_calls(2)
+    study.task("1/0")
+    (study.tasks / "helper.py").write_text("1/0")
+    assert psy.wait(timeout=60) == 0
+    check_complete(study, 20)
+
+
+def test_load_and_status_while_it_runs(study: Study) -> None:
+    study.task(SLOW.format(settings="store = '.h5'\npool_size = 2", n=60, seconds=0.05))
+    psy = study.start("run")
+    study.wait_for_calls(20)
+    seen = -1
+    while psy.poll() is None:
+        rows = study.rows()
+        assert len(rows) >= seen
+        assert all(y == x * x for x, y in rows)
+        assert [x for x, _ in rows] == sorted(x for x, _ in rows)
+        seen = len(rows)
+    assert psy.returncode == 0
+    check_complete(study, 60)
+
+
+def test_kill_command_ends_the_run_of_another_terminal(study: Study) -> None:
+    study.task(SLOW.format(settings="", n=20, seconds=60))
+    psy = study.start("run")
+    deadline = time.monotonic() + 20
+    while not supervisors(study):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        assert "process" in study.psy("kill", "t").stdout
+        assert psy.wait(timeout=30) == 130
+        wait_until_gone(study)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@pytest.mark.parametrize("step", ["prepare", "move", "commit"])
+def test_death_while_results_are_replaced(
+    study: Study, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Replace a merged result by an extended one, and die between any two of the renames."""
+    study.task(SLOW.format(settings="", n=5, seconds=0))
+    study.psy("run")
+    study.task(SLOW.format(settings="", n=8, seconds=0).replace("range(8)", "[7, *range(7)]"))
+    monkeypatch.chdir(study.folder)
+    run = Run(TaskDef(study.tasks / "task_t.py"))
+    run.begin()
+    run.split()
+    assert run.process() == 0
+
+    class DiedError(Exception):
+        pass
+
+    def die(*args: object) -> None:
+        raise DiedError
+
+    with monkeypatch.context() as patch:
+        if step == "move":
+            patch.setattr("psyflow.steps.move", die)
+        else:
+            patch.setattr(ItemsFile, step, die)
+        with pytest.raises(DiedError):
+            run.merge()
+    run.release()
+    study.calls()
+    study.psy("run")
+    assert study.calls() == []
+    assert study.rows() == [(x, x * x) for x in [7, *range(7)]]
+
+
+def test_flipped_bit_in_a_shard_costs_its_items_only(study: Study) -> None:
+    study.task(
+        """
+pspace = Param(x=range(30))
+def execute(x):
+    note(x=x)
+    time.sleep(0.1)
+    if x == 29: raise ValueError
+    return {"y": x**2}
+"""
+    )
+    study.psy("run", code=1)
+    study.calls()
+    (study.folder / "psy-work/t/result.pkl").unlink()
+    shard = next(study.folder.glob("psy-work/t/out/*.0-0.rows"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(bytes(data))
+    run = study.psy("run", code=1)
+    assert 1 < len(study.calls()) < 30, run.stderr
+    assert study.rows() == [(x, x * x) for x in range(29)]
+
+
+def test_damaged_result_is_named_and_only_it_runs_again(study: Study) -> None:
+    study.task(SLOW.format(settings="store = '.h5'", n=5, seconds=0))
+    study.psy("run")
+    study.calls()
+    result = study.folder / "psy-work/t/result.h5"
+    result.write_bytes(result.read_bytes()[:500])
+    run = study.psy("run")
+    assert "result.h5" in run.stderr
+    assert len(study.calls()) == 5
+    check_complete(study, 5)

@@ -1,0 +1,242 @@
+"""What runs again, and what does not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.run.conftest import Study
+
+SQUARE = """
+pspace = Param(x={space})
+def execute(x):
+    note(x=x)
+    return {{"y": x**2}}
+"""
+ALL = ["t:split", "t:process", "t:merge"]
+
+
+def xs(calls: list[str]) -> list[int]:
+    return sorted(int(call.split(", ")[1].rstrip(")]")) for call in calls)
+
+
+def test_second_run_evaluates_nothing_and_writes_nothing(study: Study) -> None:
+    study.task(SQUARE.format(space="[1, 2, 3]"))
+    assert study.executed(study.psy("run").stdout) == ALL
+    assert xs(study.calls()) == [1, 2, 3]
+    before = {p: p.stat().st_mtime_ns for p in study.folder.rglob("psy-work/**/*")}
+    assert study.executed(study.psy("run").stdout) == []
+    assert study.calls() == []
+    assert {p: p.stat().st_mtime_ns for p in study.folder.rglob("psy-work/**/*")} == before
+
+
+@pytest.mark.parametrize("store", ["pkl", "npz", "h5"])
+@pytest.mark.parametrize("backend", ["DistributeBackend", "LoadBalancingBackend"])
+def test_extended_space_evaluates_only_what_is_new(study: Study, store: str, backend: str) -> None:
+    settings = (
+        f"store = '.{store}'\nfrom psyflow import {backend}\nbackend = {backend}\npool_size = 2\n"
+    )
+    study.task(settings + SQUARE.format(space="range(10)"))
+    study.psy("run")
+    assert xs(study.calls()) == list(range(10))
+    study.task(settings + SQUARE.format(space="[12, *range(10), 11]"))
+    assert study.executed(study.psy("run").stdout) == ALL
+    assert xs(study.calls()) == [11, 12]
+    assert study.rows() == [(x, x * x) for x in [12, *range(10), 11]]
+
+
+def test_reordered_and_shrunk_space_is_only_merged(study: Study) -> None:
+    study.task(SQUARE.format(space="range(10)"))
+    study.psy("run")
+    study.calls()
+    study.task(SQUARE.format(space="[7, 3, 5]"))
+    assert study.executed(study.psy("run").stdout) == ["t:merge"]
+    assert study.rows() == [(7, 49), (3, 9), (5, 25)]
+    study.task(SQUARE.format(space="[5, 8]"))
+    study.psy("run")
+    assert xs(study.calls()) == [8]
+    assert study.rows() == [(5, 25), (8, 64)]
+
+
+def test_new_parameter_that_is_nan_elsewhere_keeps_results(study: Study) -> None:
+    body = """
+pspace = {}
+def execute(a, b=None):
+    note(a=a, b=b)
+    return {{"y": a}}
+"""
+    study.task(body.format("Param(a=[1, 2])"))
+    study.psy("run")
+    assert len(study.calls()) == 2
+    study.task(body.format("Param(a=[1, 2]) + Param(a=[3], b=[4])"))
+    study.psy("run")
+    assert len(study.calls()) == 1
+    np.testing.assert_array_equal(np.array(study.load()["b"], dtype=float), [np.nan, np.nan, 4])
+
+
+def test_repeated_psets_are_as_many_items(study: Study) -> None:
+    study.task(SQUARE.format(space="[1] * 5"))
+    study.psy("run")
+    assert len(study.calls()) == 5
+    study.task(SQUARE.format(space="[1] * 7"))
+    study.psy("run")
+    assert len(study.calls()) == 2
+    assert study.rows() == [(1, 1)] * 7
+
+
+def test_changed_code_archives_and_starts_over(study: Study) -> None:
+    study.task(SQUARE.format(space="[1, 2]"))
+    study.psy("run")
+    study.calls()
+    study.task(SQUARE.format(space="[1, 2]").replace("x**2", "x**3"))
+    run = study.psy("run")
+    assert "x**2" in run.stderr and "x**3" in run.stderr
+    assert len(study.calls()) == 2
+    assert study.rows() == [(1, 1), (2, 8)]
+    archived = list(study.folder.glob("psy-work/t/archive/*/result.pkl"))
+    assert len(archived) == 1
+
+
+def test_comments_and_unrelated_code_change_nothing(study: Study) -> None:
+    study.task(SQUARE.format(space="[1, 2]"))
+    study.psy("run")
+    study.calls()
+    study.task("# more\ndef unrelated(): pass\n" + SQUARE.format(space="[1,  2]"))
+    assert study.executed(study.psy("run").stdout) == []
+    assert study.calls() == []
+
+
+def test_continue_keeps_results_of_other_code(study: Study) -> None:
+    study.task(SQUARE.format(space="[1, 2]"))
+    study.psy("run")
+    study.calls()
+    study.task(SQUARE.format(space="[1, 2, 3]").replace("x**2", "x**3"))
+    study.psy("run", "-c")
+    assert xs(study.calls()) == [3]
+    assert study.rows() == [(1, 1), (2, 4), (3, 27)]
+
+
+def test_overwrite_dirty_false_refuses(study: Study) -> None:
+    study.task("overwrite_dirty = False\n" + SQUARE.format(space="[1, 2]"))
+    study.psy("run")
+    study.calls()
+    study.task("overwrite_dirty = False\n" + SQUARE.format(space="[1]").replace("x**2", "x"))
+    run = study.psy("run", code=3)
+    assert "overwrite_dirty" in run.stderr and "psy run -c t" in run.stderr
+    assert study.calls() == []
+    assert study.rows() == [(1, 1), (2, 4)]
+
+
+def test_file_dep_content_decides_not_its_time(study: Study) -> None:
+    data = study.tasks / "data.txt"
+    data.write_text("1")
+    study.task("file_dep = ['data.txt']\n" + SQUARE.format(space="[1]"))
+    study.psy("run")
+    study.calls()
+    data.write_text("1")
+    study.psy("run")
+    assert study.calls() == []
+    data.write_text("2")
+    study.psy("run")
+    assert len(study.calls()) == 1
+
+
+def test_random_space_is_drawn_once(study: Study) -> None:
+    body = """
+import numpy as np
+pspace = Param(x=np.random.random({n}))
+def execute(x):
+    note(x=0)
+    return {{"y": x}}
+"""
+    study.task(body.format(n=5))
+    study.psy("run")
+    first = study.load()["x"]
+    assert len(study.calls()) == 5
+    assert study.executed(study.psy("run").stdout) == []
+    assert study.calls() == []
+    np.testing.assert_array_equal(study.load()["x"], first)
+    study.task(body.format(n=6))
+    study.psy("run")
+    assert len(study.calls()) == 6
+
+
+def test_result_without_bookkeeping_is_up_to_date(study: Study) -> None:
+    study.task(SQUARE.format(space="[1, 2]"))
+    study.psy("run")
+    study.calls()
+    for path in ("items.npz", "plan.json"):
+        (study.folder / "psy-work/t" / path).unlink()
+    assert study.executed(study.psy("run").stdout) == []
+    study.task(SQUARE.format(space="[1, 2, 3]"))
+    study.psy("run")
+    assert xs(study.calls()) == [3]
+    assert study.rows() == [(1, 1), (2, 4), (3, 9)]
+
+
+def test_deleted_result_with_shards_is_only_merged(study: Study) -> None:
+    failing = SQUARE.replace("    return", "    assert x != 2\n    return")
+    study.task(failing.format(space="[1, 2, 3]"))
+    study.psy("run", code=1)
+    study.calls()
+    (study.folder / "psy-work/t/result.pkl").unlink()
+    study.psy("run", code=1)
+    assert xs(study.calls()) == [2]
+    assert study.rows() == [(1, 1), (3, 9)]
+
+
+def test_changed_store_takes_the_results_along(study: Study) -> None:
+    study.task(SQUARE.format(space="[1, 2]"))
+    study.psy("run")
+    study.calls()
+    study.task("store = '.h5'\n" + SQUARE.format(space="[1, 2, 3]"))
+    study.psy("run")
+    assert xs(study.calls()) == [3]
+    assert study.rows() == [(1, 1), (2, 4), (3, 9)]
+    assert (study.folder / "psy-work/t/result.h5").exists()
+
+
+def test_failed_items_run_once_more(study: Study) -> None:
+    study.task(
+        """
+pspace = Param(x=[1, 2, 3])
+def execute(x):
+    note(x=x)
+    if x == 2 and not Path("fixed").exists():
+        raise ValueError("broken")
+    return {"y": x}
+"""
+    )
+    run = study.psy("run", code=1)
+    assert "1 of 3 items failed" in run.stderr
+    assert study.rows() == [(1, 1), (3, 3)]
+    study.calls()
+    (study.tasks / "fixed").touch()
+    study.psy("run")
+    assert xs(study.calls()) == [2]
+    assert study.rows() == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_exclude_from_result(study: Study) -> None:
+    body = """
+pspace = Param(x=[1, 2])
+exclude_from_result = ['big']
+def setup(proc_id):
+    return {'context': object()}
+def execute(context, x):
+    note(x=x)
+    return {'y': x, 'big': lambda: x}
+"""
+    study.task("store = '.h5'" + body.replace("lambda: x", "[x, 'text']"))
+    study.psy("run")
+    assert sorted(study.load()) == ["x", "y"]
+
+
+def test_status_counts_for_the_present_space(study: Study) -> None:
+    study.task(SQUARE.format(space="[1, 2]"))
+    study.psy("run")
+    study.task(SQUARE.format(space="[1, 2, 3]"))
+    assert "2 out of 3 rows completed." in study.psy("status").stdout
+    assert json.loads(study.psy("status", "--json").stdout)
