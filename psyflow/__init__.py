@@ -1,7 +1,7 @@
 """psyflow: Make for parameter studies.
 
-A task file says which parameter space to explore, which function to evaluate on it, where to keep the
-results and what runs the jobs; ``psy run`` brings every task up to date.
+A task file says which parameter space to explore, which function to evaluate on it, where to keep
+the results and what runs the jobs; ``psy run`` brings every task up to date.
 
 Importing this package imports nothing else: each name below is loaded when it is first used.
 """

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
 import numpy as np
 
 from psyflow.bookkeeping import ItemsFile
 from psyflow.fingerprint import Change, changes, parts_from_json
+from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
 from psyflow.merge import Items
-from psyflow.plan import Plan, freeze_space, load_space
+from psyflow.plan import Plan
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.space import Selection
 from psyflow.sources import Recovered, recover
 from psyflow.tasks import TaskDef
 
 __all__ = ["Assessment"]
-
-
-@dataclass(frozen=True)
-class _Space:
-    space: ParameterSpace
-    frozen: bytes
-    digest: str
 
 
 class Assessment:
@@ -54,24 +47,19 @@ class Assessment:
             return []
         return changes(parts_from_json(self.plan.fingerprint), self.task.fingerprint())
 
-    @functools.cached_property
-    def space(self) -> ParameterSpace:
-        """The parameter space: the task's, or the frozen one if the task draws a new one each time."""
-        return self._present.space
-
     @property
-    def frozen_space(self) -> tuple[bytes, str]:
-        """The pickled space and its digest."""
-        return self._present.frozen, self._present.digest
+    def space(self) -> ParameterSpace:
+        """The parameter space: the task's, or the frozen one if the task draws one each time."""
+        return self.frozen.space
 
     @functools.cached_property
     def is_complete(self) -> bool:
-        """Whether the bookkeeping says at a glance that the result has exactly the space's rows."""
+        """Whether the bookkeeping says at a glance that the result has just the space's rows."""
         about = ItemsFile(self.layout).about()
         return (
             about is not None
             and about.is_complete
-            and about.space_digest == self._present.digest
+            and about.space_digest == self.frozen.digest
             and about.result == str(self.layout.result)
             and about.excluded == sorted(set(self.task.exclude_from_result))
         )
@@ -79,9 +67,7 @@ class Assessment:
     @functools.cached_property
     def recovered(self) -> Recovered:
         """What earlier runs left; reads every shard's index, so only if `is_complete` is False."""
-        return recover(
-            self.layout, self.space, self._present.digest, self.task.store, verify=self._verify
-        )
+        return recover(self.layout, self.frozen, self.task.store, verify=self._verify)
 
     @property
     def n_items(self) -> int:
@@ -129,16 +115,19 @@ class Assessment:
         return reasons
 
     @functools.cached_property
-    def _present(self) -> _Space:
-        space = _Space(self.task.pspace, *freeze_space(self.task.pspace))
+    def frozen(self) -> FrozenSpace:
+        """The parameter space, frozen."""
+        present = self._freeze(self.task)
         plan = self.plan
-        if plan is None or plan.space_digest == space.digest:
-            return space
+        if plan is None or plan.space_digest == present.digest:
+            return present
         if changes(parts_from_json(plan.space_code), self.task.space_fingerprint()):
-            return space
-        again = self.task.reload().pspace
-        if freeze_space(again)[1] == space.digest:
-            return space
+            return present
+        if self._freeze(self.task.reload()).digest == present.digest:
+            return present
         # The same code gives another space each time: random numbers. They were drawn once.
-        file = plan.frozen.space
-        return _Space(load_space(file), file.read_bytes(), plan.space_digest)
+        return FrozenSpace.load(plan.frozen.space)
+
+    @staticmethod
+    def _freeze(task: TaskDef) -> FrozenSpace:
+        return FrozenSpace.of(task.pspace, task.defaults)

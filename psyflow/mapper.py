@@ -101,8 +101,8 @@ def map_pspace(
     Returns
     -------
     dict from str to list
-        Parameters and results as columns, in the order of the space. A result that some rows lack is
-        NaN there.
+        Parameters and results as columns, in the order of the space. A result that some rows lack
+        is NaN there.
 
     Raises
     ------

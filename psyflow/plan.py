@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import pickle
 import platform
 import secrets
 import socket
@@ -19,9 +18,8 @@ from typing import Any
 from psyflow.exceptions import DamagedFileError
 from psyflow.files import write_atomic
 from psyflow.layout import Layout, PlanLayout
-from psyflow.pspace import ParameterSpace
 
-__all__ = ["FORMAT", "Plan", "freeze_space", "load_space", "new_run_id", "provenance"]
+__all__ = ["FORMAT", "Plan", "new_run_id", "provenance"]
 
 FORMAT = 1
 
@@ -41,7 +39,7 @@ class Plan:
     batch_of_job : list of int
         Which batch each process job draws from.
     space_digest : str
-        Of the frozen space, see `freeze_space`.
+        Of the frozen space, see `FrozenSpace`.
     fingerprint, space_code : dict
         What ``execute`` and ``setup``, and what ``pspace``, depend on; as JSON.
     backend, scheduler : str
@@ -122,23 +120,6 @@ class Plan:
 def new_run_id() -> str:
     """Return a run id: the time, in UTC, and something random; sorts by time."""
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
-
-
-def freeze_space(space: ParameterSpace) -> tuple[bytes, str]:
-    """Return the pickled expression of `space`, and a digest of it.
-
-    Equal digests mean equal spaces; different ones may be equal all the same, which their keys
-    then tell.
-    """
-    frozen = pickle.dumps(space, protocol=5)
-    return frozen, hashlib.blake2b(frozen, digest_size=16).hexdigest()
-
-
-def load_space(path: Path) -> ParameterSpace:
-    """Load a frozen space."""
-    space = pickle.loads(path.read_bytes())
-    assert isinstance(space, ParameterSpace)
-    return space
 
 
 def provenance(folder: Path) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from psyflow.bookkeeping import ItemsFile
 from psyflow.columns import Column, concatenate
 from psyflow.exceptions import UsageError
-from psyflow.plan import Plan, load_space
+from psyflow.frozen import FrozenSpace
+from psyflow.plan import Plan
 from psyflow.sources import recover
 from psyflow.steps import MergedTable
 from psyflow.store import store_for
@@ -26,8 +27,8 @@ def load(
 ) -> dict[str, Column]:
     """Return the columns of a task's result: parameters and what the function returned.
 
-    While a run is going, or after one that failed in part, these are the rows that are done so far,
-    in item order.
+    While a run is going, or after one that failed in part, these are the rows that are done so
+    far, in item order.
 
     Parameters
     ----------
@@ -64,9 +65,9 @@ def _load_planned(plan: Plan) -> dict[str, Column]:
     store = store_for(plan.result)
     if about is not None and about.is_complete and about.space_digest == plan.space_digest:
         return store.load(plan.result)
-    space = load_space(plan.frozen.space)
-    recovered = recover(plan.layout, space, plan.space_digest, store, verify=True)
-    return concatenate(MergedTable(recovered, space, frozenset(plan.exclude)).blocks())
+    frozen = FrozenSpace.load(plan.frozen.space)
+    recovered = recover(plan.layout, frozen, store, verify=True)
+    return concatenate(MergedTable(recovered, frozen, frozenset(plan.exclude)).blocks())
 
 
 def _plan_of(name: str, taskdir: Path) -> Plan:

@@ -157,7 +157,6 @@ class Run:
         task = self.task
         pending = assessment.pending()
         backend = task.backend(task)
-        frozen_space, digest = assessment.frozen_space
         n_jobs = backend.n_jobs(len(pending))
         if task.scheduler.runs_here:
             # Jobs would run one after the other; the workers of one job run side by side.
@@ -174,7 +173,7 @@ class Run:
             n_jobs=n_jobs,
             pool_size=pool_size,
             batch_of_job=[backend.batch_of(job) for job in range(n_jobs)],
-            space_digest=digest,
+            space_digest=assessment.frozen.digest,
             fingerprint=parts_to_json(task.fingerprint()),
             space_code=parts_to_json(task.space_fingerprint()),
             backend=type(backend).__name__,
@@ -185,7 +184,7 @@ class Run:
         )
         make_folder(plan.frozen.folder)
         make_folder(self.layout.out)
-        write_atomic(plan.frozen.space, frozen_space)
+        write_atomic(plan.frozen.space, assessment.frozen.pickled)
         freeze_code(task.path, task.conf_path, plan.frozen.code)
         with atomic_path(plan.frozen.pending) as temporary:
             np.save(temporary, pending)
@@ -202,7 +201,6 @@ class Run:
 
     def process(self) -> int:
         """Run the one process job, and return its exit status."""
-        plan = self._begun()
         jobid = self.task.scheduler.submit(
             self._command("process", "0"),
             str(self.layout.log("process:0")),

@@ -63,7 +63,6 @@ _HEADER = struct.Struct("<8sHHIQI")
 _CRC = struct.Struct("<I")
 _HEAD_LENGTH = _HEADER.size + _CRC.size
 _SCAN_BYTES = 1 << 20
-_LAST_STANDARD_STREAM = 2
 
 Items = npt.NDArray[np.int64]
 
@@ -226,11 +225,9 @@ class ShardWriter:
         make_folder(self.path.parent)
         fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         sync_folder(self.path.parent)
-        if fd > _LAST_STANDARD_STREAM:
-            return fd
-        # The user's code has closed a standard stream: what it prints must not end up in here.
+        # If the user's code closed a standard stream, what it prints must not end up in here.
         try:
-            return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LAST_STANDARD_STREAM + 1)
+            return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
         finally:
             os.close(fd)
 
@@ -393,13 +390,7 @@ def pset_repr(pset: Mapping[str, Any], limit: int = 500) -> dict[str, str]:
 
 
 def safe_repr(value: Any, limit: int) -> str:
-    """Return ``repr(value)``, cut to `limit` characters, whatever the value's class makes of it.
-
-    Examples
-    --------
-    >>> safe_repr("a long text", 6)
-    "'a lo…"
-    """
+    """Return ``repr(value)``, cut to `limit` characters, whatever the value's class makes of it."""
     try:
         text = repr(value)
     except Exception as error:

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from psyflow.bookkeeping import About, Arrays, ItemsFile
+from psyflow.columns import Columns, table_length
 from psyflow.exceptions import DamagedFileError, DamagedShardWarning, PsyflowWarning
+from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
 from psyflow.merge import Block, Items, Outcomes, Piece, Table, read_outcomes
-from psyflow.plan import Plan, load_space
-from psyflow.pspace import ParameterSpace
-from psyflow.pspace.keys import column_keys, match
+from psyflow.plan import Plan
+from psyflow.pspace import Param
+from psyflow.pspace.keys import match
 from psyflow.store import Store, store_for
 
 __all__ = ["Recovered", "recover"]
@@ -61,27 +63,24 @@ class Recovered:
 
 def recover(
     layout: Layout,
-    space: ParameterSpace,
-    space_digest: str,
+    frozen: FrozenSpace,
     store: Store,
     *,
     verify: bool = False,
 ) -> Recovered:
-    """Find out what earlier runs left for the items of `space`. Writes nothing.
+    """Find out what earlier runs left for the items of a space. Writes nothing.
 
     Parameters
     ----------
     layout : Layout
-    space : ParameterSpace
+    frozen : FrozenSpace
         The present space.
-    space_digest : str
-        Its digest.
     store : Store
         Of the result.
     verify : bool
         Read every byte of the shards, and do without what is damaged.
     """
-    numbering = _Numbering(layout, space, space_digest)
+    numbering = _Numbering(layout, frozen)
     shards = [shard for shard in layout.shards() if numbering.knows(layout.run_id_of(shard))]
     outcomes = read_outcomes(
         shards, lambda shard: numbering(layout.run_id_of(shard)), verify=verify
@@ -89,8 +88,8 @@ def recover(
     earlier = _Result(layout, store, numbering, outcomes.workers)
     # Shards come first: they are what the result was made from, if it is older than they are.
     pieces = [*outcomes.pieces, *earlier.pieces()]
-    table = Table.index(pieces, len(space))
-    known = outcomes.failed[outcomes.failed < len(space)]
+    table = Table.index(pieces, len(frozen))
+    known = outcomes.failed[outcomes.failed < len(frozen)]
     failed = known[table.piece_of[known] < 0]
     return Recovered(table, outcomes, failed, earlier.is_unknown)
 
@@ -98,21 +97,21 @@ def recover(
 class _Numbering:
     """Turns the item numbers of earlier plans into those of the present space."""
 
-    def __init__(self, layout: Layout, space: ParameterSpace, space_digest: str) -> None:
+    def __init__(self, layout: Layout, frozen: FrozenSpace) -> None:
         self._layout = layout
-        self._space = space
-        self._digest = space_digest
+        self._frozen = frozen
+        self._digest = frozen.digest
         self._known: dict[str, Items | None] = {}
         self._keys: Any = None
 
     def names(self) -> list[str]:
         """Return the parameter names of the present space."""
-        return list(self._space.keys())
+        return list(self._frozen.space.keys())
 
     def keys(self) -> Any:
         """Return the keys of the present space."""
         if self._keys is None:
-            self._keys = self._space.pset_keys()
+            self._keys = self._frozen.keys()
         return self._keys
 
     def knows(self, run_id: str) -> bool:
@@ -125,6 +124,15 @@ class _Numbering:
         )
         warnings.warn(message, DamagedShardWarning, stacklevel=2)
         return False
+
+    def items_of(self, columns: Columns) -> Items:
+        """Tell the items of rows by the parameters in them; −1 where nobody can say."""
+        names = [name for name in self.names() if name in columns]
+        n_rows = table_length(columns)
+        if any(n not in columns and n not in self._frozen.defaults for n in self.names()):
+            return np.full(n_rows, -1, dtype=np.int64)
+        rows = Param.from_psets({name: columns[name] for name in names})
+        return match(self._frozen.keys_of(rows), self.keys())
 
     def __call__(self, run_id: str) -> Items | None:
         """Return the array that renumbers, or None if the numbers are the same.
@@ -145,7 +153,7 @@ class _Numbering:
             raise LookupError(run_id)
         if plan.space_digest == self._digest:
             return None
-        return match(load_space(frozen.space).pset_keys(), self.keys())
+        return match(self._frozen.keys_of(FrozenSpace.load(frozen.space).space), self.keys())
 
 
 class _Result:
@@ -189,12 +197,7 @@ class _Result:
         except DamagedFileError as error:
             warnings.warn(f"{error} Its items run again.", PsyflowWarning, stacklevel=2)
             return np.empty(0, dtype=np.int64)
-        names = self._numbering.names()
-        n_rows = len(next(iter(columns.values()), ()))
-        if any(name not in columns for name in names):
-            return np.full(n_rows, -1, dtype=np.int64)
-        keys = column_keys({name: columns[name] for name in names}, n_rows)
-        return match(keys, self._numbering.keys())
+        return self._numbering.items_of(columns)
 
     def _cut(
         self, path: Path, items: Items, about: About | None, arrays: Arrays

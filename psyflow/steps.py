@@ -17,10 +17,10 @@ from psyflow.columns import Columns
 from psyflow.evaluate import Prepared
 from psyflow.exceptions import IneffectiveExcludeWarning
 from psyflow.files import atomic_path, make_folder, move, remove_temporaries, sync_folder
+from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
 from psyflow.merge import Items, merged_blocks
-from psyflow.plan import Plan, load_space
-from psyflow.pspace import ParameterSpace
+from psyflow.plan import Plan
 from psyflow.sources import Recovered, recover
 from psyflow.store import Store
 from psyflow.supervisor import Supervisor
@@ -51,7 +51,7 @@ def process(plan: Plan, job: int) -> int:
     """Evaluate the items of one process job, and return its exit status."""
     batch = plan.batch_of_job[job]
     work = Work(
-        space=load_space(plan.frozen.space),
+        space=FrozenSpace.load(plan.frozen.space).space,
         items=np.load(plan.frozen.batch(batch), mmap_mode="r"),
         claims=plan.frozen.claims(batch),
         out=plan.layout.out,
@@ -94,11 +94,11 @@ def merge(plan: Plan, store: Store) -> Merged:
     The new bookkeeping is there before the new result gets its name, and shards go only after both
     are: dying at any line of this loses nothing.
     """
-    space = load_space(plan.frozen.space)
-    recovered = recover(plan.layout, space, plan.space_digest, store, verify=True)
+    frozen = FrozenSpace.load(plan.frozen.space)
+    recovered = recover(plan.layout, frozen, store, verify=True)
     staged = plan.layout.staged_result
     make_folder(staged.parent)
-    table = MergedTable(recovered, space, frozenset(plan.exclude))
+    table = MergedTable(recovered, frozen, frozenset(plan.exclude))
     store.write(staged, table.blocks())
     stamp = Stamp.of(staged)
     assert stamp is not None
@@ -106,7 +106,7 @@ def merge(plan: Plan, store: Store) -> Merged:
     items_file.prepare(table.about(plan, stamp), table.bookkeeping())
     move(staged, plan.layout.result)
     items_file.commit()
-    merged = Merged(len(space), recovered.n_done, len(recovered.failed))
+    merged = Merged(len(frozen), recovered.n_done, len(recovered.failed))
     if merged.n_rows == merged.n_items:
         _remove_shards(plan.layout)
     _remove_old_plans(plan)
@@ -120,14 +120,14 @@ class MergedTable:
     Parameters
     ----------
     recovered : Recovered
-    space : ParameterSpace
+    frozen : FrozenSpace
     exclude : frozenset of str
         Names to leave out.
     """
 
-    def __init__(self, recovered: Recovered, space: ParameterSpace, exclude: frozenset[str]):
+    def __init__(self, recovered: Recovered, frozen: FrozenSpace, exclude: frozenset[str]):
         self._recovered = recovered
-        self._space = space
+        self._frozen = frozen
         self._exclude = exclude
         self._outputs: dict[str, None] = {}
         self._arrays: dict[str, list[npt.NDArray[Any]]] = {
@@ -138,14 +138,14 @@ class MergedTable:
         """Yield parameters and outputs, block by block."""
         seen: set[str] = set()
         for items, block in merged_blocks(self._recovered.table):
-            parameters = self._space.take(items)
+            parameters = self._frozen.space.take(items)
             self._note(items, block.bookkeeping)
             self._outputs.update(dict.fromkeys(block.columns))
             row = {**parameters, **block.columns}
             seen.update(row)
             yield {name: column for name, column in row.items() if name not in self._exclude}
         if not seen:
-            names = self._space.keys()
+            names = self._frozen.space.keys()
             yield {name: [] for name in names if name not in self._exclude}
             return
         for name in sorted(self._exclude - seen):
@@ -159,7 +159,7 @@ class MergedTable:
             fingerprint=plan.fingerprint_digest,
             result=plan.result,
             stamp=stamp,
-            n_items=len(self._space),
+            n_items=len(self._frozen),
             n_rows=self._recovered.n_done,
             n_failed=len(self._recovered.failed),
             outputs=[name for name in self._outputs if name not in self._exclude],
@@ -176,7 +176,7 @@ class MergedTable:
 
     def _note(self, items: Items, bookkeeping: Arrays) -> None:
         self._arrays["item"].append(items)
-        self._arrays["key"].append(self._space.key_take(items))
+        self._arrays["key"].append(self._frozen.keys(items))
         for name, column in bookkeeping.items():
             self._arrays[name].append(column)
 

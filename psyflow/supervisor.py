@@ -1,7 +1,8 @@
 """The supervisor: parent of the workers of one job.
 
-It starts them, watches them, ends those whose item takes too long, and replaces those that die. It runs
-none of the user's code and carries no results, so nothing that happens in a worker can take it along.
+It starts them, watches them, ends those whose item takes too long, and replaces those that die. It
+runs none of the user's code and carries no results, so nothing that happens in a worker can take
+it along.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ctypes
 import faulthandler
 import mmap
 import os
+import secrets
 import select
 import signal
 import socket
@@ -18,7 +20,7 @@ import sys
 import time
 import traceback
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -26,6 +28,7 @@ from typing import NoReturn
 import numpy as np
 
 from psyflow.claims import ClaimLog
+from psyflow.evaluate import say
 from psyflow.shard import Failure, ShardReader, ShardWriter, pset_repr
 from psyflow.worker import STOPPED, Items, Slot, Work, work
 
@@ -36,6 +39,7 @@ POLL_SECONDS = 0.5
 GRACE_SECONDS = 10.0
 MAX_IDLE_DEATHS = 3
 _PR_SET_PDEATHSIG = 1
+_ENDED_BY_US = (-signal.SIGTERM, -signal.SIGKILL)
 _HANDLED = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM)
 
 
@@ -45,7 +49,8 @@ class _Child:
     pid: int
     shard: Path
     first: Items | None
-    is_overdue: bool = False
+    condemned: float | None = None
+    """When it was killed for an item that took too long (`time.monotonic`)."""
 
 
 class Supervisor:
@@ -59,7 +64,8 @@ class Supervisor:
     """
 
     def __init__(self, job: Work, pool_size: int) -> None:
-        self._job = job
+        # The user's code may change the folder it works in.
+        self._job = replace(job, claims=job.claims.absolute(), out=job.out.absolute())
         self._pool_size = min(pool_size, max(1, len(job.items)))
         self._children: dict[int, _Child] = {}
         self._memory = mmap.mmap(-1, Slot.size * self._pool_size)
@@ -68,7 +74,9 @@ class Supervisor:
         self._stop_level = 0
         self._kill_time: float | None = None
         self._status = 0
-        self._writer = ShardWriter(job.out / f"{job.prefix}.supervisor.rows")
+        # A scheduler may start a job a second time, and a shard has one writer.
+        self._prefix = f"{job.prefix}.{secrets.token_hex(4)}"
+        self._writer = ShardWriter(self._job.out / f"{self._prefix}.supervisor.rows")
 
     def run(self) -> int:
         """Run until nothing is left to claim, or told to stop.
@@ -77,18 +85,21 @@ class Supervisor:
         -------
         int
             0 when every item this job claimed has an outcome; `STOPPED` after SIGINT or SIGTERM;
-            otherwise the exit code of a worker that could not work: the task does not load, ``setup``
-            raised, the disk is full.
+            otherwise the exit code of a worker that could not work: the task does not load,
+            ``setup`` raised, the disk is full.
         """
         parent = os.getppid()
         with self._writer, _Signals() as signals:
-            for index in range(self._pool_size):
-                self._spawn(index)
-            while self._children:
-                signals.wait(self._patience())
-                self._reap()
-                self._end_overdue_items()
-                self._heed(signals.stop_requests, orphaned=os.getppid() != parent)
+            try:
+                for index in range(self._pool_size):
+                    self._spawn(index)
+                while self._children:
+                    signals.wait(self._patience())
+                    self._reap()
+                    self._end_overdue_items()
+                    self._heed(signals.stop_requests, orphaned=os.getppid() != parent)
+            finally:
+                self._abandon()
         return self._status or (STOPPED if self._stop_level else 0)
 
     def _slot(self, index: int) -> Slot:
@@ -96,23 +107,24 @@ class Supervisor:
         return Slot(memoryview(self._memory)[start : start + Slot.size])
 
     def _spawn(self, index: int, first: Items | None = None) -> None:
-        shard = self._job.out / f"{self._job.prefix}.{index}-{self._spawned}.rows"
+        shard = self._job.out / f"{self._prefix}.{index}-{self._spawned}.rows"
         self._spawned += 1
         slot = self._slot(index)
-        slot.running(-1, 0.0)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        slot.clear()
+        _flush_standard_streams()
         supervisor = os.getpid()
         # A signal between the fork and the child's own handlers would run ours in the child.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
-        with warnings.catch_warnings():
-            # BLAS libraries keep threads of their own, and handle a fork.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
-        if pid == 0:
-            _be_worker(supervisor, self._job, index, shard, slot, first)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
-        self._children[pid] = _Child(index, pid, shard, first)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        try:
+            pid = _fork()
+            if pid == 0:
+                _be_worker(supervisor, self._job, index, shard, slot, first)
+            self._children[pid] = _Child(index, pid, shard, first)
+        except OSError as error:
+            say(f"Cannot start worker {index}: {error}")
+            self._give_up(SETUP_FAILED)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _patience(self) -> float:
         if self._job.timeout is None:
@@ -120,52 +132,70 @@ class Supervisor:
         return min(POLL_SECONDS, max(0.01, self._job.timeout / 10))
 
     def _reap(self) -> None:
-        while self._children:
-            pid, wait_status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            child = self._children.pop(pid, None)
-            if child is not None:
+        # Only our own: whoever runs us may have other children.
+        for child in list(self._children.values()):
+            pid, wait_status = os.waitpid(child.pid, os.WNOHANG)
+            if pid:
+                del self._children[pid]
+                # What it started must not outlive it. While any of that is left, nobody else gets
+                # the number of its group.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGTERM)
                 self._ended(child, os.waitstatus_to_exitcode(wait_status))
 
     def _ended(self, child: _Child, exit_code: int) -> None:
         item, start = self._slot(child.index).read()
-        if item < 0 and exit_code >= 0:
+        if item == Slot.ENDED:
             if exit_code not in (0, STOPPED):
                 # Not an item's fault: the task does not load, setup raised, the disk is full …
-                print(f"Worker {child.index} gave up (exit code {exit_code}).", flush=True)
+                say(f"Worker {child.index} gave up (exit code {exit_code}).")
                 self._give_up(exit_code)
             return
+        if self._stop_level and child.condemned is None and exit_code in _ENDED_BY_US:
+            # What it was doing counts as never begun.
+            return
+        if child.condemned is not None and not self._is_overdue(start, child.condemned):
+            # The item that took too long came to its end after all, and the next one is innocent.
+            item = Slot.IDLE
         cause = _cause_of_death(exit_code)
         if item >= 0:
-            self._idle_deaths = 0
-            self._record_crash(child, item, start, cause)
+            self._record(child, item, start, cause)
         else:
-            self._idle_deaths += 1
-            print(f"Worker {child.index} {cause} between two items.", flush=True)
-        if self._idle_deaths >= MAX_IDLE_DEATHS:
-            self._give_up(SETUP_FAILED)
-        elif not self._stop_level:
-            self._spawn(child.index, self._left_behind(child, item))
+            say(f"Worker {child.index} {cause} between two items.")
+        self._replace(child, item)
 
-    def _record_crash(self, child: _Child, item: int, start: float, cause: str) -> None:
-        if child.is_overdue:
+    def _record(self, child: _Child, item: int, start: float, cause: str) -> None:
+        if child.condemned is not None:
             kind, message = "timeout", f"It took longer than its timeout, {self._job.timeout} s."
         else:
             kind, message = "crash", f"Its process {cause}."
-        print(f"Item {item} failed: {message}", flush=True)
+        say(f"Item {item} failed: {message}")
+        duration = time.monotonic() - start
         failure = Failure(
             item=item,
             kind=kind,
             exception=message,
             pset=pset_repr(self._job.space[item]),
-            start=start,
-            duration=time.time() - start,
+            start=time.time() - duration,
+            duration=duration,
             host=socket.gethostname(),
             pid=child.pid,
         )
-        self._writer.write_failure(failure)
-        self._writer.sync()
+        try:
+            self._writer.write_failure(failure)
+            self._writer.sync()
+        except OSError as error:
+            say(f"Cannot record the failure of item {item}: {error}")
+            self._give_up(SETUP_FAILED)
+
+    def _replace(self, child: _Child, crashed: int) -> None:
+        # One that dies before its first outcome, time and again, would be replaced for ever.
+        has_worked = crashed >= 0 or child.shard.exists()
+        self._idle_deaths = 0 if has_worked else self._idle_deaths + 1
+        if self._idle_deaths >= MAX_IDLE_DEATHS:
+            self._give_up(SETUP_FAILED)
+        elif not self._stop_level:
+            self._spawn(child.index, self._left_behind(child, crashed))
 
     def _left_behind(self, child: _Child, crashed: int) -> Items | None:
         """Return what a dead worker had claimed and neither finished nor died of."""
@@ -179,14 +209,15 @@ class Supervisor:
             seen += [frame.items for frame in ShardReader(child.shard).new_frames()]
         return np.setdiff1d(items, np.concatenate(seen))
 
+    def _is_overdue(self, start: float, now: float) -> bool:
+        return self._job.timeout is not None and now - start > self._job.timeout
+
     def _end_overdue_items(self) -> None:
-        if self._job.timeout is None:
-            return
-        now = time.time()
+        now = time.monotonic()
         for child in self._children.values():
             item, start = self._slot(child.index).read()
-            if item >= 0 and now - start > self._job.timeout:
-                child.is_overdue = True
+            if item >= 0 and child.condemned is None and self._is_overdue(start, now):
+                child.condemned = now
                 os.kill(child.pid, signal.SIGKILL)
 
     def _give_up(self, status: int) -> None:
@@ -195,7 +226,7 @@ class Supervisor:
 
     def _heed(self, stop_requests: int, orphaned: bool) -> None:
         if orphaned and self._kill_time is None:
-            print("The process that started this job is gone: stopping.", flush=True)
+            say("The process that started this job is gone: stopping.")
             self._raise_stop_level(1)
             self._kill_time = time.monotonic() + GRACE_SECONDS
         self._raise_stop_level(min(stop_requests, 2))
@@ -206,9 +237,17 @@ class Supervisor:
         """Level 1: no new items. Level 2: interrupt the running ones, and soon kill them."""
         while self._stop_level < level:
             self._stop_level += 1
+            for child in self._children.values():
+                self._slot(child.index).tell_to_stop()
             self._signal_all(signal.SIGTERM)
             if self._stop_level == 2:
                 self._kill_time = time.monotonic() + GRACE_SECONDS
+
+    def _abandon(self) -> None:
+        """End the workers that are left, because something went wrong here."""
+        self._signal_all(signal.SIGKILL)
+        for pid in self._children:
+            os.waitpid(pid, 0)
 
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._children:
@@ -263,6 +302,35 @@ def _cause_of_death(exit_code: int) -> str:
         return f"was killed by signal {-exit_code}"
 
 
+def _flush_standard_streams() -> None:
+    # What is buffered would be written by the child, too. A stream that is closed has nothing.
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # BLAS libraries keep threads of their own, and handle a fork.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _take_process_group() -> None:
+    """Let neither a terminal's Ctrl-C, nor its input, reach what the user's function starts."""
+    os.setpgid(0, 0)
+    # Reading from the terminal would now stop the process for ever.
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+def _be_random() -> None:
+    """Undo what a fork does to NumPy's global generator: all workers would draw the same."""
+    if "numpy.random" in sys.modules:
+        np.random.seed()
+
+
 def _die_with_parent(parent: int) -> None:
     """Have the kernel, where it can, kill this process when its supervisor is killed."""
     if sys.platform == "linux":
@@ -276,20 +344,21 @@ def _be_worker(
 ) -> NoReturn:
     status = SETUP_FAILED
     try:
+        _take_process_group()
         signal.set_wakeup_fd(-1)
         for number in _HANDLED:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         _die_with_parent(supervisor)
-        faulthandler.enable()
-        # Else all workers would draw the same numbers; Python's own generator sees to it itself.
-        np.random.seed()
+        _be_random()
+        # Where the standard error is no file, as in a notebook, there is nothing to print to.
+        with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
+            faulthandler.enable()
         status = work(job, index, shard, slot, first)
     except BaseException:
         traceback.print_exc()
     finally:
+        _flush_standard_streams()
+        slot.end()
         # Not sys.exit: what the parent registered to happen at its end is not ours to do.
-        with contextlib.suppress(BaseException):
-            sys.stdout.flush()
-            sys.stderr.flush()
         os._exit(status)

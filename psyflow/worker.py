@@ -94,7 +94,7 @@ class Slot:
         self._memory = memory
         # Not a method, because it is called twice per item.
         self.running = functools.partial(self._layout.pack_into, memory, 0)
-        """Say which item is running, or that none is (`IDLE`), and since when (`time.monotonic`)."""
+        """Say which item is running (`IDLE`: none), and since when (`time.monotonic`)."""
 
     def clear(self) -> None:
         """Forget the last worker."""
@@ -225,9 +225,9 @@ def work(job: Work, index: int, shard: Path, slot: Slot, first: Items | None = N
         batches = _batches(job, shard.name, pacer, first)
         try:
             while not (evaluator.stopping or slot.is_told_to_stop):
-                begin = time.monotonic()
                 if (items := next(batches, None)) is None:
                     return 0
+                begin = time.monotonic()
                 _evaluate_batch(evaluator, job.space, items)
                 pacer.took(len(items), time.monotonic() - begin)
         except StopNow:

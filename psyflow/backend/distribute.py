@@ -32,5 +32,5 @@ class DistributeBackend(Backend):
         return job
 
     def proc_id(self, job: int, worker: int, pool_size: int) -> int:
-        """Return a number that no two workers of the run share; the job's, if it has one worker."""
+        """Return a number that no two workers of the run share; that of a job with one worker."""
         return job * pool_size + worker

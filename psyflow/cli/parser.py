@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from psyflow.exceptions import did_you_mean
 
-__all__ = ["COMMANDS", "Command", "parse"]
+__all__ = ["AUTO", "COMMANDS", "Command", "parse"]
+
+AUTO = 0
+"""What ``-j auto`` becomes here: counting CPUs is left to those who know how."""
 
 DESCRIPTION = """\
 Make for parameter studies: brings the results of task files up to date.
@@ -43,7 +46,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _pool_size(text: str) -> int:
     if text == "auto":
-        return 0
+        return AUTO
     try:
         number = int(text)
     except ValueError:

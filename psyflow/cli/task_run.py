@@ -68,9 +68,7 @@ class TaskRun:
             self._is_done = True
             return frozenset()
         self._task.check_execute()
-        plan = self._run.begin(
-            keep=self._arguments.keep, pool_size=self._arguments.pool_size or None
-        )
+        plan = self._run.begin(keep=self._arguments.keep, pool_size=self._arguments.pool_size)
         if plan is None:
             self._is_done = True
             self._run.release()

@@ -16,9 +16,12 @@ __all__ = ["NOT_FOLLOWED", "Reach", "open_task"]
 NOT_FOLLOWED = frozenset(
     {
         "backend",
+        "defaults",
         "exclude_from_result",
         "file_dep",
+        "max_failures",
         "max_jobs",
+        "max_tasks_per_child",
         "min_items",
         "name",
         "overwrite_dirty",
@@ -26,9 +29,14 @@ NOT_FOLLOWED = frozenset(
         "pspace",
         "python",
         "resultfile",
+        "retries",
+        "retry_on",
         "scheduler",
         "scheduler_args",
+        "seed",
+        "seed_by",
         "store",
+        "timeout",
         "workdir",
     }
 )

@@ -140,14 +140,11 @@ class _ColumnWriter:
         self._layout = layout
         self._nodes: dict[str, Any] = {}
         self._buffer: list[Cells] = []
+        self._rows = 0
         self._rows_on_disk = 0
         self.form = layout.form
         self.buffered = 0
         self.was_rewritten = False
-
-    @property
-    def _rows(self) -> int:
-        return self._rows_on_disk + sum(cells.length for cells in self._buffer)
 
     def append_absent(self, rows: int) -> None:
         """Append rows that lack the column, a bounded number at a time."""
@@ -167,6 +164,7 @@ class _ColumnWriter:
             self._widen(unify(name, self.form, cells.form))
             cells = convert(name, cells, self.form)
         if cells.length:
+            self._rows += cells.length
             self._buffer.append(cells)
             self.buffered += cells.nbytes
 

@@ -161,6 +161,44 @@ class Config:
         kinds.PATHS,
         "Files whose content the results depend on. Relative ones start from the task file.",
     )
+    defaults: dict[str, Any] = setting(
+        Default("{}", dict),
+        kinds.NAMED_VALUES,
+        "Values of parameters that do not count for what a pset is: a parameter added later, with "
+        "the value that was meant before, leaves the results that are there valid.",
+    )
+    seed: int | None = setting(
+        None,
+        kinds.COUNT_OR_NONE,
+        "Gives `execute` an argument `rng`, a NumPy Generator that depends on the seed and the "
+        "pset alone.",
+    )
+    seed_by: list[str] | None = setting(
+        None,
+        kinds.NAMES_OR_NONE,
+        "The parameters that `rng` depends on, all if None. With fewer, psets that share them "
+        "share their random numbers.",
+    )
+    timeout: float | None = setting(
+        None, kinds.SECONDS_OR_NONE, "Seconds that one evaluation may take."
+    )
+    retries: int = setting(0, kinds.COUNT, "How often a failed evaluation is tried again.")
+    retry_on: list[str] = setting(
+        Default('["crash", "oom"]', lambda: ["crash", "oom"]),
+        kinds.FAILURE_KINDS,
+        "Which failures are tried again: an exception (error), the death of the process (crash), "
+        "too little memory (oom), or a timeout.",
+    )
+    max_failures: int | float | None = setting(
+        None,
+        kinds.FAILURE_LIMIT,
+        "How many items may fail before the run stops early.",
+    )
+    max_tasks_per_child: int | None = setting(
+        None,
+        kinds.POSITIVE_OR_NONE,
+        "After how many evaluations a worker is replaced by a fresh one.",
+    )
     overwrite_dirty: bool = setting(
         True, kinds.BOOLEAN, "Whether results of older code may be replaced."
     )

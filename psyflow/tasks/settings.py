@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psyflow.exceptions import TaskFileError
+from psyflow.exceptions import TaskFileError, did_you_mean
 
 if TYPE_CHECKING:
     from psyflow.backend import Backend
@@ -222,6 +223,43 @@ def _scheduler(value: Any) -> Scheduler:
     return made  # type: ignore[no-any-return]
 
 
+def _seconds_or_none(value: Any) -> float | None:
+    if value is None:
+        return None
+    _refuse(not isinstance(value, bool | str))
+    seconds = float(value)
+    _refuse(0 < seconds < math.inf)
+    return seconds
+
+
+def _failure_limit(value: Any) -> int | float | None:
+    """Return a count, a share of the items between 0 and 1, or None."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        _refuse(value.endswith("%"))
+        share = float(value[:-1]) / 100
+        _refuse(0 <= share <= 1)
+        return share
+    return _integer_from(1)(value)
+
+
+def _kinds_of_failure(value: Any) -> list[str]:
+    kinds = _list_of(_text)(value)
+    unknown = [kind for kind in kinds if kind not in RETRYABLE]
+    _refuse(not unknown, did_you_mean(unknown[0], RETRYABLE).strip() if unknown else "")
+    return sorted(set(kinds))
+
+
+def _integer_or_none(lowest: int) -> Callable[[Any], int | None]:
+    return lambda value: None if value is None else _integer_from(lowest)(value)
+
+
+def _names_or_none(value: Any) -> list[str] | None:
+    return None if value is None else _list_of(_text)(value)
+
+
+RETRYABLE = ("crash", "error", "oom", "timeout")
 SPACE = Kind("a parameter space, a list of dicts, a dict of columns or a DataFrame", _space)
 FUNCTION = Kind("a function", _function)
 FUNCTION_OR_NONE = Kind("a function or None", _function_or_none)
@@ -229,6 +267,13 @@ STORE = Kind('a store, such as H5Store(), or the extension of one, such as ".h5"
 BACKEND = Kind("a class that derives from Backend, such as LoadBalancingBackend", _backend)
 SCHEDULER = Kind('a scheduler, such as Slurm(), or the name of one, such as "slurm"', _scheduler)
 NAMED_VALUES = Kind("a dict whose keys are text", _named_values)
+SECONDS_OR_NONE = Kind("a number of seconds above 0, or None", _seconds_or_none)
+FAILURE_LIMIT = Kind('an integer of 1 or more, a share such as "5%", or None', _failure_limit)
+FAILURE_KINDS = Kind(f"some of {', '.join(RETRYABLE)}", _kinds_of_failure)
+COUNT = Kind("an integer of 0 or more", _integer_from(0))
+COUNT_OR_NONE = Kind("an integer of 0 or more, or None", _integer_or_none(0))
+POSITIVE_OR_NONE = Kind("an integer of 1 or more, or None", _integer_or_none(1))
+NAMES_OR_NONE = Kind("a list of names, or None", _names_or_none)
 POSITIVE = Kind("an integer of 1 or more", _integer_from(1))
 POOL_SIZE = Kind('an integer of 1 or more, or "auto"', _pool_size)
 BOOLEAN = Kind("True or False", _boolean)

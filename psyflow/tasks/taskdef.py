@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from types import ModuleType
 
-from psyflow.exceptions import TaskFileError, did_you_mean
+from psyflow.exceptions import TaskFileError, UnknownNameError, did_you_mean
 from psyflow.fingerprint import CONF_FILE, Part, file_part, fingerprint_code, space_part
+from psyflow.fingerprint.parts import digest
 from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.modules import run_file
 from psyflow.tasks.signature import check_execute, check_setup
@@ -182,10 +183,14 @@ class TaskDef(Config):
         """
         if self.setup is not None:
             check_setup(self.setup, source=self.source)
+        names = self.pspace.keys()
+        for name in self.seed_by or ():
+            if name not in names:
+                raise UnknownNameError("parameter", name, names)
         if len(self.pspace):
             check_execute(
                 self.execute,
-                list(self.pspace.keys()),
+                [*names, *(["rng"] if self.seed is not None else [])],
                 has_setup=self.setup is not None,
                 source=self.source,
             )
@@ -197,7 +202,15 @@ class TaskDef(Config):
             part = file_part(file)
             name = os.path.relpath(file, self.path.parent)
             parts[name] = Part(part.digest, part.source, part.line, name)
-        return parts
+        return parts | self._random_parts()
+
+    def _random_parts(self) -> dict[str, Part]:
+        if self.seed is None:
+            return {}
+        lines = [f"seed = {self.seed!r}", f"seed_by = {self.seed_by!r}"]
+        return {
+            line.partition(" ")[0]: Part(digest(line), line, 0, self.path.name) for line in lines
+        }
 
     def space_fingerprint(self) -> dict[str, Part]:
         """Return what the code of the parameter space depends on."""

@@ -1,7 +1,7 @@
 """Conformance suites and fakes for authors of stores and schedulers.
 
-`StoreTests` tests a store, `SchedulerTests` a scheduler: inherit them in a test file. Importing this
-module alone imports neither pytest nor PyTables.
+`StoreTests` tests a store, `SchedulerTests` a scheduler: inherit them in a test file. Importing
+this module alone imports neither pytest nor PyTables.
 """
 
 from __future__ import annotations

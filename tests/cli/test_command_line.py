@@ -12,7 +12,7 @@ COMMANDS = ["run", "status", "list", "test", "clean", "kill", "merge", "new-task
 
 
 def test_help_lists_every_command(place):
-    shown = place.psy("--help")
+    shown = place.program("--help")
     assert shown.returncode == 0
     assert shown.stdout.startswith("usage: psy ")
     assert all(f"\n    {command} " in shown.stdout for command in COMMANDS)
@@ -28,7 +28,7 @@ def test_help_of_a_command_has_usage_and_examples(command, capsys):
 
 
 def test_version(place):
-    shown = place.psy("--version")
+    shown = place.program("--version")
     assert (shown.returncode, shown.stdout) == (0, f"psyflow {psyflow.__version__}\n")
 
 
@@ -130,7 +130,7 @@ def test_list_prints_a_name_per_line_without_running_task_files(place):
     place.task("b", "raise RuntimeError")
     place.task("a", "raise RuntimeError")
     (place.folder / "psy-tasks" / "not_a_task.py").touch()
-    shown = place.psy("list")
+    shown = place.program("list")
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, "a\nb\n", "")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -153,10 +154,14 @@ def test_messages_name_the_task_folder_to_type(place):
     assert shown.stderr.endswith("Run them again: psy run --taskdir 'my studies' bad\n")
 
 
-def test_workers_per_job_can_be_chosen(place):
-    place.task("square", SQUARE + "pool_size = 1\n")
-    place.psy("run", "-j", "3")
-    assert json.loads((place.work / "square" / "plan.json").read_text())["pool_size"] == 3
+@pytest.mark.parametrize(
+    ("number", "expected"), [("3", 3), ("auto", len(os.sched_getaffinity(0)))]
+)
+def test_workers_per_job_can_be_chosen(place, number, expected):
+    place.task("square", SQUARE + "pool_size = 7\n")
+    place.psy("run", "-j", number)
+    plan = json.loads((place.work / "square" / "plan.json").read_text())
+    assert plan["pool_size"] == expected
 
 
 def test_what_tasks_print_goes_to_their_logs(place):

@@ -125,7 +125,7 @@ def test_modules_beside_task_files_are_not_compiled(place):
     place.task("square", "import helper\n" + SQUARE)
     (place.folder / "psy-tasks" / "helper.py").write_text("a = 1\n")
     before = place.snapshot()
-    assert place.psy("status", env={"PYTHONDONTWRITEBYTECODE": ""}).returncode == 0
+    assert place.program("status", env={"PYTHONDONTWRITEBYTECODE": ""}).returncode == 0
     assert place.snapshot() == before
 
 

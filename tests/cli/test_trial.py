@@ -7,7 +7,7 @@ def run_trial(place, *words: str):
     """Run ``psy test``, and check that it left nothing."""
     temporary = place.folder / "tmp"
     temporary.mkdir()
-    shown = place.psy("test", *words, env={"TMPDIR": str(temporary)})
+    shown = place.program("test", *words, env={"TMPDIR": str(temporary)})
     assert list(temporary.iterdir()) == []
     assert not place.work.exists()
     return shown

@@ -2,7 +2,7 @@
 
 What becomes of a block is told by its language, and by its first line:
 
-- ``python`` with ``>>>`` is a doctest; all blocks of a page share one namespace.
+- ``python`` with ``>>>``, or ``pycon``, is a doctest; all blocks of a page share one namespace.
 - ``python`` whose first line is ``# some/file.py`` is written to that file.
 - other ``python`` is executed in the page's namespace.
 - ``console`` is a session: each line after ``$ `` is run by a shell, in one shell per block, and
@@ -31,7 +31,7 @@ from typing import Any
 
 __all__ = ["Block", "PageError", "Session", "anchors", "blocks", "prose", "set_up_commands"]
 
-RUN_LANGUAGES = ("python", "console", "toml")
+RUN_LANGUAGES = ("python", "pycon", "console", "toml")
 LANGUAGES = (*RUN_LANGUAGES, "text", "")
 DOCTEST_OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 COMMAND_SECONDS = 120

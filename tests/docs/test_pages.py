@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from psyflow.tasks import Config, TaskDef
+from psyflow.tasks.taskdef import CONF_FILE, TASK_PREFIX
+
 from .pages import LANGUAGES, Block, PageError, anchors, blocks, prose, session, set_up_commands
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +35,16 @@ def test_code_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
     with session(page.name, tmp_path) as running:
         for block in blocks(page.read_text()):
             running.run(block)
+        for name in {block.file_name for block in blocks(page.read_text()) if block.file_name}:
+            load_if_settings(Path(name))
+
+
+def load_if_settings(file: Path) -> None:
+    """See that a task file or `psy-conf.py` loads, if it is one, and warns of nothing."""
+    if file.name == CONF_FILE:
+        Config.load_from_file(file)
+    elif file.name.startswith(TASK_PREFIX):
+        TaskDef(file).check_execute()
 
 
 @each_page
@@ -117,7 +130,8 @@ def test_python_blocks_share_their_names(tmp_path: Path) -> None:
     "block",
     [
         "```python\n>>> 1 + 1\n3\n\n```",
-        "```python\n>>> 1 / 0\n1\n\n```",
+        "```python\n>>> 1 / 0\n1\n```",
+        "```pycon\n>>> 1 + 1\n3\n```",
         "```console\n$ echo a\nb\n```",
         "```console\n$ echo a\n```",
         "```console\n$ true\na\n```",

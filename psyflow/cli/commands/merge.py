@@ -13,7 +13,8 @@ from psyflow.cli.output import OK, say, shown_path
 from psyflow.columns import Columns
 from psyflow.exceptions import UsageError
 from psyflow.files import TEMPORARY_MARK
-from psyflow.plan import Plan, load_space
+from psyflow.frozen import FrozenSpace
+from psyflow.plan import Plan
 from psyflow.sources import recover
 from psyflow.steps import MergedTable
 from psyflow.store import Store, store_for
@@ -95,10 +96,10 @@ def _merge_run(folder: Path, store: Store, target: Path) -> None:
 def _rows_so_far(folder: Path) -> Iterator[Columns]:
     """Yield parameters and outputs of what is done, in item order."""
     plan = _plan_in(folder)
-    space = load_space(plan.frozen.space)
+    frozen = FrozenSpace.load(plan.frozen.space)
     earlier = store_for(plan.result)
-    recovered = recover(plan.layout, space, plan.space_digest, earlier, verify=True)
-    yield from MergedTable(recovered, space, frozenset(plan.exclude)).blocks()
+    recovered = recover(plan.layout, frozen, earlier, verify=True)
+    yield from MergedTable(recovered, frozen, frozenset(plan.exclude)).blocks()
 
 
 def _plan_in(folder: Path) -> Plan:

@@ -11,15 +11,19 @@ from types import FrameType
 
 from psyflow.cli.doit_adapter import run_steps
 from psyflow.cli.output import INTERRUPTED, OK, TROUBLE
+from psyflow.cli.parser import AUTO
 from psyflow.cli.selection import load_tasks
 from psyflow.cli.task_run import TaskRun
 from psyflow.exceptions import TaskWorkdirDirtyWarning
+from psyflow.tasks.settings import usable_cpus
 
 __all__ = ["execute"]
 
 
 def execute(arguments: Namespace) -> int:
     """Bring the named tasks, or all, up to date."""
+    if arguments.pool_size == AUTO:
+        arguments.pool_size = usable_cpus()
     tasks, status = load_tasks(arguments)
     runs = [TaskRun(task, arguments) for task in tasks]
     try:

@@ -1,0 +1,146 @@
+"""Cleaning, and jobs that a scheduler runs elsewhere."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .conftest import SQUARE, lines
+
+# A cluster in a file: jobs are lines, and their states are what a second file says.
+CLUSTER = """
+import json
+from pathlib import Path
+from psyflow.exceptions import SchedulerError
+from psyflow.scheduler import JobStatus, Scheduler
+
+HERE = Path(__file__).parent.parent
+JOBS, STATE, KILLED = HERE / "cluster.jobs", HERE / "cluster.state", HERE / "cluster.killed"
+
+def lines(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+def add(path, line):
+    with path.open("a") as file:
+        print(line, file=file)
+
+class Cluster(Scheduler):
+    def submit(self, args, output_filename, name=None, depends_on=None, scheduler_args=None):
+        if STATE.exists() and STATE.read_text() == "down":
+            raise SchedulerError("The cluster is down.")
+        job = str(len(lines(JOBS)) + 1)
+        add(JOBS, json.dumps({"id": job, "name": name, "after": list(depends_on or ())}))
+        return job
+
+    def get_status(self, jobid):
+        state = "C" if jobid in lines(KILLED) else STATE.read_text() if STATE.exists() else "Q"
+        return JobStatus(jobid, state, "job")
+
+    def get_jobs(self):
+        return []
+
+    def kill(self, jobid):
+        add(KILLED, jobid)
+"""
+FAR = "from cluster import Cluster\nscheduler = Cluster()\nmax_jobs = 2\n" + SQUARE
+
+
+@pytest.fixture
+def cluster(place):
+    place.task("far", FAR)
+    (place.folder / "psy-tasks" / "cluster.py").write_text(CLUSTER)
+    return place
+
+
+def submitted(place) -> list[tuple[str, list[str]]]:
+    jobs = map(json.loads, (place.folder / "cluster.jobs").read_text().splitlines())
+    return [(job["name"], job["after"]) for job in jobs]
+
+
+def test_jobs_are_submitted_once_and_followed(cluster):
+    shown = cluster.psy("run")
+    assert (shown.returncode, shown.stdout) == (0, lines("far"))
+    assert shown.stderr == "far: 4 jobs are submitted; follow with: psy status far\n"
+    assert submitted(cluster) == [
+        ("far:split", []),
+        ("far:process:0", ["1"]),
+        ("far:process:1", ["1"]),
+        ("far:merge", ["1", "2", "3"]),
+    ]
+    again = cluster.psy("run")
+    assert (again.returncode, again.stdout) == (0, lines("far", "-- -- --"))
+    assert again.stderr.startswith('Warning: Task "far" is not up to date, but has jobs at work')
+    assert len(submitted(cluster)) == 4
+
+
+def test_status_tells_what_is_queued_and_what_failed(cluster):
+    cluster.psy("run")
+    before = cluster.snapshot()
+    queued = cluster.psy("status", "-v")
+    pending = "".join(f"    {{'x': {x}}}\n" for x in range(4))
+    assert queued.stdout == (
+        "far:\n  0 out of 4 rows completed.\n"
+        f"  Missing parameter sets:\n{pending}  Queued parameter sets:\n{pending}"
+        "  No failed jobs.\n\n"
+    )
+    assert "far: at work: job 1 (Q), job 2 (Q), job 3 (Q), job 4 (Q).\n" in queued.stderr
+    assert cluster.snapshot() == before
+    (cluster.folder / "cluster.state").write_text("F")
+    failed = cluster.psy("status", "-v")
+    assert "Queued" not in failed.stdout
+    assert "  Failed jobs:\n    job 1 (job) failed\n" in failed.stdout
+
+
+def test_kill_ends_the_recorded_jobs_of_named_tasks_only(cluster):
+    cluster.task("near", FAR)
+    cluster.psy("run")
+    nothing = cluster.psy("kill")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "no task is named" in nothing.stderr
+    assert not (cluster.folder / "cluster.killed").exists()
+    shown = cluster.psy("kill", "far")
+    assert shown.returncode == 0
+    assert shown.stdout == "".join(f"far: killed job {job}\n" for job in (1, 2, 3, 4))
+    assert (cluster.folder / "cluster.killed").read_text() == "1\n2\n3\n4\n"
+    again = cluster.psy("kill", "far")
+    assert (again.stdout, again.stderr) == ("", "far: has no jobs at work.\n")
+
+
+def test_a_scheduler_that_refuses(cluster):
+    cluster.task("square")
+    (cluster.folder / "cluster.state").write_text("down")
+    shown = cluster.psy("run")
+    assert (shown.returncode, shown.stdout) == (3, ".  far:split\n" + lines("square"))
+    assert shown.stderr == "far: The cluster is down.\n"
+
+
+def test_jobs_at_work_are_not_cleaned_away(cluster):
+    cluster.psy("run")
+    shown = cluster.psy("clean", "far")
+    assert shown.returncode == 2
+    assert "psy kill far" in shown.stderr
+    assert (cluster.work / "far" / "plan.json").exists()
+
+
+def test_clean_removes_what_named_tasks_made(place):
+    place.task("a")
+    place.task("b")
+    before = {path for path in place.folder.rglob("*") if "__pycache__" not in str(path)}
+    place.psy("run")
+    own = place.work / "a" / "notes.txt"
+    own.write_text("mine")
+    nothing = place.psy("clean")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "no task is named" in nothing.stderr
+    shown = place.program("clean", "a")
+    assert shown.returncode == 0
+    assert "a: removed psy-work/a/result.pkl\n" in shown.stdout
+    assert list((place.work / "a").iterdir()) == [own]
+    assert (place.work / "b" / "result.pkl").exists()
+    own.unlink()
+    own.parent.rmdir()
+    assert place.psy("clean", "*").stdout.startswith("b: removed ")
+    after = {path for path in place.folder.rglob("*") if "__pycache__" not in str(path)}
+    assert after - before <= {place.work}
+    assert place.psy("clean", "b").stderr == "b: nothing to remove.\n"

@@ -1,0 +1,40 @@
+"""What the guide's tables say is what psyflow does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from psyflow.tasks import Config
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
+
+
+def settings_rows() -> list[str]:
+    """Return the lines of the guide's table of settings, to be pasted where they have changed."""
+    return [
+        f"| `{name}` | {default if ' ' in default else f'`{default}`'} | {_as_code(meaning)} |"
+        for name, default, _, meaning in Config.rows()
+    ]
+
+
+def _as_code(text: str) -> str:
+    # Markdown takes <name> for HTML, unless it is code.
+    return re.sub(r"\S*<\w+>\S*[^\s.,]", lambda match: f"`{match[0]}`", text)
+
+
+def test_settings_are_those_of_config() -> None:
+    section = GUIDE.partition("### Settings")[2].partition("\n#")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert "\n".join(rows) == "\n".join(settings_rows())
+
+
+def test_code_in_settings_stays_code() -> None:
+    assert _as_code("it is <workdir>/<name>/result<ext> if None.") == (
+        "it is `<workdir>/<name>/result<ext>` if None."
+    )
+
+
+def test_contents_list_every_chapter() -> None:
+    contents = re.findall(r"^- \[(.*?)\]\(#", GUIDE, re.MULTILINE)
+    assert contents == re.findall(r"^## (.*)$", GUIDE, re.MULTILINE)
