@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 
 import numpy as np
@@ -17,7 +18,15 @@ from psyflow.pspace.space import Selection
 from psyflow.sources import Recovered, recover
 from psyflow.tasks import TaskDef
 
-__all__ = ["Assessment"]
+__all__ = ["Assessment", "Choice"]
+
+
+class Choice(enum.Enum):
+    """Which of the items without a result are meant."""
+
+    ALL = "all"
+    FAILED = "failed"
+    MISSING = "missing"
 
 
 class Assessment:
@@ -84,9 +93,14 @@ class Assessment:
         """Items that failed and have no result."""
         return np.empty(0, dtype=np.int64) if self.is_complete else self.recovered.failed
 
-    def pending(self) -> Items:
-        """Return the items without a result."""
-        return np.empty(0, dtype=np.int64) if self.is_complete else self.recovered.pending()
+    def pending(self, choice: Choice = Choice.ALL) -> Items:
+        """Return the items without a result: all, those that failed, or those that did not."""
+        if self.is_complete:
+            return np.empty(0, dtype=np.int64)
+        if choice is Choice.FAILED:
+            return self.failed
+        pending = self.recovered.pending()
+        return np.setdiff1d(pending, self.failed) if choice is Choice.MISSING else pending
 
     def missing(self) -> ParameterSpace:
         """Return the psets without a result, as a space."""

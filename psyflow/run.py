@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import sys
 import warnings
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from psyflow import steps
-from psyflow.assess import Assessment
+from psyflow.assess import Assessment, Choice
 from psyflow.bookkeeping import ItemsFile
 from psyflow.claims import Hold
 from psyflow.exceptions import (
@@ -23,7 +24,7 @@ from psyflow.exceptions import (
     UsageError,
 )
 from psyflow.files import atomic_path, make_folder, move, remove_temporaries, write_atomic
-from psyflow.fingerprint import freeze_code, parts_to_json
+from psyflow.fingerprint import Change, freeze_code, parts_to_json
 from psyflow.jobs import Jobs, wait_until_dead
 from psyflow.layout import Layout
 from psyflow.plan import Plan, new_run_id, provenance
@@ -60,7 +61,9 @@ class Run:
 
     # -- planning ---------------------------------------------------------------------------------
 
-    def begin(self, *, keep: bool = False, pool_size: int | None = None) -> Plan | None:
+    def begin(
+        self, *, keep: bool = False, pool_size: int | None = None, choice: Choice = Choice.ALL
+    ) -> Plan | None:
         """Take hold of the run, and plan what is missing.
 
         Parameters
@@ -69,6 +72,8 @@ class Run:
             Keep results that other code has made.
         pool_size : int, optional
             Number of workers per job, instead of the task's.
+        choice : Choice
+            Which of the items without a result to evaluate.
 
         Returns
         -------
@@ -82,7 +87,7 @@ class Run:
         """
         self._hold.acquire()
         try:
-            return self._plan(keep, pool_size or self.task.pool_size)
+            return self._plan(keep, pool_size or self.task.pool_size, choice)
         except BaseException:
             self.release()
             raise
@@ -91,7 +96,7 @@ class Run:
         """Give up the hold that `begin` took."""
         self._hold.release()
 
-    def _plan(self, keep: bool, pool_size: int) -> Plan | None:
+    def _plan(self, keep: bool, pool_size: int, choice: Choice) -> Plan | None:
         self._wait_for_orphans()
         alive = self.alive()
         if alive:
@@ -108,8 +113,36 @@ class Run:
                 return None
             self._archive(assessment)
             assessment = self.assess(verify=True)
-        self.plan = self._freeze(assessment, pool_size)
+        self.plan = self._freeze(assessment, pool_size, choice)
         return self.plan
+
+    def accept(self) -> list[Change]:
+        """Declare that the results that are there are what the present code gives.
+
+        Returns
+        -------
+        list of Change
+            What had changed.
+
+        Raises
+        ------
+        UsageError
+            If there is nothing to accept.
+        RunHeldError
+            If somebody else holds the run.
+        """
+        self._hold.acquire()
+        try:
+            assessment = self.assess()
+            if assessment.plan is None:
+                raise UsageError(
+                    f'Task "{self.task.name}" has not been run. Type: psy run {self.task.name}'
+                )
+            fingerprint = parts_to_json(self.task.fingerprint())
+            dataclasses.replace(assessment.plan, fingerprint=fingerprint).write()
+            return assessment.code_changes
+        finally:
+            self.release()
 
     def _wait_for_orphans(self) -> None:
         """Let the jobs of a `psy run` that was killed end; they notice within a second."""
@@ -153,9 +186,9 @@ class Run:
             file=sys.stderr,
         )
 
-    def _freeze(self, assessment: Assessment, pool_size: int) -> Plan:
+    def _freeze(self, assessment: Assessment, pool_size: int, choice: Choice) -> Plan:
         task = self.task
-        pending = assessment.pending()
+        pending = assessment.pending(choice)
         backend = task.backend(task)
         n_jobs = backend.n_jobs(len(pending))
         if task.scheduler.runs_here:

@@ -390,7 +390,7 @@ def pset_repr(pset: Mapping[str, Any], limit: int = 500) -> dict[str, str]:
 
 
 def safe_repr(value: Any, limit: int) -> str:
-    """Return ``repr(value)``, cut to `limit` characters, whatever the value's class makes of it."""
+    """Return ``repr(value)``, cut to `limit` characters, even if the value's class has none."""
     try:
         text = repr(value)
     except Exception as error:

@@ -73,9 +73,8 @@ class Block:
 
     @property
     def is_doctest(self) -> bool:
-        return (
-            self.language == "python" and re.search("^>>> ", self.text, re.MULTILINE) is not None
-        )
+        has_prompt = re.search("(?m)^>>> ", self.text) is not None
+        return self.language == "pycon" or (self.language == "python" and has_prompt)
 
 
 def blocks(markdown: str) -> list[Block]:

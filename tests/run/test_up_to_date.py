@@ -240,3 +240,22 @@ def test_status_counts_for_the_present_space(study: Study) -> None:
     study.task(SQUARE.format(space="[1, 2, 3]"))
     assert "2 out of 3 rows completed." in study.psy("status").stdout
     assert json.loads(study.psy("status", "--json").stdout)
+
+
+def test_default_of_a_new_parameter_keeps_results(study: Study) -> None:
+    body = """
+{settings}
+pspace = Param(x=[1, 2]) * Param(dropout={levels})
+def execute(x, dropout):
+    note(x=x)
+    return {{"y": x + dropout}}
+"""
+    study.task(SQUARE.format(space="[1, 2]").replace("x**2", "x"))
+    study.psy("run")
+    study.calls()
+    study.task(body.format(settings="defaults = {'dropout': 0.0}", levels="[0.0, 0.5]"))
+    study.psy("run", "-c")
+    assert xs(study.calls()) == [1, 2]
+    assert sorted(study.rows()) == [(0.0, 1, 1), (0.0, 2, 2), (0.5, 1, 1.5), (0.5, 2, 2.5)]
+    study.task(body.format(settings="defaults = {'dropout': 0.0}", levels="[0.0, 0.5]"))
+    assert study.executed(study.psy("run").stdout) == []
