@@ -76,7 +76,13 @@ class Assessment:
     @functools.cached_property
     def recovered(self) -> Recovered:
         """What earlier runs left; reads every shard's index, so only if `is_complete` is False."""
-        return recover(self.layout, self.frozen, self.task.store, verify=self._verify)
+        return recover(
+            self.layout,
+            self.frozen,
+            self.task.store,
+            self.task.exclude_from_result,
+            verify=self._verify,
+        )
 
     @property
     def n_items(self) -> int:

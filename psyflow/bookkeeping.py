@@ -61,6 +61,8 @@ class About:
         The columns that the function returned; the others are parameters.
     excluded : list of str
         What ``exclude_from_result`` named.
+    dropped : list of str
+        Those of them that the function had returned.
     workers : list of str
         What the column ``worker`` counts: ``"<host> <pid>"``.
     """
@@ -75,6 +77,7 @@ class About:
     n_failed: int
     outputs: list[str]
     excluded: list[str]
+    dropped: list[str]
     workers: list[str]
 
     @property

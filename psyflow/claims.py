@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from psyflow.exceptions import RunHeldError
-from psyflow.files import link_new, make_folder
+from psyflow.files import link_new, make_folder, remove_temporaries
 
 __all__ = ["Claim", "ClaimLog", "Hold", "Owner"]
 
@@ -254,13 +254,17 @@ class Hold:
         ------
         RunHeldError
         """
-        make_folder(self.folder)
         mark = json.dumps({"owner": asdict(Owner.here()), "since": time.time()}).encode()
         while True:
+            make_folder(self.folder)
             tail = self._tail()
             self._refuse_if_held()
             mine = 0 if tail is None else tail + 1
-            if not link_new(self.folder / f"{mine:08d}", mark, durable=False):
+            try:
+                if not link_new(self.folder / f"{mine:08d}", mark, durable=False):
+                    continue
+            except FileNotFoundError:
+                # Whoever got the hold meanwhile has tidied our temporary file up.
                 continue
             # Between our look and our link, others may have come, gone and tidied up.
             if self._tail() == mine:
@@ -313,3 +317,4 @@ class Hold:
         for path in sorted(self.folder.glob("[0-9]*")):
             if int(path.name.partition(".")[0]) < mine:
                 path.unlink(missing_ok=True)
+        remove_temporaries(self.folder)

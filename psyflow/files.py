@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 __all__ = [
     "append_line",
     "atomic_path",
+    "keep_copy",
     "link_new",
     "make_folder",
     "move",
@@ -63,7 +63,7 @@ def make_folder(folder: Path) -> Path:
 
 def _temporary_name(path: Path) -> Path:
     # The suffix stays last, because stores look at it.
-    return path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+    return path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{os.urandom(4).hex()}{path.suffix}")
 
 
 @contextlib.contextmanager
@@ -166,6 +166,21 @@ def move(source: Path, target: Path) -> None:
         source.unlink()
     sync_folder(target.parent)
     sync_folder(source.parent)
+
+
+def keep_copy(source: Path, target: Path) -> None:
+    """Give `source` a second name `target`, or copy it there; it stays where it is."""
+    try:
+        os.link(source, target)
+        sync_folder(target.parent)
+    except FileExistsError:
+        if not source.samefile(target):
+            with atomic_path(target) as temporary:
+                shutil.copy2(source, temporary)
+    except OSError:
+        # Another file system, or one without hard links.
+        with atomic_path(target) as temporary:
+            shutil.copy2(source, temporary)
 
 
 def remove_temporaries(folder: Path) -> None:

@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
     if plan is None:
         print(f"{plan_file} is gone: a later psy run has replaced this plan.", flush=True)
         return 3
+    print(steps.heading(plan, ":".join((step, *numbers))), flush=True)
     if step == "process":
         Jobs(plan.layout).record_process(plan.run_id, f"process:{numbers[0]}")
         return steps.process(plan, int(numbers[0]))
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
     if step == "split":
         steps.split(plan, task.backend(task))
         return 0
-    merged = steps.merge(plan, task.store)
+    merged = steps.merge(plan, task)
     return 0 if merged.n_rows == merged.n_items else 1
 
 

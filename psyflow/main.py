@@ -26,7 +26,7 @@ def psy_main(argv: Sequence[str] | None = None) -> int:
 
     Examples
     --------
-    >>> psy_main(["--version"])
+    >>> psy_main(["--version"])  # doctest: +ELLIPSIS
     psyflow ...
     0
     """

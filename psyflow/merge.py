@@ -23,7 +23,7 @@ __all__ = ["Block", "Outcomes", "Piece", "Table", "merged_blocks", "read_outcome
 
 BLOCK_BYTES = 16 << 20
 BLOCK_ROWS = 1 << 16
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 32 << 20
 
 Items: TypeAlias = npt.NDArray[np.int64]
 Bookkeeping: TypeAlias = dict[str, npt.NDArray[np.generic]]

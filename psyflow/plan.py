@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-import platform
-import secrets
+import os
 import socket
 import subprocess
 import sys
@@ -119,7 +117,7 @@ class Plan:
 
 def new_run_id() -> str:
     """Return a run id: the time, in UTC, and something random; sorts by time."""
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
 
 
 def provenance(folder: Path) -> dict[str, Any]:
@@ -130,16 +128,16 @@ def provenance(folder: Path) -> dict[str, Any]:
     folder : Path
         The task folder, for the git commit.
     """
+    from importlib.metadata import version  # slow to import, and jobs do without it
+
+    system = os.uname()
     return {
         "time": time.time(),
         "host": socket.gethostname(),
         "python": sys.version,
-        "platform": platform.platform(),
+        "platform": f"{system.sysname} {system.release} {system.machine}",
         "git_commit": _git_commit(folder),
-        "packages": {
-            name: importlib.metadata.version(name)
-            for name in ("psyflow", "numpy", "tables", "joblib")
-        },
+        "packages": {name: version(name) for name in ("psyflow", "numpy", "tables", "joblib")},
     }
 
 

@@ -11,8 +11,8 @@ from psyflow.exceptions import UsageError
 from psyflow.frozen import FrozenSpace
 from psyflow.plan import Plan
 from psyflow.sources import recover
-from psyflow.steps import MergedTable
-from psyflow.store import store_for
+from psyflow.steps import MergedTable, load_task
+from psyflow.store import Store, store_for
 from psyflow.tasks import PackageLoader
 
 __all__ = ["load"]
@@ -62,12 +62,20 @@ def load(
 
 def _load_planned(plan: Plan) -> dict[str, Column]:
     about = ItemsFile(plan.layout).about()
-    store = store_for(plan.result)
+    store = _store_of(plan)
     if about is not None and about.is_complete and about.space_digest == plan.space_digest:
         return store.load(plan.result)
     frozen = FrozenSpace.load(plan.frozen.space)
-    recovered = recover(plan.layout, frozen, store, verify=True)
+    recovered = recover(plan.layout, frozen, store, plan.exclude, verify=True)
     return concatenate(MergedTable(recovered, frozen, frozenset(plan.exclude)).blocks())
+
+
+def _store_of(plan: Plan) -> Store:
+    try:
+        return store_for(plan.result)
+    except UsageError:
+        # A store of the task's own, which no entry point makes known.
+        return load_task(plan).store
 
 
 def _plan_of(name: str, taskdir: Path) -> Plan:

@@ -249,7 +249,7 @@ class Run:
         """Do the merge step in this process."""
         plan = self._begun()
         with self._logged("merge"):
-            return steps.merge(plan, self.task.store)
+            return steps.merge(plan, self.task)
 
     # -- steps, where the scheduler runs elsewhere ------------------------------------------------
 
@@ -356,6 +356,7 @@ class Run:
     @contextlib.contextmanager
     def _logged(self, step: str) -> Iterator[None]:
         with self.layout.log(step).open("a") as log, contextlib.redirect_stdout(log):
+            print(steps.heading(self._begun(), step))
             yield
 
 

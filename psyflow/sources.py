@@ -7,7 +7,7 @@ space of its own; where that is not the present one, keys tell which item is whi
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,27 @@ from psyflow.pspace import Param
 from psyflow.pspace.keys import match
 from psyflow.store import Store, store_for
 
-__all__ = ["Recovered", "recover"]
+__all__ = ["Earlier", "Recovered", "recover"]
 
 ROWS_PER_PIECE = 1 << 13
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A result that a merge is going to replace.
+
+    Attributes
+    ----------
+    path : Path
+    run_id : str or None
+        None if nobody knows.
+    is_outlived : bool
+        Whether it holds rows or columns that the new one will not.
+    """
+
+    path: Path
+    run_id: str | None
+    is_outlived: bool
 
 
 @dataclass
@@ -44,12 +62,15 @@ class Recovered:
         Items with a failure and no result, ascending.
     is_unknown : bool
         Whether rows come from a result without bookkeeping.
+    earlier : Earlier or None
+        The result that is there.
     """
 
     table: Table
     outcomes: Outcomes
     failed: Items
     is_unknown: bool
+    earlier: Earlier | None
 
     @property
     def n_done(self) -> int:
@@ -65,6 +86,7 @@ def recover(
     layout: Layout,
     frozen: FrozenSpace,
     store: Store,
+    exclude: Collection[str] = (),
     *,
     verify: bool = False,
 ) -> Recovered:
@@ -77,6 +99,8 @@ def recover(
         The present space.
     store : Store
         Of the result.
+    exclude : collection of str
+        Names that the result need not have.
     verify : bool
         Read every byte of the shards, and do without what is damaged.
     """
@@ -85,13 +109,13 @@ def recover(
     outcomes = read_outcomes(
         shards, lambda shard: numbering(layout.run_id_of(shard)), verify=verify
     )
-    earlier = _Result(layout, store, numbering, outcomes.workers)
+    earlier = _Result(layout, store, numbering, outcomes.workers, frozenset(exclude))
     # Shards come first: they are what the result was made from, if it is older than they are.
     pieces = [*outcomes.pieces, *earlier.pieces()]
     table = Table.index(pieces, len(frozen))
     known = outcomes.failed[outcomes.failed < len(frozen)]
     failed = known[table.piece_of[known] < 0]
-    return Recovered(table, outcomes, failed, earlier.is_unknown)
+    return Recovered(table, outcomes, failed, earlier.is_unknown, earlier.summary)
 
 
 class _Numbering:
@@ -160,26 +184,47 @@ class _Result:
     """The result file as a source of outcomes."""
 
     def __init__(
-        self, layout: Layout, store: Store, numbering: _Numbering, workers: list[str]
+        self,
+        layout: Layout,
+        store: Store,
+        numbering: _Numbering,
+        workers: list[str],
+        exclude: frozenset[str],
     ) -> None:
         self._layout = layout
         self._store = store
         self._numbering = numbering
         self._workers = workers
+        self._exclude = exclude
         self.is_unknown = False
+        self.summary: Earlier | None = None
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the result's rows; none if there is no result that can be read."""
         items_file = ItemsFile(self._layout)
         about = items_file.about()
         if about is not None:
-            arrays = items_file.arrays()
-            items = self._known_items(about, arrays)
-            yield from self._cut(Path(about.result), items, about, arrays)
+            yield from self._known_pieces(about, items_file.arrays())
         elif self._layout.result.exists():
-            items = self._unknown_items()
-            self.is_unknown = bool(np.any(items >= 0))
-            yield from self._cut(self._layout.result, items, None, {})
+            yield from self._unknown_pieces()
+
+    def _known_pieces(self, about: About, arrays: Arrays) -> Iterator[Piece]:
+        path = Path(about.result)
+        lacks_columns = not self._exclude.issuperset(about.dropped)
+        items = self._known_items(about, arrays)
+        is_outlived = (
+            lacks_columns or not self._exclude.isdisjoint(about.outputs) or bool(np.any(items < 0))
+        )
+        self.summary = Earlier(path, about.run_id, is_outlived)
+        if not lacks_columns:
+            yield from self._cut(path, items, about, arrays)
+
+    def _unknown_pieces(self) -> Iterator[Piece]:
+        path = self._layout.result
+        items = self._unknown_items()
+        self.is_unknown = bool(np.any(items >= 0))
+        self.summary = Earlier(path, None, not len(items) or bool(np.any(items < 0)))
+        yield from self._cut(path, items, None, {})
 
     def _known_items(self, about: About, arrays: Arrays) -> Items:
         try:

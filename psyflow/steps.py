@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,21 +14,34 @@ import numpy.typing as npt
 
 from psyflow.backend import Backend
 from psyflow.bookkeeping import About, Arrays, ItemsFile, Stamp
+from psyflow.claims import Owner
 from psyflow.columns import Columns
 from psyflow.evaluate import Prepared
 from psyflow.exceptions import IneffectiveExcludeWarning
-from psyflow.files import atomic_path, make_folder, move, remove_temporaries, sync_folder
+from psyflow.files import (
+    atomic_path,
+    keep_copy,
+    make_folder,
+    move,
+    remove_temporaries,
+    sync_folder,
+)
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
 from psyflow.merge import Items, merged_blocks
 from psyflow.plan import Plan
-from psyflow.sources import Recovered, recover
-from psyflow.store import Store
+from psyflow.sources import Earlier, Recovered, recover
 from psyflow.supervisor import Supervisor
 from psyflow.tasks import Config, TaskDef
 from psyflow.worker import Work
 
-__all__ = ["Merged", "MergedTable", "load_task", "merge", "process", "split"]
+__all__ = ["Merged", "MergedTable", "heading", "load_task", "merge", "process", "split"]
+
+
+def heading(plan: Plan, step: str) -> str:
+    """Return the line that tells in a log where the output of a job begins."""
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    return f"=== {now} {plan.task}:{step} of {plan.run_id}, {Owner.here()}"
 
 
 def load_task(plan: Plan) -> TaskDef:
@@ -88,24 +102,32 @@ class Merged:
     n_failed: int
 
 
-def merge(plan: Plan, store: Store) -> Merged:
+def merge(plan: Plan, task: TaskDef) -> Merged:
     """Write the result: a row for every item that is done, in item order, whatever ran them.
 
     The new bookkeeping is there before the new result gets its name, and shards go only after both
-    are: dying at any line of this loses nothing.
+    are: dying at any line of this loses nothing. A result with rows or columns that the new one
+    will not have is kept in the archive.
     """
     frozen = FrozenSpace.load(plan.frozen.space)
-    recovered = recover(plan.layout, frozen, store, verify=True)
+    recovered = recover(plan.layout, frozen, task.store, plan.exclude, verify=True)
     staged = plan.layout.staged_result
     make_folder(staged.parent)
     table = MergedTable(recovered, frozen, frozenset(plan.exclude))
-    store.write(staged, table.blocks())
+    task.store.write(staged, table.blocks())
     stamp = Stamp.of(staged)
     assert stamp is not None
     items_file = ItemsFile(plan.layout)
     items_file.prepare(table.about(plan, stamp), table.bookkeeping())
+    if recovered.earlier is not None:
+        _keep(plan, recovered.earlier)
     move(staged, plan.layout.result)
     items_file.commit()
+    if recovered.earlier is not None and recovered.earlier.path != plan.layout.result:
+        recovered.earlier.path.unlink()
+    if task.setup is None:
+        # What `setup` gives may be named there too, and nobody here knows its names.
+        table.warn_of_ineffective_excludes()
     merged = Merged(len(frozen), recovered.n_done, len(recovered.failed))
     if merged.n_rows == merged.n_items:
         _remove_shards(plan.layout)
@@ -130,25 +152,27 @@ class MergedTable:
         self._frozen = frozen
         self._exclude = exclude
         self._outputs: dict[str, None] = {}
+        self._seen: set[str] = set()
         self._arrays: dict[str, list[npt.NDArray[Any]]] = {
             name: [] for name in ("item", "key", "start", "duration", "attempt", "worker")
         }
 
     def blocks(self) -> Iterator[Columns]:
         """Yield parameters and outputs, block by block."""
-        seen: set[str] = set()
         for items, block in merged_blocks(self._recovered.table):
             parameters = self._frozen.space.take(items)
             self._note(items, block.bookkeeping)
             self._outputs.update(dict.fromkeys(block.columns))
             row = {**parameters, **block.columns}
-            seen.update(row)
+            self._seen.update(row)
             yield {name: column for name, column in row.items() if name not in self._exclude}
-        if not seen:
+        if not self._seen:
             names = self._frozen.space.keys()
             yield {name: [] for name in names if name not in self._exclude}
-            return
-        for name in sorted(self._exclude - seen):
+
+    def warn_of_ineffective_excludes(self) -> None:
+        """Warn of names to leave out that no row had; valid once all blocks are through."""
+        for name in sorted(self._exclude - self._seen if self._seen else ()):
             warnings.warn(IneffectiveExcludeWarning(name), stacklevel=2)
 
     def about(self, plan: Plan, stamp: Stamp) -> About:
@@ -164,6 +188,7 @@ class MergedTable:
             n_failed=len(self._recovered.failed),
             outputs=[name for name in self._outputs if name not in self._exclude],
             excluded=sorted(self._exclude),
+            dropped=sorted(self._exclude.intersection(self._outputs)),
             workers=self._recovered.outcomes.workers,
         )
 
@@ -179,6 +204,14 @@ class MergedTable:
         self._arrays["key"].append(self._frozen.keys(items))
         for name, column in bookkeeping.items():
             self._arrays[name].append(column)
+
+
+def _keep(plan: Plan, earlier: Earlier) -> None:
+    """Put a result in the archive that the new one does not wholly take up."""
+    if earlier.is_outlived or earlier.path != plan.layout.result:
+        archive = plan.layout.archive(earlier.run_id or f"before-{plan.run_id}")
+        keep_copy(earlier.path, make_folder(archive) / earlier.path.name)
+        print(f"The earlier result is in {archive}.", flush=True)
 
 
 def _remove_shards(layout: Layout) -> None:

@@ -26,6 +26,7 @@ __all__ = ["STOPPED", "Pacer", "Slot", "Work", "work"]
 
 STOPPED = 130
 CLAIM_SECONDS = 0.25
+SMALLEST_CLAIM_SECONDS = 0.01
 MAX_CLAIM = 1 << 18
 COLUMN_BLOCK = 1 << 13
 
@@ -126,7 +127,8 @@ class Pacer:
     never more than the remaining items divided by twice the number of workers, so that claims
     shrink as the work runs out and uneven items balance; and never more than what takes about a
     quarter of a second (longer with very many workers, whose claims meet in one folder), so that
-    cheap items stay cheap and dear ones are claimed one by one.
+    cheap items stay cheap and dear ones are claimed one by one. Nor is it less than what takes a
+    hundredth of a second: a claim costs a file, and to balance less than that gains nothing.
 
     Parameters
     ----------
@@ -149,14 +151,18 @@ class Pacer:
         self._n_workers = n_workers
         self._seconds = max(CLAIM_SECONDS, 0.01 * n_workers)
         self._largest = 1
+        self._smallest = 1
 
     def size(self, remaining: int) -> int:
         """Return how many of the `remaining` items to claim."""
-        return min(self._largest, math.ceil(remaining / (2 * self._n_workers)), MAX_CLAIM)
+        fair = max(math.ceil(remaining / (2 * self._n_workers)), self._smallest)
+        return min(self._largest, fair, remaining, MAX_CLAIM)
 
     def took(self, n_items: int, seconds: float) -> None:
         """Learn that a claim of `n_items` took that long."""
-        affordable = int(self._seconds * n_items / max(seconds, 1e-9))
+        rate = n_items / max(seconds, 1e-9)
+        affordable = int(self._seconds * rate)
+        self._smallest = int(SMALLEST_CLAIM_SECONDS * rate)
         # Growing step by step guards against a first item that happens to be quick.
         self._largest = max(1, min(affordable, n_items * self.GROWTH))
 

@@ -121,6 +121,7 @@ class Progress(AbstractContextManager["Progress"]):
     def __init__(self, plan: Plan, line_seconds: float = LINE_SECONDS) -> None:
         self._plan = plan
         self._line_seconds = line_seconds
+        self._is_stopping = False
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
 
     def __enter__(self) -> Progress:
@@ -161,7 +162,8 @@ class Progress(AbstractContextManager["Progress"]):
                 news = self._news.recv(64)
                 if 0 in news:
                     return True
-                if signal.SIGINT in news or signal.SIGTERM in news:
+                if not self._is_stopping and (signal.SIGINT in news or signal.SIGTERM in news):
+                    self._is_stopping = True
                     say(f"{self._plan.task}: stops after the running items. Ctrl-C: at once.")
         return False
 

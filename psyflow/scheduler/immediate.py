@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -132,7 +131,7 @@ class ImmediateRun(Scheduler):
 
     def _new_id(self) -> JobId:
         # Ids of other processes are recorded in the same files, so theirs must differ.
-        self._prefix = self._prefix or f"local-{os.getpid()}-{secrets.token_hex(3)}"
+        self._prefix = self._prefix or f"local-{os.getpid()}-{os.urandom(3).hex()}"
         self._n_submitted += 1
         return f"{self._prefix}-{self._n_submitted}"
 

@@ -26,7 +26,7 @@ from psyflow.store.npz import ragged_warning
 
 __all__ = ["write_table"]
 
-_BUFFER_BYTES = 16 << 20
+_BUFFER_BYTES = 8 << 20
 _BLOCK_BYTES = 4 << 20
 _ABSENT_ROWS = 1 << 16
 # The limit of HDF5.

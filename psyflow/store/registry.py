@@ -5,28 +5,35 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psyflow.columns import Column, Columns
 from psyflow.exceptions import StoreError, UsageError, did_you_mean
 from psyflow.store.base import Store, StorePath, TableLike, as_store
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 __all__ = ["AutodetectStore", "known_extensions", "store_for"]
 
 _GROUPS = ("psyrun.stores", "psyflow.stores")
 _BUILTIN = {
-    ext: EntryPoint(ext, value, "psyflow.stores")
-    for ext, value in {
-        ".pkl": "psyflow.store.pickle:PickleStore",
-        ".npz": "psyflow.store.npz:NpzStore",
-        ".h5": "psyflow.store.h5:H5Store",
-    }.items()
+    ".pkl": "psyflow.store.pickle:PickleStore",
+    ".npz": "psyflow.store.npz:NpzStore",
+    ".h5": "psyflow.store.h5:H5Store",
 }
 
 
+def _builtin(ext: str) -> EntryPoint | None:
+    from importlib.metadata import EntryPoint  # slow to import, and seldom needed
+
+    return EntryPoint(ext, _BUILTIN[ext], _GROUPS[-1]) if ext in _BUILTIN else None
+
+
 def _plugins() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
     # psyrun, where it is installed, names its own stores for the same extensions: ours come last.
     found = {ep.name.lower(): ep for group in _GROUPS for ep in entry_points(group=group)}
     return {ext: ep for ext, ep in found.items() if ext not in _BUILTIN}
@@ -40,7 +47,7 @@ def known_extensions() -> list[str]:
     >>> {".h5", ".npz", ".pkl"} <= set(known_extensions())
     True
     """
-    return sorted(_BUILTIN | _plugins())
+    return sorted(_BUILTIN.keys() | _plugins())
 
 
 def store_for(filename: StorePath) -> Store:
@@ -59,7 +66,7 @@ def store_for(filename: StorePath) -> Store:
     NpzStore()
     """
     ext = Path(filename).suffix.lower()
-    entry_point = _BUILTIN.get(ext) or _plugins().get(ext)
+    entry_point = _builtin(ext) or _plugins().get(ext)
     if entry_point is None:
         raise _unknown(filename, ext)
     try:

@@ -39,10 +39,7 @@ class Place:
         return [sys.executable, "-m", "psyflow", *words]
 
     def psy(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Call `psy`: what reads only in this process, to save time, the rest in its own."""
-        return self.program(*words) if words[0] in ("run", "test") else self.call(*words)
-
-    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Call `psy` within this process, which saves the time to start one."""
         out, err = io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(self.folder),
@@ -55,6 +52,7 @@ class Place:
     def program(
         self, *words: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
+        """Run `psy` as users do."""
         return subprocess.run(
             self.command(*words),
             cwd=self.folder,

@@ -67,7 +67,7 @@ def test_an_interrupted_run_says_how_to_continue_and_does(place, slow, whom):
     assert f"slow:\n  {done} out of 60 rows completed.\n" in place.psy("status").stdout
 
     place.task("slow", SLOW.replace("0.1", "0"))
-    continued = place.psy("run", "-c")
+    continued = place.program("run", "-c")
     assert (continued.returncode, continued.stdout) == (0, lines("slow"))
     started = list(map(int, (place.folder / "started").read_text().split()))
     assert sorted(started) == list(range(60))
@@ -76,7 +76,7 @@ def test_an_interrupted_run_says_how_to_continue_and_does(place, slow, whom):
 
 def test_while_it_runs(place, slow):
     """A second run is refused; status, merge and kill do what they say."""
-    second = place.psy("run")
+    second = place.program("run")
     assert (second.returncode, second.stdout) == (3, "")
     assert second.stderr.startswith(f'slow: Task "slow" is held by process {slow.pid}')
 
@@ -112,6 +112,6 @@ def test_run_killed_outright_goes_on_where_it_was(place, slow):
     slow.kill()
     slow.communicate()
     place.task("slow", SLOW.replace("0.1", "0"))
-    shown = place.psy("run", "-c")
+    shown = place.program("run", "-c")
     assert shown.returncode == 0, shown.stderr
     assert place.result("slow")["x"] == list(range(60))

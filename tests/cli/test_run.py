@@ -30,11 +30,11 @@ def calls(place) -> list[str]:
 
 def test_a_task_is_run_and_then_up_to_date(place):
     place.task("square")
-    first = place.psy("run")
+    first = place.program("run")
     assert (first.returncode, first.stdout, first.stderr) == (0, lines("square"), "")
     assert place.result("square") == {"x": [0, 1, 2, 3], "y": [0, 1, 4, 9]}
     before = place.snapshot()
-    second = place.psy("run")
+    second = place.program("run")
     assert (second.returncode, second.stdout) == (0, lines("square", "-- -- --"))
     assert second.stderr == ""
     assert place.snapshot() == before
@@ -47,14 +47,14 @@ def test_nothing_of_doit_is_left_or_listened_to(place):
         '[tool.doit.plugins.reporter]\nnone = "no.such:thing"\n'
     )
     (place.folder / "doit.cfg").write_text("[GLOBAL]\nreporter = zero\n")
-    assert place.psy("run").stdout == lines("square")
+    assert place.program("run").stdout == lines("square")
     names = {path.name for path in place.folder.iterdir()}
     assert names == {"psy-tasks", "psy-work", "pyproject.toml", "doit.cfg"}
 
 
 def test_what_looks_like_a_variable_of_doit_is_a_task_name(place):
     place.task("square")
-    shown = place.psy("run", "a=1")
+    shown = place.program("run", "a=1")
     assert shown.returncode == 2
     assert 'There is no task "a=1"' in shown.stderr
 
@@ -62,7 +62,7 @@ def test_what_looks_like_a_variable_of_doit_is_a_task_name(place):
 def test_tasks_run_in_the_order_they_are_named(place):
     for name in ("a", "fit_1", "fit_2", "z"):
         place.task(name)
-    shown = place.psy("run", "z", "fit_*")
+    shown = place.program("run", "z", "fit_*")
     assert shown.stdout == lines("z") + lines("fit_1") + lines("fit_2")
     assert not (place.work / "a").exists()
 
@@ -70,24 +70,24 @@ def test_tasks_run_in_the_order_they_are_named(place):
 def test_all_tasks_run_in_the_order_of_their_names(place):
     for name in ("b", "_a", "c"):
         place.task(name)
-    assert place.psy("run").stdout == lines("_a") + lines("b") + lines("c")
+    assert place.program("run").stdout == lines("_a") + lines("b") + lines("c")
 
 
 def test_only_added_psets_run(place):
     place.task("count", COUNTING)
-    place.psy("run")
+    place.program("run")
     assert calls(place) == ["1", "2", "3"]
     place.task("count", COUNTING.replace("[1, 2, 3]", "[0, 1, 2, 3, 4]"))
-    assert place.psy("run").stdout == lines("count")
+    assert place.program("run").stdout == lines("count")
     assert calls(place) == ["0", "4"]
     assert place.result("count") == {"x": [0, 1, 2, 3, 4], "y": [0, 10, 20, 30, 40]}
 
 
 def test_changed_code_computes_anew_and_archives(place):
     place.task("count", COUNTING)
-    place.psy("run")
+    place.program("run")
     place.task("count", COUNTING.replace("10 * x", "20 * x"))
-    shown = place.psy("run")
+    shown = place.program("run")
     assert shown.stdout == lines("count")
     assert "execute" in shown.stderr
     assert "archive" in shown.stderr
@@ -98,32 +98,32 @@ def test_changed_code_computes_anew_and_archives(place):
 
 def test_continue_keeps_results_of_older_code(place):
     place.task("count", COUNTING)
-    place.psy("run")
+    place.program("run")
     calls(place)
     changed = COUNTING.replace("10 * x", "20 * x").replace("[1, 2, 3]", "[1, 2, 3, 4]")
     place.task("count", changed)
-    assert place.psy("run", "--continue").stdout == lines("count")
+    assert place.program("run", "--continue").stdout == lines("count")
     assert calls(place) == ["4"]
     assert place.result("count")["y"] == [10, 20, 30, 80]
-    assert place.psy("run").stdout == lines("count", "-- -- --")
+    assert place.program("run").stdout == lines("count", "-- -- --")
 
 
 def test_continue_accepts_complete_results_of_older_code(place):
     place.task("count", COUNTING)
-    place.psy("run")
+    place.program("run")
     calls(place)
     place.task("count", COUNTING.replace("10 * x", "20 * x"))
-    assert place.psy("run", "-c").stdout == lines("count", "-- -- .")
+    assert place.program("run", "-c").stdout == lines("count", "-- -- .")
     assert calls(place) == []
-    assert place.psy("run").stdout == lines("count", "-- -- --")
+    assert place.program("run").stdout == lines("count", "-- -- --")
 
 
 def test_a_result_of_another_form_is_only_merged(place):
     place.task("count", COUNTING)
-    place.psy("run")
+    place.program("run")
     calls(place)
     place.task("count", COUNTING + 'store = ".npz"\n')
-    shown = place.psy("run")
+    shown = place.program("run")
     assert (shown.returncode, shown.stdout) == (0, lines("count", "-- -- ."))
     assert calls(place) == []
     assert place.result("count", ".npz")["y"] == [10, 20, 30]
@@ -132,7 +132,7 @@ def test_a_result_of_another_form_is_only_merged(place):
 def test_failed_items_are_reported_and_run_again(place):
     source = SQUARE.replace("return", "assert x != 2 or OKAY, 'not two'\n    return")
     place.task("square", "OKAY = False\n" + source)
-    shown = place.psy("run")
+    shown = place.program("run")
     assert (shown.returncode, shown.stdout) == (1, lines("square"))
     assert shown.stderr == (
         "square: 1 of 4 items failed; see psy-work/square/square:process:0.log. "
@@ -140,17 +140,17 @@ def test_failed_items_are_reported_and_run_again(place):
     )
     assert place.result("square")["x"] == [0, 1, 3]
     assert "not two" in (place.work / "square" / "square:process:0.log").read_text()
-    again = place.psy("run")
+    again = place.program("run")
     assert (again.returncode, again.stdout) == (1, lines("square"))
     place.task("square", "OKAY = True\n" + source)
-    mended = place.psy("run", "-c")
+    mended = place.program("run", "-c")
     assert (mended.returncode, mended.stderr) == (0, "")
     assert place.result("square")["x"] == [0, 1, 2, 3]
 
 
 def test_messages_name_the_task_folder_to_type(place):
     place.task("bad", SQUARE.replace("x**2", "1 / x"), taskdir="my studies")
-    shown = place.psy("run", "--taskdir", "my studies")
+    shown = place.program("run", "--taskdir", "my studies")
     assert shown.stderr.endswith("Run them again: psy run --taskdir 'my studies' bad\n")
 
 
@@ -159,14 +159,14 @@ def test_messages_name_the_task_folder_to_type(place):
 )
 def test_workers_per_job_can_be_chosen(place, number, expected):
     place.task("square", SQUARE + "pool_size = 7\n")
-    place.psy("run", "-j", number)
+    place.program("run", "-j", number)
     plan = json.loads((place.work / "square" / "plan.json").read_text())
     assert plan["pool_size"] == expected
 
 
 def test_what_tasks_print_goes_to_their_logs(place):
     place.task("loud", SQUARE.replace("return", "print('I am', x)\n    return"))
-    shown = place.psy("run")
+    shown = place.program("run")
     assert (shown.stdout, shown.stderr) == (lines("loud"), "")
     assert "I am 3" in (place.work / "loud" / "loud:process:0.log").read_text()
 
@@ -174,7 +174,7 @@ def test_what_tasks_print_goes_to_their_logs(place):
 def test_a_broken_task_file_does_not_stop_the_others(place):
     place.task("a_broken", "import psyflow\nundefined_name\n")
     place.task("square")
-    shown = place.psy("run")
+    shown = place.program("run")
     assert (shown.returncode, shown.stdout) == (3, lines("square"))
     assert shown.stderr.startswith('Warning: Task "a_broken" could not be loaded.')
     assert "task_a_broken.py" in shown.stderr
@@ -184,27 +184,27 @@ def test_a_broken_task_file_does_not_stop_the_others(place):
 
 def test_only_broken_tasks(place):
     place.task("broken", "undefined_name")
-    shown = place.psy("run", "broken")
+    shown = place.program("run", "broken")
     assert (shown.returncode, shown.stdout) == (3, "")
 
 
 def test_a_setup_that_fails_is_shown_with_its_traceback_and_log(place):
     place.task("a", SQUARE + "def setup(proc_id):\n    raise OSError('no such GPU')\n")
     place.task("square")
-    shown = place.psy("run")
+    shown = place.program("run")
     assert shown.returncode == 3
     assert shown.stdout == ".  a:split\n.  a:process\n" + lines("square")
     assert shown.stderr.startswith("a: the workers gave up (exit status 3); see psy-work/a/a:pro")
     assert shown.stderr.count("Traceback") == 1
     assert shown.stderr.endswith("OSError: no such GPU\n")
     place.task("a", SQUARE + "def setup(proc_id):\n    return {}\n")
-    assert place.psy("run").returncode == 0
+    assert place.program("run").returncode == 0
     assert place.result("a")["y"] == [0, 1, 4, 9]
 
 
 def test_misspelt_settings_are_pointed_out_in_a_clean_line(place):
     place.task("square", SQUARE + "schedular_args = {}\n")
-    shown = place.psy("run")
+    shown = place.program("run")
     assert shown.returncode == 0
     assert shown.stderr.startswith("Warning: ")
     assert shown.stderr.count("\n") == 1
@@ -214,33 +214,33 @@ def test_misspelt_settings_are_pointed_out_in_a_clean_line(place):
 
 def test_other_warnings_of_task_files_say_where_they_are_from(place):
     place.task("square", "import warnings\nwarnings.warn('old format')\n" + SQUARE)
-    shown = place.psy("run")
+    shown = place.program("run")
     assert shown.stderr.startswith("Warning: old format (UserWarning at ")
     assert "task_square.py:2)" in shown.stderr
 
 
 def test_results_that_must_not_be_replaced(place):
     place.task("square", SQUARE + "overwrite_dirty = False\n")
-    assert place.psy("run").returncode == 0
+    assert place.program("run").returncode == 0
     place.task("square", SQUARE.replace("x**2", "x**3") + "overwrite_dirty = False\n")
-    shown = place.psy("run")
+    shown = place.program("run")
     assert (shown.returncode, shown.stdout) == (3, lines("square", "-- -- --"))
     assert shown.stderr.startswith('Warning: Task "square" has results of other code')
     assert place.result("square")["y"] == [0, 1, 4, 9]
     # Nothing is held any more.
-    assert place.psy("run", "-c").returncode == 0
+    assert place.program("run", "-c").returncode == 0
 
 
 def test_a_task_named_twice_runs_once(place):
     place.task("square")
-    assert place.psy("run", "square", "sq*").stdout == lines("square")
+    assert place.program("run", "square", "sq*").stdout == lines("square")
 
 
 @pytest.mark.parametrize("order", [["a", "b"], ["b", "a"]])
 def test_a_task_that_cannot_begin_does_not_stop_the_others(place, order):
     place.task("a", SQUARE.replace("(x)", "(z)"))
     place.task("b")
-    shown = place.psy("run", *order)
+    shown = place.program("run", *order)
     assert (shown.returncode, shown.stdout) == (3, lines("b"))
     assert shown.stderr.startswith("a: ")
     assert "`x`" in shown.stderr

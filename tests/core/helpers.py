@@ -232,7 +232,7 @@ if __name__ == "__main__":
 
 
 class Job:
-    """A supervisor in a process of its own, over the items 0 … n−1, whose psets are {"i": item}."""
+    """A supervisor in a process of its own, over items 0 … n−1, whose psets are {"i": item}."""
 
     def __init__(
         self, folder: Path, n_items: int, source: str, pool_size: int = 2, timeout: float = 0

@@ -11,19 +11,22 @@ What becomes of a block is told by its language, and by its first line:
 - ``toml`` has to be valid.
 - Others, such as a diagram, only show something.
 
-A block right below ``<!-- not run: reason -->`` is left alone.
+A block right below ``<!-- not run: reason -->`` is left alone. Blocks within an HTML comment of
+several lines are run as well: so a page can make ready what its readers have from another page.
 """
 
 from __future__ import annotations
 
 import contextlib
 import doctest
+import gc
 import io
 import os
 import re
 import subprocess
 import sys
 import tomllib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +184,13 @@ class Session:
             # Blank lines above put its lines in tracebacks where they are in the page.
             exec(compile("\n" * (block.line - 1) + block.text, place, "exec"), self.names)
 
+    def close(self) -> None:
+        """Forget the names. Readers leave files open at the end of a session; so may pages."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            self.names.clear()
+            gc.collect()
+
     def _doctest(self, block: Block, place: str) -> None:
         test = doctest.DocTestParser().get_doctest(
             block.text, self.names, place, self.page, block.line - 1
@@ -257,10 +267,12 @@ def _matches(expected: str, answer: str) -> bool:
 def session(page: str, folder: Path) -> Iterator[Session]:
     """Be in `folder` for the session of a page; what its code imports from there is forgotten."""
     path, modules = list(sys.path), set(sys.modules)
+    running = Session(page, folder)
     with contextlib.chdir(folder):
         try:
-            yield Session(page, folder)
+            yield running
         finally:
+            running.close()
             sys.path[:] = path
             for name in set(sys.modules) - modules:
                 file = getattr(sys.modules[name], "__file__", None)

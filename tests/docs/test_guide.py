@@ -9,13 +9,16 @@ from psyflow.tasks import Config
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
 
+_TOLD_IN_WORDS = ("pspace", "execute", "name")
+
 
 def settings_rows() -> list[str]:
     """Return the lines of the guide's table of settings, to be pasted where they have changed."""
-    return [
-        f"| `{name}` | {default if ' ' in default else f'`{default}`'} | {_as_code(meaning)} |"
-        for name, default, _, meaning in Config.rows()
-    ]
+    rows = []
+    for name, default, _, meaning in Config.rows():
+        shown = default if name in _TOLD_IN_WORDS else f"`{default}`"
+        rows.append(f"| `{name}` | {shown} | {_as_code(meaning)} |")
+    return rows
 
 
 def _as_code(text: str) -> str:

@@ -189,6 +189,16 @@ def test_comment_that_is_no_file_name_is_code(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_hidden_blocks_are_run(tmp_path: Path) -> None:
+    page = "<!-- set-up:\n```console\n$ echo hello > file\n```\n-->\n\n"
+    run_page(f"{page}```console\n$ cat file\nhello\n```\n", tmp_path)
+
+
+def test_page_may_leave_files_open(tmp_path: Path) -> None:
+    run_page("```pycon\n>>> file = open('file', 'w')\n```\n", tmp_path)
+    assert (tmp_path / "file").exists()
+
+
 def test_prose_has_no_code() -> None:
     assert prose("a `[x](y)` b\n```python\n[x](y)\n```\n[c](d)\n") == "a  b\n[c](d)"
 

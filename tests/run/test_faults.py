@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -77,10 +78,9 @@ def test_kill_at_a_random_moment(study: Study, backend: str, store: str, victim:
         doomed["worker"] = [c for pid in supervisors(study) for c in children(pid)][:1]
         doomed["all"] = [*doomed["psy"], *doomed["supervisor"], *doomed["worker"]]
         for pid in doomed[victim]:
-            try:
+            # It may have ended first: a random moment like any other.
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # It ended first: a random moment like any other.
         psy.communicate(timeout=60)
     study.psy("run", code=0)
     check_complete(study, 150)

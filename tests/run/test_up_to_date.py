@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import psyflow
 from tests.run.conftest import Study
 
 SQUARE = """
@@ -259,3 +260,75 @@ def execute(x, dropout):
     assert sorted(study.rows()) == [(0.0, 1, 1), (0.0, 2, 2), (0.5, 1, 1.5), (0.5, 2, 2.5)]
     study.task(body.format(settings="defaults = {'dropout': 0.0}", levels="[0.0, 0.5]"))
     assert study.executed(study.psy("run").stdout) == []
+
+
+def test_excluded_results_come_back_by_running_again(study: Study) -> None:
+    body = "exclude_from_result = {}\n" + SQUARE.replace("}}", ", 'z': 0}}")
+    study.task(body.format([], space="[1, 2]"))
+    study.psy("run")
+    study.calls()
+    study.task(body.format(["y"], space="[1, 2]"))
+    assert study.executed(study.psy("run").stdout) == ["t:merge"]
+    assert sorted(study.load()) == ["x", "z"]
+    assert len(list(study.folder.glob("psy-work/t/archive/*/result.pkl"))) == 1
+    study.task(body.format([], space="[1, 2]"))
+    study.psy("run")
+    assert xs(study.calls()) == [1, 2]
+    assert study.rows() == [(1, 1, 0), (2, 4, 0)]
+
+
+def test_result_with_rows_that_are_no_longer_asked_for_is_kept(study: Study) -> None:
+    study.task(SQUARE.format(space="[1, 2, 3]"))
+    study.psy("run")
+    study.task(SQUARE.format(space="[1]"))
+    study.psy("run")
+    (kept,) = study.folder.glob("psy-work/t/archive/*/result.pkl")
+    assert list(psyflow.load(kept)["x"]) == [1, 2, 3]
+    study.task("store = '.npz'\n" + SQUARE.format(space="[1]"))
+    study.psy("run")
+    assert not (study.folder / "psy-work/t/result.pkl").exists()
+    assert study.rows() == [(1, 1)]
+
+
+def test_strange_file_in_place_of_the_result_is_kept(study: Study) -> None:
+    study.task("resultfile = 'mine.pkl'\n" + SQUARE.format(space="[1]"))
+    (study.folder / "mine.pkl").write_text("my precious")
+    assert "mine.pkl" in study.psy("run").stderr
+    (kept,) = study.folder.glob("psy-work/t/archive/*/mine.pkl")
+    assert kept.read_text() == "my precious"
+
+
+def test_store_of_the_task_folder(study: Study) -> None:
+    (study.tasks / "jsonstore.py").write_text(
+        "import json\nfrom pathlib import Path\n"
+        "class JsonStore:\n"
+        "    ext = '.json'\n"
+        "    def save(self, filename, data):\n"
+        "        text = json.dumps({k: list(v) for k, v in data.items()})\n"
+        "        Path(filename).write_text(text)\n"
+        "    def load(self, filename, row=None):\n"
+        "        data = json.loads(Path(filename).read_text())\n"
+        "        return data if row is None else {k: v[row] for k, v in data.items()}\n"
+    )
+    study.task(
+        "from jsonstore import JsonStore\nstore = JsonStore()\n" + SQUARE.format(space="[1, 2]")
+    )
+    study.psy("run")
+    assert study.rows() == [(1, 1), (2, 4)]
+
+
+def test_workers_draw_different_random_numbers(study: Study) -> None:
+    study.task(
+        """
+import random
+import numpy as np
+pspace = Param(x=range(40))
+pool_size = 4
+def execute(x):
+    time.sleep(0.01)
+    return {"a": float(np.random.random()), "b": random.random()}
+"""
+    )
+    study.psy("run")
+    columns = study.load()
+    assert len(set(columns["a"])) == len(set(columns["b"])) == 40

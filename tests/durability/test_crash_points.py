@@ -1,0 +1,231 @@
+"""Whatever a crash leaves of the file operations of a run, every acknowledged item is found."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from psyflow.assess import Assessment
+from psyflow.claims import Claim
+from psyflow.exceptions import UsageError
+from psyflow.shard import ROWS, ShardReader
+from psyflow.tasks import TaskDef
+from tests.durability.disk import VARIANTS, Disk, Tree
+from tests.durability.recording import Operation, record
+from tests.durability.requirements import need_recorder
+from tests.run.conftest import Study
+from tests.run.test_faults import wait_until_gone
+
+BODY = """
+store = '.{store}'
+pool_size = 2
+pspace = Param(x={space})
+def execute(x):
+    note(x=x)
+    time.sleep(0.01)
+    assert x != 3 or (Path(__file__).parent / "repaired").exists()
+    return {{"y": {formula}}}
+"""
+N_FINISHED = 5
+
+
+@dataclass
+class Recording:
+    """What a `psy run` did, and how what is left of it is judged."""
+
+    study: Study
+    disk: Disk
+    operations: list[Operation]
+    space: list[int]
+    safe: set[int]
+    n_states: int = 0
+    seen: set[bytes] = field(default_factory=set)
+
+    def crashes(self, chance: random.Random) -> Iterator[tuple[str, Tree]]:
+        """Go through the operations, and yield each different state that a crash may leave."""
+        for number in range(len(self.operations) + 1):
+            for variant in VARIANTS:
+                tree = self.disk.after_crash(variant, chance)
+                digest = hashlib.sha256(pickle.dumps(tree)).digest()
+                if digest not in self.seen:
+                    self.seen.add(digest)
+                    self.n_states += 1
+                    yield f"{variant} after {number} operations", tree
+            if number < len(self.operations):
+                self._do(self.operations[number])
+
+    def _do(self, operation: Operation) -> None:
+        self.disk.do(operation)
+        if operation.kind == "fsync" and operation.path.endswith(".rows"):
+            # The worker's fsync has returned: these are acknowledged.
+            self.safe |= self._rows_in(self.disk.file(operation.path).data)
+
+    def _rows_in(self, data: bytes) -> set[int]:
+        shard = self.study.folder / "acknowledged.rows"
+        shard.write_bytes(data)
+        frames = ShardReader(shard).new_frames()
+        return {self.space[i] for frame in frames if frame.kind == ROWS for i in frame.items}
+
+
+def recorded(study: Study, space: list[int], code: int, **body: str) -> Recording:
+    """Record a `psy run` of the space; what was there before is safe."""
+    before = {x for x, _ in rows_of(study)}
+    disk = Disk(study.folder, ("psy-work",))
+    disk.learn_times()
+    study.task(BODY.format(space=space, **body))
+    study.calls()
+    command = [sys.executable, "-m", "psyflow", "run"]
+    status, operations = record(command, study.folder, study.folder / "trace")
+    assert status == code, study.logs()
+    disk.learn_times()
+    study.calls()
+    return Recording(study, disk, operations, space, before)
+
+
+def rows_of(study: Study) -> list[tuple[int, int]]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return study.rows()  # type: ignore[return-value]
+    except UsageError:
+        return []
+
+
+def check(recording: Recording, task: TaskDef, formula: str) -> None:
+    """Have the files that are there read, as `psy status` and `psyflow.load` read them."""
+    rows = rows_of(recording.study)
+    xs = [x for x, _ in rows]
+    assert len(set(xs)) == len(xs)
+    assert recording.safe <= set(xs)
+    assert all(y == eval(formula, {"x": x}) for x, y in rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pending = Assessment(task, verify=True).pending()
+    assert recording.safe.isdisjoint(recording.space[i] for i in pending)
+
+
+def finish(recording: Recording, code: int, formula: str) -> None:
+    """Have `psy run` go on from the files that are there."""
+    study = recording.study
+    study.psy("run", code=code)
+    missing = {3} if code else set()
+    truth = [(x, eval(formula, {"x": x})) for x in recording.space if x not in missing]
+    assert study.rows() == truth
+    calls = study.calls()
+    assert len(set(calls)) == len(calls)
+    assert not {f"[('x', {x})]" for x in recording.safe}.intersection(calls)
+    left = [path for path in study.folder.rglob("psy-work/**/*") if is_temporary(path)]
+    assert not left
+    wait_until_gone(study)
+    task = TaskDef(study.tasks / "task_t.py", base=study.folder)
+    assert bool(code) == bool(Assessment(task).reasons())
+
+
+def is_temporary(path: Path) -> bool:
+    return path.name.startswith(".psytmp") or ".new." in path.name
+
+
+def check_all(recording: Recording, formula: str = "x**2", code: int = 0) -> None:
+    task = TaskDef(recording.study.tasks / "task_t.py", base=recording.study.folder)
+    chance = random.Random(0)
+    finished = set(chance.sample(range(3 * len(recording.operations)), N_FINISHED))
+    present: Tree | None = None
+    for place, tree in recording.crashes(chance):
+        recording.disk.rebuild(tree, present)
+        present = tree
+        try:
+            check(recording, task, formula)
+            if recording.n_states in finished:
+                present = None
+                finish(recording, code, formula)
+        except Exception as error:
+            error.add_note(f"{place}; {recording.n_states} states checked")
+            raise
+    print(f"{recording.n_states} states, {len(recording.operations)} operations")
+    assert recording.n_states > 2 * len(recording.operations)
+
+
+@pytest.fixture(autouse=True)
+def _recorder() -> None:
+    need_recorder()
+
+
+@pytest.mark.parametrize("store", ["pkl", "npz", "h5"])
+def test_first_run(study: Study, store: str) -> None:
+    """A plan, claimants, workers with results and a failure, and a merge."""
+    recording = recorded(study, list(range(7)), 1, store=store, formula="x**2")
+    check_all(recording, code=1)
+
+
+@pytest.mark.parametrize("store", ["pkl", "npz", "h5"])
+def test_replaced_result(study: Study, store: str) -> None:
+    """A result becomes one of an extended and reordered space."""
+    (study.tasks / "repaired").touch()
+    study.task(BODY.format(store=store, space=list(range(5)), formula="x**2"))
+    study.psy("run")
+    check_all(recorded(study, [7, 4, 3, 2, 1, 0, 9], 0, store=store, formula="x**2"))
+
+
+def test_shards_of_several_plans(study: Study) -> None:
+    """What failed before is repaired: shards and plans of the past go, and the result is new."""
+    study.task(BODY.format(store="npz", space=list(range(5)), formula="x**2"))
+    study.psy("run", code=1)
+    (study.tasks / "repaired").touch()
+    recording = recorded(study, [8, *range(5)], 0, store="npz", formula="x**2")
+    assert any(operation.kind == "rmdir" for operation in recording.operations)
+    check_all(recording)
+
+
+def test_archived_result(study: Study) -> None:
+    """The code has changed: what it replaces is archived, whole, and never mixed with the new."""
+    (study.tasks / "repaired").touch()
+    study.task(BODY.format(store="npz", space=list(range(5)), formula="x**2"))
+    study.psy("run")
+    old = next(study.folder.glob("psy-work/t/result.npz")).read_bytes()
+    recording = recorded(study, list(range(6)), 0, store="npz", formula="x**3")
+    recording.safe = set()
+    chance = random.Random(1)
+    finished = set(chance.sample(range(3 * len(recording.operations)), N_FINISHED))
+    present: Tree | None = None
+    for place, tree in recording.crashes(chance):
+        recording.disk.rebuild(tree, present)
+        present = tree
+        results = {path.read_bytes() for path in study.folder.rglob("psy-work/**/result.npz")}
+        assert old in results, place
+        formulas = {0: "x**2", 1: "x**3"}
+        rows = rows_of(study)
+        assert any(
+            rows == [(x, eval(formula, {"x": x})) for x, _ in rows]
+            for formula in formulas.values()
+        ), place
+        if recording.n_states in finished:
+            present = None
+            finish(recording, 0, "x**3")
+            assert old in {path.read_bytes() for path in study.folder.rglob("archive/*/result.npz")}
+    print(f"{recording.n_states} states, {len(recording.operations)} operations")
+
+
+def test_claims_are_seen_whole_and_tile_the_batch(study: Study) -> None:
+    (study.tasks / "repaired").touch()
+    recording = recorded(study, list(range(20)), 0, store="pkl", formula="x**2")
+    seen = 0
+    for operation in recording.operations:
+        recording.disk.do(operation)
+        tree = recording.disk.after_crash("applied", random.Random())
+        for plan in tree.get("psy-work", {}).get("t", {}).get("plans", {}).values():
+            log = plan.get("claims", {}).get("0", {})
+            names = sorted(name for name in log if name.isdigit())
+            claims = [Claim.from_bytes(log[name]) for name in names]
+            assert [claim.number for claim in claims] == list(range(len(claims)))
+            assert [c.start for c in claims] == [0, *(c.stop for c in claims)][: len(claims)]
+            seen = max(seen, len(claims))
+    assert claims[-1].stop == 20
+    assert seen > 2
