@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 from benchmarks.environment import HERE, Environment, find_peers, machine
@@ -28,23 +29,34 @@ NAMES = (
 
 
 def main() -> int:
-    """Run the benchmarks, and return 1 if a target is missed."""
+    """Run the benchmarks, and return 1 if a target is missed or one of them fails."""
     options = _options()
     peers = find_peers(options.peers)
     about = machine(peers)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="psyflow-benchmarks-", dir=options.scratch) as scratch:
         environment = Environment(Path(scratch), peers, options.quick)
-        for name in options.only or NAMES:
-            before = os.getloadavg()[0]
-            figures += importlib.import_module(f"benchmarks.bench_{name}").run(environment)
-            print(f"{name}: load {before:.1f} to {os.getloadavg()[0]:.1f}", file=sys.stderr)
+        failed = [n for n in options.only or NAMES if not _measure(n, environment, figures)]
     if options.json:
         print(json.dumps({"machine": about, "figures": [f.to_json() for f in figures]}, indent=1))
     else:
         print("\n".join(f"- {name}: {text}" for name, text in about.items()), end="\n\n")
         print(table(figures))
-    return 0 if all(figure.is_met for figure in figures) else 1
+    return 1 if failed or not all(figure.is_met for figure in figures) else 0
+
+
+def _measure(name: str, environment: Environment, figures: list[Figure]) -> bool:
+    """Add the figures of one benchmark, and tell whether it went well; the others go on."""
+    before = os.getloadavg()[0]
+    try:
+        for figure in importlib.import_module(f"benchmarks.bench_{name}").run(environment):
+            figures.append(figure)
+            print(f"{figure.what}: {figure.score:.3g} {figure.unit}", file=sys.stderr, flush=True)
+    except Exception:
+        traceback.print_exc()
+        return False
+    print(f"{name}: load {before:.1f} to {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
+    return True
 
 
 def _options() -> argparse.Namespace:

@@ -11,6 +11,8 @@ from benchmarks.figures import Figure, seconds
 from benchmarks.measure import Contender, interleaved, measured
 from benchmarks.studies import square, study
 
+_ARRAY_SETS = {"result": "the result's arrays", "all": "these and the bookkeeping's"}
+
 _ARRAYS = """\
 import numpy as np
 
@@ -41,7 +43,10 @@ def _speed(environment: Environment) -> Iterator[Figure]:
     }
     samples = interleaved({"merge": _merge(environment, folder), **direct}, environment.repeats(7))
     mine = samples["merge"]
-    for which, words in (("result", "the result's arrays"), ("all", "and the bookkeeping's")):
+    for which, words in (
+        ("result", "the result's arrays"),
+        ("all", "these and the bookkeeping's"),
+    ):
         peer = samples[which]
         yield Figure(
             f"merge of {n} rows to HDF5, bookkeeping included",

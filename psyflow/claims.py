@@ -198,6 +198,11 @@ class ClaimLog:
                 self._known, self._stop = claim.number, claim.stop
                 return claim
 
+    def n_taken(self) -> int:
+        """Return how many positions are taken."""
+        self._find_tail()
+        return self._stop
+
     def read(self, number: int) -> Claim:
         """Read one claim."""
         return Claim.from_bytes((self.folder / f"{number:08d}").read_bytes())

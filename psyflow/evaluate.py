@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import signal
 import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from time import monotonic
 from typing import Any
@@ -19,44 +17,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Columns, from_rows
+from psyflow.columns import from_rows
 from psyflow.exceptions import UnsupportedDataError
+from psyflow.flusher import FLUSH_SECONDS, Flusher
+from psyflow.prepared import NO_RETRIES, Prepared, Retries
 from psyflow.shard import Failure, Rows, ShardWriter, pset_repr, safe_repr
 
-__all__ = ["Evaluator", "Prepared", "StopNow", "result_row", "say"]
+__all__ = ["Evaluator", "StopNow", "result_row", "say"]
 
 WRITE_SECONDS = 0.05
-FLUSH_SECONDS = 1.0
 FLUSH_BYTES = 8 << 20
 FLUSH_ROWS = 1 << 16
-_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 _IMMUTABLE = {int, float, complex, bool, str, bytes, type(None)} | {
     kind for kind in np.sctypeDict.values() if not issubclass(kind, np.void | np.object_)
 }
-_FIELDS = 4
+_FIELDS = 5
 
 
 class StopNow(BaseException):
     """Raised inside the user's function when it has to stop at once."""
-
-
-@dataclass
-class Prepared:
-    """What a worker needs to evaluate psets.
-
-    Attributes
-    ----------
-    execute : callable
-        Called with the pset as keyword arguments; returns a dict.
-    extra : mapping
-        Further keyword arguments: what the task's ``setup`` returned.
-    check : callable
-        Raises UnsupportedDataError for a result row that the store cannot hold.
-    """
-
-    execute: Callable[..., Mapping[str, Any]]
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    check: Callable[[Mapping[str, Any]], None] = lambda row: None
 
 
 def result_row(returned: Any) -> dict[str, Any]:
@@ -126,6 +105,10 @@ def _own(value: Any) -> Any:
         raise UnsupportedDataError(f"The result cannot be pickled: {error!r}") from error
 
 
+def _without_rng(pset: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in pset.items() if name != "rng"}
+
+
 class Evaluator:
     """Evaluates items, and appends their outcomes to a shard.
 
@@ -140,12 +123,17 @@ class Evaluator:
     on_start : callable
         Told the item number and the time (of `time.monotonic`) before each call of the function,
         and −1 after its outcome is kept, so that a supervisor knows what was running.
+    retries : Retries
+        Which exceptions are no outcome yet.
+    attempts : mapping from int to int, optional
+        How often items have been tried before, by their numbers.
 
     Attributes
     ----------
     stopping : bool
         Whether `stop` was called.
     n_failed : int
+        Items whose outcome is a failure.
     """
 
     def __init__(
@@ -153,7 +141,11 @@ class Evaluator:
         prepared: Prepared,
         writer: ShardWriter,
         on_start: Callable[[int, float], object] = lambda item, start: None,
+        retries: Retries = NO_RETRIES,
+        attempts: Mapping[int, int] | None = None,
     ) -> None:
+        self._retries = retries
+        self._attempts = attempts or {}
         self.stopping = False
         self.n_failed = 0
         self._prepared = prepared
@@ -169,12 +161,12 @@ class Evaluator:
         self._interrupted = False
         # Per names and types of a row: whether all its values are immutable.
         self._known: dict[tuple[Any, ...], bool] = {}
-        # Item, begin, end and row of each outcome, flat. `evaluate` only ever extends it, and
-        # `flush`, under the lock, cuts it at the front: both are one step, so that an item need
-        # not take the lock.
+        # Item, begin, end, row and attempt of each outcome, flat. `evaluate` only ever extends it,
+        # and `flush`, under the lock, cuts it at the front: both are one step, so that an item
+        # need not take the lock.
         self._kept: list[Any] = []
         self._lock = threading.Lock()
-        self._flusher = _Flusher(self.flush)
+        self._flusher = Flusher(self.flush)
 
     def __enter__(self) -> Evaluator:
         self._flusher.start()
@@ -183,13 +175,13 @@ class Evaluator:
     def __exit__(self, *exc: object) -> None:
         self._flusher.end()
 
-    def evaluate(self, items: npt.NDArray[np.int64], psets: Columns) -> None:
-        """Evaluate `items`, whose parameters are the rows of `psets`.
+    def evaluate(self, items: npt.NDArray[np.int64], psets: Mapping[str, Iterable[Any]]) -> None:
+        """Evaluate `items`, whose arguments are the rows of `psets`.
 
         Raises
         ------
         StopNow
-            If `stop` was called twice; the item that was running counts as never begun.
+            If `stop` said so; the item that was running counts as never begun.
         OSError
             If the disk is full, for example.
         """
@@ -206,15 +198,15 @@ class Evaluator:
             self._on_start(-1, 0.0)
             raise
 
-    def stop(self) -> None:
-        """Have `evaluate` end after the running item; the second time, at once.
+    def stop(self, *, now: bool = False) -> None:
+        """Have `evaluate` end after the running item, or `now`.
 
-        Made for signal handlers: at once means that StopNow is raised here if an item is running.
+        Made for signal handlers: with `now`, StopNow is raised here if an item is running.
         """
-        if self.stopping and self._in_call:
+        self.stopping = True
+        if now and self._in_call:
             self._interrupted = True
             raise StopNow
-        self.stopping = True
 
     def flush(self, *, sync: bool = True) -> None:
         """Append the buffered rows to the shard; with `sync`, also bring them to the disk.
@@ -236,8 +228,27 @@ class Evaluator:
                 self._last_sync = monotonic()
 
     def _evaluate_one(self, item: int, pset: dict[str, Any]) -> None:
+        attempt = self._attempts.get(item, 0) + 1 if self._attempts else 1
+        while not self._attempt(item, pset, attempt):
+            attempt += 1
+            if not self._pause(self._retries.pause(attempt)):
+                return
+        now = monotonic()
+        if now - self._last_write > WRITE_SECONDS or len(self._kept) >= self._max_kept:
+            self.flush(sync=now - self._last_sync > FLUSH_SECONDS)
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait, and return whether to go on after it."""
+        end = monotonic() + seconds
+        while not self.stopping and monotonic() < end:
+            time.sleep(min(0.1, seconds))
+        return not self.stopping
+
+    def _attempt(self, item: int, pset: dict[str, Any], attempt: int) -> bool:
+        """Call the function once, and return whether what became of it is the item's outcome."""
         begin = monotonic()
         self._on_start(item, begin)
+        is_outcome = True
         try:
             self._in_call = True
             returned = self._prepared.execute(**self._prepared.extra, **pset)
@@ -247,18 +258,17 @@ class Evaluator:
         except BaseException as error:
             # Also SystemExit and whatever else: a bad item stops no other.
             self._in_call = False
-            now = monotonic()
-            self._fail("error", item, pset, error, begin)
+            kind = "oom" if isinstance(error, MemoryError) else "error"
+            is_outcome = self._fail(kind, item, pset, error, begin, attempt)
         else:
-            now = monotonic()
-            self._keep(item, pset, returned, begin, now)
+            self._keep(item, pset, returned, begin, attempt)
         self._on_start(-1, 0.0)
-        if now - self._last_write > WRITE_SECONDS or len(self._kept) >= self._max_kept:
-            self.flush(sync=now - self._last_sync > FLUSH_SECONDS)
+        return is_outcome
 
     def _keep(
-        self, item: int, pset: dict[str, Any], returned: Any, begin: float, end: float
+        self, item: int, pset: dict[str, Any], returned: Any, begin: float, attempt: int
     ) -> None:
+        end = monotonic()
         if self._interrupted:
             # The user's code swallowed the interruption: what it returned cannot be trusted.
             raise StopNow
@@ -272,9 +282,9 @@ class Evaluator:
                 row = _snapshot(row)
         except BaseException as error:
             # Besides what is wrong with the result: whatever the classes of its values raise.
-            self._fail("result", item, pset, error, begin)
+            self._fail("result", item, pset, error, begin, attempt)
         else:
-            self._kept.extend((item, begin, end, row))
+            self._kept.extend((item, begin, end, row, attempt))
 
     def _learn(self, signature: tuple[Any, ...], row: dict[str, Any]) -> bool:
         """Check the first row of its kind, and return whether its values are immutable."""
@@ -283,24 +293,33 @@ class Evaluator:
         return self._known.setdefault(signature, all(type(v) in _IMMUTABLE for v in row.values()))
 
     def _fail(
-        self, kind: str, item: int, pset: Mapping[str, Any], error: BaseException, begin: float
-    ) -> None:
+        self,
+        kind: str,
+        item: int,
+        pset: dict[str, Any],
+        error: BaseException,
+        begin: float,
+        attempt: int,
+    ) -> bool:
+        """Record a failure, and return whether it is the item's outcome."""
         self._end_if_forked()
         if self._interrupted:
             # The user's code turned the interruption into something else.
             raise StopNow from error
         duration = monotonic() - begin
-        self.n_failed += 1
+        is_outcome = self.stopping or not self._retries.allow(kind, attempt)
+        self.n_failed += is_outcome
         text = _exception_text(error)
-        trace = _user_traceback(error) if kind == "error" else ""
+        trace = _user_traceback(error) if kind != "result" else ""
         failure = Failure(
             item=item,
             kind=kind,
             exception=text,
             traceback=trace,
-            pset=pset_repr(pset),
+            pset=pset_repr(pset if self._prepared.streams is None else _without_rng(pset)),
             start=self._epoch + begin,
             duration=duration,
+            attempt=attempt,
             host=self._host,
             pid=self._pid,
         )
@@ -308,7 +327,9 @@ class Evaluator:
         self._on_start(-1, 0.0)
         with self._lock:
             self._writer.write_failure(failure)
-        say(f"Item {item} failed: {text}\n{trace}")
+        again = "" if is_outcome else f" (attempt {attempt}; it is tried again)"
+        say(f"Item {item} failed{again}: {text}\n{trace}")
+        return is_outcome
 
     def _end_if_forked(self) -> None:
         if os.getpid() != self._pid:
@@ -316,7 +337,12 @@ class Evaluator:
             os._exit(1)
 
     def _write(
-        self, items: list[int], begins: list[float], ends: list[float], rows: list[dict[str, Any]]
+        self,
+        items: list[int],
+        begins: list[float],
+        ends: list[float],
+        rows: list[dict[str, Any]],
+        attempts: list[int],
     ) -> None:
         begin = np.array(begins)
         length = self._writer.write_rows(
@@ -325,7 +351,7 @@ class Evaluator:
                 columns=from_rows(rows),
                 start=self._epoch + begin,
                 duration=np.array(ends) - begin,
-                attempt=np.ones(len(rows), dtype=np.int16),
+                attempt=np.array(attempts, dtype=np.int16),
                 host=self._host,
                 pid=self._pid,
             )
@@ -333,35 +359,3 @@ class Evaluator:
         # The next frame may be as long as this one shows to be reasonable.
         fitting = FLUSH_BYTES * len(rows) // max(1, length)
         self._max_kept = _FIELDS * min(FLUSH_ROWS, max(1, fitting))
-
-
-class _Flusher:
-    """A thread that flushes twice a second, while the function may be busy for hours."""
-
-    def __init__(self, flush: Callable[[], None]) -> None:
-        self._flush = flush
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="psyflow-flush", daemon=True)
-        self._error: BaseException | None = None
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def end(self) -> None:
-        self._ending.set()
-        self._thread.join()
-
-    def raise_error(self) -> None:
-        """Raise in the calling thread what ended this one."""
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        # A signal that came to this thread would not wake the main one from what it waits for.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
-        while not self._ending.wait(FLUSH_SECONDS / 2):
-            try:
-                self._flush()
-            except BaseException as error:
-                self._error = error
-                return

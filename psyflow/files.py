@@ -8,6 +8,7 @@ a power loss takes the new name away again (see DESIGN §8).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 __all__ = [
     "append_line",
     "atomic_path",
+    "is_full",
     "keep_copy",
     "link_new",
     "make_folder",
@@ -28,6 +30,18 @@ __all__ = [
 ]
 
 TEMPORARY_MARK = ".psytmp-"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether `error` says that there was no room to write something.
+
+    Examples
+    --------
+    >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(ValueError())
+    (True, False)
+    """
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def sync_file(fd: int) -> None:

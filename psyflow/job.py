@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -28,11 +29,26 @@ def main(arguments: list[str]) -> int:
     step, plan_file, *numbers = arguments
     _share_processors(Path(plan_file))
     # NumPy's libraries read these variables when they are loaded.
+    from psyflow.files import is_full
+    from psyflow.supervisor import DISK_FULL
+
+    try:
+        return _do(step, Path(plan_file), *numbers)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        # The log may be on the same disk: the exit status has to say it.
+        with contextlib.suppress(OSError):
+            print(error, flush=True)
+        return DISK_FULL
+
+
+def _do(step: str, plan_file: Path, *numbers: str) -> int:
     from psyflow import steps
     from psyflow.jobs import Jobs
     from psyflow.plan import Plan
 
-    plan = Plan.read(Path(plan_file))
+    plan = Plan.read(plan_file)
     if plan is None:
         print(f"{plan_file} is gone: a later psy run has replaced this plan.", flush=True)
         return 3

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ class Jobs:
     def records(self) -> list[JobRecord]:
         """Return every recorded job, oldest first; a line that was cut off is passed over."""
         try:
-            lines = self._layout.jobs_file.read_text().splitlines()
+            lines = self._layout.jobs_file.read_text(errors="replace").splitlines()
         except FileNotFoundError:
             return []
         return [record for line in lines if (record := _parse(line)) is not None]
@@ -84,9 +84,13 @@ class Jobs:
 
     def alive(self, run_id: str, scheduler: Scheduler) -> list[str]:
         """Return what is queued, running, or in a state that nobody knows, in words."""
+        return self.alive_among(self.statuses(run_id, scheduler))
+
+    def alive_among(self, statuses: Mapping[str, JobStatus]) -> list[str]:
+        """Return the same as `alive`, if what the scheduler says is known."""
         submitted = [
             f"job {status.id} ({status.status})"
-            for status in self.statuses(run_id, scheduler).values()
+            for status in statuses.values()
             if status.status not in OVER
         ]
         return submitted + [str(owner) for owner in self.processes()]

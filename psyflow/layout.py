@@ -102,6 +102,17 @@ class Layout:
         """Return what the names of the shards of process job number `job` begin with."""
         return f"{run_id}.{job}"
 
+    def log_of(self, shard: Path) -> Path:
+        """Return the log of the process job that wrote a shard.
+
+        Examples
+        --------
+        >>> layout = Layout(Path("a"), "a", Path("a/result.npz"))
+        >>> layout.log_of(Path(f"{layout.shard_prefix('20260101T000000-f00d', 3)}.0-0.rows")).name
+        'a:process:3.log'
+        """
+        return self.log(f"process:{shard.name.split('.')[1]}")
+
 
 @dataclass(frozen=True)
 class PlanLayout:

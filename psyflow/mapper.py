@@ -14,10 +14,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from psyflow.columns import Column, Columns, concatenate, from_rows, table_length
-from psyflow.evaluate import Prepared, result_row
+from psyflow.evaluate import result_row
 from psyflow.exceptions import IneffectiveExcludeWarning, PsyflowError
 from psyflow.files import make_folder, write_atomic
 from psyflow.merge import Outcomes, Table, merged_blocks, read_outcomes
+from psyflow.prepared import Prepared
 from psyflow.pspace import Param, ParameterSpace
 from psyflow.pspace.keys import Keys, column_keys, match
 from psyflow.pspace.space import Selection
@@ -271,7 +272,7 @@ class _Backing:
             n_workers=pool_size,
         )
         status = Supervisor(work, pool_size).run()
-        failures = [reader.failure(frame) for reader, frame in self._outcomes().failures]
+        failures = [record.read() for record in self._outcomes().failures]
         self.collect()
         if status == STOPPED:
             raise KeyboardInterrupt

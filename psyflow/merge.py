@@ -7,6 +7,7 @@ items at once, and the values are then read block by block.
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import Column, Columns, concatenate, take
-from psyflow.shard import FAILURE, ROWS, Frame, ShardReader
+from psyflow.exceptions import DamagedShardWarning
+from psyflow.shard import FAILURE, ROWS, Failure, Frame, ShardReader
 
-__all__ = ["Block", "Outcomes", "Piece", "Table", "merged_blocks", "read_outcomes"]
+__all__ = [
+    "Block",
+    "FailureRecord",
+    "Outcomes",
+    "Piece",
+    "Table",
+    "merged_blocks",
+    "read_outcomes",
+]
 
 BLOCK_BYTES = 16 << 20
 BLOCK_ROWS = 1 << 16
@@ -170,6 +180,28 @@ def _take_block(block: Block, rows: Items) -> Block:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class FailureRecord:
+    """A failure in a shard, which is not read yet.
+
+    Attributes
+    ----------
+    item : int
+        Number in the present space; −1 if the pset is no longer asked for. What `read` gives has
+        the number in the space of its own plan.
+    reader : ShardReader
+    frame : Frame
+    """
+
+    item: int
+    reader: ShardReader
+    frame: Frame
+
+    def read(self) -> Failure:
+        """Read the failure; raises DamagedFileError if it is not what was written."""
+        return self.reader.failure(self.frame)
+
+
 @dataclass
 class Outcomes:
     """What a set of shards holds.
@@ -178,7 +210,8 @@ class Outcomes:
     ----------
     pieces : list of Piece
         Of result rows.
-    failures : list of (ShardReader, Frame)
+    failures : list of FailureRecord
+        In the order of the shards, and as they came in each.
     failed : ndarray of int64
         Items with a failure, ascending; some may have a result as well, from another attempt.
     workers : list of str
@@ -186,7 +219,7 @@ class Outcomes:
     """
 
     pieces: list[Piece]
-    failures: list[tuple[ShardReader, Frame]]
+    failures: list[FailureRecord]
     failed: Items
     workers: list[str]
 
@@ -216,13 +249,19 @@ def read_outcomes(
         renumber = numbering(shard)
         for frame in reader.new_frames():
             if verify and not reader.is_intact(frame):
+                warnings.warn(
+                    f"{shard}: the frame at byte {frame.offset} is damaged; "
+                    f"its {len(frame.items)} items run again.",
+                    DamagedShardWarning,
+                    stacklevel=2,
+                )
                 continue
             items = frame.items if renumber is None else renumber[frame.items]
             if frame.kind == ROWS:
                 load = _frame_loader(reader, frame, workers)
                 outcomes.pieces.append(Piece(items, frame.length, load))
             elif frame.kind == FAILURE:
-                outcomes.failures.append((reader, frame))
+                outcomes.failures.append(FailureRecord(int(items[0]), reader, frame))
                 failed.append(items[items >= 0])
     outcomes.failed = np.unique(np.concatenate(failed))
     return outcomes

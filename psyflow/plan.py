@@ -43,6 +43,8 @@ class Plan:
     backend, scheduler : str
     exclude : list of str
         Names to leave out of the result.
+    timeout, retries, retry_on, max_failures, max_tasks_per_child
+        The task's settings of these names; `max_failures` as a number of items.
     conf_file : str or None
     made_by : dict
         Provenance: when, where, which Python, commit and package versions.
@@ -65,6 +67,11 @@ class Plan:
     backend: str
     scheduler: str
     exclude: list[str]
+    timeout: float | None = None
+    retries: int = 0
+    retry_on: list[str] = field(default_factory=list)
+    max_failures: int | None = None
+    max_tasks_per_child: int | None = None
     conf_file: str | None = None
     made_by: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -50,14 +51,17 @@ def load(
     """
     if Path(task).is_file():
         return store_for(task).load(task)
-    plan = Plan.read(Path(workdir) / task / "plan.json") or _plan_of(str(task), Path(taskdir))
-    for _ in range(ATTEMPTS):
-        try:
-            return _load_planned(plan)
-        except FileNotFoundError:
-            # A merge has put the shards into the result between our look and our reading.
-            continue
-    return _load_planned(plan)
+    for _ in range(ATTEMPTS - 1):
+        # A merge may have put the shards into the result between our look and our reading, or
+        # changed code may have put everything into the archive.
+        with contextlib.suppress(FileNotFoundError):
+            return _load_planned(_plan_of(str(task), Path(taskdir), Path(workdir)))
+    try:
+        return _load_planned(_plan_of(str(task), Path(taskdir), Path(workdir)))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f'{error.filename}, of task "{task}", is gone. Type: psy run {task}'
+        ) from error
 
 
 def _load_planned(plan: Plan) -> dict[str, Column]:
@@ -78,7 +82,10 @@ def _store_of(plan: Plan) -> Store:
         return load_task(plan).store
 
 
-def _plan_of(name: str, taskdir: Path) -> Plan:
+def _plan_of(name: str, taskdir: Path, workdir: Path) -> Plan:
+    plan = Plan.read(workdir / name / "plan.json")
+    if plan is not None:
+        return plan
     tasks, _ = PackageLoader(taskdir).load([name])
     plan = Plan.read(tasks[0].folder / "plan.json") if tasks else None
     if plan is None:

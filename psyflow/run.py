@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import math
 import shutil
 import sys
 import warnings
@@ -12,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from psyflow import steps
+from psyflow import refusals, steps
 from psyflow.assess import Assessment, Choice
 from psyflow.bookkeeping import ItemsFile
-from psyflow.claims import Hold
+from psyflow.claims import Hold, Owner
 from psyflow.exceptions import (
     JobsRunningWarning,
     RunHeldError,
     SchedulerError,
+    TaskWarning,
     TaskWorkdirDirtyWarning,
     UsageError,
 )
@@ -28,6 +31,7 @@ from psyflow.fingerprint import Change, freeze_code, parts_to_json
 from psyflow.jobs import Jobs, wait_until_dead
 from psyflow.layout import Layout
 from psyflow.plan import Plan, new_run_id, provenance
+from psyflow.submission import JobRequest, process_array, process_job, step_job
 from psyflow.tasks import TaskDef
 
 __all__ = ["Run"]
@@ -84,6 +88,9 @@ class Run:
         ------
         RunHeldError
             If somebody else holds the run.
+        UsageError
+            If only some items are chosen, and the results they would be chosen by are other code's
+            and not to be kept.
         """
         self._hold.acquire()
         try:
@@ -92,25 +99,25 @@ class Run:
             self.release()
             raise
 
+    def holder(self) -> tuple[Owner, float] | None:
+        """Return who holds the run, and since when (seconds since 1970); None if nobody does."""
+        return self._hold.holder()
+
     def release(self) -> None:
         """Give up the hold that `begin` took."""
         self._hold.release()
 
     def _plan(self, keep: bool, pool_size: int, choice: Choice) -> Plan | None:
         self._wait_for_orphans()
-        alive = self.alive()
-        if alive:
-            message = (
-                f'Task "{self.task.name}" is not up to date, but has jobs at work: '
-                f"{', '.join(alive)}. Wait for them, or type: psy kill {self.task.name}"
-            )
-            warnings.warn(JobsRunningWarning(self.task.name, message), stacklevel=3)
+        assessment = self.assess(verify=True)
+        refusal = self.refusal(assessment, keep=keep, choice=choice)
+        if isinstance(refusal, UsageError):
+            raise refusal
+        if refusal is not None:
+            warnings.warn(refusal, stacklevel=3)
             return None
         remove_temporaries(self.layout.root)
-        assessment = self.assess(verify=True)
         if assessment.code_changes and not keep:
-            if not self._may_replace(assessment):
-                return None
             self._archive(assessment)
             assessment = self.assess(verify=True)
         self.plan = self._freeze(assessment, pool_size, choice)
@@ -135,9 +142,7 @@ class Run:
         try:
             assessment = self.assess()
             if assessment.plan is None:
-                raise UsageError(
-                    f'Task "{self.task.name}" has not been run. Type: psy run {self.task.name}'
-                )
+                raise UsageError(refusals.never_run(self.task))
             fingerprint = parts_to_json(self.task.fingerprint())
             dataclasses.replace(assessment.plan, fingerprint=fingerprint).write()
             return assessment.code_changes
@@ -148,38 +153,41 @@ class Run:
         """Let the jobs of a `psy run` that was killed end; they notice within a second."""
         owners = self.jobs.processes()
         if not wait_until_dead(owners, ORPHAN_SECONDS):
-            raise RunHeldError(
-                f'Task "{self.task.name}" still has {owners[-1]} at work, from a run that ended. '
-                f"Wait for it, or type: psy kill {self.task.name}"
-            )
+            raise RunHeldError(refusals.has_orphan(self.task, owners[-1]))
 
-    def _may_replace(self, assessment: Assessment) -> bool:
-        if self.task.overwrite_dirty or not assessment.n_done:
-            return True
-        changed = "; ".join(change.describe() for change in assessment.code_changes)
-        message = (
-            f'Task "{self.task.name}" has results of other code ({changed}), and overwrite_dirty '
-            f"is False. To keep them: psy run -c {self.task.name}. To remove them: "
-            f"psy clean {self.task.name}."
+    def refusal(
+        self, assessment: Assessment, *, keep: bool = False, choice: Choice = Choice.ALL
+    ) -> TaskWarning | UsageError | None:
+        """Return what keeps the run from beginning; None if nothing does."""
+        task = self.task
+        if alive := self._alive(assessment):
+            return JobsRunningWarning(task.name, refusals.has_jobs(task, alive))
+        changed = [] if keep else assessment.code_changes
+        if changed and choice is not Choice.ALL:
+            return UsageError(refusals.choice_of_changed(task, changed, f"--{choice.value}"))
+        if changed and not task.overwrite_dirty and assessment.n_done:
+            return TaskWorkdirDirtyWarning(task.name, refusals.is_dirty(task, changed))
+        return None
+
+    def replaceable(self) -> list[Path]:
+        """Return what goes to the archive if the code has changed, in the order of its going."""
+        # The plan goes last: until then, whoever comes next archives the rest.
+        made = (
+            self.layout.result,
+            self.layout.items_file,
+            self.layout.out,
+            self.layout.plans,
+            self.layout.plan_file,
         )
-        warnings.warn(TaskWorkdirDirtyWarning(self.task.name, message), stacklevel=3)
-        return False
+        return [path for path in made if path.exists()]
 
     def _archive(self, assessment: Assessment) -> None:
         """Put everything that other code has made aside."""
         plan = assessment.plan
         assert plan is not None
         archive = make_folder(self.layout.archive(plan.run_id))
-        # The plan goes last: until then, whoever comes next archives the rest.
-        for path in (
-            self.layout.result,
-            self.layout.items_file,
-            self.layout.out,
-            self.layout.plans,
-            self.layout.plan_file,
-        ):
-            if path.exists():
-                move(path, archive / path.name)
+        for path in self.replaceable():
+            move(path, archive / path.name)
         print(
             f"{self.task.name}: {assessment.code_changes[0].describe()}; "
             f"earlier results are in {archive}",
@@ -187,14 +195,29 @@ class Run:
         )
 
     def _freeze(self, assessment: Assessment, pool_size: int, choice: Choice) -> Plan:
-        task = self.task
         pending = assessment.pending(choice)
+        plan = dataclasses.replace(
+            self.draft(assessment, len(pending), pool_size),
+            made_by=provenance(self.task.path.parent),
+        )
+        make_folder(plan.frozen.folder)
+        make_folder(self.layout.out)
+        write_atomic(plan.frozen.space, assessment.frozen.pickled)
+        freeze_code(self.task.path, self.task.conf_path, plan.frozen.code)
+        with atomic_path(plan.frozen.pending) as temporary:
+            np.save(temporary, pending)
+        plan.write()
+        return plan
+
+    def draft(self, assessment: Assessment, n_pending: int, pool_size: int) -> Plan:
+        """Return the plan for evaluating some items, without its provenance; write nothing."""
+        task = self.task
         backend = task.backend(task)
-        n_jobs = backend.n_jobs(len(pending))
+        n_jobs = backend.n_jobs(n_pending)
         if task.scheduler.runs_here:
             # Jobs would run one after the other; the workers of one job run side by side.
             n_jobs = min(n_jobs, 1)
-        plan = Plan(
+        return Plan(
             run_id=new_run_id(),
             task=task.name,
             task_file=str(task.path),
@@ -202,7 +225,7 @@ class Run:
             root=str(self.layout.root),
             result=str(self.layout.result),
             n_items=assessment.n_items,
-            n_pending=len(pending),
+            n_pending=n_pending,
             n_jobs=n_jobs,
             pool_size=pool_size,
             batch_of_job=[backend.batch_of(job) for job in range(n_jobs)],
@@ -212,17 +235,13 @@ class Run:
             backend=type(backend).__name__,
             scheduler=type(task.scheduler).__name__,
             exclude=sorted(set(task.exclude_from_result)),
+            timeout=task.timeout,
+            retries=task.retries,
+            retry_on=task.retry_on,
+            max_failures=_as_count(task.max_failures, n_pending),
+            max_tasks_per_child=task.max_tasks_per_child,
             conf_file=str(task.conf_path) if task.conf_path else None,
-            made_by=provenance(task.path.parent),
         )
-        make_folder(plan.frozen.folder)
-        make_folder(self.layout.out)
-        write_atomic(plan.frozen.space, assessment.frozen.pickled)
-        freeze_code(task.path, task.conf_path, plan.frozen.code)
-        with atomic_path(plan.frozen.pending) as temporary:
-            np.save(temporary, pending)
-        plan.write()
-        return plan
 
     # -- steps, where the scheduler runs here -----------------------------------------------------
 
@@ -234,12 +253,7 @@ class Run:
 
     def process(self) -> int:
         """Run the one process job, and return its exit status."""
-        jobid = self.task.scheduler.submit(
-            self._command("process", "0"),
-            str(self.layout.log("process:0")),
-            name=f"{self.task.name}:process:0",
-            scheduler_args=self.task.scheduler_args,
-        )
+        jobid = self._hand_over(process_job(self._begun(), self.task.python, 0), None)
         exit_code = self.task.scheduler.exit_code(jobid)
         if exit_code is None:
             raise SchedulerError(f"{jobid} of {type(self.task.scheduler).__name__} never ran.")
@@ -255,42 +269,45 @@ class Run:
 
     def submit(self) -> None:
         """Submit all steps; each job id is on disk before the next submission."""
-        plan = self._begun()
-        split = self._submit("split", [])
-        process = self._submit_array(plan, [split]) if plan.n_jobs else []
-        self._submit("merge", [split, *process])
+        plan, python = self._begun(), self.task.python
+        split = self._submit(step_job(plan, python, "split"), [])
+        process = self._submit_process(plan, [split]) if plan.n_jobs else []
+        self._submit(step_job(plan, python, "merge"), [split, *process])
 
-    def _submit(self, job: str, depends_on: list[str], *numbers: str) -> str:
-        jobid = self.task.scheduler.submit(
-            self._command(job.partition(":")[0], *numbers),
-            str(self.layout.log(job)),
-            name=f"{self.task.name}:{job}",
+    def _submit_process(self, plan: Plan, depends_on: list[str]) -> list[str]:
+        python = self.task.python
+        try:
+            return [self._submit(process_array(plan, python), depends_on)]
+        except NotImplementedError:
+            jobs = [process_job(plan, python, number) for number in range(plan.n_jobs)]
+            return [self._submit(job, depends_on) for job in jobs]
+
+    def _submit(self, request: JobRequest, depends_on: list[str]) -> str:
+        jobid = self._hand_over(request, depends_on)
+        self.jobs.record_submitted(self._begun().run_id, request.job, jobid)
+        return jobid
+
+    def _hand_over(self, request: JobRequest, depends_on: list[str] | None) -> str:
+        scheduler = self.task.scheduler
+        submit = scheduler.submit
+        if request.array_size is not None:
+            submit = functools.partial(scheduler.submit_array, request.array_size)
+        return submit(
+            request.args,
+            str(request.log),
+            name=request.name,
             depends_on=depends_on,
             scheduler_args=self.task.scheduler_args,
         )
-        self.jobs.record_submitted(self._begun().run_id, job, jobid)
-        return jobid
-
-    def _submit_array(self, plan: Plan, depends_on: list[str]) -> list[str]:
-        try:
-            jobid = self.task.scheduler.submit_array(
-                plan.n_jobs,
-                self._command("process", "%a"),
-                str(self.layout.log("process:%a")),
-                name=f"{self.task.name}:process",
-                depends_on=depends_on,
-                scheduler_args=self.task.scheduler_args,
-            )
-        except NotImplementedError:
-            return [self._submit(f"process:{k}", depends_on, str(k)) for k in range(plan.n_jobs)]
-        self.jobs.record_submitted(plan.run_id, f"process:0-{plan.n_jobs - 1}", jobid)
-        return [jobid]
 
     # -- ending and clearing ----------------------------------------------------------------------
 
     def alive(self) -> list[str]:
         """Return the jobs of this run that are queued or running, in words."""
-        plan = self.assess().plan
+        return self._alive(self.assess())
+
+    def _alive(self, assessment: Assessment) -> list[str]:
+        plan = assessment.plan
         return self.jobs.alive(plan.run_id, self.task.scheduler) if plan is not None else []
 
     def kill(self) -> list[str]:
@@ -299,7 +316,7 @@ class Run:
         return self.jobs.kill(plan.run_id, self.task.scheduler) if plan is not None else []
 
     def generated(self) -> list[Path]:
-        """Return every file and folder that psyflow made for this run."""
+        """Return every file and folder that psyflow made for this run and `clean` removes."""
         layout = self.layout
         made = [
             layout.plan_file,
@@ -317,6 +334,11 @@ class Run:
             made.insert(0, layout.result)
         return [path for path in made if path.exists()]
 
+    def refuse_if_alive(self) -> None:
+        """Raise UsageError if jobs of this run are alive, so that nothing may be removed."""
+        if alive := self.alive():
+            raise UsageError(refusals.not_cleaned(self.task, alive))
+
     def clean(self) -> list[Path]:
         """Remove every file that psyflow made for this run, and return what was removed.
 
@@ -327,12 +349,7 @@ class Run:
         RunHeldError
             If somebody else holds the run.
         """
-        alive = self.alive()
-        if alive:
-            raise UsageError(
-                f'Task "{self.task.name}" has jobs at work: {", ".join(alive)}. '
-                f"Wait for them, or type: psy kill {self.task.name}"
-            )
+        self.refuse_if_alive()
         if not self.layout.root.exists():
             return [path for path in self.generated() if _remove(path)]
         self._hold.acquire()
@@ -349,15 +366,16 @@ class Run:
             raise UsageError(f'Task "{self.task.name}" has to begin before its steps.')
         return self.plan
 
-    def _command(self, step: str, *numbers: str) -> list[str]:
-        frozen = self._begun().frozen.plan_file
-        return [self.task.python, "-m", "psyflow.job", step, str(frozen), *numbers]
-
     @contextlib.contextmanager
     def _logged(self, step: str) -> Iterator[None]:
         with self.layout.log(step).open("a") as log, contextlib.redirect_stdout(log):
             print(steps.heading(self._begun(), step))
             yield
+
+
+def _as_count(limit: int | float | None, n_items: int) -> int | None:
+    """Return a limit that may be a share as a number of items, at least 1."""
+    return max(1, math.ceil(limit * n_items)) if isinstance(limit, float) else limit
 
 
 def _remove(path: Path) -> bool:

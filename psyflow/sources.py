@@ -47,6 +47,10 @@ class Earlier:
     run_id: str | None
     is_outlived: bool
 
+    def is_kept_beside(self, result: Path) -> bool:
+        """Tell whether a merge that writes `result` puts this one in the archive."""
+        return self.is_outlived or self.path != result
+
 
 @dataclass
 class Recovered:

@@ -16,7 +16,6 @@ from psyflow.backend import Backend
 from psyflow.bookkeeping import About, Arrays, ItemsFile, Stamp
 from psyflow.claims import Owner
 from psyflow.columns import Columns
-from psyflow.evaluate import Prepared
 from psyflow.exceptions import IneffectiveExcludeWarning
 from psyflow.files import (
     atomic_path,
@@ -30,6 +29,8 @@ from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
 from psyflow.merge import Items, merged_blocks
 from psyflow.plan import Plan
+from psyflow.prepared import Prepared, Retries
+from psyflow.rng import RandomStreams
 from psyflow.sources import Earlier, Recovered, recover
 from psyflow.supervisor import Supervisor
 from psyflow.tasks import Config, TaskDef
@@ -72,6 +73,10 @@ def process(plan: Plan, job: int) -> int:
         prefix=plan.layout.shard_prefix(plan.run_id, job),
         prepare=lambda worker: _prepare(plan, job, worker),
         n_workers=plan.batch_of_job.count(batch) * plan.pool_size,
+        timeout=plan.timeout,
+        retries=Retries(plan.retries, plan.retry_on),
+        max_failures=plan.max_failures,
+        max_tasks_per_child=plan.max_tasks_per_child,
     )
     return Supervisor(work, plan.pool_size).run()
 
@@ -85,7 +90,10 @@ def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
     def check(row: Mapping[str, Any]) -> None:
         task.store.check({name: row[name] for name in row if name not in plan.exclude})
 
-    return Prepared(task.execute, extra, check)
+    streams = None
+    if task.seed is not None:
+        streams = RandomStreams(task.seed, task.seed_by, task.defaults)
+    return Prepared(task.execute, extra, check, streams)
 
 
 @dataclass(frozen=True)
@@ -208,7 +216,7 @@ class MergedTable:
 
 def _keep(plan: Plan, earlier: Earlier) -> None:
     """Put a result in the archive that the new one does not wholly take up."""
-    if earlier.is_outlived or earlier.path != plan.layout.result:
+    if earlier.is_kept_beside(plan.layout.result):
         archive = plan.layout.archive(earlier.run_id or f"before-{plan.run_id}")
         keep_copy(earlier.path, make_folder(archive) / earlier.path.name)
         print(f"The earlier result is in {archive}.", flush=True)

@@ -20,6 +20,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -29,12 +30,15 @@ import numpy as np
 
 from psyflow.claims import ClaimLog
 from psyflow.evaluate import say
+from psyflow.files import is_full
 from psyflow.shard import Failure, ShardReader, ShardWriter, pset_repr
-from psyflow.worker import STOPPED, Items, Slot, Work, work
+from psyflow.worker import RECYCLED, STOPPED, Items, Slot, Work, work
 
-__all__ = ["SETUP_FAILED", "Supervisor"]
+__all__ = ["DISK_FULL", "SETUP_FAILED", "TOO_MANY_FAILURES", "Supervisor"]
 
 SETUP_FAILED = 3
+DISK_FULL = 4
+TOO_MANY_FAILURES = 5
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 10.0
 MAX_IDLE_DEATHS = 3
@@ -74,6 +78,9 @@ class Supervisor:
         self._stop_level = 0
         self._kill_time: float | None = None
         self._status = 0
+        self._n_failed = 0
+        self._attempts: dict[int, int] = {}
+        self._oom_kills = _oom_kills()
         # A scheduler may start a job a second time, and a shard has one writer.
         self._prefix = f"{job.prefix}.{secrets.token_hex(4)}"
         self._writer = ShardWriter(self._job.out / f"{self._prefix}.supervisor.rows")
@@ -85,8 +92,8 @@ class Supervisor:
         -------
         int
             0 when every item this job claimed has an outcome; `STOPPED` after SIGINT or SIGTERM;
-            otherwise the exit code of a worker that could not work: the task does not load,
-            ``setup`` raised, the disk is full.
+            `TOO_MANY_FAILURES` if that ended the job early; otherwise the exit code of a worker
+            that could not work: the task does not load, ``setup`` raised, the disk is full.
         """
         parent = os.getppid()
         with self._writer, _Signals() as signals:
@@ -97,6 +104,7 @@ class Supervisor:
                     signals.wait(self._patience())
                     self._reap()
                     self._end_overdue_items()
+                    self._heed_failures()
                     self._heed(signals.stop_requests, orphaned=os.getppid() != parent)
             finally:
                 self._abandon()
@@ -118,7 +126,11 @@ class Supervisor:
         try:
             pid = _fork()
             if pid == 0:
-                _be_worker(supervisor, self._job, index, shard, slot, first)
+                _be_worker(
+                    supervisor,
+                    slot,
+                    lambda: work(self._job, index, shard, slot, first, self._attempts),
+                )
             self._children[pid] = _Child(index, pid, shard, first)
         except OSError as error:
             say(f"Cannot start worker {index}: {error}")
@@ -144,9 +156,16 @@ class Supervisor:
                 self._ended(child, os.waitstatus_to_exitcode(wait_status))
 
     def _ended(self, child: _Child, exit_code: int) -> None:
-        item, start = self._slot(child.index).read()
-        if item == Slot.ENDED:
-            if exit_code not in (0, STOPPED):
+        slot = self._slot(child.index)
+        item, start = slot.read()
+        self._n_failed += slot.n_failed
+        slot.failed(0)
+        if item == Slot.ENDED and exit_code == RECYCLED:
+            if not self._stop_level:
+                self._spawn(child.index)
+            return
+        if item == Slot.ENDED and exit_code != STOPPED:
+            if exit_code:
                 # Not an item's fault: the task does not load, setup raised, the disk is full …
                 say(f"Worker {child.index} gave up (exit code {exit_code}).")
                 self._give_up(exit_code)
@@ -154,22 +173,32 @@ class Supervisor:
         if self._stop_level and child.condemned is None and exit_code in _ENDED_BY_US:
             # What it was doing counts as never begun.
             return
-        if child.condemned is not None and not self._is_overdue(start, child.condemned):
-            # The item that took too long came to its end after all, and the next one is innocent.
-            item = Slot.IDLE
+        finished = _items_in(child.shard)
         cause = _cause_of_death(exit_code)
-        if item >= 0:
-            self._record(child, item, start, cause)
-        else:
+        if item >= 0 and item not in finished and not self._is_innocent(child, start):
+            if not self._record(child, item, start, cause):
+                self._replace(child, finished, again=item)
+                return
+            finished = np.append(finished, item)
+        if self._stop_level:
+            return
+        if item < 0:
+            # Somebody else killed it, or told it to stop.
             say(f"Worker {child.index} {cause} between two items.")
-        self._replace(child, item)
+        self._replace(child, finished)
 
-    def _record(self, child: _Child, item: int, start: float, cause: str) -> None:
-        if child.condemned is not None:
-            kind, message = "timeout", f"It took longer than its timeout, {self._job.timeout} s."
-        else:
-            kind, message = "crash", f"Its process {cause}."
-        say(f"Item {item} failed: {message}")
+    def _is_innocent(self, child: _Child, start: float) -> bool:
+        """Tell whether the item that took too long ended after all, and another one had begun."""
+        return child.condemned is not None and not self._is_overdue(start, child.condemned)
+
+    def _record(self, child: _Child, item: int, start: float, cause: str) -> bool:
+        """Record that an item ended its process, and return whether that is its outcome."""
+        kind, message = self._kind_of_death(child, cause)
+        attempt = self._attempts[item] = self._attempts.get(item, 0) + 1
+        is_outcome = self._stop_level > 0 or not self._job.retries.allow(kind, attempt)
+        self._n_failed += is_outcome
+        again = "" if is_outcome else f" (attempt {attempt}; it is tried again)"
+        say(f"Item {item} failed{again}: {message}")
         duration = time.monotonic() - start
         failure = Failure(
             item=item,
@@ -178,6 +207,7 @@ class Supervisor:
             pset=pset_repr(self._job.space[item]),
             start=time.time() - duration,
             duration=duration,
+            attempt=attempt,
             host=socket.gethostname(),
             pid=child.pid,
         )
@@ -187,27 +217,34 @@ class Supervisor:
         except OSError as error:
             say(f"Cannot record the failure of item {item}: {error}")
             self._give_up(SETUP_FAILED)
+        return is_outcome
 
-    def _replace(self, child: _Child, crashed: int) -> None:
+    def _kind_of_death(self, child: _Child, cause: str) -> tuple[str, str]:
+        if child.condemned is not None:
+            return "timeout", f"It took longer than its timeout, {self._job.timeout} s."
+        before, self._oom_kills = self._oom_kills, _oom_kills()
+        if cause.endswith("SIGKILL") and self._oom_kills > before:
+            return "oom", "Its process was killed because the memory ran out."
+        return "crash", f"Its process {cause}."
+
+    def _replace(self, child: _Child, finished: Items, again: int | None = None) -> None:
         # One that dies before its first outcome, time and again, would be replaced for ever.
-        has_worked = crashed >= 0 or child.shard.exists()
-        self._idle_deaths = 0 if has_worked else self._idle_deaths + 1
+        self._idle_deaths = 0 if len(finished) else self._idle_deaths + 1
         if self._idle_deaths >= MAX_IDLE_DEATHS:
             self._give_up(SETUP_FAILED)
-        elif not self._stop_level:
-            self._spawn(child.index, self._left_behind(child, crashed))
+        else:
+            left = self._left_behind(child, finished)
+            if again is not None and left is not None:
+                # Last, so that an item that kills whoever touches it delays no other.
+                left = np.append(left[left != again], again)
+            self._spawn(child.index, left)
 
-    def _left_behind(self, child: _Child, crashed: int) -> Items | None:
-        """Return what a dead worker had claimed and neither finished nor died of."""
+    def _left_behind(self, child: _Child, finished: Items) -> Items | None:
+        """Return what a dead worker had claimed and not finished."""
         log = ClaimLog(self._job.claims, len(self._job.items))
         claim = log.latest_of(child.shard.name)
         items = child.first if claim is None else self._job.items[claim.start : claim.stop]
-        if items is None:
-            return None
-        seen = [np.array([crashed], dtype=np.int64)]
-        if child.shard.exists():
-            seen += [frame.items for frame in ShardReader(child.shard).new_frames()]
-        return np.setdiff1d(items, np.concatenate(seen))
+        return None if items is None else np.setdiff1d(items, finished)
 
     def _is_overdue(self, start: float, now: float) -> bool:
         return self._job.timeout is not None and now - start > self._job.timeout
@@ -219,6 +256,14 @@ class Supervisor:
             if item >= 0 and child.condemned is None and self._is_overdue(start, now):
                 child.condemned = now
                 os.kill(child.pid, signal.SIGKILL)
+
+    def _heed_failures(self) -> None:
+        if self._job.max_failures is None or self._stop_level:
+            return
+        n_failed = self._n_failed + sum(self._slot(i).n_failed for i in range(self._pool_size))
+        if n_failed >= self._job.max_failures:
+            say(f"{n_failed} items have failed: stopping early.")
+            self._give_up(TOO_MANY_FAILURES)
 
     def _give_up(self, status: int) -> None:
         self._status = self._status or status
@@ -238,7 +283,7 @@ class Supervisor:
         while self._stop_level < level:
             self._stop_level += 1
             for child in self._children.values():
-                self._slot(child.index).tell_to_stop()
+                self._slot(child.index).tell_to_stop(self._stop_level)
             self._signal_all(signal.SIGTERM)
             if self._stop_level == 2:
                 self._kill_time = time.monotonic() + GRACE_SECONDS
@@ -284,6 +329,21 @@ class _Signals:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGCHLD:
             self.stop_requests += 1
+
+
+def _items_in(shard: Path) -> Items:
+    frames = ShardReader(shard).new_frames() if shard.exists() else []
+    return np.concatenate([np.empty(0, dtype=np.int64), *(frame.items for frame in frames)])
+
+
+def _oom_kills() -> int:
+    """Return how many processes the kernel has killed because the memory ran out; 0 if unknown."""
+    try:
+        text = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    counts = dict(line.split() for line in text.splitlines())
+    return int(counts.get("oom_kill", 0))
 
 
 def _cause_of_death(exit_code: int) -> str:
@@ -339,9 +399,7 @@ def _die_with_parent(parent: int) -> None:
         os._exit(SETUP_FAILED)
 
 
-def _be_worker(
-    supervisor: int, job: Work, index: int, shard: Path, slot: Slot, first: Items | None
-) -> NoReturn:
+def _be_worker(supervisor: int, slot: Slot, do_work: Callable[[], int]) -> NoReturn:
     status = SETUP_FAILED
     try:
         _take_process_group()
@@ -354,8 +412,9 @@ def _be_worker(
         # Where the standard error is no file, as in a notebook, there is nothing to print to.
         with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
             faulthandler.enable()
-        status = work(job, index, shard, slot, first)
-    except BaseException:
+        status = do_work()
+    except BaseException as error:
+        status = DISK_FULL if is_full(error) else SETUP_FAILED
         traceback.print_exc()
     finally:
         _flush_standard_streams()

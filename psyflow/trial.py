@@ -89,6 +89,6 @@ def _first_item_of(task: TaskDef, workdir: Path) -> TaskDef:
 
 
 def _failures(layout: Layout) -> Iterator[str]:
-    for reader, frame in read_outcomes(layout.shards()).failures:
-        failure = reader.failure(frame)
+    for record in read_outcomes(layout.shards()).failures:
+        failure = record.read()
         yield failure.traceback.rstrip() or failure.exception

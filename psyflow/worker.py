@@ -8,23 +8,26 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from psyflow.claims import ClaimLog, Owner
-from psyflow.evaluate import Evaluator, Prepared, StopNow
+from psyflow.evaluate import Evaluator, StopNow
+from psyflow.prepared import NO_RETRIES, Prepared, Retries
 from psyflow.pspace import ParameterSpace
+from psyflow.rng import RandomStreams
 from psyflow.shard import ShardWriter
 
-__all__ = ["STOPPED", "Pacer", "Slot", "Work", "work"]
+__all__ = ["RECYCLED", "STOPPED", "Pacer", "Slot", "Work", "work"]
 
 STOPPED = 130
+RECYCLED = 131
 CLAIM_SECONDS = 0.25
 SMALLEST_CLAIM_SECONDS = 0.01
 MAX_CLAIM = 1 << 18
@@ -55,6 +58,12 @@ class Work:
         All workers that share the claim log, of every job.
     timeout : float or None
         Seconds an item may take.
+    retries : Retries
+        Which failed evaluations are tried again.
+    max_failures : int or None
+        After how many failed items the job stops.
+    max_tasks_per_child : int or None
+        After how many evaluations a worker is replaced.
     """
 
     space: ParameterSpace
@@ -65,6 +74,9 @@ class Work:
     prepare: Callable[[int], Prepared]
     n_workers: int = 1
     timeout: float | None = None
+    retries: Retries = NO_RETRIES
+    max_failures: int | None = None
+    max_tasks_per_child: int | None = None
 
 
 class Slot:
@@ -89,7 +101,8 @@ class Slot:
     ENDED = -2
     _layout = struct.Struct("<qd")
     _stop = struct.Struct("<q")
-    size = _layout.size + _stop.size
+    _failed = struct.Struct("<q")
+    size = _layout.size + _stop.size + _failed.size
 
     def __init__(self, memory: memoryview) -> None:
         self._memory = memory
@@ -100,6 +113,7 @@ class Slot:
     def clear(self) -> None:
         """Forget the last worker."""
         self.running(self.IDLE, 0.0)
+        self.failed(0)
 
     def end(self) -> None:
         """Say that the worker ends because it wants to, unless an item is what ends it."""
@@ -110,14 +124,26 @@ class Slot:
         """Return the running item, `IDLE` or `ENDED`, and the item's start."""
         return self._layout.unpack_from(self._memory, 0)
 
-    def tell_to_stop(self) -> None:
-        """Have the worker claim no more."""
-        self._stop.pack_into(self._memory, self._layout.size, 1)
+    def failed(self, n_items: int) -> None:
+        """Say how many items have failed."""
+        self._failed.pack_into(self._memory, self._layout.size + self._stop.size, n_items)
 
     @property
-    def is_told_to_stop(self) -> bool:
-        """Whether `tell_to_stop` was called."""
-        return self._stop.unpack_from(self._memory, self._layout.size) != (0,)
+    def n_failed(self) -> int:
+        """What `failed` said."""
+        position = self._layout.size + self._stop.size
+        n_items: int = self._failed.unpack_from(self._memory, position)[0]
+        return n_items
+
+    def tell_to_stop(self, level: int) -> None:
+        """Have the worker claim no more (level 1), or stop at once when a SIGTERM comes (2)."""
+        self._stop.pack_into(self._memory, self._layout.size, level)
+
+    @property
+    def stop_level(self) -> int:
+        """What `tell_to_stop` said, or 0."""
+        level: int = self._stop.unpack_from(self._memory, self._layout.size)[0]
+        return level
 
 
 class Pacer:
@@ -152,14 +178,19 @@ class Pacer:
         self._seconds = max(CLAIM_SECONDS, 0.01 * n_workers)
         self._largest = 1
         self._smallest = 1
+        self.quota: int | None = None
+        """How many items may still be claimed, if that is limited."""
 
     def size(self, remaining: int) -> int:
         """Return how many of the `remaining` items to claim."""
         fair = max(math.ceil(remaining / (2 * self._n_workers)), self._smallest)
-        return min(self._largest, fair, remaining, MAX_CLAIM)
+        quota = MAX_CLAIM if self.quota is None else self.quota
+        return min(self._largest, fair, remaining, MAX_CLAIM, quota)
 
     def took(self, n_items: int, seconds: float) -> None:
         """Learn that a claim of `n_items` took that long."""
+        if self.quota is not None:
+            self.quota -= n_items
         rate = n_items / max(seconds, 1e-9)
         affordable = int(self._seconds * rate)
         self._smallest = int(SMALLEST_CLAIM_SECONDS * rate)
@@ -168,10 +199,15 @@ class Pacer:
 
 
 class _StopSignal:
-    """First SIGTERM: stop after the running item. Second: stop now."""
+    """SIGTERM: stop after the running item, or at once if the supervisor wants it.
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    A scheduler that ends a job may signal its every process, so one SIGTERM to the supervisor can
+    be two to a worker: counting them would interrupt items that have the time to finish.
+    """
+
+    def __init__(self, evaluator: Evaluator, slot: Slot) -> None:
         self._evaluator = evaluator
+        self._slot = slot
         self._pid = os.getpid()
         signal.signal(signal.SIGTERM, self)
         # Some schedulers send SIGINT to every process; the supervisor turns it into SIGTERM.
@@ -183,7 +219,7 @@ class _StopSignal:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        self._evaluator.stop()
+        self._evaluator.stop(now=self._slot.stop_level > 1)
 
 
 def _batches(job: Work, shard: str, pacer: Pacer, first: Items | None) -> Iterator[Items]:
@@ -196,16 +232,28 @@ def _batches(job: Work, shard: str, pacer: Pacer, first: Items | None) -> Iterat
         yield job.items[claim.start : claim.stop]
 
 
-def _evaluate_batch(evaluator: Evaluator, space: ParameterSpace, items: Items) -> None:
+def _evaluate_batch(
+    evaluator: Evaluator, space: ParameterSpace, streams: RandomStreams | None, items: Items
+) -> None:
     for start in range(0, len(items), COLUMN_BLOCK):
         block = np.asarray(items[start : start + COLUMN_BLOCK])
-        evaluator.evaluate(block, space.take(block))
+        arguments: dict[str, Iterable[Any]] = {**space.take(block)}
+        if streams is not None:
+            arguments["rng"] = streams.generators(space, block)
+        evaluator.evaluate(block, arguments)
         if evaluator.stopping:
             break
     evaluator.flush()
 
 
-def work(job: Work, index: int, shard: Path, slot: Slot, first: Items | None = None) -> int:
+def work(
+    job: Work,
+    index: int,
+    shard: Path,
+    slot: Slot,
+    first: Items | None = None,
+    attempts: Mapping[int, int] | None = None,
+) -> int:
     """Be a worker until nothing is left to claim.
 
     Parameters
@@ -218,24 +266,33 @@ def work(job: Work, index: int, shard: Path, slot: Slot, first: Items | None = N
     slot : Slot
     first : ndarray of int64, optional
         Items to evaluate before claiming: what a dead worker left of its claim.
+    attempts : mapping from int to int, optional
+        How often items have been tried before, by their numbers.
 
     Returns
     -------
     int
-        Exit status: 0, or `STOPPED` after a SIGTERM.
+        Exit status: 0, `STOPPED` after a SIGTERM, `RECYCLED` after ``max_tasks_per_child`` items.
     """
     prepared = job.prepare(index)
-    with ShardWriter(shard) as writer, Evaluator(prepared, writer, slot.running) as evaluator:
-        _StopSignal(evaluator)
+    with (
+        ShardWriter(shard) as writer,
+        Evaluator(prepared, writer, slot.running, job.retries, attempts) as evaluator,
+    ):
+        _StopSignal(evaluator, slot)
         pacer = Pacer(job.n_workers)
+        pacer.quota = job.max_tasks_per_child
         batches = _batches(job, shard.name, pacer, first)
         try:
-            while not (evaluator.stopping or slot.is_told_to_stop):
+            while not (evaluator.stopping or slot.stop_level):
                 if (items := next(batches, None)) is None:
                     return 0
                 begin = time.monotonic()
-                _evaluate_batch(evaluator, job.space, items)
+                _evaluate_batch(evaluator, job.space, prepared.streams, items)
+                slot.failed(evaluator.n_failed)
                 pacer.took(len(items), time.monotonic() - begin)
+                if pacer.quota is not None and pacer.quota <= 0:
+                    return RECYCLED
         except StopNow:
             evaluator.flush()
         return STOPPED

@@ -92,6 +92,11 @@ def _run(parser: _Parser) -> None:
         type=_pool_size,
         help='workers per job, instead of the task\'s pool_size; "auto": as many as CPUs',
     )
+    parser.add_argument(
+        "--fail-fast",
+        action="store_true",
+        help="stop at the first item that fails, like max_failures = 1 in the task file",
+    )
 
 
 def _status(parser: _Parser) -> None:

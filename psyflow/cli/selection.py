@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psyflow.cli.output import OK, TROUBLE, describe, exit_code_of, say
+from psyflow.hints import command_line
 
 if TYPE_CHECKING:
     from psyflow.tasks import TaskDef
@@ -66,6 +66,4 @@ def suggestion(arguments: Namespace, *words: str, command: str | None = None) ->
     >>> suggestion(Namespace(command="run", taskdir="my tasks"), "circle")
     "psy run --taskdir 'my tasks' circle"
     """
-    is_default = Path(arguments.taskdir) == Path("psy-tasks")
-    folder = [] if is_default else ["--taskdir", arguments.taskdir]
-    return shlex.join(["psy", command or arguments.command, *folder, *words])
+    return command_line(Path(arguments.taskdir), command or arguments.command, *words)

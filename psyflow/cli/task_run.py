@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from argparse import Namespace
 from pathlib import Path
@@ -19,7 +21,9 @@ from psyflow.cli.output import (
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
 from psyflow.exceptions import PsyflowError
+from psyflow.files import is_full
 from psyflow.run import Run
+from psyflow.supervisor import DISK_FULL, TOO_MANY_FAILURES
 
 if TYPE_CHECKING:
     from psyflow.plan import Plan
@@ -68,6 +72,8 @@ class TaskRun:
             self._is_done = True
             return frozenset()
         self._task.check_execute()
+        if self._arguments.fail_fast:
+            self._task.max_failures = 1
         plan = self._run.begin(keep=self._arguments.keep, pool_size=self._arguments.pool_size)
         if plan is None:
             self._is_done = True
@@ -90,7 +96,16 @@ class TaskRun:
         self._is_done = True
         self._run.release()
         self.exit_code = max(self.exit_code, exit_code_of(error))
-        say(f"{self.name}: {describe(error)}")
+        message = self._about_room(error) if is_full(error) else describe(error)
+        say(f"{self.name}: {message}")
+
+    def _about_room(self, error: Exception) -> str:
+        folder = shown_path(self._run.layout.root)
+        command = suggestion(self._arguments, self.name)
+        return (
+            f"there is no room for it in {folder} ({describe(error)}). What is done is safe. "
+            f"Make room, and continue with: {command}"
+        )
 
     def interrupt(self) -> None:
         """Say where to go on, if this task is not done; release what it holds."""
@@ -125,6 +140,12 @@ class TaskRun:
             status = self._run.process()
         if status == INTERRUPTED:
             raise KeyboardInterrupt
+        if status == TOO_MANY_FAILURES:
+            # What there is gets merged, and the merge says what is missing.
+            say(f"{self.name}: stopped early, because so many items failed")
+            return
+        if status == DISK_FULL:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if status:
             raise PsyflowError(
                 f"the workers gave up (exit status {status}); see {shown_path(log)}\n"

@@ -8,14 +8,24 @@ import io
 import itertools
 import os
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from psyflow.exceptions import TaskFileError
 
-__all__ = ["Change", "Part", "changes", "digest", "file_part", "parts_from_json", "parts_to_json"]
+__all__ = [
+    "Change",
+    "LineChange",
+    "Part",
+    "SourceLine",
+    "changes",
+    "digest",
+    "file_part",
+    "parts_from_json",
+    "parts_to_json",
+]
 
 _SHOWN_WIDTH = 72
 _NO_CONTENT = (
@@ -48,6 +58,23 @@ class Part:
     source: str
     line: int
     file: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A logical line of code: its file, the number of its first line there, and its text."""
+
+    file: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineChange:
+    """A logical line that differs; `old` or `new` is None if it was added or removed."""
+
+    old: SourceLine | None
+    new: SourceLine | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +112,30 @@ class Change:
             first = _logical_lines(part)[0]
             return f"{self.name}: {self._verb('')}, {place} {first.number}: `{first.show(0)}`"
         return f"{self.name}: {_difference(self.old, self.new, place)}"
+
+    def lines(self) -> list[LineChange]:
+        r"""List the logical lines that differ; none for a data file.
+
+        Examples
+        --------
+        >>> old = Part("1", "def execute(x):\n    return x", 11, "task_a.py")
+        >>> new = Part("2", "def execute(x):\n    return x + 1", 21, "task_a.py")
+        >>> (line,) = Change("execute", old, new).lines()
+        >>> line.old, line.new
+        (SourceLine(file='task_a.py', number=12, text='return x'),
+         SourceLine(file='task_a.py', number=22, text='return x + 1'))
+        """
+        before = _logical_lines(self.old) if self.old else []
+        after = _logical_lines(self.new) if self.new else []
+        return [
+            LineChange(
+                SourceLine(self.old.file, old.number, old.text) if self.old and old else None,
+                SourceLine(self.new.file, new.number, new.text) if self.new and new else None,
+            )
+            for kind, i, i_end, j, j_end in _opcodes(before, after)
+            if kind != "equal"
+            for old, new in itertools.zip_longest(before[i:i_end], after[j:j_end])
+        ]
 
     def _verb(self, changed: str) -> str:
         if self.old is None:
@@ -207,10 +258,7 @@ def _logical_line(tokens: list[tokenize.TokenInfo], offset: int) -> _Line:
 def _difference(old: Part, new: Part, place: str) -> str:
     """Describe the first logical line that differs."""
     before, after = _logical_lines(old), _logical_lines(new)
-    matcher = difflib.SequenceMatcher(
-        None, [line.tokens for line in before], [line.tokens for line in after], autojunk=False
-    )
-    for kind, i, _, j, _ in matcher.get_opcodes():
+    for kind, i, _, j, _ in _opcodes(before, after):
         if kind == "insert":
             return f"{place} {after[j].number}: added `{after[j].show(0)}`"
         if kind == "delete":
@@ -219,6 +267,13 @@ def _difference(old: Part, new: Part, place: str) -> str:
             at = _common_length(before[i].text, after[j].text)
             return f"{place} {after[j].number}: `{before[i].show(at)}` -> `{after[j].show(at)}`"
     return f"{place} {new.line}: changed"
+
+
+def _opcodes(old: list[_Line], new: list[_Line]) -> Sequence[tuple[str, int, int, int, int]]:
+    matcher = difflib.SequenceMatcher(
+        None, [line.tokens for line in old], [line.tokens for line in new], autojunk=False
+    )
+    return matcher.get_opcodes()
 
 
 def _common_length(a: str, b: str) -> int:

@@ -196,7 +196,7 @@ import ctypes, os, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np
 import psyflow.supervisor
-from psyflow.evaluate import Prepared
+from psyflow.prepared import Prepared
 from psyflow.pspace import Param
 from psyflow.supervisor import Supervisor
 from psyflow.worker import Work

@@ -19,9 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import psyflow.evaluate
+import psyflow.flusher
 import psyflow.shard
-from psyflow.evaluate import Evaluator, Prepared, StopNow, result_row, say
+from psyflow.evaluate import Evaluator, StopNow, result_row, say
 from psyflow.exceptions import UnsupportedDataError
+from psyflow.prepared import Prepared
 from psyflow.shard import Failure, ShardReader, ShardWriter
 
 from .helpers import Half, load, same, script, values
@@ -106,7 +108,8 @@ def raising(error: BaseException) -> Callable[[int], dict[str, int]]:
     ],
 )
 def test_an_exception_is_the_failure_of_its_item_alone(error: BaseException, text: str) -> None:
-    failure = check_only_item_1_fails(evaluate(raising(error)), "error")
+    kind = "oom" if isinstance(error, MemoryError) else "error"
+    failure = check_only_item_1_fails(evaluate(raising(error)), kind)
     assert failure.exception.startswith(text)
     assert "raise error" in failure.traceback
     # The user's traceback, not ours.
@@ -402,7 +405,7 @@ def test_rows_reach_the_disk_within_a_second_while_an_item_runs(
 def test_flushing_at_any_moment_neither_loses_nor_repeats_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(psyflow.evaluate, "FLUSH_SECONDS", 0.001)
+    monkeypatch.setattr(psyflow.flusher, "FLUSH_SECONDS", 0.001)
     monkeypatch.setattr(psyflow.evaluate, "WRITE_SECONDS", 0.002)
     old = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -439,7 +442,8 @@ def test_a_full_disk_is_not_an_items_fault(tmp_path: Path) -> None:
         import resource, signal, sys, time
         import numpy as np
         from pathlib import Path
-        from psyflow.evaluate import Evaluator, Prepared
+        from psyflow.evaluate import Evaluator
+        from psyflow.prepared import Prepared
         from psyflow.shard import ShardWriter
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -473,7 +477,8 @@ def test_a_child_that_the_function_forks_does_not_go_on_as_a_worker(tmp_path: Pa
         import os, sys
         import numpy as np
         from pathlib import Path
-        from psyflow.evaluate import Evaluator, Prepared
+        from psyflow.evaluate import Evaluator
+        from psyflow.prepared import Prepared
         from psyflow.shard import ShardWriter
         def execute(i):
             pid = os.fork()
@@ -509,15 +514,15 @@ def test_cost_per_item(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def alarm() -> Iterator[Callable[[Evaluator, float, float], None]]:
-    """Calls `stop` from a signal handler after so many seconds, and again after so many more."""
+def alarm() -> Iterator[Callable[..., None]]:
+    """Calls `stop` from a signal handler after a while."""
 
-    def start(evaluator: Evaluator, seconds: float, again: float) -> None:
+    def start(evaluator: Evaluator, **how: bool) -> None:
         def handle(number: int, frame: FrameType | None) -> None:
-            evaluator.stop()
+            evaluator.stop(**how)
 
         signal.signal(signal.SIGALRM, handle)
-        signal.setitimer(signal.ITIMER_REAL, seconds, again)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
 
     old = signal.getsignal(signal.SIGALRM)
     yield start
@@ -529,7 +534,7 @@ def test_stopping_lets_the_running_item_finish(tmp_path: Path, alarm: Callable[.
     path = tmp_path / "a.rows"
     with ShardWriter(path) as writer:
         evaluator = Evaluator(Prepared(lambda i: {"y": time.sleep(0.3 * (i == 2))}), writer)
-        alarm(evaluator, 0.1, 0)
+        alarm(evaluator)
         evaluator.evaluate(np.arange(5), {"i": list(range(5))})
         evaluator.flush()
         assert evaluator.stopping
@@ -558,7 +563,7 @@ def translate(i: int) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("execute", [sleep_through, swallow, translate])
-def test_stopping_twice_makes_the_running_item_one_that_never_began(
+def test_stopping_now_makes_the_running_item_one_that_never_began(
     tmp_path: Path, alarm: Callable[..., None], execute: Callable[..., Any]
 ) -> None:
     path = tmp_path / "a.rows"
@@ -566,7 +571,7 @@ def test_stopping_twice_makes_the_running_item_one_that_never_began(
     begin = time.monotonic()
     with ShardWriter(path) as writer:
         with Evaluator(Prepared(execute), writer, lambda i, _: running.append(i)) as evaluator:
-            alarm(evaluator, 0.1, 0.2)
+            alarm(evaluator, now=True)
             with pytest.raises(StopNow):
                 evaluator.evaluate(np.arange(5), {"i": list(range(5))})
             evaluator.flush()
@@ -576,10 +581,9 @@ def test_stopping_twice_makes_the_running_item_one_that_never_began(
     assert running[-1] == -1
 
 
-def test_stopping_twice_between_items_raises_nothing(tmp_path: Path) -> None:
+def test_stopping_between_items_raises_nothing(tmp_path: Path) -> None:
     with ShardWriter(tmp_path / "a.rows") as writer:
         evaluator = Evaluator(Prepared(lambda i: {}), writer)
-        evaluator.stop()
-        evaluator.stop()
+        evaluator.stop(now=True)
         evaluator.evaluate(np.arange(5), {"i": list(range(5))})
     assert read(tmp_path / "a.rows") == {}

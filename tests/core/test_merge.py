@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import psyflow.merge
 from psyflow.columns import from_rows
-from psyflow.exceptions import DamagedFileError
+from psyflow.exceptions import DamagedFileError, DamagedShardWarning
 from psyflow.merge import Block, Piece, Table, merged_blocks, read_outcomes
 from psyflow.shard import Failure, ShardReader, ShardWriter
 
@@ -206,7 +206,7 @@ def test_read_outcomes_tells_results_and_failures(tmp_path: Path) -> None:
     outcomes = read_outcomes(write_shards(tmp_path))
     assert [piece.items.tolist() for piece in outcomes.pieces] == [[0, 2], [1, 4]]
     assert outcomes.failed.tolist() == [1, 3]
-    assert [r.failure(f).kind for r, f in outcomes.failures] == ["error", "crash"]
+    assert [(f.item, f.read().kind) for f in outcomes.failures] == [(1, "error"), (3, "crash")]
     ((items, block),) = merged_blocks(Table.index(outcomes.pieces, 5))
     assert items.tolist() == [0, 1, 2, 4]
     assert list(block.columns["y"]) == [0, 1, 2, 4]
@@ -234,7 +234,9 @@ def test_verifying_leaves_out_what_is_damaged(tmp_path: Path) -> None:
     content = bytearray(paths[0].read_bytes())
     content[frame.offset + 5] ^= 1
     paths[0].write_bytes(content)
-    assert [p.items.tolist() for p in read_outcomes(paths, verify=True).pieces] == [[1, 4]]
+    with pytest.warns(DamagedShardWarning, match=r"a\.rows.* 2 items run again"):
+        verified = read_outcomes(paths, verify=True)
+    assert [piece.items.tolist() for piece in verified.pieces] == [[1, 4]]
     unverified = read_outcomes(paths)
     assert len(unverified.pieces) == 2
     with pytest.raises(DamagedFileError, match=r"a\.rows"):

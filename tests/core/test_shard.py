@@ -380,8 +380,10 @@ def test_a_full_disk_leaves_whole_frames_and_room_makes_it_go_on(tmp_path: Path)
             return Rows(np.array([item]), {"y": ["x" * size]}, one, one, np.ones(1, "i2"), "h", 1)
         written = []
         with ShardWriter(Path(sys.argv[1])) as writer:
-            for item in range(40):
+            for item in range(41):
                 limit = 5000 if item < 30 else resource.RLIM_INFINITY
+                if item == 40:
+                    limit = Path(sys.argv[1]).stat().st_size + 60
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
                 try:
                     # Large ones do not fit, small ones between them still do for a while.
@@ -408,6 +410,7 @@ def test_a_closed_standard_stream_does_not_become_the_shard(tmp_path: Path) -> N
         import os, sys
         from pathlib import Path
         from psyflow.shard import Failure, ShardWriter
+        os.close(0)
         os.close(1)
         with ShardWriter(Path(sys.argv[1])) as writer:
             writer.write_failure(Failure(0, "error", "E"))

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import math
+import mmap
 import os
 import signal
-import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,6 @@ from .helpers import eventually, load, script
 
 
 def test_a_slot_outlives_its_writer(tmp_path: Path) -> None:
-    import mmap
-
     memory = mmap.mmap(-1, 2 * Slot.size)
     first, second = (Slot(memoryview(memory)[k * Slot.size :]) for k in (0, 1))
     second.running(3, 1.0)
@@ -37,10 +37,10 @@ def test_what_a_slot_says() -> None:
     slot = Slot(memoryview(bytearray(Slot.size)))
     slot.clear()
     assert slot.read()[0] == Slot.IDLE
-    assert not slot.is_told_to_stop
-    slot.tell_to_stop()
+    assert slot.stop_level == 0
+    slot.tell_to_stop(2)
     slot.clear()
-    assert slot.is_told_to_stop
+    assert slot.stop_level == 2
     slot.running(0, 1.0)
     slot.end()
     assert slot.read() == (0, 1.0)  # the item is what ends the worker
@@ -55,14 +55,17 @@ claims = st.lists(st.floats(1e-7, 100), max_size=30)
 
 
 @given(claims, st.integers(1, 1000), st.integers(1, 10**7))
-def test_claims_are_never_more_than_a_fair_share(
+def test_claims_are_a_fair_share_unless_that_is_nothing(
     seconds: list[float], n_workers: int, remaining: int
 ) -> None:
-    pacer = Pacer(n_workers)
+    pacer, item_seconds = Pacer(n_workers), 1000.0
     for taken in seconds:
         size = pacer.size(remaining)
-        assert 1 <= size <= min(MAX_CLAIM, max(1, -(-remaining // (2 * n_workers))))
+        fair = math.ceil(remaining / (2 * n_workers))
+        assert 1 <= size <= min(MAX_CLAIM, remaining)
+        assert size <= fair or size * item_seconds <= 0.0101
         pacer.took(size, taken)
+        item_seconds = taken / size
 
 
 @given(st.floats(1e-6, 10))
@@ -85,16 +88,15 @@ def test_the_first_claim_is_small_and_growth_is_stepwise() -> None:
     assert pacer.size(10**6) == 1
 
 
-def test_few_items_are_shared_out_evenly() -> None:
+def test_few_items_are_shared_out_in_ever_smaller_claims() -> None:
     pacer = Pacer(n_workers=4)
-    pacer.took(10**5, 0.001)
+    pacer.took(100, 0.2)  # 2 ms each, so a hundredth of a second is five of them
     remaining, sizes = 1000, []
     while remaining:
         sizes.append(pacer.size(remaining))
         remaining -= sizes[-1]
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] == 125
-    assert sizes[-8:] == [1] * 8
+    assert (sizes[0], sizes[1], sizes[-2]) == (125, 110, 5)
 
 
 # --------------------------------------------------------------------------- work
@@ -103,7 +105,7 @@ WORK = """
     import os, signal, sys, time
     from pathlib import Path
     import numpy as np
-    from psyflow.evaluate import Prepared
+    from psyflow.prepared import Prepared
     from psyflow.pspace import Param
     from psyflow.worker import Slot, Work, work
 
@@ -126,6 +128,7 @@ WORK = """
         n_workers=2,
     )
     slot = Slot(memoryview(bytearray(Slot.size)))
+    signal.signal(signal.SIGUSR1, lambda *a: slot.tell_to_stop(2))
     sys.exit(work(job, 5, folder / f"{name}.rows", slot, first))
 """
 
@@ -166,20 +169,17 @@ def test_nothing_to_do(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["claims"]
 
 
-@pytest.mark.parametrize("n_signals", [1, 2])
-def test_sigterm_ends_a_worker(tmp_path: Path, n_signals: int) -> None:
+@pytest.mark.parametrize("is_urgent", [False, True])
+def test_sigterm_ends_a_worker(tmp_path: Path, is_urgent: bool) -> None:
     worker = start(tmp_path, "a", 1000, 0.4)
     eventually(lambda: len(calls(tmp_path, "a")) == 2)
-    for _ in range(n_signals):
+    if is_urgent:
+        worker.send_signal(signal.SIGUSR1)
+        time.sleep(0.1)
+    for _ in range(3):
         worker.terminate()
-        eventually(lambda: True)
-        # Two at once would be delivered as one.
-        signal.sigtimedwait([], 0.1)
+        time.sleep(0.05)
     assert worker.wait(5) == STOPPED
     # The running item was finished, or counts as never begun.
     assert calls(tmp_path, "a") == [0, 2]
-    assert sorted(read(tmp_path, "a")) == ([0, 2] if n_signals == 1 else [0])
-
-
-def test_work_needs_no_supervisor_to_be_importable() -> None:
-    assert "psyflow.worker" in sys.modules
+    assert sorted(read(tmp_path, "a")) == ([0] if is_urgent else [0, 2])

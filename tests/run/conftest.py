@@ -92,7 +92,7 @@ class Study:
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
                     command = (entry / "cmdline").read_bytes()
-                    state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                    state = (entry / "stat").read_bytes().rpartition(b")")[2].split()[0].decode()
                 except OSError:
                     continue
                 if str(self.folder).encode() in command and state not in "ZX":

@@ -1,0 +1,114 @@
+"""Evaluating one item in the foreground, for a debugger."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psyflow.assess import Assessment
+from psyflow.evaluate import result_row
+from psyflow.exceptions import UsageError
+from psyflow.rng import RandomStreams
+from psyflow.tasks import TaskDef
+
+__all__ = ["FIRST_FAILED", "ItemCall", "item_number"]
+
+FIRST_FAILED = "first-failed"
+
+
+def item_number(assessment: Assessment, text: str) -> int:
+    """Return the number of the item that `text` names: a number, or ``first-failed``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such item.
+    """
+    if text == FIRST_FAILED:
+        if not len(assessment.failed):
+            raise UsageError(f'Task "{assessment.task.name}" has no failed items.')
+        return int(assessment.failed[0])
+    n_items = assessment.n_items
+    if not n_items:
+        raise UsageError(f'The parameter space of task "{assessment.task.name}" is empty.')
+    if not text.isdecimal() or int(text) >= n_items:
+        raise UsageError(
+            f'There is no item "{text}" in task "{assessment.task.name}". '
+            f"Its items are 0 to {n_items - 1}; {FIRST_FAILED} is the first that failed."
+        )
+    return int(text)
+
+
+@dataclass(frozen=True)
+class ItemCall:
+    """The call of ``execute`` for one item, as a worker makes it.
+
+    Attributes
+    ----------
+    task : TaskDef
+    pset : dict
+    rng : numpy.random.Generator or None
+        For a task with a ``seed``.
+    """
+
+    task: TaskDef
+    pset: dict[str, Any]
+    rng: Any = None
+
+    @classmethod
+    def of(cls, assessment: Assessment, item: int) -> ItemCall:
+        """Return the call for an item of a task's space."""
+        task, space = assessment.task, assessment.space
+        if task.seed is None:
+            return cls(task, space[item])
+        streams = RandomStreams(task.seed, task.seed_by, task.defaults)
+        return cls(task, space[item], next(streams.generators(space, [item])))
+
+    def __call__(
+        self, call: Callable[..., Any] = lambda function, **kwargs: function(**kwargs)
+    ) -> dict[str, Any]:
+        """Do it in this process, ``setup`` included, and return the result row.
+
+        Parameters
+        ----------
+        call : callable
+            Calls the function it is given with the keyword arguments it is given; a debugger does
+            so in its own way.
+
+        Raises
+        ------
+        Exception
+            Whatever ``setup`` or ``execute`` raises.
+        TypeError
+            If what ``execute`` returns is no result.
+        StoreError
+            If the store cannot hold it.
+        """
+        task = self.task
+        with _surroundings(task):
+            proc_id = task.backend(task).proc_id(0, 0, task.pool_size)
+            extra = task.setup(proc_id) if task.setup is not None else {}
+            drawn = {} if self.rng is None else {"rng": self.rng}
+            returned = call(task.execute, **extra, **drawn, **self.pset)
+        outputs = _without(task.exclude_from_result, result_row(returned))
+        task.store.check(outputs)
+        return {**_without(task.exclude_from_result, self.pset), **outputs}
+
+
+def _without(names: Collection[str], row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+@contextlib.contextmanager
+def _surroundings(task: TaskDef) -> Iterator[None]:
+    """Be where the task's workers are; working directory and `sys.path` come back."""
+    path = list(sys.path)
+    with contextlib.chdir("."):
+        task.enter()
+        try:
+            yield
+        finally:
+            sys.path[:] = path

@@ -1,0 +1,185 @@
+"""Failures are outcomes: recorded, retried where asked for, and no harm to others."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from psyflow.assess import Assessment
+from psyflow.bookkeeping import ItemsFile
+from psyflow.shard import Failure
+from psyflow.tasks import TaskDef
+from tests.run.conftest import Study
+
+TASK = """
+{settings}
+pspace = Param(x=range({n}))
+def execute(x):
+    note(x=x)
+    {body}
+    return {{"y": x**2}}
+"""
+
+
+def failures(study: Study) -> list[Failure]:
+    task = TaskDef(study.tasks / "task_t.py", base=study.folder)
+    return [record.read() for record in Assessment(task).recovered.outcomes.failures]
+
+
+def calls_of(study: Study, x: int) -> int:
+    return study.calls().count(f"[('x', {x})]")
+
+
+KILL = "if x == 3: os.kill(os.getpid(), 9)"
+EXIT = "if x == 3: os._exit(0)"
+SLEEP = "if x == 3: time.sleep(60)"
+RAISE = "if x == 3: raise ValueError('three')"
+
+
+@pytest.mark.parametrize(
+    ("body", "settings", "kind", "text"),
+    [
+        (RAISE, "", "error", "three"),
+        (KILL, "", "crash", "SIGKILL"),
+        (EXIT, "", "crash", "exited with code 0"),
+        (SLEEP, "timeout = 0.5", "timeout", "0.5 s"),
+        ("if x == 3: return 3", "", "result", "dict"),
+        ("if x == 3: return {'y': 'text'}", "store = '.npz'", "result", "y"),
+        ("if x == 3: raise MemoryError", "", "oom", "MemoryError"),
+    ],
+)
+def test_bad_item_costs_itself(
+    study: Study, body: str, settings: str, kind: str, text: str
+) -> None:
+    if kind == "result" and "npz" in settings:
+        body = "if x == 3: return {'y': object()}"
+    study.task(TASK.format(settings=f"pool_size = 2\n{settings}", n=20, body=body))
+    begin = time.monotonic()
+    run = study.psy("run", code=1)
+    assert time.monotonic() - begin < 30
+    assert "1 of 20 items failed" in run.stderr
+    assert study.rows() == [(x, x * x) for x in range(20) if x != 3]
+    (failure,) = failures(study)
+    assert (failure.item, failure.kind, failure.attempt) == (3, kind, 1)
+    assert text in failure.exception
+    assert failure.pset == {"x": "3"}
+    assert failure.pid and failure.host and failure.start
+    assert calls_of(study, 3) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (KILL, "crash"),
+        (RAISE, "error"),
+        (SLEEP, "timeout"),
+    ],
+)
+def test_retries(study: Study, body: str, kind: str) -> None:
+    settings = f"retries = 2\nretry_on = ['{kind}']\npool_size = 2\ntimeout = 0.5"
+    study.task(TASK.format(settings=settings, n=10, body=body))
+    study.psy("run", code=1)
+    assert [(f.item, f.kind, f.attempt) for f in failures(study)] == [
+        (3, kind, 1),
+        (3, kind, 2),
+        (3, kind, 3),
+    ]
+    assert calls_of(study, 3) == 3
+    assert study.rows() == [(x, x * x) for x in range(10) if x != 3]
+
+
+@pytest.mark.parametrize("kind", ["crash", "error"])
+def test_retried_item_that_succeeds_is_done(study: Study, kind: str) -> None:
+    trouble = "os._exit(1)" if kind == "crash" else "raise ValueError"
+    body = f"""if x == 3 and not Path("tried").exists():
+        Path("tried").touch()
+        {trouble}"""
+    study.task(TASK.format(settings=f"retries = 1\nretry_on = '{kind}'", n=10, body=body))
+    study.psy("run")
+    assert study.rows() == [(x, x * x) for x in range(10)]
+    assert calls_of(study, 3) == 2
+    task = TaskDef(study.tasks / "task_t.py", base=study.folder)
+    attempts = ItemsFile(Assessment(task).layout).arrays()["attempt"]
+    assert attempts.tolist() == [1, 1, 1, 2, 1, 1, 1, 1, 1, 1]
+
+
+def test_errors_are_not_retried_unless_asked_for(study: Study) -> None:
+    study.task(TASK.format(settings="retries = 3", n=5, body=RAISE))
+    study.psy("run", code=1)
+    assert calls_of(study, 3) == 1
+
+
+@pytest.mark.parametrize(("limit", "least"), [("3", 3), ("'2%'", 2)])
+def test_max_failures_stops_early(study: Study, limit: str, least: int) -> None:
+    body = "time.sleep(0.02); assert x < 10"
+    study.task(TASK.format(settings=f"max_failures = {limit}", n=100, body=body))
+    run = study.psy("run", code=1)
+    assert "stopped early" in run.stderr
+    n_failed = len(failures(study))
+    assert least <= n_failed < 60
+    assert study.rows() == [(x, x * x) for x in range(10)]
+    study.task(TASK.format(settings="", n=100, body="pass"))
+    study.psy("run", "-c")
+    assert study.rows() == [(x, x * x) for x in range(100)]
+
+
+def test_fail_fast(study: Study) -> None:
+    study.task(TASK.format(settings="", n=1000, body="time.sleep(0.01); assert x != 5"))
+    begin = time.monotonic()
+    study.psy("run", "--fail-fast", code=1)
+    assert time.monotonic() - begin < 8
+    assert len(study.calls()) < 900
+
+
+def test_max_tasks_per_child(study: Study) -> None:
+    study.task(
+        """
+pspace = Param(x=range(25))
+max_tasks_per_child = 4
+def execute(x):
+    return {"pid": os.getpid()}
+"""
+    )
+    study.psy("run")
+    pids = list(study.load()["pid"])
+    assert max(pids.count(pid) for pid in pids) == 4
+    assert len(set(pids)) == 7
+
+
+def test_random_streams_do_not_depend_on_anything_but_seed_and_pset(study: Study) -> None:
+    body = """
+{settings}
+seed = 1234
+pspace = Param(x={space}) * Param(trial=[0, 1])
+def execute(x, trial, rng):
+    return {{"y": float(rng.random())}}
+"""
+    study.task(body.format(settings="", space="[1, 2]"))
+    study.psy("run")
+    first = {(r[1], r[0]): r[2] for r in study.rows()}
+    assert len(set(first.values())) == 4
+    study.psy("clean", "t")
+    study.task(
+        body.format(
+            settings="from psyflow import LoadBalancingBackend as backend\npool_size = 3",
+            space="[5, 2, 1]",
+        )
+    )
+    study.psy("run")
+    again = {(r[1], r[0]): r[2] for r in study.rows()}
+    assert {pset: again[pset] for pset in first} == first
+    study.task(body.format(settings="seed_by = ['trial']", space="[1, 2]"))
+    study.psy("run")
+    common = {(r[1], r[0]): r[2] for r in study.rows()}
+    assert len(set(common.values())) == 2
+
+
+def test_changed_seed_is_changed_code(study: Study) -> None:
+    body = "seed = {}\npspace = Param(x=[1])\ndef execute(x, rng): return {{'y': rng.random()}}\n"
+    study.task(body.format(1))
+    study.psy("run")
+    first = study.rows()
+    study.task(body.format(2))
+    assert "seed" in study.psy("run").stderr
+    assert study.rows() != first
