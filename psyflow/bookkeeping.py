@@ -64,7 +64,7 @@ class About:
     dropped : list of str
         Those of them that the function had returned.
     workers : list of str
-        What the column ``worker`` counts: ``"<host> <pid>"``.
+        What the column ``worker`` counts: ``"<host> <pid> <log>"``.
     """
 
     run_id: str

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from time import monotonic
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from psyflow.columns import from_rows
 from psyflow.exceptions import UnsupportedDataError
 from psyflow.flusher import FLUSH_SECONDS, Flusher
+from psyflow.output import Output
 from psyflow.prepared import NO_RETRIES, Prepared, Retries
 from psyflow.shard import Failure, Rows, ShardWriter, pset_repr, safe_repr
 
@@ -31,7 +32,10 @@ FLUSH_ROWS = 1 << 16
 _IMMUTABLE = {int, float, complex, bool, str, bytes, type(None)} | {
     kind for kind in np.sctypeDict.values() if not issubclass(kind, np.void | np.object_)
 }
-_FIELDS = 5
+_FIELDS = 6
+
+
+Printed: TypeAlias = tuple[int, int] | None
 
 
 class StopNow(BaseException):
@@ -127,6 +131,8 @@ class Evaluator:
         Which exceptions are no outcome yet.
     attempts : mapping from int to int, optional
         How often items have been tried before, by their numbers.
+    output : Output, optional
+        Where what items print goes.
 
     Attributes
     ----------
@@ -143,7 +149,9 @@ class Evaluator:
         on_start: Callable[[int, float], object] = lambda item, start: None,
         retries: Retries = NO_RETRIES,
         attempts: Mapping[int, int] | None = None,
+        output: Output | None = None,
     ) -> None:
+        self._output = output
         self._retries = retries
         self._attempts = attempts or {}
         self.stopping = False
@@ -161,9 +169,9 @@ class Evaluator:
         self._interrupted = False
         # Per names and types of a row: whether all its values are immutable.
         self._known: dict[tuple[Any, ...], bool] = {}
-        # Item, begin, end, row and attempt of each outcome, flat. `evaluate` only ever extends it,
-        # and `flush`, under the lock, cuts it at the front: both are one step, so that an item
-        # need not take the lock.
+        # Item, begin, end, row, attempt and output of each outcome, flat. `evaluate` only extends
+        # it, and `flush`, under the lock, cuts it at the front: both are one step, so that an
+        # item need not take the lock.
         self._kept: list[Any] = []
         self._lock = threading.Lock()
         self._flusher = Flusher(self.flush)
@@ -284,7 +292,7 @@ class Evaluator:
             # Besides what is wrong with the result: whatever the classes of its values raise.
             self._fail("result", item, pset, error, begin, attempt)
         else:
-            self._kept.extend((item, begin, end, row, attempt))
+            self._kept.extend((item, begin, end, row, attempt, self._printed()))
 
     def _learn(self, signature: tuple[Any, ...], row: dict[str, Any]) -> bool:
         """Check the first row of its kind, and return whether its values are immutable."""
@@ -322,14 +330,20 @@ class Evaluator:
             attempt=attempt,
             host=self._host,
             pid=self._pid,
+            log=self._output.name if self._output else "",
+            printed=self._printed(),
         )
         # What follows runs no code of the user's: if the disk is full, it is not the item's fault.
         self._on_start(-1, 0.0)
         with self._lock:
             self._writer.write_failure(failure)
         again = "" if is_outcome else f" (attempt {attempt}; it is tried again)"
-        say(f"Item {item} failed{again}: {text}\n{trace}")
+        report = self._output.report if self._output else say
+        report(f"Item {item} failed{again}: {text}\n{trace}")
         return is_outcome
+
+    def _printed(self) -> Printed:
+        return self._output.advance() if self._output else None
 
     def _end_if_forked(self) -> None:
         if os.getpid() != self._pid:
@@ -343,6 +357,7 @@ class Evaluator:
         ends: list[float],
         rows: list[dict[str, Any]],
         attempts: list[int],
+        printed: list[Printed],
     ) -> None:
         begin = np.array(begins)
         length = self._writer.write_rows(
@@ -354,6 +369,8 @@ class Evaluator:
                 attempt=np.array(attempts, dtype=np.int16),
                 host=self._host,
                 pid=self._pid,
+                log=self._output.name if self._output else "",
+                printed=np.array([p or (-1, -1) for p in printed]) if any(printed) else None,
             )
         )
         # The next frame may be as long as this one shows to be reasonable.

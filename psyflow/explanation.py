@@ -66,11 +66,9 @@ def explain(run: Run) -> Explanation:
 def _n_new(assessment: Assessment) -> int:
     """Count the items without an outcome whose psets the last run did not ask for."""
     plan, frozen = assessment.plan, assessment.frozen
-    unknown = np.setdiff1d(assessment.pending(), assessment.failed)
-    if plan is None:
-        return len(unknown)
-    if plan.space_digest == frozen.digest:
+    if plan is None or plan.space_digest == frozen.digest:
         return 0
+    unknown = np.setdiff1d(assessment.pending(), assessment.failed)
     # Whole spaces are matched, for psets may be repeated: the fourth of a kind may be new.
     planned = frozen.keys_of(FrozenSpace.load(plan.frozen.space).space)
     return int(np.count_nonzero(match(frozen.keys(), planned)[unknown] < 0))

@@ -91,11 +91,14 @@ class FailureGroup:
         In the order of their numbers.
     suspects : list of Suspect
         The least likely first.
+    n_ran : int
+        Number of items that ran, in any group or with a result.
     """
 
     place: str
     items: list[FailedItem]
     suspects: list[Suspect]
+    n_ran: int
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -170,7 +173,9 @@ def groups(assessment: Assessment) -> list[FailureGroup]:
         by_place.setdefault(place, []).append(found)
     ran = _items_that_ran(assessment) if by_place else np.empty(0, dtype=np.int64)
     found_groups = [
-        FailureGroup(place, items, suspects(assessment.space, [f.item for f in items], ran))
+        FailureGroup(
+            place, items, suspects(assessment.space, [f.item for f in items], ran), len(ran)
+        )
         for place, items in by_place.items()
     ]
     return sorted(found_groups, key=lambda group: -len(group.items))

@@ -85,6 +85,10 @@ class Layout:
         """Return the log of a job: ``split``, ``process:<k>`` or ``merge``."""
         return self.root / f"{self.task}:{job}.log"
 
+    def worker_log(self, job: int, worker: int) -> Path:
+        """Return the file with what the items of one worker of a process job printed."""
+        return self.root / f"{self.task}:process:{job}.worker-{worker}.log"
+
     def logs(self) -> Iterator[Path]:
         """Yield the logs that exist."""
         yield from self.root.glob(f"{self.task}:*.log")

@@ -22,6 +22,7 @@ from psyflow.exceptions import DamagedShardWarning
 from psyflow.shard import FAILURE, ROWS, Failure, Frame, ShardReader
 
 __all__ = [
+    "BOOKKEEPING",
     "Block",
     "FailureRecord",
     "Outcomes",
@@ -34,6 +35,7 @@ __all__ = [
 BLOCK_BYTES = 16 << 20
 BLOCK_ROWS = 1 << 16
 CACHE_BYTES = 32 << 20
+BOOKKEEPING = ("start", "duration", "attempt", "worker", "log_start", "log_stop")
 
 Items: TypeAlias = npt.NDArray[np.int64]
 Bookkeeping: TypeAlias = dict[str, npt.NDArray[np.generic]]
@@ -47,7 +49,9 @@ class Block:
     ----------
     columns : mapping from str to column
     bookkeeping : dict from str to ndarray
-        ``start``, ``duration``, ``attempt`` and ``worker``, an index into a list of workers.
+        ``start``, ``duration``, ``attempt``, ``worker``, an index into a list of workers, and
+        ``log_start`` and ``log_stop``, from which byte to which of the worker's log the item
+        printed (−1: nothing).
     """
 
     columns: Columns
@@ -215,7 +219,7 @@ class Outcomes:
     failed : ndarray of int64
         Items with a failure, ascending; some may have a result as well, from another attempt.
     workers : list of str
-        What the ``worker`` of the bookkeeping counts: ``"<host> <pid>"``.
+        What the ``worker`` of the bookkeeping counts: ``"<host> <pid> <log>"``.
     """
 
     pieces: list[Piece]
@@ -270,9 +274,12 @@ def read_outcomes(
 def _frame_loader(reader: ShardReader, frame: Frame, workers: list[str]) -> Callable[[], Block]:
     def load() -> Block:
         rows = reader.rows(frame)
-        worker = f"{rows.host} {rows.pid}"
+        worker = f"{rows.host} {rows.pid} {rows.log}"
         if worker not in workers:
             workers.append(worker)
+        printed = rows.printed
+        if printed is None:
+            printed = np.full((len(rows.items), 2), -1, dtype=np.int64)
         return Block(
             rows.columns,
             {
@@ -280,6 +287,8 @@ def _frame_loader(reader: ShardReader, frame: Frame, workers: list[str]) -> Call
                 "duration": rows.duration,
                 "attempt": rows.attempt,
                 "worker": np.full(len(rows.items), workers.index(worker), dtype=np.int32),
+                "log_start": printed[:, 0],
+                "log_stop": printed[:, 1],
             },
         )
 

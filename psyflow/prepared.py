@@ -58,7 +58,7 @@ class Retries:
     @staticmethod
     def pause(attempt: int) -> float:
         """Return how many seconds to wait after attempt number `attempt`: twice as many each."""
-        return min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+        return min(FIRST_PAUSE * 2.0 ** (attempt - 1), LONGEST_PAUSE)
 
 
 NO_RETRIES = Retries()

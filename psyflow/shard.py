@@ -82,6 +82,10 @@ class Rows:
     attempt : ndarray of int16, shape (n,)
     host : str
     pid : int
+    log : str
+        Name of the file with what the items printed; empty if it was not kept.
+    printed : ndarray of int64, shape (n, 2), or None
+        From which byte to which of the log each item printed, −1 if nothing; None if none did.
     """
 
     items: Items
@@ -91,6 +95,8 @@ class Rows:
     attempt: npt.NDArray[np.int16]
     host: str
     pid: int
+    log: str = ""
+    printed: npt.NDArray[np.int64] | None = None
 
 
 @dataclass
@@ -113,6 +119,10 @@ class Failure:
     attempt : int
     host : str
     pid : int
+    log : str
+        Name of the file with what the item printed; empty if it was not kept.
+    printed : (int, int) or None
+        From which byte to which of the log.
     """
 
     item: int
@@ -125,6 +135,8 @@ class Failure:
     attempt: int = 1
     host: str = ""
     pid: int = 0
+    log: str = ""
+    printed: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from psyflow.columns import Columns, table_length
 from psyflow.exceptions import DamagedFileError, DamagedShardWarning, PsyflowWarning
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
-from psyflow.merge import Block, Items, Outcomes, Piece, Table, read_outcomes
+from psyflow.merge import BOOKKEEPING, Block, Items, Outcomes, Piece, Table, read_outcomes
 from psyflow.plan import Plan
 from psyflow.pspace import Param
 from psyflow.pspace.keys import match
@@ -285,7 +285,7 @@ class _Result:
     def _bookkeeping(self, about: About, arrays: Arrays, start: int, stop: int) -> Arrays:
         number = {w: _number_of(w, self._workers) for w in about.workers}
         renumber = np.array([number[w] for w in about.workers], dtype=np.int32)
-        some = {n: arrays[n][start:stop] for n in ("start", "duration", "attempt", "worker")}
+        some = {n: arrays[n][start:stop] for n in BOOKKEEPING}
         return {**some, "worker": renumber[some["worker"]]}
 
 
@@ -301,4 +301,6 @@ def _unknown_bookkeeping(n_rows: int, workers: list[str]) -> Arrays:
         "duration": np.full(n_rows, np.nan),
         "attempt": np.zeros(n_rows, dtype=np.int16),
         "worker": np.full(n_rows, _number_of("unknown", workers), dtype=np.int32),
+        "log_start": np.full(n_rows, -1, dtype=np.int64),
+        "log_stop": np.full(n_rows, -1, dtype=np.int64),
     }

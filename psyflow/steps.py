@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 import warnings
@@ -27,7 +28,7 @@ from psyflow.files import (
 )
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
-from psyflow.merge import Items, merged_blocks
+from psyflow.merge import BOOKKEEPING, Items, merged_blocks
 from psyflow.plan import Plan
 from psyflow.prepared import Prepared, Retries
 from psyflow.rng import RandomStreams
@@ -77,6 +78,7 @@ def process(plan: Plan, job: int) -> int:
         retries=Retries(plan.retries, plan.retry_on),
         max_failures=plan.max_failures,
         max_tasks_per_child=plan.max_tasks_per_child,
+        log=functools.partial(plan.layout.worker_log, job),
     )
     return Supervisor(work, plan.pool_size).run()
 
@@ -162,7 +164,7 @@ class MergedTable:
         self._outputs: dict[str, None] = {}
         self._seen: set[str] = set()
         self._arrays: dict[str, list[npt.NDArray[Any]]] = {
-            name: [] for name in ("item", "key", "start", "duration", "attempt", "worker")
+            name: [] for name in ("item", "key", *BOOKKEEPING)
         }
 
     def blocks(self) -> Iterator[Columns]:

@@ -67,7 +67,8 @@ def try_task(task: TaskDef) -> Trial:
         run.begin(pool_size=1)
         run.split()
         status = run.process()
-        log = run.layout.log("process:0").read_text(errors="replace")
+        logs = (run.layout.log("process:0"), run.layout.worker_log(0, 0))
+        log = "".join(path.read_text(errors="replace") for path in logs if path.exists())
         failures = list(_failures(run.layout))
         if status and not failures:
             failures = [f"The worker gave up (exit status {status})."]

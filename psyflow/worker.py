@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from psyflow.claims import ClaimLog, Owner
 from psyflow.evaluate import Evaluator, StopNow
+from psyflow.output import Output
 from psyflow.prepared import NO_RETRIES, Prepared, Retries
 from psyflow.pspace import ParameterSpace
 from psyflow.rng import RandomStreams
@@ -64,6 +65,9 @@ class Work:
         After how many failed items the job stops.
     max_tasks_per_child : int or None
         After how many evaluations a worker is replaced.
+    log : callable or None
+        Given the number of the worker within its job, the file for what its items print; if None,
+        that goes where this process prints.
     """
 
     space: ParameterSpace
@@ -77,6 +81,7 @@ class Work:
     retries: Retries = NO_RETRIES
     max_failures: int | None = None
     max_tasks_per_child: int | None = None
+    log: Callable[[int], Path] | None = None
 
 
 class Slot:
@@ -275,9 +280,10 @@ def work(
         Exit status: 0, `STOPPED` after a SIGTERM, `RECYCLED` after ``max_tasks_per_child`` items.
     """
     prepared = job.prepare(index)
+    output = Output(job.log(index)) if job.log is not None else None
     with (
         ShardWriter(shard) as writer,
-        Evaluator(prepared, writer, slot.running, job.retries, attempts) as evaluator,
+        Evaluator(prepared, writer, slot.running, job.retries, attempts, output) as evaluator,
     ):
         _StopSignal(evaluator, slot)
         pacer = Pacer(job.n_workers)

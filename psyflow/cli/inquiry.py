@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 from psyflow.exceptions import SchedulerError
+from psyflow.failures import FailedItem, failed_items
 from psyflow.pspace import Param, ParameterSpace
 from psyflow.run import Run
 from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
-from psyflow.shard import Failure, pset_repr
+from psyflow.states import count_states
 from psyflow.tasks import TaskDef
 
-__all__ = ["FailedItem", "Inquiry"]
-
-
-@dataclass(frozen=True)
-class FailedItem:
-    """An item that failed, and has no result.
-
-    Attributes
-    ----------
-    item : int
-    pset : dict
-    kind, exception : str
-        As in `psyflow.shard.Failure`.
-    """
-
-    item: int
-    pset: dict[str, Any]
-    kind: str
-    exception: str
-
-    @property
-    def texts(self) -> dict[str, str]:
-        """The ``repr`` of each parameter."""
-        return pset_repr(self.pset)
+__all__ = ["Inquiry"]
 
 
 class Inquiry:
@@ -59,6 +35,11 @@ class Inquiry:
         self.result = task.resultfile
         self._run = Run(task)
         self._assessment = self._run.assess()
+
+    @property
+    def space(self) -> ParameterSpace:
+        """The parameter space."""
+        return self._assessment.space
 
     @property
     def n_items(self) -> int:
@@ -91,46 +72,39 @@ class Inquiry:
         return self.missing if self.jobs else Param()
 
     @functools.cached_property
+    def states(self) -> dict[str, int]:
+        """How many items are in each state."""
+        return count_states(self._assessment, is_at_work=bool(self.jobs))
+
+    @functools.cached_property
+    def _statuses(self) -> Mapping[str, JobStatus] | SchedulerError:
+        """What the scheduler says of the jobs, which is asked once, or why it does not."""
+        plan = self._assessment.plan
+        if plan is None:
+            return {}
+        try:
+            return self._run.jobs.statuses(plan.run_id, self._run.task.scheduler)
+        except SchedulerError as error:
+            return error
+
+    @functools.cached_property
     def jobs(self) -> list[str]:
         """The jobs that are queued or running, or that nobody knows about, in words."""
-        try:
-            return self._run.alive()
-        except SchedulerError as error:
-            return [f"unknown ({error})"]
+        if isinstance(self._statuses, SchedulerError):
+            return [f"unknown ({self._statuses})"]
+        return self._run.jobs.alive_among(self._statuses)
 
     @functools.cached_property
     def failed_jobs(self) -> list[str]:
         """The submitted jobs that failed or were cancelled, in words."""
-        plan = self._assessment.plan
-        if plan is None:
-            return []
-        try:
-            statuses = self._run.jobs.statuses(plan.run_id, self._run.task.scheduler)
-        except SchedulerError as error:
-            return [f"unknown ({error})"]
-        return [_in_words(s) for s in statuses.values() if s.status in (FAILED, CANCELLED)]
+        if isinstance(self._statuses, SchedulerError):
+            return [f"unknown ({self._statuses})"]
+        ended = (FAILED, CANCELLED)
+        return [_in_words(s) for s in self._statuses.values() if s.status in ended]
 
-    def failures(self, most: int) -> Iterator[FailedItem]:
-        """Yield the items that failed, at most so many, in item order."""
-        recorded = self._recorded
-        for item in self._assessment.failed[:most].tolist():
-            pset = self._assessment.space[item]
-            failure = recorded.get(_mark(pset_repr(pset)))
-            if failure is None:
-                yield FailedItem(item, pset, "error", "unknown")
-            else:
-                yield FailedItem(item, pset, failure.kind, failure.exception)
-
-    @functools.cached_property
-    def _recorded(self) -> dict[tuple[tuple[str, str], ...], Failure]:
-        # Told apart by their psets: item numbers of an earlier plan may mean other items now.
-        outcomes = self._assessment.recovered.outcomes
-        failures = (reader.failure(frame) for reader, frame in outcomes.failures)
-        return {_mark(failure.pset): failure for failure in failures}
-
-
-def _mark(texts: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(texts.items()))
+    def failures(self) -> list[FailedItem]:
+        """Return the latest failure of each item that has no result, in item order."""
+        return failed_items(self._assessment)
 
 
 def _in_words(status: JobStatus) -> str:

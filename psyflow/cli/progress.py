@@ -81,10 +81,13 @@ class Tally:
     Parameters
     ----------
     plan : Plan
+    n_left_out : int
+        Items without a result that the plan leaves alone.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, n_left_out: int = 0) -> None:
         self._plan = plan
+        self._n_left_out = n_left_out
         self._readers: dict[Path, ShardReader] = {}
         self._done = np.zeros(plan.n_items, dtype=np.bool_)
         self._failed = np.zeros(plan.n_items, dtype=np.bool_)
@@ -100,8 +103,8 @@ class Tally:
         n_failed = int(np.count_nonzero(self._failed & ~self._done))
         elapsed = time.monotonic() - self._begin
         return Counts(
-            total=self._plan.n_items,
-            done=self._plan.n_items - self._plan.n_pending + n_new,
+            total=self._plan.n_items - self._n_left_out,
+            done=self._plan.n_items - self._n_left_out - self._plan.n_pending + n_new,
             failed=n_failed,
             rate=(n_new + n_failed) / elapsed if elapsed else 0.0,
             elapsed=elapsed,
@@ -116,10 +119,15 @@ class Progress(AbstractContextManager["Progress"]):
     plan : Plan
     line_seconds : float
         How often a line is printed where there is no terminal.
+    n_left_out : int
+        As for `Tally`.
     """
 
-    def __init__(self, plan: Plan, line_seconds: float = LINE_SECONDS) -> None:
+    def __init__(
+        self, plan: Plan, line_seconds: float = LINE_SECONDS, *, n_left_out: int = 0
+    ) -> None:
         self._plan = plan
+        self._n_left_out = n_left_out
         self._line_seconds = line_seconds
         self._is_stopping = False
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
@@ -145,7 +153,7 @@ class Progress(AbstractContextManager["Progress"]):
         self._news.close()
 
     def _follow(self) -> None:
-        tally = Tally(self._plan)
+        tally = Tally(self._plan, self._n_left_out)
         if self._wait(PATIENCE):
             return
         try:

@@ -9,6 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from psyflow.assess import Assessment, Choice
 from psyflow.cli.output import (
     FAILED,
     INTERRUPTED,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["TaskRun", "last_words"]
 
 STEPS = frozenset(("split", "process", "merge"))
+NOT_CHOSEN = {Choice.FAILED: "failed", Choice.MISSING: "is left that has not run"}
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*.*$", re.M)
 
 
@@ -58,6 +60,8 @@ class TaskRun:
         self._task = task
         self._arguments = arguments
         self._run = Run(task)
+        self._choice = Choice(arguments.choice)
+        self._n_left_out = 0
         self._needed: frozenset[str] | None = None
         self._is_done = False
 
@@ -68,18 +72,39 @@ class TaskRun:
         return step not in self._needed
 
     def _begin(self) -> frozenset[str]:
-        if not self._run.assess().reasons():
+        assessment = self._run.assess()
+        if not assessment.reasons() or self._is_nothing_chosen(assessment):
             self._is_done = True
             return frozenset()
         self._task.check_execute()
         if self._arguments.fail_fast:
             self._task.max_failures = 1
-        plan = self._run.begin(keep=self._arguments.keep, pool_size=self._arguments.pool_size)
+        plan = self._run.begin(
+            keep=self._arguments.keep,
+            pool_size=self._arguments.pool_size,
+            choice=self._choice,
+        )
         if plan is None:
             self._is_done = True
             self._run.release()
             return frozenset()
+        # If only some items are chosen, nothing goes to the archive: what there was is there.
+        self._n_left_out = len(assessment.pending()) - len(assessment.pending(self._choice))
         return STEPS if plan.n_pending else frozenset({"merge"})
+
+    def _is_nothing_chosen(self, assessment: Assessment) -> bool:
+        """Tell whether there is nothing to do because no item is chosen, and if so, say it."""
+        if self._choice is Choice.ALL or (assessment.code_changes and not self._arguments.keep):
+            return False
+        if len(assessment.pending(self._choice)):
+            return False
+        n_missing = assessment.n_items - assessment.n_done
+        command = suggestion(self._arguments, self.name)
+        say(
+            f"{self.name}: no item {NOT_CHOSEN[self._choice]}, so nothing is run. "
+            f"{n_missing} of {assessment.n_items} items have no result; run them: {command}"
+        )
+        return True
 
     def execute(self, step: str) -> None:
         """Do a step here, or have it submitted."""
@@ -112,7 +137,8 @@ class TaskRun:
         if self._needed is not None and not self._is_done:
             assessment = self._run.assess()
             done = f"{assessment.n_done} of {assessment.n_items} done"
-            command = suggestion(self._arguments, self.name)
+            option = [] if self._choice is Choice.ALL else [f"--{self._choice.value}"]
+            command = suggestion(self._arguments, *option, self.name)
             say(f"{self.name}: interrupted, {done}. Continue with: {command}")
         self._run.release()
 
@@ -136,7 +162,7 @@ class TaskRun:
     def _process(self) -> None:
         log = self._run.layout.log("process:0")
         start = log.stat().st_size if log.exists() else 0
-        with Progress(self._plan):
+        with Progress(self._plan, n_left_out=self._n_left_out):
             status = self._run.process()
         if status == INTERRUPTED:
             raise KeyboardInterrupt
@@ -156,16 +182,23 @@ class TaskRun:
         merged = self._run.merge()
         n_missing = merged.n_items - merged.n_rows
         if n_missing:
-            self.exit_code = max(self.exit_code, FAILED)
+            self.exit_code = max(self.exit_code, self._exit_code_of(merged))
             say(self._about_missing(merged, n_missing))
 
+    def _exit_code_of(self, merged: Merged) -> int:
+        # Those that have not run were not to be run, unless all were.
+        return FAILED if merged.n_failed or self._choice is Choice.ALL else OK
+
     def _about_missing(self, merged: Merged, n_missing: int) -> str:
+        command = suggestion(self._arguments, self.name)
+        if not merged.n_failed:
+            what = f"{n_missing} of {merged.n_items} items have not run"
+            return f"{self.name}: {what}. Run them: {command}"
         what = f"{merged.n_failed} of {merged.n_items} items failed"
         if merged.n_failed < n_missing:
             what += f" and {n_missing - merged.n_failed} have not run"
-        log = shown_path(self._run.layout.log("process:0"))
-        command = suggestion(self._arguments, self.name)
-        return f"{self.name}: {what}; see {log}. Run them again: {command}"
+        see = suggestion(self._arguments, self.name, command="failures")
+        return f"{self.name}: {what}; see them: {see}. Run them again: {command}"
 
 
 def last_words(log: Path, start: int = 0) -> str:

@@ -162,11 +162,9 @@ class Disk:
             return
         match operation.kind:
             case "create":
-                folder, name = self._place(path)
-                if name not in folder.entries:
-                    folder.change({name: _File()})
+                self._create(path)
             case "mkdir":
-                self._give(path, _Folder())
+                self._make_folder(path)
             case "truncate":
                 self.file(path).truncate(operation.size)
             case "write":
@@ -178,8 +176,7 @@ class Disk:
             case "rename":
                 self._rename(path, operation.other)
             case "unlink" | "rmdir":
-                folder, name = self._place(path)
-                folder.change({name: None})
+                self._take(path)
             case kind:
                 raise AssertionError(kind)
 
@@ -199,9 +196,28 @@ class Disk:
             new.change({new_name: node})
             old.change({old_name: None})
 
+    def _create(self, path: str) -> None:
+        self._make_folder(str(PurePosixPath(path).parent))
+        folder, name = self._place(path)
+        if name not in folder.entries:
+            folder.change({name: _File()})
+
+    def _make_folder(self, path: str) -> None:
+        # Recorded when the call returned: others may have seen and used the folder before that.
+        parent = str(PurePosixPath(path).parent)
+        if parent != str(self._root):
+            self._make_folder(parent)
+        folder, name = self._place(path)
+        if name not in folder.entries:
+            folder.change({name: _Folder()})
+
     def _give(self, path: str, node: _Node) -> None:
         folder, name = self._place(path)
         folder.change({name: node})
+
+    def _take(self, path: str) -> None:
+        folder, name = self._place(path)
+        folder.change({name: None})
 
     def _place(self, path: str) -> tuple[_Folder, str]:
         folder = self._node(str(PurePosixPath(path).parent))

@@ -11,14 +11,14 @@ from pathlib import Path
 
 __all__ = ["Operation", "record", "unavailable"]
 
-# Those that change files, those that move a file's offset, and those by which data could get into
-# a file unseen: a recording that has one of the last is refused.
-_CHANGING = (
-    "creat open openat write writev pwrite64 pwritev fsync fdatasync link linkat symlink symlinkat "
-    "rename renameat renameat2 unlink unlinkat ftruncate truncate mkdir mkdirat rmdir"
-).split()
-_UNSEEN = "copy_file_range sendfile splice sync_file_range fallocate".split()
-_OTHERS = ["lseek", "clone", "clone3"]
+# The last two lines are of calls by which a file could change unseen: a recording that has one is
+# refused.
+_CALLS = (
+    "creat,open,openat,write,writev,pwrite64,pwritev,fsync,fdatasync,link,linkat,rename,renameat,"
+    "renameat2,unlink,unlinkat,ftruncate,mkdir,mkdirat,rmdir,lseek,clone,clone3,"
+    "truncate,symlink,symlinkat,copy_file_range,sendfile,splice,sync_file_range,fallocate,"
+    "preadv2,pwritev2"
+)
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _FD = re.compile(r"(\d+|AT_FDCWD)<((?:\\x[0-9a-f]{2})*)>")
 _CALL = re.compile(r"(\w+)\((.*)\)\s+= (-?\d+|0x[0-9a-f]+)(.*)$", re.S)
@@ -63,8 +63,8 @@ def unavailable() -> str | None:
 
 def record(command: list[str], folder: Path, trace: Path) -> tuple[int, list[Operation]]:
     """Run `command` in `folder`; return its exit code and what was done below `folder`."""
-    calls = ",".join(["trace=", *_CHANGING, *_UNSEEN, *_OTHERS]).replace("=,", "=")
-    strace = ["strace", "-f", "-y", "-xx", "-s", "100000000", "-e", "signal=none", "-e", calls]
+    strace = ["strace", "-f", "-y", "-xx", "-s", "100000000", "-e", "signal=none"]
+    strace += ["-e", f"trace={_CALLS}"]
     done = subprocess.run(
         [*strace, "-o", str(trace), *command], cwd=folder, capture_output=True, timeout=120
     )

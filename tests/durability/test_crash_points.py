@@ -34,7 +34,7 @@ def execute(x):
     assert x != 3 or (Path(__file__).parent / "repaired").exists()
     return {{"y": {formula}}}
 """
-N_FINISHED = 5
+N_FINISHED = 4
 
 
 @dataclass
@@ -153,6 +153,8 @@ def check_all(recording: Recording, formula: str = "x**2", code: int = 0) -> Non
             raise
     print(f"{recording.n_states} states, {len(recording.operations)} operations")
     assert recording.n_states > 2 * len(recording.operations)
+    # Else nothing would have been asked for.
+    assert recording.safe == set(recording.space) - ({3} if code else set())
 
 
 @pytest.fixture(autouse=True)
@@ -213,7 +215,9 @@ def test_archived_result(study: Study) -> None:
         if recording.n_states in finished:
             present = None
             finish(recording, 0, "x**3")
-            assert old in {path.read_bytes() for path in study.folder.rglob("archive/*/result.npz")}
+            assert old in {
+                path.read_bytes() for path in study.folder.rglob("archive/*/result.npz")
+            }
     print(f"{recording.n_states} states, {len(recording.operations)} operations")
 
 

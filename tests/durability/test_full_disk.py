@@ -63,7 +63,7 @@ def check_finishes(study: Study, done: set[int]) -> None:
     assert list(rows(study)) == [(x, x * x) for x in range(N_ITEMS)]
     again = study.calls()
     assert len(again) == N_ITEMS - len(done)
-    assert not [p for p in study.folder.rglob("psy-work/**/.psytmp*")]
+    assert not list(study.folder.rglob("psy-work/**/.psytmp*"))
 
 
 def done_now(study: Study) -> set[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from psyflow.cli.output import OK, say, shown_path
+from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task, none_named
 from psyflow.run import Run
 from psyflow.tasks import TaskDef
@@ -14,7 +15,23 @@ __all__ = ["execute"]
 
 def execute(arguments: Namespace) -> int:
     """Remove what the named tasks have made, and print what it was."""
-    return OK if none_named(arguments) else for_each_task(arguments, _clean)
+    if none_named(arguments):
+        return OK
+    if arguments.dry_run:
+        with without_bytecode():
+            return for_each_task(arguments, _show)
+    return for_each_task(arguments, _clean)
+
+
+def _show(task: TaskDef) -> int:
+    run = Run(task)
+    run.refuse_if_alive()
+    made = run.generated()
+    for path in made:
+        print(f"{task.name}: would remove {shown_path(path)}")
+    if not made:
+        say(f"{task.name}: nothing to remove.")
+    return OK
 
 
 def _clean(task: TaskDef) -> int:

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from types import FrameType
 
 from psyflow.cli.doit_adapter import run_steps
+from psyflow.cli.dry_run import dry_run
+from psyflow.cli.grammar import AUTO
 from psyflow.cli.output import INTERRUPTED, OK, TROUBLE
-from psyflow.cli.parser import AUTO
 from psyflow.cli.selection import load_tasks
 from psyflow.cli.task_run import TaskRun
-from psyflow.exceptions import TaskWorkdirDirtyWarning
+from psyflow.exceptions import TaskWorkdirDirtyWarning, UsageError
 from psyflow.tasks.settings import usable_cpus
 
 __all__ = ["execute"]
@@ -24,6 +25,10 @@ def execute(arguments: Namespace) -> int:
     """Bring the named tasks, or all, up to date."""
     if arguments.pool_size == AUTO:
         arguments.pool_size = usable_cpus()
+    if arguments.dry_run:
+        return dry_run(arguments)
+    if arguments.json:
+        raise UsageError("--json shows what would run, so it goes with -n: psy run -n --json")
     tasks, status = load_tasks(arguments)
     runs = [TaskRun(task, arguments) for task in tasks]
     try:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from itertools import islice
 
 from psyflow.cli.inquiry import Inquiry
-from psyflow.cli.output import MOST_LINES, describe, exit_code_of, first_lines, say
+from psyflow.cli.output import MOST_LINES, first_lines, say
 from psyflow.cli.psets import pset_text
-from psyflow.cli.selection import load_tasks
+from psyflow.cli.reading import report_each
 from psyflow.shard import pset_repr
 
 __all__ = ["execute"]
@@ -20,32 +17,11 @@ __all__ = ["execute"]
 
 def execute(arguments: Namespace) -> int:
     """Print how much of the named tasks, or of all, is done."""
-    with _no_bytecode():
-        tasks, status = load_tasks(arguments)
-        reports = {}
-        for task in tasks:
-            try:
-                inquiry = Inquiry(task)
-                if arguments.json:
-                    reports[task.name] = _as_json(inquiry, arguments.verbose)
-                else:
-                    _print(inquiry, arguments.verbose)
-            except Exception as error:
-                say(f"{task.name}: {describe(error)}")
-                status = max(status, exit_code_of(error))
-    if arguments.json:
-        print(json.dumps(reports, indent=1))
-    return status
-
-
-@contextlib.contextmanager
-def _no_bytecode() -> Iterator[None]:
-    """Keep Python from writing compiled modules beside what task files import."""
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = before
+    return report_each(
+        arguments,
+        lambda task: _print(Inquiry(task), arguments.verbose),
+        lambda task: _as_json(Inquiry(task), arguments.verbose),
+    )
 
 
 def _print(inquiry: Inquiry, verbose: bool) -> None:
@@ -68,6 +44,8 @@ def _notes(inquiry: Inquiry) -> Iterator[str]:
 
 
 def _details(inquiry: Inquiry) -> Iterator[str]:
+    if inquiry.n_failed:
+        yield f"  {inquiry.n_failed} out of {inquiry.n_items} items failed."
     for title, space in (("Missing", inquiry.missing), ("Queued", inquiry.queued)):
         if len(space):
             psets = map(pset_text, islice(space.iterate(), MOST_LINES))
@@ -79,8 +57,8 @@ def _details(inquiry: Inquiry) -> Iterator[str]:
     yield "  Failed jobs:"
     yield from (f"    {job}" for job in inquiry.failed_jobs)
     failures = (
-        f"{pset_text(failure.pset)}: {failure.exception}"
-        for failure in inquiry.failures(MOST_LINES)
+        f"{pset_text(inquiry.space[failed.item])}: {failed.failure.exception}"
+        for failed in inquiry.failures()
     )
     yield from (f"    {line}" for line in first_lines(failures, inquiry.n_failed))
 
@@ -90,6 +68,7 @@ def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
         "n_items": inquiry.n_items,
         "n_done": inquiry.n_done,
         "n_failed": inquiry.n_failed,
+        "states": inquiry.states,
         "up_to_date": not inquiry.reasons,
         "reasons": inquiry.reasons,
         "jobs": inquiry.jobs,
@@ -97,13 +76,13 @@ def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
         "result": str(inquiry.result) if inquiry.result.exists() else None,
         "failed": [
             {
-                "item": failure.item,
+                "item": failed.item,
                 # As text: not every value has a form in JSON.
-                "pset": failure.texts,
-                "kind": failure.kind,
-                "exception": failure.exception,
+                "pset": failed.failure.pset,
+                "kind": failed.failure.kind,
+                "exception": failed.failure.exception,
             }
-            for failure in inquiry.failures(inquiry.n_failed)
+            for failed in inquiry.failures()
         ],
     }
     if verbose:

@@ -1,0 +1,68 @@
+"""``psy debug``: evaluate one item in the foreground, under the debugger. Keeps nothing."""
+
+from __future__ import annotations
+
+import bdb
+import pdb
+import sys
+import traceback
+from argparse import Namespace
+from types import TracebackType
+
+from psyflow.cli.output import FAILED, OK, describe, say
+from psyflow.cli.psets import pset_text, value_text
+from psyflow.cli.selection import for_each_task
+from psyflow.debug import ItemCall, item_number
+from psyflow.evaluate import result_row
+from psyflow.exceptions import StoreError
+from psyflow.run import Run
+from psyflow.tasks import TaskDef
+
+__all__ = ["execute"]
+
+
+def execute(arguments: Namespace) -> int:
+    """Evaluate an item of a task, and print its result row or debug what it raises."""
+    return for_each_task(arguments, lambda task: _debug(task, arguments))
+
+
+def _debug(task: TaskDef, arguments: Namespace) -> int:
+    task.check_execute()
+    assessment = Run(task).assess()
+    item = item_number(assessment, arguments.item)
+    call = ItemCall.of(assessment, item)
+    say(f"{task.name}: item {item}: {pset_text(call.pset)}")
+    if task.python != sys.executable:
+        say(f"{task.name}: runs in {sys.executable}, where jobs would run in {task.python}.")
+    try:
+        row = call(pdb.Pdb().runcall) if arguments.pdb else call()
+    except bdb.BdbQuit:
+        say(f"{task.name}: the debugger was left, so item {item} has no result.")
+        return FAILED
+    except (Exception, SystemExit) as error:
+        return _failed(task, item, error)
+    print(f"{task.name}:")
+    for name, value in row.items():
+        print(f"  {name}: {value_text(value)}")
+    return OK
+
+
+def _failed(task: TaskDef, item: int, error: BaseException) -> int:
+    frames = _users_frames(error.__traceback__)
+    if frames is None or isinstance(error, StoreError):
+        # What is wrong is the result, and no code of the user's is there to look at.
+        say(f"{task.name}: item {item} failed: {describe(error)}")
+        return FAILED
+    traceback.print_exception(type(error), error, frames)
+    say(f'{task.name}: item {item} failed. The debugger is where it did; "q" leaves, "h" helps.')
+    pdb.post_mortem(frames)
+    return FAILED
+
+
+def _users_frames(frames: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the first line on that is neither psyflow's nor the debugger's."""
+    callers = (_debug, ItemCall.__call__, result_row, bdb.Bdb.runcall)
+    ours = [caller.__code__.co_filename for caller in callers]
+    while frames and frames.tb_frame.f_code.co_filename in ours:
+        frames = frames.tb_next
+    return frames

@@ -1,0 +1,96 @@
+"""``psy failures``: what failed, where, and what it has in common. Writes nothing."""
+
+from __future__ import annotations
+
+import textwrap
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from psyflow.cli.output import say, shown_path
+from psyflow.cli.psets import pset_text
+from psyflow.cli.reading import report_each
+from psyflow.cli.selection import suggestion
+from psyflow.failures import FailedItem, FailureGroup, groups
+from psyflow.pspace import ParameterSpace
+from psyflow.run import Run
+from psyflow.tasks import TaskDef
+
+__all__ = ["execute"]
+
+MOST_EXCEPTIONS = 3
+
+
+def execute(arguments: Namespace) -> int:
+    """Print the failures of the named tasks, or of all."""
+    return report_each(arguments, lambda task: _show(task, arguments), _as_json)
+
+
+def _show(task: TaskDef, arguments: Namespace) -> None:
+    assessment = Run(task).assess()
+    found = groups(assessment)
+    if not found:
+        say(f"{task.name}: no failures.")
+        return
+    print(f"{task.name}: {len(assessment.failed)} of {assessment.n_items} items failed.")
+    for group in found:
+        print("\n".join(("", *_lines(group, assessment.space))))
+    print()
+    first = str(found[0].items[0].item)
+    command = suggestion(arguments, task.name, first, command="debug")
+    say(f"{task.name}: try one in the debugger: {command}")
+
+
+def _lines(group: FailureGroup, space: ParameterSpace) -> Iterator[str]:
+    kinds = ", ".join(f"{number} {kind}" for kind, number in group.kinds.items())
+    yield f"  {group.place} ({kinds})"
+    exceptions = list(group.exceptions.items())
+    for text, number in exceptions[:MOST_EXCEPTIONS]:
+        yield f"    {number} × {_one_line(text)}"
+    if len(exceptions) > MOST_EXCEPTIONS:
+        yield f"    … and {len(exceptions) - MOST_EXCEPTIONS} other messages"
+    for suspect in group.suspects:
+        yield (
+            f"    {suspect.name} = {suspect.value} in {suspect.n_group} of {len(group.items)} of "
+            f"these, but in {suspect.n_ran} of all {group.n_ran} that ran (p = {suspect.p:.1g})"
+        )
+    yield from _example(group.items[0], space)
+
+
+def _example(example: FailedItem, space: ParameterSpace) -> Iterator[str]:
+    failure = example.failure
+    yield f"    for example item {example.item}: {pset_text(space[example.item])}"
+    yield (
+        f"    attempt {failure.attempt}, process {failure.pid} on {failure.host}, "
+        f"log {shown_path(example.log)}"
+    )
+    if failure.traceback:
+        yield textwrap.indent(failure.traceback.rstrip(), "      ")
+
+
+def _one_line(text: str) -> str:
+    return textwrap.shorten(text, 160, placeholder=" …")
+
+
+def _as_json(task: TaskDef) -> dict[str, object]:
+    assessment = Run(task).assess()
+    return {
+        "n_items": assessment.n_items,
+        "n_failed": len(assessment.failed),
+        "groups": [
+            {
+                "place": group.place,
+                "n_failed": len(group.items),
+                "kinds": group.kinds,
+                "exceptions": group.exceptions,
+                "suspects": [asdict(suspect) for suspect in group.suspects],
+                "n_ran": group.n_ran,
+                "failures": [_failure_as_json(failed) for failed in group.items],
+            }
+            for group in groups(assessment)
+        ],
+    }
+
+
+def _failure_as_json(failed: FailedItem) -> dict[str, object]:
+    return {**asdict(failed.failure), "item": failed.item, "log": str(failed.log)}

@@ -1,0 +1,131 @@
+"""``psy why``: why a task is or is not up to date, and what to do about it. Writes nothing."""
+
+from __future__ import annotations
+
+import functools
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from psyflow.cli.output import first_lines, shown_path
+from psyflow.cli.reading import report_each
+from psyflow.cli.selection import suggestion
+from psyflow.explanation import Explanation, explain
+from psyflow.fingerprint import Change
+from psyflow.run import Run
+from psyflow.tasks import TaskDef
+
+__all__ = ["execute"]
+
+
+def execute(arguments: Namespace) -> int:
+    """Print why the named tasks, or all, are or are not up to date."""
+    return report_each(
+        arguments,
+        functools.partial(_show, arguments),
+        lambda task: _as_json(task, arguments),
+    )
+
+
+def _show(arguments: Namespace, task: TaskDef) -> None:
+    explanation = explain(Run(task))
+    print(f"{task.name}: {'' if explanation.is_up_to_date else 'not '}up to date.")
+    for change in explanation.changes:
+        for line in _change_lines(change):
+            print(f"  {line}")
+    for sentence in (_about_items(explanation), *_about_run(explanation)):
+        print(f"  {sentence}")
+    for meaning, command in _what_to_type(explanation, task, arguments):
+        print(f"  {meaning}: {command}")
+
+
+def _change_lines(change: Change) -> Iterator[str]:
+    part = change.new or change.old
+    assert part is not None
+    lines = change.lines()
+    what = "is new" if change.old is None else "is gone" if change.new is None else "changed"
+    if not lines:
+        yield f"{change.name}: the content {what}"
+        return
+    yield f"{change.name} {what}:"
+    shown = [
+        f"  {sign} {line.file}, line {line.number}: {line.text}"
+        for pair in lines
+        for sign, line in (("-", pair.old), ("+", pair.new))
+        if line is not None
+    ]
+    yield from first_lines(shown, len(shown))
+
+
+def _about_items(explanation: Explanation) -> str:
+    n_items = explanation.preview.n_items
+    numbers = (
+        (explanation.n_done, "have a result"),
+        (explanation.n_failed, "failed"),
+        (explanation.n_new, "are new"),
+        (explanation.n_never_ran, "never ran"),
+    )
+    parts = ", ".join(f"{number} {what}" for number, what in numbers if number)
+    return f"Of {n_items} items, {parts}." if n_items else "Its parameter space is empty."
+
+
+def _about_run(explanation: Explanation) -> Iterator[str]:
+    preview = explanation.preview
+    if explanation.is_up_to_date:
+        return
+    if preview.refusal is not None:
+        yield f"psy run would do nothing now. {preview.refusal}"
+        return
+    if preview.archived:
+        names = ", ".join(path.name for path in preview.archived)
+        yield f"psy run would put {names} into {shown_path(preview.archive or '')}."
+    if preview.n_pending:
+        yield f"psy run would compute {preview.n_pending} of {preview.n_items} items."
+    else:
+        yield "psy run would compute nothing, and merge the result anew."
+
+
+def _what_to_type(
+    explanation: Explanation, task: TaskDef, arguments: Namespace
+) -> Iterator[tuple[str, str]]:
+    command = functools.partial(suggestion, arguments)
+    if explanation.is_up_to_date:
+        return
+    if explanation.changes and explanation.n_done:
+        yield "The old results are still good", command(task.name, command="accept")
+        yield "Keep them, compute what is missing", command("-c", task.name, command="run")
+    if explanation.n_failed:
+        yield "See what failed", command(task.name, command="failures")
+    yield "See the jobs first", command("-n", task.name, command="run")
+    yield "Bring it up to date", command(task.name, command="run")
+
+
+def _as_json(task: TaskDef, arguments: Namespace) -> dict[str, object]:
+    explanation = explain(Run(task))
+    preview = explanation.preview
+    return {
+        "up_to_date": explanation.is_up_to_date,
+        "has_run": explanation.has_run,
+        "reasons": preview.reasons,
+        "changes": [
+            {
+                "name": change.name,
+                "summary": change.describe(),
+                "lines": [asdict(line) for line in change.lines()],
+            }
+            for change in explanation.changes
+        ],
+        "n_items": preview.n_items,
+        "n_done": explanation.n_done,
+        "n_failed": explanation.n_failed,
+        "n_new": explanation.n_new,
+        "n_never_ran": explanation.n_never_ran,
+        "n_to_run": preview.n_pending,
+        "refusal": preview.refusal,
+        "archive": str(preview.archive) if preview.archived else None,
+        "archived": [str(path) for path in preview.archived],
+        "commands": [
+            {"meaning": meaning, "command": command}
+            for meaning, command in _what_to_type(explanation, task, arguments)
+        ],
+    }

@@ -1,0 +1,80 @@
+"""``psy run -n``: what a run would do. Writes nothing."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from psyflow.assess import Choice
+from psyflow.cli.output import MOST_LINES, shown_path
+from psyflow.cli.reading import report_each
+from psyflow.preview import JobPreview, Preview, preview
+from psyflow.run import Run
+from psyflow.tasks import TaskDef
+
+__all__ = ["dry_run"]
+
+
+def dry_run(arguments: Namespace) -> int:
+    """Print what `psy run` would do with the named tasks, or with all."""
+
+    def ask(task: TaskDef) -> Preview:
+        run = Run(task)
+        return preview(
+            run,
+            run.assess(verify=True),
+            keep=arguments.keep,
+            pool_size=arguments.pool_size,
+            choice=Choice(arguments.choice),
+        )
+
+    return report_each(
+        arguments,
+        lambda task: print("\n".join(_lines(task.name, ask(task)))),
+        lambda task: _as_json(ask(task)),
+    )
+
+
+def _lines(name: str, found: Preview) -> Iterator[str]:
+    if not found.reasons:
+        yield f"{name}: up to date; nothing would run."
+        return
+    if found.refusal is not None:
+        yield f"{name}: nothing would run. {found.refusal}"
+        return
+    yield f"{name}: {_what(found)}"
+    yield from (f"  because: {reason}" for reason in found.reasons)
+    if found.archived:
+        names = ", ".join(path.name for path in found.archived)
+        yield f"  to the archive {shown_path(found.archive or '')}: {names}"
+    for job in found.jobs[:MOST_LINES]:
+        yield from _job_lines(job)
+    if len(found.jobs) > MOST_LINES:
+        yield f"  … and {len(found.jobs) - MOST_LINES} more jobs"
+
+
+def _what(found: Preview) -> str:
+    if not found.n_pending:
+        return f"0 of {found.n_items} items would run; the result would be merged."
+    jobs = "1 process job" if found.n_jobs == 1 else f"{found.n_jobs} process jobs"
+    workers = "1 worker" if found.pool_size == 1 else f"{found.pool_size} workers"
+    return f"{found.n_pending} of {found.n_items} items would run, in {jobs} of {workers}."
+
+
+def _job_lines(job: JobPreview) -> Iterator[str]:
+    array = f", an array of {job.n_members}" if job.n_members > 1 else ""
+    yield f"  job {job.name}{array}, log {shown_path(job.log)}:"
+    yield f"    $ {shlex.join(job.command)}"
+    if job.script:
+        yield textwrap.indent(job.script.rstrip(), "    | ")
+
+
+def _as_json(found: Preview) -> dict[str, object]:
+    return {
+        **asdict(found),
+        "archive": str(found.archive) if found.archived else None,
+        "archived": [str(path) for path in found.archived],
+    }

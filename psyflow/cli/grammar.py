@@ -1,0 +1,290 @@
+"""The commands of `psy`: what each is for, and which arguments it takes."""
+
+from __future__ import annotations
+
+import argparse
+from argparse import ArgumentParser
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from psyflow.hints import TASKDIR
+
+__all__ = ["AUTO", "COMMANDS", "Command"]
+
+AUTO = 0
+"""What ``-j auto`` becomes here: counting CPUs is left to those who know how."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `psy`.
+
+    Attributes
+    ----------
+    summary : str
+        What it does, for the list of commands.
+    description : str
+        The same at length.
+    examples : str
+    add_arguments : callable
+    """
+
+    summary: str
+    description: str
+    examples: str
+    add_arguments: Callable[[ArgumentParser], None]
+
+
+def _pool_size(text: str) -> int:
+    if text == "auto":
+        return AUTO
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'it must be "auto" or 1 or more, not {text}')
+    return number
+
+
+def _taskdir(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--taskdir",
+        metavar="DIR",
+        default=TASKDIR,
+        help="folder with the task files (default: %(default)s)",
+    )
+
+
+def _tasks(parser: ArgumentParser, otherwise: str) -> None:
+    parser.add_argument(
+        "tasks",
+        metavar="task",
+        nargs="*",
+        help=f'name of a task, or a pattern such as "fit_*"; {otherwise} if none is given',
+    )
+    _taskdir(parser)
+
+
+def _one_task(parser: ArgumentParser) -> None:
+    parser.add_argument("tasks", metavar="TASK", nargs=1, help="name of a task")
+    _taskdir(parser)
+
+
+def _dry_run(parser: ArgumentParser, otherwise: str) -> None:
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help=f"only show {otherwise}; change nothing"
+    )
+
+
+def _json(parser: ArgumentParser, condition: str = "") -> None:
+    text = f"{condition}print one JSON document for programs"
+    parser.add_argument("--json", action="store_true", help=text)
+
+
+def _all_with_json(parser: ArgumentParser) -> None:
+    _tasks(parser, "all tasks")
+    _json(parser)
+
+
+def _run(parser: ArgumentParser) -> None:
+    _tasks(parser, "all tasks")
+    parser.add_argument(
+        "-c",
+        "--continue",
+        dest="keep",
+        action="store_true",
+        help="keep existing results although the code has changed, and add what is missing",
+    )
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        dest="pool_size",
+        metavar="N",
+        type=_pool_size,
+        help='workers per job, instead of the task\'s pool_size; "auto": as many as CPUs',
+    )
+    choice = parser.add_mutually_exclusive_group()
+    for name, text in (
+        ("failed", "run only the items that failed, and leave alone those that have not run"),
+        ("missing", "run only the items that have not run, and leave alone those that failed"),
+    ):
+        choice.add_argument(
+            f"--{name}", dest="choice", action="store_const", const=name, default="all", help=text
+        )
+    parser.add_argument(
+        "--fail-fast",
+        action="store_true",
+        help="stop at the first item that fails, like max_failures = 1 in the task file",
+    )
+    _dry_run(parser, "what would run, why, and how it would be submitted")
+    _json(parser, "with -n: ")
+
+
+def _status(parser: ArgumentParser) -> None:
+    _tasks(parser, "all tasks")
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="also show missing and queued parameter sets, and failures",
+    )
+    _json(parser)
+
+
+def _accept(parser: ArgumentParser) -> None:
+    _tasks(parser, "nothing")
+    _dry_run(parser, "what would be accepted")
+
+
+def _clean(parser: ArgumentParser) -> None:
+    _tasks(parser, "nothing")
+    _dry_run(parser, "what would be removed")
+
+
+def _debug(parser: ArgumentParser) -> None:
+    _one_task(parser)
+    parser.add_argument("item", metavar="ITEM", help='number of an item, or "first-failed"')
+    parser.add_argument(
+        "--pdb", action="store_true", help="stop in the debugger where execute begins"
+    )
+
+
+def _log(parser: ArgumentParser) -> None:
+    _one_task(parser)
+    parser.add_argument(
+        "item",
+        metavar="ITEM",
+        nargs="?",
+        help='number of an item, or "first-failed"; the whole logs if none is given',
+    )
+
+
+def _merge(parser: ArgumentParser) -> None:
+    parser.add_argument("directory", metavar="DIR", help="folder with result files, or of a run")
+    parser.add_argument("merged", metavar="FILE", help="where to put all rows")
+
+
+def _new_task(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="name of the new task")
+    parser.add_argument(
+        "-s",
+        "--scheduler",
+        metavar="SCHED",
+        help="scheduler to prepare the file for: slurm, sqsub, …, or package.module.Class",
+    )
+    _taskdir(parser)
+
+
+COMMANDS = {
+    "run": Command(
+        "bring tasks up to date",
+        "Bring tasks up to date: compute the parameter sets that have no result yet, and merge\n"
+        "all rows into the result file. Each step is one line: . if it is executed, -- if it is\n"
+        "up to date. If the code of a task has changed, its results are put into its archive\n"
+        "folder and computed anew, unless -c is given. A run that was interrupted, or in which\n"
+        "items failed, goes on where it was when psy run is typed again.",
+        "  psy run                  all tasks\n"
+        "  psy run circle 'fit_*'   some of them, in this order\n"
+        "  psy run -n circle        only show what would run, and why\n"
+        "  psy run -c circle        keep results of older code\n"
+        "  psy run -c --failed      mended the code? run what failed, keep the other results\n"
+        "  psy run -j 4             four workers per job",
+        _run,
+    ),
+    "status": Command(
+        "show how much is done",
+        "Show how many rows of each task are completed, and why it is not up to date.\n"
+        "Writes nothing, and may be asked at any time.",
+        "  psy status\n"
+        "  psy status -v circle     with the missing parameter sets\n"
+        "  psy status --json",
+        _status,
+    ),
+    "why": Command(
+        "say why tasks are not up to date",
+        "Say why each task is or is not up to date: which lines of its code changed since its\n"
+        "last run, how many items are new, failed or never ran, what psy run would do with the\n"
+        "old result, and what else to type. Writes nothing.",
+        "  psy why circle\n  psy why --json",
+        _all_with_json,
+    ),
+    "accept": Command(
+        "keep results although the code has changed",
+        "Say that the results which are there are what the present code would give, so that\n"
+        "psy run computes only what is missing. Needs names; accepts nothing otherwise.\n"
+        "Prints what had changed.",
+        "  psy accept circle\n  psy accept -n circle     only show what has changed",
+        _accept,
+    ),
+    "failures": Command(
+        "show what failed, and what it has in common",
+        "Show the failures of items that have no result: grouped by the place in the code where\n"
+        "they happened, with the parameter values that are clearly more frequent among them\n"
+        "than among all items that ran, and an example with its traceback. Writes nothing.",
+        "  psy failures\n  psy failures --json circle",
+        _all_with_json,
+    ),
+    "log": Command(
+        "show what a task or an item printed",
+        "Print the logs of a task's jobs, in the order of its steps. With an item: its failures,\n"
+        "and what the log says about them. Items are numbered from 0 in the order of the\n"
+        "parameter space.",
+        "  psy log circle\n  psy log circle 7\n  psy log circle first-failed",
+        _log,
+    ),
+    "debug": Command(
+        "run one item under the debugger",
+        "Evaluate one item in the foreground, setup included. If it raises, Python's debugger\n"
+        "opens where it did; if not, the result row is printed. Keeps nothing.",
+        "  psy debug circle 7\n"
+        "  psy debug circle first-failed\n"
+        "  psy debug --pdb circle 7     step through execute from its first line",
+        _debug,
+    ),
+    "list": Command(
+        "list the tasks",
+        "Print the name of each task, one per line.",
+        "  psy list --taskdir studies",
+        _taskdir,
+    ),
+    "test": Command(
+        "try the first parameter set of tasks",
+        "Evaluate the first parameter set of each task as a worker would, setup included, and\n"
+        "print the result row. Runs on this machine, whatever the task's scheduler is, and keeps\n"
+        "nothing.",
+        "  psy test circle",
+        lambda parser: _tasks(parser, "all tasks"),
+    ),
+    "clean": Command(
+        "remove what tasks have made",
+        "Remove everything that psyflow made for the tasks: results, logs, archive. Needs names;\n"
+        "removes nothing otherwise. Prints what was removed.",
+        "  psy clean circle\n"
+        "  psy clean -n circle      only show what would be removed\n"
+        "  psy clean '*'            all tasks",
+        _clean,
+    ),
+    "kill": Command(
+        "end the jobs of tasks",
+        "End the queued and running jobs of the tasks, and nobody else's. Finished items are\n"
+        "kept. Needs names; ends nothing otherwise.",
+        "  psy kill circle",
+        lambda parser: _tasks(parser, "nothing"),
+    ),
+    "merge": Command(
+        "put result files together",
+        "Put the rows of all result files in DIR together into FILE, below the rows it has.\n"
+        "Files with another extension than FILE's are left out; the others are taken in the\n"
+        "order of their names. If DIR is the folder of a run, its rows so far are taken in the\n"
+        "order of the parameter space, also while it is running.",
+        "  psy merge old-results all.npz\n  psy merge psy-work/circle so-far.h5",
+        _merge,
+    ),
+    "new-task": Command(
+        "write a new task file",
+        "Write a task file that runs as it is, to be edited. Never replaces a file.",
+        "  psy new-task circle\n  psy new-task -s slurm circle",
+        _new_task,
+    ),
+}
