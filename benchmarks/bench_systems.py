@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from benchmarks.environment import HERE, Environment
 from benchmarks.figures import Figure, seconds
@@ -12,7 +13,8 @@ from benchmarks.studies import cold_run, emptied, square
 # name: the least factor by which psyflow has to be faster, and the peer in words
 PEERS = {
     "jug": (10.0, "jug, a task per item, 2 × jug execute, file store"),
-    "doit": (10.0, "doit, a task per item, doit -n 2, a JSON file per item"),
+    "doit": (10.0, "doit, a task per item, a JSON file per item"),
+    "doit -n 2": (10.0, "the same, doit -n 2"),
     "joblib": (3.0, "joblib.Memory, a loop with a cached function"),
 }
 
@@ -59,9 +61,12 @@ def _peers(environment: Environment, n: int) -> dict[str, Contender]:
             before=lambda: emptied(folders["jug"]),
         ),
         "doit": Contender(
+            [doit], folders["doit"], before=lambda: _ready_for_doit(folders["doit"])
+        ),
+        "doit -n 2": Contender(
             [[*doit, "-n", "2"]],
-            folders["doit"],
-            before=lambda: emptied(folders["doit"] / "results"),
+            folders["doit -n 2"],
+            before=lambda: _ready_for_doit(folders["doit -n 2"]),
         ),
         "joblib": Contender(
             [environment.peer("memory.py", str(n))],
@@ -69,3 +74,9 @@ def _peers(environment: Environment, n: int) -> dict[str, Contender]:
             before=lambda: emptied(folders["joblib"]),
         ),
     }
+
+
+def _ready_for_doit(folder: Path) -> None:
+    # The folder itself holds doit's database, which has to go too.
+    emptied(folder)
+    emptied(folder / "results")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import uuid
 from pathlib import Path
 
 from benchmarks.environment import Environment
@@ -41,11 +41,22 @@ def cold_run(environment: Environment, folder: Path) -> Contender:
     return Contender(
         [[environment.psy, "run"]],
         folder,
-        before=lambda: shutil.rmtree(folder / "psy-work", ignore_errors=True),
+        before=lambda: set_aside(folder / "psy-work"),
     )
 
 
 def emptied(folder: Path) -> None:
-    """Empty `folder`."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Make `folder` an empty one."""
+    set_aside(folder)
     folder.mkdir(parents=True)
+
+
+def set_aside(path: Path) -> None:
+    """Give `path`, if it is there, another name.
+
+    It is not removed: ext4 does not use the inodes of files that were removed a moment ago, and
+    looks at all of them before it makes a file. After 10 000 removals a peer that makes 10 000
+    files took three to five times as long.
+    """
+    if path.exists():
+        path.rename(path.with_name(f"{path.name}.{uuid.uuid4().hex}"))

@@ -48,7 +48,7 @@ class FailedItem:
         Number in the present space. `failure` has the one in the space of its own plan.
     failure : Failure
     log : Path
-        Of the process job in which it happened.
+        Of the worker, if it kept one, or of its process job.
     """
 
     item: int
@@ -145,7 +145,9 @@ def _records(assessment: Assessment, items: set[int]) -> Iterator[FailedItem]:
     layout = assessment.layout
     for record in assessment.recovered.outcomes.failures:
         if record.item in items:
-            yield FailedItem(record.item, record.read(), layout.log_of(record.reader.path))
+            failure = record.read()
+            own = layout.root / failure.log if failure.log else None
+            yield FailedItem(record.item, failure, own or layout.log_of(record.reader.path))
 
 
 def groups(assessment: Assessment) -> list[FailureGroup]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Layout"]
+__all__ = ["STEPS", "Layout"]
+
+STEPS = ("split", "process", "merge")
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,14 @@ class Layout:
         """Return the file with what the items of one worker of a process job printed."""
         return self.root / f"{self.task}:process:{job}.worker-{worker}.log"
 
-    def logs(self) -> Iterator[Path]:
-        """Yield the logs that exist."""
-        yield from self.root.glob(f"{self.task}:*.log")
+    def logs(self) -> list[Path]:
+        """Return the logs that exist, in the order of the steps: split, process 0, …, merge."""
+        return sorted(self.root.glob(f"{self.task}:*.log"), key=self._place_of_log)
+
+    def _place_of_log(self, log: Path) -> tuple[int, list[int]]:
+        step, *numbers = re.split(r":|\.worker-", log.stem.removeprefix(f"{self.task}:"))
+        order = STEPS.index(step) if step in STEPS else len(STEPS)
+        return order, [int(number) for number in numbers if number.isdecimal()]
 
     def shards(self, run_id: str = "*") -> list[Path]:
         """Return the shards of a run id, or all; in the order of their names."""

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import math
 import shutil
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from psyflow.layout import Layout
 from psyflow.plan import Plan, new_run_id, provenance
 from psyflow.submission import JobRequest, process_array, process_job, step_job
 from psyflow.tasks import TaskDef
+from psyflow.worker import STOPPED
 
 __all__ = ["Run"]
 
@@ -257,7 +259,8 @@ class Run:
         exit_code = self.task.scheduler.exit_code(jobid)
         if exit_code is None:
             raise SchedulerError(f"{jobid} of {type(self.task.scheduler).__name__} never ran.")
-        return exit_code
+        # A signal may come before the job has had the time to prepare for it.
+        return STOPPED if exit_code in (-signal.SIGINT, -signal.SIGTERM) else exit_code
 
     def merge(self) -> steps.Merged:
         """Do the merge step in this process."""
@@ -327,7 +330,7 @@ class Run:
             layout.new_items_file,
             layout.staged_result,
             layout.root / "archive",
-            *sorted(layout.logs()),
+            *layout.logs(),
         ]
         # A result of unknown origin in a place of the user's choice may be anybody's.
         if layout.result.parent == layout.root or ItemsFile(layout).about() is not None:

@@ -67,8 +67,7 @@ def try_task(task: TaskDef) -> Trial:
         run.begin(pool_size=1)
         run.split()
         status = run.process()
-        logs = (run.layout.log("process:0"), run.layout.worker_log(0, 0))
-        log = "".join(path.read_text(errors="replace") for path in logs if path.exists())
+        log = _printed(run.layout)
         failures = list(_failures(run.layout))
         if status and not failures:
             failures = [f"The worker gave up (exit status {status})."]
@@ -87,6 +86,12 @@ def _first_item_of(task: TaskDef, workdir: Path) -> TaskDef:
     alone.pspace = alone.pspace.limit(1)
     alone.scheduler = ImmediateRun()
     return alone
+
+
+def _printed(layout: Layout) -> str:
+    _heading, _, log = layout.log("process:0").read_text(errors="replace").partition("\n")
+    own = layout.worker_log(0, 0)
+    return log + (own.read_text(errors="replace") if own.exists() else "")
 
 
 def _failures(layout: Layout) -> Iterator[str]:

@@ -213,18 +213,28 @@ class _StopSignal:
     def __init__(self, evaluator: Evaluator, slot: Slot) -> None:
         self._evaluator = evaluator
         self._slot = slot
-        self._pid = os.getpid()
         signal.signal(signal.SIGTERM, self)
         # Some schedulers send SIGINT to every process; the supervisor turns it into SIGTERM.
         signal.signal(signal.SIGINT, lambda number, frame: None)
+        # A child that the user's function forks must end at a SIGTERM, or whoever sends it, such
+        # as a pool of processes, waits for ever. None may come before it is back to doing so.
+        os.register_at_fork(
+            before=lambda: self._mask(signal.SIG_BLOCK),
+            after_in_parent=lambda: self._mask(signal.SIG_UNBLOCK),
+            after_in_child=self._leave_child,
+        )
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:
-            # A child that the user's function forked: whoever ends it means it.
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
         self._evaluator.stop(now=self._slot.stop_level > 1)
+
+    def _mask(self, how: int) -> None:
+        if signal.getsignal(signal.SIGTERM) is self:
+            signal.pthread_sigmask(how, [signal.SIGTERM])
+
+    def _leave_child(self) -> None:
+        if signal.getsignal(signal.SIGTERM) is self:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
 def _batches(job: Work, shard: str, pacer: Pacer, first: Items | None) -> Iterator[Items]:

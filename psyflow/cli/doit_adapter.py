@@ -20,9 +20,9 @@ from doit.reporter import ConsoleReporter
 from doit.runner import Runner
 from doit.task import Stream
 
-__all__ = ["STEPS", "Steps", "run_steps"]
+from psyflow.layout import STEPS
 
-STEPS = ("split", "process", "merge")
+__all__ = ["Steps", "run_steps"]
 
 
 class Steps(Protocol):

@@ -43,6 +43,9 @@ def for_each_task(arguments: Namespace, act: Callable[[TaskDef], int]) -> int:
     for task in tasks:
         try:
             status = max(status, act(task))
+        except BrokenPipeError:
+            # Nobody reads what the others would print.
+            raise
         except Exception as error:
             say(f"{task.name}: {describe(error)}")
             status = max(status, exit_code_of(error))

@@ -23,6 +23,7 @@ from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
 from psyflow.exceptions import PsyflowError
 from psyflow.files import is_full
+from psyflow.layout import STEPS
 from psyflow.run import Run
 from psyflow.supervisor import DISK_FULL, TOO_MANY_FAILURES
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TaskRun", "last_words"]
 
-STEPS = frozenset(("split", "process", "merge"))
 NOT_CHOSEN = {Choice.FAILED: "failed", Choice.MISSING: "is left that has not run"}
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*.*$", re.M)
 
@@ -90,7 +90,7 @@ class TaskRun:
             return frozenset()
         # If only some items are chosen, nothing goes to the archive: what there was is there.
         self._n_left_out = len(assessment.pending()) - len(assessment.pending(self._choice))
-        return STEPS if plan.n_pending else frozenset({"merge"})
+        return frozenset(STEPS if plan.n_pending else STEPS[-1:])
 
     def _is_nothing_chosen(self, assessment: Assessment) -> bool:
         """Tell whether there is nothing to do because no item is chosen, and if so, say it."""

@@ -8,7 +8,10 @@ import pytest
 import psyflow
 from psyflow.main import psy_main
 
-COMMANDS = ["run", "status", "list", "test", "clean", "kill", "merge", "new-task"]
+COMMANDS = [
+    *("run", "status", "why", "accept", "failures", "log", "debug"),
+    *("list", "test", "clean", "kill", "merge", "new-task"),
+]
 
 
 def test_help_lists_every_command(place):
@@ -50,6 +53,9 @@ def test_alone_it_shows_the_help_and_fails(capsys):
         (["run", "-j", "many"], 'it must be "auto" or 1 or more, not many'),
         (["merge", "only-one"], "required: FILE"),
         (["new-task"], "required: NAME"),
+        (["run", "--failed", "--missing"], "--missing: not allowed with argument --failed"),
+        (["debug", "circle"], "required: ITEM"),
+        (["log"], "required: TASK"),
     ],
 )
 def test_bad_command_lines_are_refused_with_a_hint(words, expected, capsys):
@@ -86,7 +92,7 @@ def test_help_imports_nothing_heavy_and_no_task_file(words, place):
     assert shown.stderr == "[]\n"
 
 
-@pytest.mark.parametrize("command", ["run", "status", "list", "test"])
+@pytest.mark.parametrize("command", ["run", "status", "list", "test", "why", "failures"])
 def test_missing_task_folder(command, place):
     shown = place.psy(command)
     assert (shown.returncode, shown.stdout) == (2, "")
@@ -104,10 +110,15 @@ def test_task_folder_without_tasks(place):
     assert not place.work.exists()
 
 
-@pytest.mark.parametrize("command", ["run", "status", "test", "clean", "kill"])
-def test_unknown_task(command, place):
+@pytest.mark.parametrize(
+    "words",
+    ["run", "run -n", "status", "test", "clean", "clean -n", "kill", "why", "accept", "failures",
+     "log", "debug"],
+)  # fmt: skip
+def test_unknown_task(words, place):
     place.task("circle")
-    shown = place.psy(command, "crcle")
+    item = ["0"] if words == "debug" else []
+    shown = place.psy(*words.split(), "crcle", *item)
     assert (shown.returncode, shown.stdout) == (2, "")
     assert 'There is no task "crcle". Did you mean "circle"?' in shown.stderr
     assert "Traceback" not in shown.stderr

@@ -17,6 +17,7 @@ from psyflow.scheduler import JobStatus, Scheduler
 
 HERE = Path(__file__).parent.parent
 JOBS, STATE, KILLED = HERE / "cluster.jobs", HERE / "cluster.state", HERE / "cluster.killed"
+ASKED = HERE / "cluster.asked"
 
 def lines(path):
     return path.read_text().splitlines() if path.exists() else []
@@ -32,6 +33,10 @@ class Cluster(Scheduler):
         job = str(len(lines(JOBS)) + 1)
         add(JOBS, json.dumps({"id": job, "name": name, "after": list(depends_on or ())}))
         return job
+
+    def get_statuses(self, jobids):
+        add(ASKED, " ".join(jobids))
+        return super().get_statuses(jobids)
 
     def get_status(self, jobid):
         state = "C" if jobid in lines(KILLED) else STATE.read_text() if STATE.exists() else "Q"
@@ -76,8 +81,11 @@ def test_jobs_are_submitted_once_and_followed(cluster):
 
 def test_status_tells_what_is_queued_and_what_failed(cluster):
     cluster.psy("run")
+    (cluster.folder / "cluster.asked").unlink(missing_ok=True)
     before = cluster.snapshot()
     queued = cluster.psy("status", "-v")
+    assert (cluster.folder / "cluster.asked").read_text() == "1 2 3 4\n"
+    (cluster.folder / "cluster.asked").unlink()
     pending = "".join(f"    {{'x': {x}}}\n" for x in range(4))
     assert queued.stdout == (
         "far:\n  0 out of 4 rows completed.\n"
@@ -85,7 +93,12 @@ def test_status_tells_what_is_queued_and_what_failed(cluster):
         "  No failed jobs.\n\n"
     )
     assert "far: at work: job 1 (Q), job 2 (Q), job 3 (Q), job 4 (Q).\n" in queued.stderr
-    assert cluster.snapshot() == before
+    after = cluster.snapshot()
+    assert {path: after[path] for path in before if path != str(cluster.folder)} == {
+        path: stat for path, stat in before.items() if path != str(cluster.folder)
+    }
+    states = json.loads(cluster.psy("status", "--json").stdout)["far"]["states"]
+    assert states == {"todo": 0, "queued": 4, "running": 0, "done": 0, "failed": 0}
     (cluster.folder / "cluster.state").write_text("F")
     failed = cluster.psy("status", "-v")
     assert "Queued" not in failed.stdout
@@ -105,6 +118,16 @@ def test_kill_ends_the_recorded_jobs_of_named_tasks_only(cluster):
     assert (cluster.folder / "cluster.killed").read_text() == "1\n2\n3\n4\n"
     again = cluster.psy("kill", "far")
     assert (again.stdout, again.stderr) == ("", "far: has no jobs at work.\n")
+
+
+def test_hints_name_the_task_folder(place):
+    place.task("far", FAR, taskdir="my studies")
+    (place.folder / "my studies" / "cluster.py").write_text(CLUSTER)
+    place.psy("run", "--taskdir", "my studies")
+    again = place.psy("run", "--taskdir", "my studies")
+    assert again.stderr.endswith("or type: psy kill --taskdir 'my studies' far\n")
+    absolute = place.psy("clean", "--taskdir", str(place.folder / "my studies"), "far")
+    assert absolute.stderr.endswith("or type: psy kill --taskdir 'my studies' far\n")
 
 
 def test_a_scheduler_that_refuses(cluster):

@@ -135,7 +135,7 @@ def test_failed_items_are_reported_and_run_again(place):
     shown = place.program("run")
     assert (shown.returncode, shown.stdout) == (1, lines("square"))
     assert shown.stderr == (
-        "square: 1 of 4 items failed; see psy-work/square/square:process:0.log. "
+        "square: 1 of 4 items failed; see them: psy failures square. "
         "Run them again: psy run square\n"
     )
     assert place.result("square")["x"] == [0, 1, 3]
@@ -168,7 +168,7 @@ def test_what_tasks_print_goes_to_their_logs(place):
     place.task("loud", SQUARE.replace("return", "print('I am', x)\n    return"))
     shown = place.program("run")
     assert (shown.stdout, shown.stderr) == (lines("loud"), "")
-    assert "I am 3" in (place.work / "loud" / "loud:process:0.log").read_text()
+    assert "I am 3" in (place.work / "loud" / "loud:process:0.worker-0.log").read_text()
 
 
 def test_a_broken_task_file_does_not_stop_the_others(place):

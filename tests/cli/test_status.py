@@ -61,6 +61,7 @@ def test_verbose_with_failures(failed):
     assert shown.stdout == (
         "square:\n"
         "  3 out of 4 rows completed.\n"
+        "  1 out of 4 items failed.\n"
         "  Missing parameter sets:\n"
         "    {'x': 2}\n"
         "  Failed jobs:\n"
@@ -83,6 +84,7 @@ def test_json(failed):
     assert list(report) == ["square"]
     square = report["square"]
     assert (square["n_items"], square["n_done"], square["n_failed"]) == (4, 3, 1)
+    assert square["states"] == {"todo": 0, "queued": 0, "running": 0, "done": 3, "failed": 1}
     assert square["up_to_date"] is False
     assert square["reasons"]
     assert square["jobs"] == []

@@ -255,6 +255,16 @@ def test_what_the_function_uses_again_stays_what_it_was() -> None:
         assert same(outcomes[i], {**expected, "numbers": [i], "shared": {"n": Half(i)}, "y": i})
 
 
+def test_a_dict_that_is_used_again_stays_what_it_was() -> None:
+    row: dict[str, Any] = {}
+
+    def execute(i: int) -> dict[str, Any]:
+        row["y"] = i
+        return row
+
+    assert evaluate(execute, n_items=300) == {i: {"y": i} for i in range(300)}
+
+
 def test_extra_arguments_are_passed_and_kept_out_of_the_result() -> None:
     outcomes = evaluate(lambda i, factor: {"y": factor * i}, extra={"factor": 3})
     assert outcomes == {0: {"y": 0}, 1: {"y": 3}, 2: {"y": 6}}

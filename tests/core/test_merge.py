@@ -226,6 +226,10 @@ def test_shards_of_another_space_are_renumbered(tmp_path: Path) -> None:
     outcomes = read_outcomes(paths, lambda shard: to_present if shard.name == "b.rows" else None)
     assert [piece.items.tolist() for piece in outcomes.pieces] == [[0, 2], [-1, 0]]
     assert outcomes.failed.tolist() == [1, 7]
+    assert [(f.item, f.read().item) for f in outcomes.failures] == [(1, 1), (7, 3)]
+    no_more = read_outcomes(paths, lambda shard: np.full(5, -1))
+    assert no_more.failed.tolist() == []
+    assert [f.item for f in no_more.failures] == [-1, -1]
 
 
 def test_verifying_leaves_out_what_is_damaged(tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ def test_an_item_that_makes_a_mess_of_its_process(job: MakeJob, action: str) -> 
 
 def test_items_may_use_processes_of_their_own(job: MakeJob) -> None:
     run = job(
-        4,
+        12,
         """
         import multiprocessing
 

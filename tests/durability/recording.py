@@ -17,10 +17,11 @@ _CALLS = (
     "creat,open,openat,write,writev,pwrite64,pwritev,fsync,fdatasync,link,linkat,rename,renameat,"
     "renameat2,unlink,unlinkat,ftruncate,mkdir,mkdirat,rmdir,lseek,clone,clone3,"
     "truncate,symlink,symlinkat,copy_file_range,sendfile,splice,sync_file_range,fallocate,"
-    "preadv2,pwritev2"
+    "pwritev2"
 )
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _FD = re.compile(r"(\d+|AT_FDCWD)<((?:\\x[0-9a-f]{2})*)>")
+_ANY_PATH = re.compile(r'[<"]((?:\\x[0-9a-f]{2})*)[>"]')
 _CALL = re.compile(r"(\w+)\((.*)\)\s+= (-?\d+|0x[0-9a-f]+)(.*)$", re.S)
 _LINE = re.compile(r"(\d+)\s+(.*)$", re.S)
 _UNFINISHED = " <unfinished ...>"
@@ -152,15 +153,16 @@ class _Parser:
         yield Operation("write", path, data=data, offset=offset)
 
     def _named(self, name: str, arguments: str) -> Iterator[Operation]:
-        paths = self._paths(arguments)
         kind = name.removesuffix("2").removesuffix("at")
         if kind == "unlink" and "AT_REMOVEDIR" in arguments:
             kind = "rmdir"
-        inside = [path for path in paths if path.startswith(self._folder)]
-        assert not inside or kind in ("link", "rename", "unlink", "mkdir", "rmdir"), (
-            f"{name}({arguments}) is beyond this recorder"
-        )
-        yield Operation(kind, paths[0], other=paths[1] if len(paths) > 1 else "")
+        if kind in ("link", "rename", "unlink", "mkdir", "rmdir"):
+            path, *other = self._paths(arguments)
+            yield Operation(kind, path, other=other[0] if other else "")
+            return
+        named = [_bytes(match[1]).decode() for match in _ANY_PATH.finditer(arguments)]
+        inside = [path for path in named if path.startswith(self._folder)]
+        assert not inside, f"{name} of {inside} is beyond this recorder"
 
     @staticmethod
     def _fd_path(arguments: str) -> str:
@@ -169,7 +171,7 @@ class _Parser:
 
     @staticmethod
     def _paths(arguments: str) -> list[str]:
-        """Return the paths named in the arguments, each after the folder it starts from, if any."""
+        """Return the paths named in the arguments."""
         names = []
         for argument in re.split(r", (?![^{]*\})", arguments):
             if (folder := _FD.match(argument)) is not None:

@@ -34,7 +34,7 @@ def execute(x):
     assert x != 3 or (Path(__file__).parent / "repaired").exists()
     return {{"y": {formula}}}
 """
-N_FINISHED = 4
+N_FINISHED = 3
 
 
 @dataclass

@@ -84,7 +84,7 @@ def test_flipped_bit_at_every_byte_of_a_shard(study: Study, unfinished: Path) ->
     assert study.rows() == truth
     chance = random.Random(0)
     task = TaskDef(study.tasks / "task_t.py", base=study.folder)
-    for position in chance.sample(range(len(whole)), 700):
+    for position in chance.sample(range(len(whole)), 500):
         unfinished.write_bytes(flipped(whole, position, chance.randrange(8)))
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")

@@ -112,7 +112,7 @@ class StudyMachine(RuleBasedStateMachine):
 
     @rule()
     def clean(self) -> None:
-        assert self.psy("clean") == 0
+        assert self.psy("clean", "t") == 0
         self.done, self.dropped, self.planned_version = {}, {}, None
         assert not (self.folder / "psy-work" / "t").exists()
 

@@ -7,9 +7,11 @@ import pdb
 import sys
 import traceback
 from argparse import Namespace
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
-from psyflow.cli.output import FAILED, OK, describe, say
+from psyflow.cli.output import FAILED, OK, say
 from psyflow.cli.psets import pset_text, value_text
 from psyflow.cli.selection import for_each_task
 from psyflow.debug import ItemCall, item_number
@@ -35,7 +37,7 @@ def _debug(task: TaskDef, arguments: Namespace) -> int:
     if task.python != sys.executable:
         say(f"{task.name}: runs in {sys.executable}, where jobs would run in {task.python}.")
     try:
-        row = call(pdb.Pdb().runcall) if arguments.pdb else call()
+        row = call(_step_through) if arguments.pdb else call()
     except bdb.BdbQuit:
         say(f"{task.name}: the debugger was left, so item {item} has no result.")
         return FAILED
@@ -47,13 +49,31 @@ def _debug(task: TaskDef, arguments: Namespace) -> int:
     return OK
 
 
+class _Debugger(pdb.Pdb):
+    """Tells whether it was left before the function came to its end."""
+
+    was_left = False
+
+    def set_quit(self) -> None:
+        self.was_left = True
+        super().set_quit()
+
+
+def _step_through(function: Callable[..., Any], **arguments: Any) -> Any:
+    debugger = _Debugger()
+    returned = debugger.runcall(function, **arguments)
+    if debugger.was_left:
+        raise bdb.BdbQuit
+    return returned
+
+
 def _failed(task: TaskDef, item: int, error: BaseException) -> int:
     frames = _users_frames(error.__traceback__)
     if frames is None or isinstance(error, StoreError):
         # What is wrong is the result, and no code of the user's is there to look at.
-        say(f"{task.name}: item {item} failed: {describe(error)}")
+        say(f"{task.name}: item {item} failed: {type(error).__name__}: {error}")
         return FAILED
-    traceback.print_exception(type(error), error, frames)
+    say("".join(traceback.format_exception(type(error), error, frames)).rstrip())
     say(f'{task.name}: item {item} failed. The debugger is where it did; "q" leaves, "h" helps.')
     pdb.post_mortem(frames)
     return FAILED

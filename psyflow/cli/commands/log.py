@@ -15,7 +15,7 @@ from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task
 from psyflow.debug import item_number
 from psyflow.failures import FailedItem, attempts_of
-from psyflow.logs import job_logs, printed_at
+from psyflow.printed import printed_by_failure, printed_by_item
 from psyflow.run import Run
 from psyflow.tasks import TaskDef
 
@@ -31,7 +31,7 @@ def execute(arguments: Namespace) -> int:
 def _show(task: TaskDef, item: str | None) -> int:
     run = Run(task)
     if item is None:
-        logs = job_logs(run.layout)
+        logs = run.layout.logs()
         for log in logs:
             _print_log(log)
         if not logs:
@@ -50,21 +50,31 @@ def _print_log(log: Path) -> None:
 
 
 def _show_item(name: str, assessment: Assessment, item: int) -> None:
-    attempts = attempts_of(assessment, item)
-    if not attempts:
-        say(f"{name}: no failure of item {item} is on record.")
-        return
+    layout, recovered = assessment.layout, assessment.recovered
     print(f"{name}: item {item}: {pset_text(assessment.space[item])}")
-    for attempt in attempts:
-        _print_attempt(attempt)
+    for attempt in attempts_of(assessment, item):
+        failure = attempt.failure
+        print(f"{_heading(attempt)}\n{failure.traceback or failure.exception}".rstrip())
+        if failure.log:
+            _print_printed(printed_by_failure(layout, failure))
+        else:
+            say("What it printed is not told apart from what other items did: see the whole log.")
+    if recovered.table.piece_of[item] >= 0:
+        print("=== done")
+        _print_printed(printed_by_item(layout, recovered, item))
 
 
-def _print_attempt(attempt: FailedItem) -> None:
-    failure, printed = attempt.failure, printed_at(attempt)
+def _heading(attempt: FailedItem) -> str:
+    failure = attempt.failure
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(failure.start))
-    print(f"  {failure.kind}, attempt {failure.attempt}, began {when}, {failure.duration:.3g} s")
-    print(f"  process {failure.pid} on {failure.host}")
-    if printed is None:
-        print(f"  {failure.exception}\n{failure.traceback}".rstrip())
+    return (
+        f"=== {when} attempt {failure.attempt}: {failure.kind} after {failure.duration:.3g} s, "
+        f"process {failure.pid} on {failure.host}, log {shown_path(attempt.log)}"
+    )
+
+
+def _print_printed(text: str | None) -> None:
+    if text:
+        print(f"=== printed:\n{text.rstrip()}")
     else:
-        print(f"  {shown_path(printed.log)}, line {printed.line}:\n{printed.text}")
+        say("It printed nothing." if text == "" else "What it printed is not there any more.")

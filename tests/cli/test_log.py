@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+
+from .conftest import SQUARE
+
+LOUD = SQUARE.replace("return", "print('I am', x)\n    assert x != 2, 'not two'\n    return")
+
+
+@pytest.fixture
+def loud(place):
+    place.task("loud", LOUD)
+    place.psy("run")
+    return place
+
+
+def ask(place, *words: str):
+    """Call ``psy log``, and check that it changed nothing."""
+    before = place.snapshot()
+    shown = place.psy("log", *words)
+    assert place.snapshot() == before
+    return shown
+
+
+def test_logs_in_the_order_of_the_steps(loud):
+    for number in (2, 10):
+        (loud.work / "loud" / f"loud:process:{number}.log").write_text(f"job {number}\n")
+    shown = ask(loud, "loud")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    heads = [line for line in shown.stdout.splitlines() if line.startswith("==>")]
+    assert heads == [
+        f"==> psy-work/loud/loud:{job}.log <=="
+        for job in ("split", "process:0", "process:0.worker-0", "process:2", "process:10", "merge")
+    ]
+    assert "==> psy-work/loud/loud:process:10.log <==\njob 10\n" in shown.stdout
+    assert "Item 2 failed: AssertionError: not two\n" in shown.stdout
+    assert "I am 3\n" in shown.stdout
+
+
+def test_no_logs(place):
+    place.task("loud", LOUD)
+    shown = ask(place, "loud")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "loud: has no logs.\n")
+
+
+@pytest.mark.parametrize("item", ["2", "first-failed"])
+def test_a_failed_item(loud, item):
+    shown = ask(loud, "loud", item)
+    assert shown.returncode == 0
+    head, attempt, *traceback, last, printed, text = shown.stdout.splitlines()
+    assert head == "loud: item 2: {'x': 2}"
+    assert attempt.startswith("=== 20")
+    assert " attempt 1: error after " in attempt
+    assert traceback[0] == "Traceback (most recent call last):"
+    assert (last, printed, text) == ("AssertionError: not two", "=== printed:", "I am 2")
+
+
+def test_every_attempt_is_shown_until_all_is_done(loud):
+    loud.psy("run")
+    assert ask(loud, "loud", "2").stdout.count("AssertionError: not two\n") == 2
+    loud.task("loud", LOUD.replace("x != 2", "x"))
+    assert loud.psy("run", "-c").returncode == 0
+    assert ask(loud, "loud", "2").stdout == (
+        "loud: item 2: {'x': 2}\n=== done\n=== printed:\nI am 2\n"
+    )
+
+
+def test_an_item_that_is_done(loud):
+    assert ask(loud, "loud", "3").stdout == (
+        "loud: item 3: {'x': 3}\n=== done\n=== printed:\nI am 3\n"
+    )
+
+
+def test_an_item_that_printed_nothing(place):
+    place.task("square")
+    assert ask(place, "square", "1").stdout == "square: item 1: {'x': 1}\n"
+    place.psy("run")
+    shown = ask(place, "square", "1")
+    assert shown.stdout == "square: item 1: {'x': 1}\n=== done\n"
+    assert shown.stderr == "It printed nothing.\n"
+
+
+@pytest.mark.parametrize("item", ["4", "-1", "x", "99"])
+@pytest.mark.parametrize("command", ["log", "debug"])
+def test_unknown_items_are_told_the_range(place, command, item):
+    place.task("square")
+    shown = place.psy(command, "square", "--", item)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert f'There is no item "{item}"' in shown.stderr
+    assert "0 to 3" in shown.stderr
+
+
+@pytest.mark.parametrize("command", ["log", "debug"])
+def test_there_may_be_no_failed_item(place, command):
+    place.task("square")
+    shown = place.psy(command, "square", "first-failed")
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr == 'square: Task "square" has no failed items.\n'
