@@ -210,6 +210,7 @@ class Supervisor:
             attempt=attempt,
             host=socket.gethostname(),
             pid=child.pid,
+            log=self._job.log(child.index).name if self._job.log else "",
         )
         try:
             self._writer.write_failure(failure)

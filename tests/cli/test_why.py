@@ -23,7 +23,7 @@ def test_before_the_first_run(place):
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout == (
         "square: not up to date.\n"
-        "  Of 4 items, 4 never ran.\n"
+        "  Of 4 items: 4 never ran.\n"
         "  psy run would compute 4 of 4 items.\n"
         "  See the jobs first: psy run -n square\n"
         "  Bring it up to date: psy run square\n"
@@ -34,7 +34,7 @@ def test_before_the_first_run(place):
 def test_up_to_date(place):
     place.task("square")
     place.psy("run")
-    assert ask(place).stdout == "square: up to date.\n  Of 4 items, 4 have a result.\n"
+    assert ask(place).stdout == "square: up to date.\n  Of 4 items: 4 done.\n"
 
 
 def test_changed_lines_are_shown_old_and_new(place):
@@ -56,7 +56,7 @@ def test_changed_lines_are_shown_old_and_new(place):
         "    - helper.py, line 2: return x + 1\n"
         "    + helper.py, line 3: y = x + 2\n"
         "    + helper.py, line 4: return y\n"
-        "  Of 4 items, 4 have a result.\n"
+        "  Of 4 items: 4 done.\n"
         "  psy run would put result.pkl, items.npz, out, plans, plan.json into "
         f"psy-work/helped/archive/{run_id}.\n"
         "  psy run would compute 4 of 4 items.\n"
@@ -86,7 +86,7 @@ def test_items_are_told_apart(place):
     place.psy("run")
     place.task("bad", SQUARE.replace("x**2", "1 / x").replace("range(4)", "range(-2, 5)"))
     shown = ask(place).stdout
-    assert "  Of 7 items, 3 have a result, 1 failed, 3 are new.\n" in shown
+    assert "  Of 7 items: 3 done, 1 failed, 3 new.\n" in shown
     assert "  psy run would compute 4 of 7 items.\n" in shown
     assert "  See what failed: psy failures bad\n" in shown
     assert "archive" not in shown
@@ -96,7 +96,7 @@ def test_repeated_psets_may_be_new(place):
     place.task("square", SQUARE.replace("range(4)", "[1, 1]"))
     place.psy("run")
     place.task("square", SQUARE.replace("range(4)", "[1, 1, 1]"))
-    assert "Of 3 items, 2 have a result, 1 are new." in ask(place).stdout
+    assert "Of 3 items: 2 done, 1 new." in ask(place).stdout
 
 
 def test_only_the_merge_is_missing(place):

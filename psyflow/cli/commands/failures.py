@@ -19,6 +19,7 @@ from psyflow.tasks import TaskDef
 __all__ = ["execute"]
 
 MOST_EXCEPTIONS = 3
+SMALLEST_P = 1e-99
 
 
 def execute(arguments: Namespace) -> int:
@@ -50,9 +51,10 @@ def _lines(group: FailureGroup, space: ParameterSpace) -> Iterator[str]:
     if len(exceptions) > MOST_EXCEPTIONS:
         yield f"    … and {len(exceptions) - MOST_EXCEPTIONS} other messages"
     for suspect in group.suspects:
+        p = f"= {suspect.p:.1g}" if suspect.p > SMALLEST_P else f"< {SMALLEST_P:g}"
         yield (
             f"    {suspect.name} = {suspect.value} in {suspect.n_group} of {len(group.items)} of "
-            f"these, but in {suspect.n_ran} of all {group.n_ran} that ran (p = {suspect.p:.1g})"
+            f"these, but in {suspect.n_ran} of all {group.n_ran} that ran (p {p})"
         )
     yield from _example(group.items[0], space)
 

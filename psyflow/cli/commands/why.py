@@ -60,13 +60,13 @@ def _change_lines(change: Change) -> Iterator[str]:
 def _about_items(explanation: Explanation) -> str:
     n_items = explanation.preview.n_items
     numbers = (
-        (explanation.n_done, "have a result"),
+        (explanation.n_done, "done"),
         (explanation.n_failed, "failed"),
-        (explanation.n_new, "are new"),
+        (explanation.n_new, "new"),
         (explanation.n_never_ran, "never ran"),
     )
     parts = ", ".join(f"{number} {what}" for number, what in numbers if number)
-    return f"Of {n_items} items, {parts}." if n_items else "Its parameter space is empty."
+    return f"Of {n_items} items: {parts}." if n_items else "Its parameter space is empty."
 
 
 def _about_run(explanation: Explanation) -> Iterator[str]:
