@@ -7,8 +7,10 @@ size and time of change, so that a crash between replacing the one and the other
 
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +23,18 @@ from psyflow.files import atomic_path, move
 from psyflow.layout import Layout
 
 __all__ = ["About", "ItemsFile", "Stamp"]
+
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    # A flipped bit may ask for an unknown compression, or for a password.
+    NotImplementedError,
+    RuntimeError,
+)
 
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
@@ -65,6 +79,9 @@ class About:
         Those of them that the function had returned.
     workers : list of str
         What the column ``worker`` counts: ``"<host> <pid> <log>"``.
+    seed : int or None
+        The task's. With the row of the column ``seed_key`` it gives the stream of an item:
+        ``SeedSequence(seed, spawn_key=(low | high << 64,))``.
     """
 
     run_id: str
@@ -79,6 +96,7 @@ class About:
     excluded: list[str]
     dropped: list[str]
     workers: list[str]
+    seed: int | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -144,6 +162,11 @@ def _read_about(path: Path) -> About | None:
             return About.from_json(str(file["about"]))
     except FileNotFoundError:
         return None
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError):
+    except OSError as error:
+        # A damaged table of contents may point before the beginning of the file.
+        if error.errno == errno.EINVAL:
+            return None
+        raise
+    except _DAMAGED:
         # Damaged bookkeeping is as good as none: the result's own parameters tell its items.
         return None

@@ -133,6 +133,8 @@ class Evaluator:
         How often items have been tried before, by their numbers.
     output : Output, optional
         Where what items print goes.
+    on_failed : callable
+        Told how many items have failed, each time that one does.
 
     Attributes
     ----------
@@ -150,7 +152,9 @@ class Evaluator:
         retries: Retries = NO_RETRIES,
         attempts: Mapping[int, int] | None = None,
         output: Output | None = None,
+        on_failed: Callable[[int], object] = lambda n_items: None,
     ) -> None:
+        self._on_failed = on_failed
         self._output = output
         self._retries = retries
         self._attempts = attempts or {}
@@ -237,10 +241,12 @@ class Evaluator:
 
     def _evaluate_one(self, item: int, pset: dict[str, Any]) -> None:
         attempt = self._attempts.get(item, 0) + 1 if self._attempts else 1
+        if attempt > 1 and not self._pause(self._retries.pause(attempt - 1)):
+            return
         while not self._attempt(item, pset, attempt):
-            attempt += 1
             if not self._pause(self._retries.pause(attempt)):
                 return
+            attempt += 1
         now = monotonic()
         if now - self._last_write > WRITE_SECONDS or len(self._kept) >= self._max_kept:
             self.flush(sync=now - self._last_sync > FLUSH_SECONDS)
@@ -317,6 +323,7 @@ class Evaluator:
         duration = monotonic() - begin
         is_outcome = self.stopping or not self._retries.allow(kind, attempt)
         self.n_failed += is_outcome
+        self._on_failed(self.n_failed)
         text = _exception_text(error)
         trace = _user_traceback(error) if kind != "result" else ""
         failure = Failure(

@@ -29,8 +29,8 @@ def main(arguments: list[str]) -> int:
     step, plan_file, *numbers = arguments
     _share_processors(Path(plan_file))
     # NumPy's libraries read these variables when they are loaded.
+    from psyflow.exits import DISK_FULL
     from psyflow.files import is_full
-    from psyflow.supervisor import DISK_FULL
 
     try:
         return _do(step, Path(plan_file), *numbers)
@@ -44,19 +44,20 @@ def main(arguments: list[str]) -> int:
 
 
 def _do(step: str, plan_file: Path, *numbers: str) -> int:
-    from psyflow import steps
-    from psyflow.jobs import Jobs
     from psyflow.plan import Plan
 
     plan = Plan.read(plan_file)
     if plan is None:
         print(f"{plan_file} is gone: a later psy run has replaced this plan.", flush=True)
         return 3
-    print(steps.heading(plan, ":".join((step, *numbers))), flush=True)
+    print(plan.heading(":".join((step, *numbers))), flush=True)
+    from psyflow import processing
+
     if step == "process":
-        Jobs(plan.layout).record_process(plan.run_id, f"process:{numbers[0]}")
-        return steps.process(plan, int(numbers[0]))
-    task = steps.load_task(plan)
+        return processing.process(plan, int(numbers[0]))
+    from psyflow import steps
+
+    task = processing.load_task(plan)
     if step == "split":
         steps.split(plan, task.backend(task))
         return 0

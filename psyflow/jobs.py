@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,8 +14,7 @@ from typing import Any
 from psyflow.claims import Owner
 from psyflow.files import append_line, make_folder
 from psyflow.layout import Layout
-from psyflow.scheduler import JobStatus, Scheduler
-from psyflow.scheduler.base import OVER
+from psyflow.scheduler.base import OVER, JobStatus, Scheduler
 
 __all__ = ["JobRecord", "Jobs"]
 
@@ -104,9 +104,10 @@ class Jobs:
                 killed.append(f"job {status.id}")
         for owner in self.processes():
             # The first asks to end after the running items, the second to end at once.
-            os.kill(owner.pid, signal.SIGTERM)
-            if not wait_until_dead([owner], 0.2):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(owner.pid, signal.SIGTERM)
+                if not wait_until_dead([owner], 0.2):
+                    os.kill(owner.pid, signal.SIGTERM)
             killed.append(str(owner))
         return killed
 

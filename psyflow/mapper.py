@@ -16,6 +16,7 @@ import numpy as np
 from psyflow.columns import Column, Columns, concatenate, from_rows, table_length
 from psyflow.evaluate import result_row
 from psyflow.exceptions import IneffectiveExcludeWarning, PsyflowError
+from psyflow.exits import STOPPED
 from psyflow.files import make_folder, write_atomic
 from psyflow.merge import Outcomes, Table, merged_blocks, read_outcomes
 from psyflow.prepared import Prepared
@@ -25,7 +26,7 @@ from psyflow.pspace.space import Selection
 from psyflow.shard import Failure
 from psyflow.store import Store, store_for
 from psyflow.supervisor import Supervisor
-from psyflow.worker import STOPPED, Work
+from psyflow.worker import Work
 
 __all__ = ["get_result", "map_pspace", "map_pspace_hdd_backed", "map_pspace_parallel"]
 

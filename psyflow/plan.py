@@ -93,6 +93,12 @@ class Plan:
         text = json.dumps(digests, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
+    def heading(self, step: str) -> str:
+        """Return the line that tells in a log where the output of a job begins."""
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        process = f"process {os.getpid()} on {socket.gethostname()}"
+        return f"=== {now} {self.task}:{step} of {self.run_id}, {process}"
+
     def write(self) -> None:
         """Make this the run's present plan: first for its jobs, then for everybody."""
         text = json.dumps(asdict(self), indent=1)

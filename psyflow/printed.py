@@ -33,6 +33,9 @@ def printed_by_item(layout: Layout, recovered: Recovered, item: int) -> str | No
 
 def printed_by_failure(layout: Layout, failure: Failure) -> str | None:
     """Return what an item printed before it failed; None if its log is gone."""
+    if failure.printed is None and failure.kind not in ("error", "result"):
+        # Its process died before anybody looked how far the log had come.
+        return None
     start, stop = failure.printed or (-1, -1)
     return _cut(layout, failure.log, start, stop)
 

@@ -11,8 +11,9 @@ from psyflow.columns import Column, concatenate
 from psyflow.exceptions import UsageError
 from psyflow.frozen import FrozenSpace
 from psyflow.plan import Plan
+from psyflow.processing import load_task
 from psyflow.sources import recover
-from psyflow.steps import MergedTable, load_task
+from psyflow.steps import MergedTable
 from psyflow.store import Store, store_for
 from psyflow.tasks import PackageLoader
 

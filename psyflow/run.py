@@ -27,6 +27,7 @@ from psyflow.exceptions import (
     TaskWorkdirDirtyWarning,
     UsageError,
 )
+from psyflow.exits import STOPPED
 from psyflow.files import atomic_path, make_folder, move, remove_temporaries, write_atomic
 from psyflow.fingerprint import Change, freeze_code, parts_to_json
 from psyflow.jobs import Jobs, wait_until_dead
@@ -34,7 +35,6 @@ from psyflow.layout import Layout
 from psyflow.plan import Plan, new_run_id, provenance
 from psyflow.submission import JobRequest, process_array, process_job, step_job
 from psyflow.tasks import TaskDef
-from psyflow.worker import STOPPED
 
 __all__ = ["Run"]
 
@@ -372,7 +372,7 @@ class Run:
     @contextlib.contextmanager
     def _logged(self, step: str) -> Iterator[None]:
         with self.layout.log(step).open("a") as log, contextlib.redirect_stdout(log):
-            print(steps.heading(self._begun(), step))
+            print(self._begun().heading(step))
             yield
 
 

@@ -41,11 +41,14 @@ class Earlier:
         None if nobody knows.
     is_outlived : bool
         Whether it holds rows or columns that the new one will not.
+    dropped : frozenset of str
+        Outputs that were left out of it.
     """
 
     path: Path
     run_id: str | None
     is_outlived: bool
+    dropped: frozenset[str] = frozenset()
 
     def is_kept_beside(self, result: Path) -> bool:
         """Tell whether a merge that writes `result` puts this one in the archive."""
@@ -219,7 +222,7 @@ class _Result:
         is_outlived = (
             lacks_columns or not self._exclude.isdisjoint(about.outputs) or bool(np.any(items < 0))
         )
-        self.summary = Earlier(path, about.run_id, is_outlived)
+        self.summary = Earlier(path, about.run_id, is_outlived, frozenset(about.dropped))
         if not lacks_columns:
             yield from self._cut(path, items, about, arrays)
 

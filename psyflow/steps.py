@@ -1,12 +1,10 @@
-"""What the jobs of a run do: split, process, merge."""
+"""What the jobs before and after the evaluation do: split and merge."""
 
 from __future__ import annotations
 
-import functools
 import shutil
-import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +13,6 @@ import numpy.typing as npt
 
 from psyflow.backend import Backend
 from psyflow.bookkeeping import About, Arrays, ItemsFile, Stamp
-from psyflow.claims import Owner
 from psyflow.columns import Columns
 from psyflow.exceptions import IneffectiveExcludeWarning
 from psyflow.files import (
@@ -30,26 +27,11 @@ from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
 from psyflow.merge import BOOKKEEPING, Items, merged_blocks
 from psyflow.plan import Plan
-from psyflow.prepared import Prepared, Retries
 from psyflow.rng import RandomStreams
 from psyflow.sources import Earlier, Recovered, recover
-from psyflow.supervisor import Supervisor
-from psyflow.tasks import Config, TaskDef
-from psyflow.worker import Work
+from psyflow.tasks import TaskDef, streams_of
 
-__all__ = ["Merged", "MergedTable", "heading", "load_task", "merge", "process", "split"]
-
-
-def heading(plan: Plan, step: str) -> str:
-    """Return the line that tells in a log where the output of a job begins."""
-    now = time.strftime("%Y-%m-%d %H:%M:%S")
-    return f"=== {now} {plan.task}:{step} of {plan.run_id}, {Owner.here()}"
-
-
-def load_task(plan: Plan) -> TaskDef:
-    """Load the task as the plan froze it."""
-    conf = plan.conf_file or Config()
-    return TaskDef.load_frozen(plan.frozen.code, plan.task_file, conf, plan.base)
+__all__ = ["Merged", "MergedTable", "merge", "split"]
 
 
 def split(plan: Plan, backend: Backend) -> None:
@@ -61,41 +43,6 @@ def split(plan: Plan, backend: Backend) -> None:
         with atomic_path(plan.frozen.batch(number)) as temporary:
             np.save(temporary, batch)
     print(f"{len(pending)} items in {len(batches)} batches.", flush=True)
-
-
-def process(plan: Plan, job: int) -> int:
-    """Evaluate the items of one process job, and return its exit status."""
-    batch = plan.batch_of_job[job]
-    work = Work(
-        space=FrozenSpace.load(plan.frozen.space).space,
-        items=np.load(plan.frozen.batch(batch), mmap_mode="r"),
-        claims=plan.frozen.claims(batch),
-        out=plan.layout.out,
-        prefix=plan.layout.shard_prefix(plan.run_id, job),
-        prepare=lambda worker: _prepare(plan, job, worker),
-        n_workers=plan.batch_of_job.count(batch) * plan.pool_size,
-        timeout=plan.timeout,
-        retries=Retries(plan.retries, plan.retry_on),
-        max_failures=plan.max_failures,
-        max_tasks_per_child=plan.max_tasks_per_child,
-        log=functools.partial(plan.layout.worker_log, job),
-    )
-    return Supervisor(work, plan.pool_size).run()
-
-
-def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
-    task = load_task(plan)
-    task.enter()
-    proc_id = task.backend(task).proc_id(job, worker, plan.pool_size)
-    extra = task.setup(proc_id) if task.setup is not None else {}
-
-    def check(row: Mapping[str, Any]) -> None:
-        task.store.check({name: row[name] for name in row if name not in plan.exclude})
-
-    streams = None
-    if task.seed is not None:
-        streams = RandomStreams(task.seed, task.seed_by, task.defaults)
-    return Prepared(task.execute, extra, check, streams)
 
 
 @dataclass(frozen=True)
@@ -123,7 +70,7 @@ def merge(plan: Plan, task: TaskDef) -> Merged:
     recovered = recover(plan.layout, frozen, task.store, plan.exclude, verify=True)
     staged = plan.layout.staged_result
     make_folder(staged.parent)
-    table = MergedTable(recovered, frozen, frozenset(plan.exclude))
+    table = MergedTable(recovered, frozen, frozenset(plan.exclude), streams_of(task))
     task.store.write(staged, table.blocks())
     stamp = Stamp.of(staged)
     assert stamp is not None
@@ -155,9 +102,18 @@ class MergedTable:
     frozen : FrozenSpace
     exclude : frozenset of str
         Names to leave out.
+    streams : RandomStreams, optional
+        Where the random numbers of the items come from.
     """
 
-    def __init__(self, recovered: Recovered, frozen: FrozenSpace, exclude: frozenset[str]):
+    def __init__(
+        self,
+        recovered: Recovered,
+        frozen: FrozenSpace,
+        exclude: frozenset[str],
+        streams: RandomStreams | None = None,
+    ) -> None:
+        self._streams = streams
         self._recovered = recovered
         self._frozen = frozen
         self._exclude = exclude
@@ -182,7 +138,9 @@ class MergedTable:
 
     def warn_of_ineffective_excludes(self) -> None:
         """Warn of names to leave out that no row had; valid once all blocks are through."""
-        for name in sorted(self._exclude - self._seen if self._seen else ()):
+        earlier = self._recovered.earlier
+        known = self._seen | (earlier.dropped if earlier is not None else set())
+        for name in sorted(self._exclude - known if known else ()):
             warnings.warn(IneffectiveExcludeWarning(name), stacklevel=2)
 
     def about(self, plan: Plan, stamp: Stamp) -> About:
@@ -200,6 +158,7 @@ class MergedTable:
             excluded=sorted(self._exclude),
             dropped=sorted(self._exclude.intersection(self._outputs)),
             workers=self._recovered.outcomes.workers,
+            seed=self._streams.seed if self._streams is not None else None,
         )
 
     def bookkeeping(self) -> Arrays:
@@ -212,6 +171,9 @@ class MergedTable:
     def _note(self, items: Items, bookkeeping: Arrays) -> None:
         self._arrays["item"].append(items)
         self._arrays["key"].append(self._frozen.keys(items))
+        if self._streams is not None:
+            keys = self._streams.keys(self._frozen.space, items)
+            self._arrays.setdefault("seed_key", []).append(keys)
         for name, column in bookkeeping.items():
             self._arrays[name].append(column)
 

@@ -8,43 +8,37 @@ it along.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import faulthandler
 import mmap
 import os
-import secrets
-import select
 import signal
 import socket
-import sys
 import time
-import traceback
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import numpy as np
 
+from psyflow.children import (
+    HANDLED,
+    Signals,
+    be_worker,
+    cause_of_death,
+    flush_standard_streams,
+    fork,
+    oom_kills,
+)
 from psyflow.claims import ClaimLog
 from psyflow.evaluate import say
-from psyflow.files import is_full
-from psyflow.shard import Failure, ShardReader, ShardWriter, pset_repr
-from psyflow.worker import RECYCLED, STOPPED, Items, Slot, Work, work
+from psyflow.exits import RECYCLED, SETUP_FAILED, STOPPED, TOO_MANY_FAILURES
+from psyflow.shard import FAILURE, Failure, Frame, ShardReader, ShardWriter, pset_repr
+from psyflow.worker import Items, Slot, Work, work
 
-__all__ = ["DISK_FULL", "SETUP_FAILED", "TOO_MANY_FAILURES", "Supervisor"]
+__all__ = ["Supervisor"]
 
-SETUP_FAILED = 3
-DISK_FULL = 4
-TOO_MANY_FAILURES = 5
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 10.0
 MAX_IDLE_DEATHS = 3
-_PR_SET_PDEATHSIG = 1
 _ENDED_BY_US = (-signal.SIGTERM, -signal.SIGKILL)
-_HANDLED = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
@@ -80,9 +74,9 @@ class Supervisor:
         self._status = 0
         self._n_failed = 0
         self._attempts: dict[int, int] = {}
-        self._oom_kills = _oom_kills()
+        self._oom_kills = oom_kills()
         # A scheduler may start a job a second time, and a shard has one writer.
-        self._prefix = f"{job.prefix}.{secrets.token_hex(4)}"
+        self._prefix = f"{job.prefix}.{os.urandom(4).hex()}"
         self._writer = ShardWriter(self._job.out / f"{self._prefix}.supervisor.rows")
 
     def run(self) -> int:
@@ -96,7 +90,7 @@ class Supervisor:
             that could not work: the task does not load, ``setup`` raised, the disk is full.
         """
         parent = os.getppid()
-        with self._writer, _Signals() as signals:
+        with self._writer, Signals() as signals:
             try:
                 for index in range(self._pool_size):
                     self._spawn(index)
@@ -119,14 +113,14 @@ class Supervisor:
         self._spawned += 1
         slot = self._slot(index)
         slot.clear()
-        _flush_standard_streams()
+        flush_standard_streams()
         supervisor = os.getpid()
         # A signal between the fork and the child's own handlers would run ours in the child.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         try:
-            pid = _fork()
+            pid = fork()
             if pid == 0:
-                _be_worker(
+                be_worker(
                     supervisor,
                     slot,
                     lambda: work(self._job, index, shard, slot, first, self._attempts),
@@ -139,9 +133,12 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _patience(self) -> float:
-        if self._job.timeout is None:
-            return POLL_SECONDS
-        return min(POLL_SECONDS, max(0.01, self._job.timeout / 10))
+        patience = POLL_SECONDS
+        if self._job.timeout is not None:
+            patience = min(patience, max(0.01, self._job.timeout / 10))
+        if self._job.max_failures is not None:
+            patience = min(patience, 0.05)
+        return patience
 
     def _reap(self) -> None:
         # Only our own: whoever runs us may have other children.
@@ -173,8 +170,8 @@ class Supervisor:
         if self._stop_level and child.condemned is None and exit_code in _ENDED_BY_US:
             # What it was doing counts as never begun.
             return
-        finished = _items_in(child.shard)
-        cause = _cause_of_death(exit_code)
+        finished = self._finished_in(child.shard)
+        cause = cause_of_death(exit_code)
         if item >= 0 and item not in finished and not self._is_innocent(child, start):
             if not self._record(child, item, start, cause):
                 self._replace(child, finished, again=item)
@@ -186,6 +183,22 @@ class Supervisor:
             # Somebody else killed it, or told it to stop.
             say(f"Worker {child.index} {cause} between two items.")
         self._replace(child, finished)
+
+    def _finished_in(self, shard: Path) -> Items:
+        """Return the items that have their outcome in `shard`; note how often others failed."""
+        reader = ShardReader(shard)
+        finished = [np.empty(0, dtype=np.int64)]
+        for frame in reader.new_frames() if shard.exists() else []:
+            if frame.kind != FAILURE or not self._is_tried_again(reader, frame):
+                finished.append(frame.items)
+        return np.concatenate(finished)
+
+    def _is_tried_again(self, reader: ShardReader, frame: Frame) -> bool:
+        failure = reader.failure(frame)
+        if not self._job.retries.allow(failure.kind, failure.attempt):
+            return False
+        self._attempts[failure.item] = failure.attempt
+        return True
 
     def _is_innocent(self, child: _Child, start: float) -> bool:
         """Tell whether the item that took too long ended after all, and another one had begun."""
@@ -223,14 +236,15 @@ class Supervisor:
     def _kind_of_death(self, child: _Child, cause: str) -> tuple[str, str]:
         if child.condemned is not None:
             return "timeout", f"It took longer than its timeout, {self._job.timeout} s."
-        before, self._oom_kills = self._oom_kills, _oom_kills()
+        before, self._oom_kills = self._oom_kills, oom_kills()
         if cause.endswith("SIGKILL") and self._oom_kills > before:
             return "oom", "Its process was killed because the memory ran out."
         return "crash", f"Its process {cause}."
 
     def _replace(self, child: _Child, finished: Items, again: int | None = None) -> None:
         # One that dies before its first outcome, time and again, would be replaced for ever.
-        self._idle_deaths = 0 if len(finished) else self._idle_deaths + 1
+        has_worked = len(finished) or again is not None
+        self._idle_deaths = 0 if has_worked else self._idle_deaths + 1
         if self._idle_deaths >= MAX_IDLE_DEATHS:
             self._give_up(SETUP_FAILED)
         else:
@@ -298,127 +312,3 @@ class Supervisor:
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._children:
             os.kill(pid, number)
-
-
-class _Signals:
-    """Counts requests to stop, and ends a wait when a child ends or a request comes."""
-
-    def __init__(self) -> None:
-        self.stop_requests = 0
-
-    def __enter__(self) -> _Signals:
-        self._receiver, self._sender = socket.socketpair()
-        self._receiver.setblocking(False)
-        self._sender.setblocking(False)
-        self._old = {number: signal.signal(number, self._handle) for number in _HANDLED}
-        self._old_fd = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        signal.set_wakeup_fd(self._old_fd)
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-        self._receiver.close()
-        self._sender.close()
-
-    def wait(self, seconds: float) -> None:
-        """Return after `seconds`, or when something happened."""
-        if select.select([self._receiver], [], [], seconds)[0]:
-            with contextlib.suppress(BlockingIOError):
-                self._receiver.recv(4096)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number != signal.SIGCHLD:
-            self.stop_requests += 1
-
-
-def _items_in(shard: Path) -> Items:
-    frames = ShardReader(shard).new_frames() if shard.exists() else []
-    return np.concatenate([np.empty(0, dtype=np.int64), *(frame.items for frame in frames)])
-
-
-def _oom_kills() -> int:
-    """Return how many processes the kernel has killed because the memory ran out; 0 if unknown."""
-    try:
-        text = Path("/proc/vmstat").read_text()
-    except OSError:
-        return 0
-    counts = dict(line.split() for line in text.splitlines())
-    return int(counts.get("oom_kill", 0))
-
-
-def _cause_of_death(exit_code: int) -> str:
-    """Say what an exit code, negative for a signal, tells of the end of a process.
-
-    Examples
-    --------
-    >>> _cause_of_death(-11), _cause_of_death(5)
-    ('was killed by SIGSEGV', 'exited with code 5')
-    """
-    if exit_code >= 0:
-        return f"exited with code {exit_code}"
-    try:
-        return f"was killed by {signal.Signals(-exit_code).name}"
-    except ValueError:
-        return f"was killed by signal {-exit_code}"
-
-
-def _flush_standard_streams() -> None:
-    # What is buffered would be written by the child, too. A stream that is closed has nothing.
-    with contextlib.suppress(Exception):
-        sys.stdout.flush()
-        sys.stderr.flush()
-
-
-def _fork() -> int:
-    with warnings.catch_warnings():
-        # BLAS libraries keep threads of their own, and handle a fork.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
-
-
-def _take_process_group() -> None:
-    """Let neither a terminal's Ctrl-C, nor its input, reach what the user's function starts."""
-    os.setpgid(0, 0)
-    # Reading from the terminal would now stop the process for ever.
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-
-
-def _be_random() -> None:
-    """Undo what a fork does to NumPy's global generator: all workers would draw the same."""
-    if "numpy.random" in sys.modules:
-        np.random.seed()
-
-
-def _die_with_parent(parent: int) -> None:
-    """Have the kernel, where it can, kill this process when its supervisor is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(SETUP_FAILED)
-
-
-def _be_worker(supervisor: int, slot: Slot, do_work: Callable[[], int]) -> NoReturn:
-    status = SETUP_FAILED
-    try:
-        _take_process_group()
-        signal.set_wakeup_fd(-1)
-        for number in _HANDLED:
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
-        _die_with_parent(supervisor)
-        _be_random()
-        # Where the standard error is no file, as in a notebook, there is nothing to print to.
-        with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
-            faulthandler.enable()
-        status = do_work()
-    except BaseException as error:
-        status = DISK_FULL if is_full(error) else SETUP_FAILED
-        traceback.print_exc()
-    finally:
-        _flush_standard_streams()
-        slot.end()
-        # Not sys.exit: what the parent registered to happen at its end is not ours to do.
-        os._exit(status)

@@ -19,16 +19,15 @@ import numpy.typing as npt
 
 from psyflow.claims import ClaimLog, Owner
 from psyflow.evaluate import Evaluator, StopNow
+from psyflow.exits import RECYCLED, STOPPED
 from psyflow.output import Output
 from psyflow.prepared import NO_RETRIES, Prepared, Retries
 from psyflow.pspace import ParameterSpace
 from psyflow.rng import RandomStreams
 from psyflow.shard import ShardWriter
 
-__all__ = ["RECYCLED", "STOPPED", "Pacer", "Slot", "Work", "work"]
+__all__ = ["Pacer", "Slot", "Work", "work"]
 
-STOPPED = 130
-RECYCLED = 131
 CLAIM_SECONDS = 0.25
 SMALLEST_CLAIM_SECONDS = 0.01
 MAX_CLAIM = 1 << 18
@@ -258,7 +257,8 @@ def _evaluate_batch(
         evaluator.evaluate(block, arguments)
         if evaluator.stopping:
             break
-    evaluator.flush()
+    # To the shard; a thread of the evaluator brings it to the disk within a second.
+    evaluator.flush(sync=False)
 
 
 def work(
@@ -293,7 +293,9 @@ def work(
     output = Output(job.log(index)) if job.log is not None else None
     with (
         ShardWriter(shard) as writer,
-        Evaluator(prepared, writer, slot.running, job.retries, attempts, output) as evaluator,
+        Evaluator(
+            prepared, writer, slot.running, job.retries, attempts, output, slot.failed
+        ) as evaluator,
     ):
         _StopSignal(evaluator, slot)
         pacer = Pacer(job.n_workers)
@@ -305,7 +307,6 @@ def work(
                     return 0
                 begin = time.monotonic()
                 _evaluate_batch(evaluator, job.space, prepared.streams, items)
-                slot.failed(evaluator.n_failed)
                 pacer.took(len(items), time.monotonic() - begin)
                 if pacer.quota is not None and pacer.quota <= 0:
                     return RECYCLED

@@ -22,10 +22,10 @@ from psyflow.cli.output import (
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
 from psyflow.exceptions import PsyflowError
+from psyflow.exits import DISK_FULL, TOO_MANY_FAILURES
 from psyflow.files import is_full
 from psyflow.layout import STEPS
 from psyflow.run import Run
-from psyflow.supervisor import DISK_FULL, TOO_MANY_FAILURES
 
 if TYPE_CHECKING:
     from psyflow.plan import Plan

@@ -1,11 +1,18 @@
 """Schedulers: what submits jobs, asks about them, and kills them."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from psyflow.scheduler.base import JobId, JobStatus, Scheduler
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
-from psyflow.scheduler.immediate import ImmediateRun
-from psyflow.scheduler.registry import scheduler_by_name, scheduler_names
-from psyflow.scheduler.slurm import Slurm
-from psyflow.scheduler.sqsub import Sqsub
+
+if TYPE_CHECKING:
+    from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+    from psyflow.scheduler.immediate import ImmediateRun
+    from psyflow.scheduler.registry import scheduler_by_name, scheduler_names
+    from psyflow.scheduler.slurm import Slurm
+    from psyflow.scheduler.sqsub import Sqsub
 
 __all__ = [
     "BatchScheduler",
@@ -19,3 +26,20 @@ __all__ = [
     "scheduler_by_name",
     "scheduler_names",
 ]
+
+# Every job imports this package, and few need more of it than the interface.
+_HOME_OF = {
+    "BatchScheduler": "batch",
+    "ImmediateRun": "immediate",
+    "Slurm": "slurm",
+    "Sqsub": "sqsub",
+    "SubmitRequest": "batch",
+    "scheduler_by_name": "registry",
+    "scheduler_names": "registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.loader import PackageLoader
 from psyflow.tasks.settings import Setting
 from psyflow.tasks.signature import RESERVED_ARGUMENTS
-from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef
+from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef, streams_of
 
 __all__ = [
     "Config",
@@ -14,4 +14,5 @@ __all__ = [
     "Setting",
     "TASK_PREFIX",
     "TaskDef",
+    "streams_of",
 ]

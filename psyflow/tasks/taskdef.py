@@ -6,17 +6,20 @@ import contextlib
 import os
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from psyflow.exceptions import TaskFileError, UnknownNameError, did_you_mean
-from psyflow.fingerprint import CONF_FILE, Part, file_part, fingerprint_code, space_part
-from psyflow.fingerprint.parts import digest
 from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.modules import run_file
 from psyflow.tasks.signature import check_execute, check_setup
 from psyflow.tasks.spelling import warn_of_misspelt_settings
 from psyflow.tasks.surroundings import Surroundings
 
-__all__ = ["TASK_PREFIX", "TaskDef"]
+if TYPE_CHECKING:
+    from psyflow.fingerprint import Part
+    from psyflow.rng import RandomStreams
+
+__all__ = ["TASK_PREFIX", "TaskDef", "streams_of"]
 
 TASK_PREFIX = "task_"
 
@@ -197,6 +200,8 @@ class TaskDef(Config):
 
     def fingerprint(self) -> dict[str, Part]:
         """Return what the results depend on: the code of `execute` and `setup`, and `file_dep`."""
+        from psyflow.fingerprint import Part, file_part, fingerprint_code
+
         parts = fingerprint_code(self.code_path, ["execute", "setup"])
         for file in self.file_dep:
             part = file_part(file)
@@ -205,6 +210,8 @@ class TaskDef(Config):
         return parts | self._random_parts()
 
     def _random_parts(self) -> dict[str, Part]:
+        from psyflow.fingerprint.parts import Part, digest
+
         if self.seed is None:
             return {}
         lines = [f"seed = {self.seed!r}", f"seed_by = {self.seed_by!r}"]
@@ -214,12 +221,25 @@ class TaskDef(Config):
 
     def space_fingerprint(self) -> dict[str, Part]:
         """Return what the code of the parameter space depends on."""
+        from psyflow.fingerprint import space_part
+
         return space_part(self.code_path)
+
+
+def streams_of(task: TaskDef) -> RandomStreams | None:
+    """Return where the argument ``rng`` of a task's `execute` comes from; None without a seed."""
+    from psyflow.rng import RandomStreams
+
+    if task.seed is None:
+        return None
+    return RandomStreams(task.seed, task.seed_by, task.defaults)
 
 
 def _conf_of(conf: Config | str | os.PathLike[str] | None, surroundings: Surroundings) -> Config:
     if isinstance(conf, Config):
         return conf
+    from psyflow.fingerprint import CONF_FILE
+
     path = _absolute(conf) if conf is not None else surroundings.folder / CONF_FILE
     if conf is None and not surroundings.source_of(path).is_file():
         return Config()

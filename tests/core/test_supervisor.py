@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from psyflow.shard import Failure
-from psyflow.supervisor import DISK_FULL, SETUP_FAILED
-from psyflow.worker import STOPPED
+from psyflow.exits import DISK_FULL, SETUP_FAILED, STOPPED
+from psyflow.shard import FAILURE, Failure, ShardReader
 
 from .helpers import Job, eventually, marked
 
@@ -222,6 +222,28 @@ def test_timeouts_spare_items_that_come_to_their_end_just_then(job: MakeJob) -> 
     assert failed >= {51, 54, 57}
 
 
+def test_an_item_that_began_while_another_was_to_be_ended_is_innocent(job: MakeJob) -> None:
+    source = """
+    def execute(i):
+        note(i)
+        time.sleep([0.6, 0.3, 0, 0][i])
+        return {"y": 2 * i}
+
+    kill = os.kill
+
+    def kill_late(pid, number):
+        time.sleep(0.3)
+        kill(pid, number)
+
+    os.kill = kill_late
+    """
+    # Found too long at 0.4 s, item 0 ends at 0.6 s, and the kill at 0.7 s finds item 1.
+    run = job(4, source, pool_size=1, timeout=0.4)
+    assert run.run() == 0
+    run.check_all_done()
+    assert run.calls() == {0: 1, 1: 2, 2: 1, 3: 1}
+
+
 @pytest.mark.parametrize(
     "action",
     [
@@ -270,9 +292,83 @@ def test_items_may_use_processes_of_their_own(job: MakeJob) -> None:
 
 
 def test_standard_input_is_empty(job: MakeJob) -> None:
-    run = job(3, special("input()", item=1))
-    assert run.run() == 0
+    run = job(3, special("input()", item=1)).start(stdin=subprocess.PIPE)
+    assert run.process is not None
+    assert run.process.stdin is not None
+    run.process.stdin.write(b"not for items\n")
+    run.process.stdin.flush()
+    assert run.wait() == 0
+    run.process.stdin.close()
     assert "EOFError" in run.check_all_done({1: "error"})[1].exception
+
+
+def retrying(limit: int, source: str) -> str:
+    """Return a job that tries again `limit` times, whatever happened, and without a pause."""
+    return f"""
+import functools
+from psyflow.prepared import Retries
+Retries.pause = staticmethod(lambda attempt: 0.0)
+kinds = {{"error", "crash", "timeout", "oom"}}
+Work = functools.partial(Work, retries=Retries({limit}, kinds))
+
+def nth_call(i):
+    note(i)
+    return (folder / "notes").read_text().split().count(str(i))
+""" + textwrap.dedent(source)
+
+
+def last_failures(run: Job) -> dict[int, list[tuple[str, int]]]:
+    """Return kind and attempt of every failure of each item."""
+    found: dict[int, list[tuple[str, int]]] = {}
+    for shard in run.shards():
+        reader = ShardReader(shard)
+        for frame in reader.new_frames():
+            if frame.kind == FAILURE:
+                failure = reader.failure(frame)
+                found.setdefault(failure.item, []).append((failure.kind, failure.attempt))
+    return {item: sorted(failures, key=lambda f: f[1]) for item, failures in found.items()}
+
+
+def test_an_item_that_crashes_however_often_it_is_tried(job: MakeJob) -> None:
+    run = job(1, retrying(6, "def execute(i): note(i); os._exit(1)"))
+    assert run.run() == 0
+    assert run.calls() == {0: 7}
+    assert last_failures(run) == {0: [("crash", attempt) for attempt in range(1, 8)]}
+
+
+def test_attempts_are_counted_through_errors_and_crashes(job: MakeJob) -> None:
+    source = """
+    def execute(i):
+        n = nth_call(i)
+        if i == 3 and n % 2:
+            raise ValueError
+        if i == 3:
+            os._exit(1)
+        return {"y": 2 * i}
+    """
+    run = job(8, retrying(3, source), pool_size=1)
+    assert run.run() == 0
+    assert run.calls()[3] == 4
+    kinds = ["error", "crash", "error", "crash"]
+    assert last_failures(run) == {3: list(zip(kinds, [1, 2, 3, 4], strict=True))}
+
+
+def test_a_worker_killed_while_an_item_waits_for_its_next_attempt(job: MakeJob) -> None:
+    source = """
+    Retries.pause = staticmethod(lambda attempt: 30.0 if attempt else 0.0)
+
+    def execute(i):
+        if i == 3 and nth_call(i) == 1:
+            raise ValueError
+        return {"y": 2 * i}
+    """
+    run = job(8, retrying(1, source), pool_size=1).start()
+    eventually(lambda: run.notes() == ["3"])
+    eventually(lambda: "tried again" in run.log.read_text())
+    os.kill(run.workers()[0], signal.SIGKILL)
+    assert run.wait(5) == 0
+    assert run.notes() == ["3", "3"]
+    assert last_failures(run) == {3: [("error", 1)]}
 
 
 # --------------------------------------------------------------------------- setup

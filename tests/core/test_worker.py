@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from psyflow.exits import STOPPED
 from psyflow.shard import ShardReader
-from psyflow.worker import MAX_CLAIM, STOPPED, Pacer, Slot
+from psyflow.worker import MAX_CLAIM, Pacer, Slot
 
 from .helpers import eventually, load, script
 

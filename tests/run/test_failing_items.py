@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 
 from psyflow.assess import Assessment
@@ -183,3 +184,27 @@ def test_changed_seed_is_changed_code(study: Study) -> None:
     study.task(body.format(2))
     assert "seed" in study.psy("run").stderr
     assert study.rows() != first
+
+
+def test_the_stream_of_each_item_can_be_made_again_from_the_bookkeeping(study: Study) -> None:
+    study.task(
+        """
+seed = 7
+seed_by = ["trial"]
+pspace = Param(x=[1, 2]) * Param(trial=[0, 1])
+def execute(x, trial, rng):
+    return {"y": float(rng.random())}
+"""
+    )
+    study.psy("run")
+    task = TaskDef(study.tasks / "task_t.py", base=study.folder)
+    items = ItemsFile(Assessment(task).layout)
+    about = items.about()
+    assert about is not None and about.seed == 7
+    again = [
+        np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence(7, spawn_key=(int(low) | int(high) << 64,)))
+        ).random()
+        for low, high in items.arrays()["seed_key"]
+    ]
+    assert again == list(study.load()["y"])

@@ -1,0 +1,161 @@
+"""Worker processes as their supervisor makes them, hears of them, and learns how they ended."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import numpy as np
+
+from psyflow.exits import DISK_FULL, SETUP_FAILED
+from psyflow.files import is_full
+from psyflow.worker import Slot
+
+__all__ = [
+    "HANDLED",
+    "Signals",
+    "be_worker",
+    "cause_of_death",
+    "flush_standard_streams",
+    "fork",
+    "oom_kills",
+]
+
+HANDLED = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM)
+"""The signals that a supervisor handles."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Signals:
+    """Counts requests to stop, and ends a wait when a child ends or a request comes."""
+
+    def __init__(self) -> None:
+        self.stop_requests = 0
+
+    def __enter__(self) -> Signals:
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        self._old = {number: signal.signal(number, self._handle) for number in HANDLED}
+        self._old_fd = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        signal.set_wakeup_fd(self._old_fd)
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+        self._receiver.close()
+        self._sender.close()
+
+    def wait(self, seconds: float) -> None:
+        """Return after `seconds`, or when something happened."""
+        if select.select([self._receiver], [], [], seconds)[0]:
+            with contextlib.suppress(BlockingIOError):
+                self._receiver.recv(4096)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGCHLD:
+            self.stop_requests += 1
+
+
+def oom_kills() -> int:
+    """Return how many processes the kernel has killed because the memory ran out; 0 if unknown."""
+    try:
+        text = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    counts = dict(line.split() for line in text.splitlines())
+    return int(counts.get("oom_kill", 0))
+
+
+def cause_of_death(exit_code: int) -> str:
+    """Say what an exit code, negative for a signal, tells of the end of a process.
+
+    Examples
+    --------
+    >>> cause_of_death(-11), cause_of_death(5)
+    ('was killed by SIGSEGV', 'exited with code 5')
+    """
+    if exit_code >= 0:
+        return f"exited with code {exit_code}"
+    try:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"was killed by signal {-exit_code}"
+
+
+def flush_standard_streams() -> None:
+    """Write out what is buffered, as far as possible."""
+    # What is buffered would be written by the child, too. A stream that is closed has nothing.
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def fork() -> int:
+    """Fork, and return the child's process number, or 0 in the child."""
+    with warnings.catch_warnings():
+        # BLAS libraries keep threads of their own, and handle a fork.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _take_process_group() -> None:
+    """Let neither a terminal's Ctrl-C, nor its input, reach what the user's function starts."""
+    os.setpgid(0, 0)
+    # Reading from the terminal would now stop the process for ever.
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+def _be_random() -> None:
+    """Undo what a fork does to NumPy's global generator: all workers would draw the same."""
+    if "numpy.random" in sys.modules:
+        np.random.seed()
+
+
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel, where it can, kill this process when its supervisor is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(SETUP_FAILED)
+
+
+def be_worker(supervisor: int, slot: Slot, do_work: Callable[[], int]) -> NoReturn:
+    """Be a worker in a process that was just forked, and end with what `do_work` returns."""
+    status = SETUP_FAILED
+    try:
+        _take_process_group()
+        signal.set_wakeup_fd(-1)
+        for number in HANDLED:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        _die_with_parent(supervisor)
+        _be_random()
+        # Where the standard error is no file, as in a notebook, there is nothing to print to.
+        with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
+            faulthandler.enable()
+        status = do_work()
+    except BaseException as error:
+        status = DISK_FULL if is_full(error) else SETUP_FAILED
+        traceback.print_exc()
+    finally:
+        flush_standard_streams()
+        slot.end()
+        # Not sys.exit: what the parent registered to happen at its end is not ours to do.
+        os._exit(status)

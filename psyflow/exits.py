@@ -1,0 +1,20 @@
+"""The exit statuses of workers and of process jobs."""
+
+from __future__ import annotations
+
+__all__ = ["DISK_FULL", "RECYCLED", "SETUP_FAILED", "STOPPED", "TOO_MANY_FAILURES"]
+
+SETUP_FAILED = 3
+"""The user's code does not load, ``setup`` raised, or workers die before they get to work."""
+
+DISK_FULL = 4
+"""An outcome could not be written."""
+
+TOO_MANY_FAILURES = 5
+"""As many items failed as ``max_failures`` allows."""
+
+STOPPED = 130
+"""Somebody asked it to stop."""
+
+RECYCLED = 131
+"""A worker has done ``max_tasks_per_child`` evaluations, and another one is to take its place."""

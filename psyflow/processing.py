@@ -1,0 +1,58 @@
+"""What a process job does: it has the items of its batch evaluated."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from psyflow.frozen import FrozenSpace
+from psyflow.jobs import Jobs
+from psyflow.plan import Plan
+from psyflow.prepared import Prepared, Retries
+from psyflow.supervisor import Supervisor
+from psyflow.tasks import Config, TaskDef, streams_of
+from psyflow.worker import Work
+
+__all__ = ["load_task", "process"]
+
+
+def load_task(plan: Plan) -> TaskDef:
+    """Load the task as the plan froze it."""
+    conf = plan.conf_file or Config()
+    return TaskDef.load_frozen(plan.frozen.code, plan.task_file, conf, plan.base)
+
+
+def process(plan: Plan, job: int) -> int:
+    """Evaluate the items of one process job, and return its exit status."""
+    Jobs(plan.layout).record_process(plan.run_id, f"process:{job}")
+    batch = plan.batch_of_job[job]
+    work = Work(
+        space=FrozenSpace.load(plan.frozen.space).space,
+        items=np.load(plan.frozen.batch(batch), mmap_mode="r"),
+        claims=plan.frozen.claims(batch),
+        out=plan.layout.out,
+        prefix=plan.layout.shard_prefix(plan.run_id, job),
+        prepare=lambda worker: _prepare(plan, job, worker),
+        n_workers=plan.batch_of_job.count(batch) * plan.pool_size,
+        timeout=plan.timeout,
+        retries=Retries(plan.retries, plan.retry_on),
+        max_failures=plan.max_failures,
+        max_tasks_per_child=plan.max_tasks_per_child,
+        log=functools.partial(plan.layout.worker_log, job),
+    )
+    return Supervisor(work, plan.pool_size).run()
+
+
+def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
+    task = load_task(plan)
+    task.enter()
+    proc_id = task.backend(task).proc_id(job, worker, plan.pool_size)
+    extra = task.setup(proc_id) if task.setup is not None else {}
+
+    def check(row: Mapping[str, Any]) -> None:
+        task.store.check({name: row[name] for name in row if name not in plan.exclude})
+
+    return Prepared(task.execute, extra, check, streams_of(task))
