@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import enum
 import functools
+import warnings
 
 import numpy as np
 
 from psyflow.bookkeeping import ItemsFile
+from psyflow.exceptions import DamagedFileError, PsyflowWarning
 from psyflow.fingerprint import Change, changes, parts_from_json
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
@@ -47,7 +49,7 @@ class Assessment:
     @functools.cached_property
     def plan(self) -> Plan | None:
         """The present plan, if there is one."""
-        return Plan.read(self.layout.plan_file)
+        return Plan.present(self.layout)
 
     @functools.cached_property
     def code_changes(self) -> list[Change]:
@@ -146,7 +148,11 @@ class Assessment:
         if self._freeze(self.task.reload()).digest == present.digest:
             return present
         # The same code gives another space each time: random numbers. They were drawn once.
-        return FrozenSpace.load(plan.frozen.space)
+        try:
+            return plan.load_space()
+        except DamagedFileError as error:
+            warnings.warn(PsyflowWarning(f"{error} The space is drawn anew."), stacklevel=2)
+            return present
 
     @staticmethod
     def _freeze(task: TaskDef) -> FrozenSpace:

@@ -11,10 +11,10 @@ import errno
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ _DAMAGED = (
     RuntimeError,
 )
 
+T = TypeVar("T")
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
 
@@ -131,16 +132,13 @@ class ItemsFile:
         return current and current[1]
 
     def arrays(self) -> Arrays:
-        """Return the columns that go with `about`; empty if nothing describes the result."""
+        """Return the columns that go with `about`; empty if they are not there, or damaged."""
         current = self._current()
-        if current is None:
-            return {}
-        with np.load(current[0], allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name != "about"}
+        return _read(current[0], _arrays_in) or {} if current else {}
 
     def _current(self) -> tuple[Path, About] | None:
         for path in (self._layout.items_file, self._layout.new_items_file):
-            about = _read_about(path)
+            about = _read(path, _about_in)
             if about is not None and about.stamp == Stamp.of(Path(about.result)):
                 return path, about
         return None
@@ -156,10 +154,22 @@ class ItemsFile:
         move(self._layout.new_items_file, self._layout.items_file)
 
 
-def _read_about(path: Path) -> About | None:
+def _about_in(file: Mapping[str, npt.NDArray[Any]]) -> About:
+    return About.from_json(str(file["about"]))
+
+
+def _arrays_in(file: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+    return {name: file[name] for name in file if name != "about"}
+
+
+def _read(path: Path, part: Callable[[Mapping[str, npt.NDArray[Any]]], T]) -> T | None:
+    """Read part of a file; None if it is not there or damaged.
+
+    Damaged bookkeeping is as good as none: the result's own parameters tell its items.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return About.from_json(str(file["about"]))
+            return part(file)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -168,5 +178,4 @@ def _read_about(path: Path) -> About | None:
             return None
         raise
     except _DAMAGED:
-        # Damaged bookkeeping is as good as none: the result's own parameters tell its items.
         return None

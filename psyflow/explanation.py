@@ -8,7 +8,6 @@ import numpy as np
 
 from psyflow.assess import Assessment
 from psyflow.fingerprint import Change
-from psyflow.frozen import FrozenSpace
 from psyflow.preview import Preview, preview
 from psyflow.pspace.keys import match
 from psyflow.run import Run
@@ -70,5 +69,5 @@ def _n_new(assessment: Assessment) -> int:
         return 0
     unknown = np.setdiff1d(assessment.pending(), assessment.failed)
     # Whole spaces are matched, for psets may be repeated: the fourth of a kind may be new.
-    planned = frozen.keys_of(FrozenSpace.load(plan.frozen.space).space)
+    planned = frozen.keys_of(plan.load_space().space)
     return int(np.count_nonzero(match(frozen.keys(), planned)[unknown] < 0))

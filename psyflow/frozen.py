@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from psyflow.exceptions import DamagedFileError
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.identity import identity_keys
 from psyflow.pspace.keys import Keys
@@ -45,16 +46,27 @@ class FrozenSpace:
         return cls(space, chosen, pickle.dumps((space, chosen), protocol=5))
 
     @classmethod
-    def load(cls, path: Path) -> FrozenSpace:
-        """Load what was frozen."""
-        pickled = path.read_bytes()
+    def load(cls, path: Path, digest: str) -> FrozenSpace:
+        """Load what was frozen.
+
+        Raises
+        ------
+        DamagedFileError
+            If the file is gone, or is not what has that digest.
+        """
+        try:
+            pickled = path.read_bytes()
+        except FileNotFoundError as error:
+            raise DamagedFileError(f"{path} is gone.") from error
+        if _digest(pickled) != digest:
+            raise DamagedFileError(f"{path} is damaged: it is not what its plan froze.")
         space, defaults = pickle.loads(pickled)
         return cls(space, defaults, pickled)
 
     @property
     def digest(self) -> str:
         """What tells it from other spaces."""
-        return hashlib.blake2b(self.pickled, digest_size=16).hexdigest()
+        return _digest(self.pickled)
 
     def keys(self, items: npt.ArrayLike | None = None, names: list[str] | None = None) -> Keys:
         """Return the keys under which results are kept, of `items` or all; see `identity_keys`."""
@@ -66,3 +78,7 @@ class FrozenSpace:
 
     def __len__(self) -> int:
         return len(self.space)
+
+
+def _digest(pickled: bytes) -> str:
+    return hashlib.blake2b(pickled, digest_size=16).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -35,4 +36,8 @@ def psy_main(argv: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Be the program: end this process with the exit code of `psy_main`."""
+    # They are None if the shell has closed them.
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(os.devnull, "w"))  # noqa: PTH123, SIM115
     sys.exit(psy_main())

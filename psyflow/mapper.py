@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import shutil
@@ -15,7 +16,7 @@ import numpy as np
 
 from psyflow.columns import Column, Columns, concatenate, from_rows, table_length
 from psyflow.evaluate import result_row
-from psyflow.exceptions import IneffectiveExcludeWarning, PsyflowError
+from psyflow.exceptions import IneffectiveExcludeWarning, PsyflowError, UnsupportedDataError
 from psyflow.exits import STOPPED
 from psyflow.files import make_folder, write_atomic
 from psyflow.merge import Outcomes, Table, merged_blocks, read_outcomes
@@ -269,7 +270,7 @@ class _Backing:
             claims=self._folder / "claims",
             out=self._folder,
             prefix="map",
-            prepare=lambda worker: Prepared(function, check=self.store.check),
+            prepare=lambda worker: Prepared(function, check=functools.partial(self._check, space)),
             n_workers=pool_size,
         )
         status = Supervisor(work, pool_size).run()
@@ -280,6 +281,15 @@ class _Backing:
         if status:
             raise PsyflowError(f"The workers could not work (exit code {status}).")
         return failures
+
+    def _check(self, space: ParameterSpace, row: Mapping[str, Any]) -> None:
+        self.store.check(row)
+        for name in row:
+            if name in space.keys():  # noqa: SIM118
+                raise UnsupportedDataError(
+                    f'The result "{name}" has the name of a parameter, and would take its place '
+                    f"in {self.path}, where parameters tell what is done. Name it otherwise."
+                )
 
     def collect(self) -> None:
         """Add to the file what the shards have and it has not, and remove them."""

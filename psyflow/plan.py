@@ -9,13 +9,17 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from psyflow.exceptions import DamagedFileError
+from psyflow.exceptions import DamagedFileError, PsyflowError, PsyflowWarning
 from psyflow.files import write_atomic
 from psyflow.layout import Layout, PlanLayout
+
+if TYPE_CHECKING:
+    from psyflow.frozen import FrozenSpace
 
 __all__ = ["FORMAT", "Plan", "new_run_id", "provenance"]
 
@@ -93,6 +97,18 @@ class Plan:
         text = json.dumps(digests, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
+    def load_space(self) -> FrozenSpace:
+        """Load the space that this plan froze.
+
+        Raises
+        ------
+        DamagedFileError
+            If it is gone, or not what was frozen.
+        """
+        from psyflow.frozen import FrozenSpace
+
+        return FrozenSpace.load(self.frozen.space, self.space_digest)
+
     def heading(self, step: str) -> str:
         """Return the line that tells in a log where the output of a job begins."""
         now = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -112,20 +128,41 @@ class Plan:
         Raises
         ------
         DamagedFileError
-            If the file is no plan that this psyflow can read.
+            If the file is no plan.
+        PsyflowError
+            If another psyflow wrote it.
         """
         try:
             fields = json.loads(path.read_text())
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise DamagedFileError(f"{path} is damaged ({error}). Remove it.") from error
+            raise DamagedFileError(f"{path} is damaged: {error}.") from error
+        if not isinstance(fields, dict):
+            raise DamagedFileError(f"{path} is damaged: it is no plan.")
         if fields.get("format") != FORMAT:
-            raise DamagedFileError(
+            raise PsyflowError(
                 f"{path} has format {fields.get('format')}; this psyflow reads format {FORMAT}. "
                 f"Use the psyflow that wrote it, or remove {path.parent}."
             )
-        return cls(**fields)
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise DamagedFileError(f"{path} is damaged: {error}.") from error
+
+    @classmethod
+    def present(cls, layout: Layout) -> Plan | None:
+        """Read the present plan of a run; if its file is damaged, the copy for its jobs."""
+        copies = sorted(layout.plans.glob("*/plan.json"), reverse=True)
+        for path in (layout.plan_file, *copies):
+            try:
+                plan = cls.read(path)
+            except DamagedFileError as error:
+                warnings.warn(PsyflowWarning(str(error)), stacklevel=2)
+                continue
+            if plan is not None:
+                return plan
+        return None
 
 
 def new_run_id() -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from psyflow.frozen import FrozenSpace
 from psyflow.jobs import Jobs
 from psyflow.plan import Plan
 from psyflow.prepared import Prepared, Retries
@@ -30,7 +29,7 @@ def process(plan: Plan, job: int) -> int:
     Jobs(plan.layout).record_process(plan.run_id, f"process:{job}")
     batch = plan.batch_of_job[job]
     work = Work(
-        space=FrozenSpace.load(plan.frozen.space).space,
+        space=plan.load_space().space,
         items=np.load(plan.frozen.batch(batch), mmap_mode="r"),
         claims=plan.frozen.claims(batch),
         out=plan.layout.out,
@@ -46,11 +45,20 @@ def process(plan: Plan, job: int) -> int:
     return Supervisor(work, plan.pool_size).run()
 
 
+def _set_up(task: TaskDef, proc_id: int) -> Mapping[str, Any]:
+    extra = task.setup(proc_id) if task.setup is not None else {}
+    if not isinstance(extra, Mapping):
+        raise TypeError(f"`setup` returned {extra!r}. It has to return a dict of arguments.")
+    if both := sorted(extra.keys() & set(task.pspace.keys())):
+        raise TypeError(f"`setup` returned `{both[0]}`, which the parameter space gives, too.")
+    return extra
+
+
 def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
     task = load_task(plan)
     task.enter()
     proc_id = task.backend(task).proc_id(job, worker, plan.pool_size)
-    extra = task.setup(proc_id) if task.setup is not None else {}
+    extra = _set_up(task, proc_id)
 
     def check(row: Mapping[str, Any]) -> None:
         task.store.check({name: row[name] for name in row if name not in plan.exclude})

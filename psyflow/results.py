@@ -9,12 +9,11 @@ from pathlib import Path
 from psyflow.bookkeeping import ItemsFile
 from psyflow.columns import Column, concatenate
 from psyflow.exceptions import UsageError
-from psyflow.frozen import FrozenSpace
 from psyflow.plan import Plan
 from psyflow.processing import load_task
 from psyflow.sources import recover
 from psyflow.steps import MergedTable
-from psyflow.store import Store, store_for
+from psyflow.store import Store, known_extensions, store_for
 from psyflow.tasks import PackageLoader
 
 __all__ = ["load"]
@@ -50,19 +49,33 @@ def load(
     UsageError
         If the task has no results.
     """
-    if Path(task).is_file():
+    if Path(task).suffix.lower() in known_extensions():
         return store_for(task).load(task)
     for _ in range(ATTEMPTS - 1):
         # A merge may have put the shards into the result between our look and our reading, or
         # changed code may have put everything into the archive.
         with contextlib.suppress(FileNotFoundError):
-            return _load_planned(_plan_of(str(task), Path(taskdir), Path(workdir)))
+            return _load_task(str(task), Path(taskdir), Path(workdir))
     try:
-        return _load_planned(_plan_of(str(task), Path(taskdir), Path(workdir)))
+        return _load_task(str(task), Path(taskdir), Path(workdir))
     except FileNotFoundError as error:
         raise UsageError(
             f'{error.filename}, of task "{task}", is gone. Type: psy run {task}'
         ) from error
+
+
+def _load_task(name: str, taskdir: Path, workdir: Path) -> dict[str, Column]:
+    plan = Plan.read(workdir / name / "plan.json")
+    if plan is not None:
+        return _load_planned(plan)
+    tasks, _ = PackageLoader(taskdir).load([name])
+    plan = Plan.read(tasks[0].folder / "plan.json") if tasks else None
+    if plan is not None:
+        return _load_planned(plan)
+    if tasks and tasks[0].resultfile.exists():
+        # Made by another tool of this family, or all else is gone.
+        return tasks[0].store.load(tasks[0].resultfile)
+    raise UsageError(f'Task "{name}" has no results yet. Type: psy run {name}')
 
 
 def _load_planned(plan: Plan) -> dict[str, Column]:
@@ -70,7 +83,10 @@ def _load_planned(plan: Plan) -> dict[str, Column]:
     store = _store_of(plan)
     if about is not None and about.is_complete and about.space_digest == plan.space_digest:
         return store.load(plan.result)
-    frozen = FrozenSpace.load(plan.frozen.space)
+    if about is None and Path(plan.result).exists():
+        # A run would go on without a damaged result; whoever asks for it has to know.
+        store.length(plan.result)
+    frozen = plan.load_space()
     recovered = recover(plan.layout, frozen, store, plan.exclude, verify=True)
     return concatenate(MergedTable(recovered, frozen, frozenset(plan.exclude)).blocks())
 
@@ -81,14 +97,3 @@ def _store_of(plan: Plan) -> Store:
     except UsageError:
         # A store of the task's own, which no entry point makes known.
         return load_task(plan).store
-
-
-def _plan_of(name: str, taskdir: Path, workdir: Path) -> Plan:
-    plan = Plan.read(workdir / name / "plan.json")
-    if plan is not None:
-        return plan
-    tasks, _ = PackageLoader(taskdir).load([name])
-    plan = Plan.read(tasks[0].folder / "plan.json") if tasks else None
-    if plan is None:
-        raise UsageError(f'Task "{name}" has no results yet. Type: psy run {name}')
-    return plan

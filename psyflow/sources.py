@@ -23,7 +23,7 @@ from psyflow.merge import BOOKKEEPING, Block, Items, Outcomes, Piece, Table, rea
 from psyflow.plan import Plan
 from psyflow.pspace import Param
 from psyflow.pspace.keys import match
-from psyflow.store import Store, store_for
+from psyflow.store import Store, known_extensions, store_for
 
 __all__ = ["Earlier", "Recovered", "recover"]
 
@@ -146,15 +146,17 @@ class _Numbering:
         return self._keys
 
     def knows(self, run_id: str) -> bool:
-        """Tell whether the plan of `run_id` is there; warn if not."""
-        if self._layout.plan(run_id).plan_file.exists():
-            return True
-        message = (
-            f"{self._layout.plan(run_id).folder} is gone, so the shards {run_id}.* in "
-            f"{self._layout.out} cannot be told apart; their items run again."
-        )
-        warnings.warn(message, DamagedShardWarning, stacklevel=2)
-        return False
+        """Tell whether the items of `run_id` can be numbered; warn if not."""
+        try:
+            self(run_id)
+        except LookupError as error:
+            message = (
+                f"{error.args[0]} So nobody can tell whose outcomes the shards {run_id}.* in "
+                f"{self._layout.out} hold; their items run again."
+            )
+            warnings.warn(message, DamagedShardWarning, stacklevel=2)
+            return False
+        return True
 
     def items_of(self, columns: Columns) -> Items:
         """Tell the items of rows by the parameters in them; −1 where nobody can say."""
@@ -171,20 +173,24 @@ class _Numbering:
         Raises
         ------
         LookupError
-            If the plan is gone.
+            If the plan is gone or damaged.
         """
         if run_id not in self._known:
             self._known[run_id] = self._renumber(run_id)
         return self._known[run_id]
 
     def _renumber(self, run_id: str) -> Items | None:
-        frozen = self._layout.plan(run_id)
-        plan = Plan.read(frozen.plan_file)
-        if plan is None:
-            raise LookupError(run_id)
-        if plan.space_digest == self._digest:
-            return None
-        return match(self._frozen.keys_of(FrozenSpace.load(frozen.space).space), self.keys())
+        path = self._layout.plan(run_id).plan_file
+        try:
+            plan = Plan.read(path)
+            if plan is None:
+                raise LookupError(f"{path} is gone.")
+            if plan.space_digest == self._digest:
+                return None
+            space = plan.load_space().space
+        except DamagedFileError as error:
+            raise LookupError(str(error)) from error
+        return match(self._frozen.keys_of(space), self.keys())
 
 
 class _Result:
@@ -209,11 +215,17 @@ class _Result:
     def pieces(self) -> Iterator[Piece]:
         """Yield the result's rows; none if there is no result that can be read."""
         items_file = ItemsFile(self._layout)
-        about = items_file.about()
-        if about is not None:
-            yield from self._known_pieces(about, items_file.arrays())
-        elif self._layout.result.exists():
-            yield from self._unknown_pieces()
+        about, arrays = items_file.about(), items_file.arrays()
+        if about is not None and arrays:
+            yield from self._known_pieces(about, arrays)
+        elif (path := self._unknown_result()) is not None:
+            yield from self._unknown_pieces(path)
+
+    def _unknown_result(self) -> Path | None:
+        """Return a result that no bookkeeping describes, in the format of any store."""
+        result = self._layout.result
+        others = (result.with_suffix(ext) for ext in known_extensions())
+        return next((path for path in (result, *others) if path.exists()), None)
 
     def _known_pieces(self, about: About, arrays: Arrays) -> Iterator[Piece]:
         path = Path(about.result)
@@ -226,9 +238,8 @@ class _Result:
         if not lacks_columns:
             yield from self._cut(path, items, about, arrays)
 
-    def _unknown_pieces(self) -> Iterator[Piece]:
-        path = self._layout.result
-        items = self._unknown_items()
+    def _unknown_pieces(self, path: Path) -> Iterator[Piece]:
+        items = self._unknown_items(path)
         self.is_unknown = bool(np.any(items >= 0))
         self.summary = Earlier(path, None, not len(items) or bool(np.any(items < 0)))
         yield from self._cut(path, items, None, {})
@@ -241,22 +252,24 @@ class _Result:
         items: Items = arrays["item"]
         return items if renumber is None else renumber[items]
 
-    def _unknown_items(self) -> Items:
+    def _unknown_items(self, path: Path) -> Items:
         """Tell a result's items by the parameters in it."""
-        path = self._layout.result
         try:
-            columns = self._store.load(path)
+            columns = self._store_of(path).load(path)
         except DamagedFileError as error:
             warnings.warn(f"{error} Its items run again.", PsyflowWarning, stacklevel=2)
             return np.empty(0, dtype=np.int64)
         return self._numbering.items_of(columns)
+
+    def _store_of(self, path: Path) -> Store:
+        return self._store if path.suffix == self._layout.result.suffix else store_for(path)
 
     def _cut(
         self, path: Path, items: Items, about: About | None, arrays: Arrays
     ) -> Iterator[Piece]:
         if not len(items):
             return
-        store = self._store if path.suffix == self._layout.result.suffix else store_for(path)
+        store = self._store_of(path)
         row_bytes = path.stat().st_size / len(items)
         # A store that cannot read some rows reads all of them, so that has to happen once only.
         step = len(items) if type(store).read is Store.read else ROWS_PER_PIECE

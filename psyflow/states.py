@@ -57,7 +57,7 @@ def _at_work(plan: Plan, frozen: FrozenSpace) -> tuple[Items, Items]:
     running = np.flatnonzero(is_claimed & ~has_outcome)
     if plan.space_digest == frozen.digest:
         return queued, running
-    planned = FrozenSpace.load(plan.frozen.space).space
+    planned = plan.load_space().space
     present = match(frozen.keys_of(planned), frozen.keys())
     return _asked_for(present[queued]), _asked_for(present[running])
 

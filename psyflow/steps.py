@@ -66,7 +66,7 @@ def merge(plan: Plan, task: TaskDef) -> Merged:
     are: dying at any line of this loses nothing. A result with rows or columns that the new one
     will not have is kept in the archive.
     """
-    frozen = FrozenSpace.load(plan.frozen.space)
+    frozen = plan.load_space()
     recovered = recover(plan.layout, frozen, task.store, plan.exclude, verify=True)
     staged = plan.layout.staged_result
     make_folder(staged.parent)

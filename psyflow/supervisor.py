@@ -7,7 +7,6 @@ it along.
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import signal
@@ -37,6 +36,7 @@ __all__ = ["Supervisor"]
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 10.0
+GROUP_SECONDS = 1.0
 MAX_IDLE_DEATHS = 3
 _ENDED_BY_US = (-signal.SIGTERM, -signal.SIGKILL)
 
@@ -74,6 +74,7 @@ class Supervisor:
         self._status = 0
         self._n_failed = 0
         self._attempts: dict[int, int] = {}
+        self._groups: dict[int, float] = {}
         self._oom_kills = oom_kills()
         # A scheduler may start a job a second time, and a shard has one writer.
         self._prefix = f"{job.prefix}.{os.urandom(4).hex()}"
@@ -94,9 +95,10 @@ class Supervisor:
             try:
                 for index in range(self._pool_size):
                     self._spawn(index)
-                while self._children:
+                while self._children or self._groups:
                     signals.wait(self._patience())
                     self._reap()
+                    self._end_groups()
                     self._end_overdue_items()
                     self._heed_failures()
                     self._heed(signals.stop_requests, orphaned=os.getppid() != parent)
@@ -136,7 +138,7 @@ class Supervisor:
         patience = POLL_SECONDS
         if self._job.timeout is not None:
             patience = min(patience, max(0.01, self._job.timeout / 10))
-        if self._job.max_failures is not None:
+        if self._job.max_failures is not None or self._groups:
             patience = min(patience, 0.05)
         return patience
 
@@ -146,17 +148,29 @@ class Supervisor:
             pid, wait_status = os.waitpid(child.pid, os.WNOHANG)
             if pid:
                 del self._children[pid]
-                # What it started must not outlive it. While any of that is left, nobody else gets
-                # the number of its group.
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGTERM)
+                self._end_group(child)
                 self._ended(child, os.waitstatus_to_exitcode(wait_status))
+
+    def _end_group(self, child: _Child) -> None:
+        """End what a worker started: it must not outlive the worker."""
+        is_overdue = child.condemned is not None
+        if _signal_group(child.pid, signal.SIGKILL if is_overdue else signal.SIGTERM):
+            self._groups[child.pid] = time.monotonic() + GROUP_SECONDS
+
+    def _end_groups(self) -> None:
+        """Kill what has not heeded SIGTERM."""
+        for group, deadline in list(self._groups.items()):
+            # While any of it is left, nobody else gets the number of the group.
+            number = signal.SIGKILL if time.monotonic() > deadline else 0
+            if not _signal_group(group, number) or number:
+                del self._groups[group]
 
     def _ended(self, child: _Child, exit_code: int) -> None:
         slot = self._slot(child.index)
         item, start = slot.read()
         self._n_failed += slot.n_failed
         slot.failed(0)
+        self._heed_failures()
         if item == Slot.ENDED and exit_code == RECYCLED:
             if not self._stop_level:
                 self._spawn(child.index)
@@ -312,3 +326,12 @@ class Supervisor:
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._children:
             os.kill(pid, number)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Send a signal to a process group, and return whether there is such a group."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

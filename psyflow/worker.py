@@ -291,10 +291,17 @@ def work(
     """
     prepared = job.prepare(index)
     output = Output(job.log(index)) if job.log is not None else None
+
+    def note_failures(n_items: int) -> None:
+        slot.failed(n_items)
+        if job.max_failures is not None and n_items >= job.max_failures:
+            # The supervisor, which counts those of all workers, may not have looked yet.
+            evaluator.stop()
+
     with (
         ShardWriter(shard) as writer,
         Evaluator(
-            prepared, writer, slot.running, job.retries, attempts, output, slot.failed
+            prepared, writer, slot.running, job.retries, attempts, output, note_failures
         ) as evaluator,
     ):
         _StopSignal(evaluator, slot)

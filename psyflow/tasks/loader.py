@@ -118,7 +118,7 @@ class PackageLoader:
                 tasks.append(TaskDef(files[name], conf, self.base))
             except TaskFileError as error:
                 failures.append(_failure(name, error))
-        return tasks, failures
+        return _with_own_results(tasks, failures), failures
 
     def _conf(self) -> Config:
         path = self.taskdir / CONF_FILE
@@ -144,6 +144,17 @@ class PackageLoader:
         except (OSError, SyntaxError, ValueError, TaskFileError):
             # Loading the task will tell what is wrong; until then it goes by its file.
             return from_file
+
+
+def _with_own_results(tasks: list[TaskDef], failures: list[TaskLoadWarning]) -> list[TaskDef]:
+    """Leave out tasks whose result file is another's already; note them in `failures`."""
+    owners: dict[Path, str] = {}
+    for task in tasks:
+        owner = owners.setdefault(task.resultfile, task.name)
+        if owner != task.name:
+            message = f'{task.path}: its result file, {task.resultfile}, is that of "{owner}".'
+            failures.append(_failure(task.name, TaskFileError(message)))
+    return [task for task in tasks if owners[task.resultfile] == task.name]
 
 
 def _matching(names: list[str], patterns: Sequence[str]) -> list[str]:

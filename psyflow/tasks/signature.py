@@ -9,7 +9,7 @@ from typing import Any
 
 from psyflow.exceptions import TaskFileError, did_you_mean
 
-__all__ = ["RESERVED_ARGUMENTS", "check_execute", "check_setup"]
+__all__ = ["RESERVED_ARGUMENTS", "check_execute", "check_setup", "takes_keyword"]
 
 RESERVED_ARGUMENTS: tuple[str, ...] = ()
 """Arguments of `execute` that psyflow itself gives, if `execute` has them."""
@@ -41,6 +41,16 @@ def check_execute(
     if not has_setup:
         required = [p.name for p in by_keyword if p.default is p.empty]
         _check_given(required, {*given, *RESERVED_ARGUMENTS}, source)
+
+
+def takes_keyword(function: Callable[..., Any], name: str) -> bool:
+    """Tell whether `function` can be called with a keyword argument `name`, as far as it says."""
+    parameters = _parameters(function)
+    return parameters is None or any(
+        p.kind is p.VAR_KEYWORD
+        or (p.name == name and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        for p in parameters
+    )
 
 
 def check_setup(setup: Callable[..., Any], *, source: str) -> None:

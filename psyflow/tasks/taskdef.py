@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from psyflow.exceptions import TaskFileError, UnknownNameError, did_you_mean
 from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.modules import run_file
-from psyflow.tasks.signature import check_execute, check_setup
+from psyflow.tasks.signature import check_execute, check_setup, takes_keyword
 from psyflow.tasks.spelling import warn_of_misspelt_settings
 from psyflow.tasks.surroundings import Surroundings
 
@@ -149,6 +149,8 @@ class TaskDef(Config):
         else:
             self.resultfile = _absolute(self.base / self.resultfile)
             self._fit_store()
+        if self.resultfile.is_dir():
+            raise TaskFileError(f"{self.source}: `resultfile` {self.resultfile} is a folder.")
 
     def _fit_store(self) -> None:
         """See to it that the store is the one for the result file's extension."""
@@ -191,9 +193,15 @@ class TaskDef(Config):
             if name not in names:
                 raise UnknownNameError("parameter", name, names)
         if len(self.pspace):
+            random = [] if self.seed is None else ["rng"]
+            if random and not takes_keyword(self.execute, "rng"):
+                raise TaskFileError(
+                    f"{self.source}: `seed` is set, but `execute` does not take `rng`. Add it to "
+                    "the parameters of `execute`, or remove `seed`."
+                )
             check_execute(
                 self.execute,
-                [*names, *(["rng"] if self.seed is not None else [])],
+                [*names, *random],
                 has_setup=self.setup is not None,
                 source=self.source,
             )

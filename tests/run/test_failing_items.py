@@ -208,3 +208,9 @@ def execute(x, trial, rng):
         for low, high in items.arrays()["seed_key"]
     ]
     assert again == list(study.load()["y"])
+
+
+def test_fail_fast_stops_quick_items_too(study: Study) -> None:
+    study.task(TASK.format(settings="", n=100, body="assert x % 2"))
+    study.psy("run", "--fail-fast", code=1)
+    assert len(failures(study)) == 1

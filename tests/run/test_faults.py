@@ -278,3 +278,61 @@ def test_damaged_result_is_named_and_only_it_runs_again(study: Study) -> None:
     assert "result.h5" in run.stderr
     assert len(study.calls()) == 5
     check_complete(study, 5)
+
+
+def test_flipped_bit_in_a_frozen_space_is_no_other_space(study: Study) -> None:
+    body = "pspace = Param(x={})\ndef execute(x):\n    note(x=x)\n    return {{'y': x**2}}\n"
+    study.task(body.format([11, 12]))
+    study.psy("run")
+    study.calls()
+    (space,) = study.folder.glob("psy-work/t/plans/*/pspace.pkl")
+    space.write_bytes(space.read_bytes().replace(b"K\x0c", b"K\x0d"))
+    study.task(body.format([11, 12, 13]))
+    study.psy("run")
+    # The bookkeeping has the keys of the rows as well, so that nothing else runs again.
+    assert len(study.calls()) == 1
+    assert study.rows() == [(11, 121), (12, 144), (13, 169)]
+
+
+@pytest.mark.parametrize(
+    "damaged", ["plan.json", "items.npz", "plans/*/plan.json", "plans/*/pspace.pkl"]
+)
+@pytest.mark.parametrize("how", ["empty", "flipped", "gone"])
+def test_damaged_files_of_a_run_cost_no_result(study: Study, damaged: str, how: str) -> None:
+    study.task(SLOW.format(settings="", n=5, seconds=0))
+    study.psy("run")
+    study.calls()
+    (path,) = study.folder.glob(f"psy-work/t/{damaged}")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.unlink() if how == "gone" else path.write_bytes(b"" if how == "empty" else bytes(data))
+    study.task(SLOW.format(settings="", n=6, seconds=0))
+    study.psy("run")
+    assert len(study.calls()) == 1
+    check_complete(study, 6)
+
+
+def test_result_of_another_store_is_found_without_bookkeeping(study: Study) -> None:
+    study.task(SLOW.format(settings="", n=5, seconds=0))
+    study.psy("run")
+    study.calls()
+    (study.folder / "psy-work/t/items.npz").unlink()
+    study.task(SLOW.format(settings="store = '.npz'", n=6, seconds=0))
+    study.psy("run")
+    assert len(study.calls()) == 1
+    check_complete(study, 6)
+
+
+def test_what_an_overdue_item_started_does_not_outlive_it(study: Study) -> None:
+    study.task(
+        """
+import subprocess
+timeout = 0.5
+pspace = Param(x=[1])
+def execute(x):
+    subprocess.run(["sh", "-c", f"trap '' TERM; sleep 60; echo {Path(__file__).parent.parent}"])
+    return {"y": x}
+"""
+    )
+    study.psy("run", code=1)
+    wait_until_gone(study)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import psyflow
+from psyflow.exceptions import DamagedFileError
 from tests.run.conftest import Study
 
 SQUARE = """
@@ -332,3 +335,44 @@ def execute(x):
     study.psy("run")
     columns = study.load()
     assert len(set(columns["a"])) == len(set(columns["b"])) == 40
+
+
+def test_tasks_do_not_share_a_result_file(study: Study) -> None:
+    study.task("resultfile = 'r.npz'\nstore = '.npz'\n" + SQUARE.format(space="[1]"), "a")
+    study.task("resultfile = 'r.npz'\nstore = '.npz'\n" + SQUARE.format(space="[2]"), "b")
+    run = study.psy("run", code=3)
+    assert "b" in run.stderr and 'that of "a"' in run.stderr
+    assert study.rows("a") == [(1, 1)]
+
+
+def test_result_of_another_tool_is_loaded(study: Study) -> None:
+    study.task(SQUARE.format(space="[1, 2]"))
+    (study.folder / "psy-work/t").mkdir(parents=True)
+    psyflow.PickleStore().save(study.folder / "psy-work/t/result.pkl", {"x": [1, 2], "y": [5, 6]})
+    study.task(
+        "workdir = '" + str(study.folder / "psy-work") + "'\n" + SQUARE.format(space="[1, 2]")
+    )
+    assert study.executed(study.psy("run").stdout) == []
+    assert study.rows() == [(1, 5), (2, 6)]
+
+
+def test_damaged_result_is_no_empty_table(study: Study) -> None:
+    study.task(SQUARE.format(space="[1, 2]"))
+    study.psy("run")
+    (study.folder / "psy-work/t/result.pkl").write_text("x")
+    with pytest.raises(DamagedFileError, match=r"result\.pkl"):
+        study.rows()
+
+
+def test_closed_standard_output(study: Study) -> None:
+    study.task(SQUARE.format(space="[1, 2]"))
+    command = f"{sys.executable} -m psyflow run >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=study.folder).returncode == 0
+    assert study.rows() == [(1, 1), (2, 4)]
+
+
+@pytest.mark.parametrize("returned", ["5", "{'x': 5}"])
+def test_setup_that_cannot_be_right_is_no_items_fault(study: Study, returned: str) -> None:
+    study.task(f"def setup(proc_id): return {returned}\n" + SQUARE.format(space="[1, 2]"))
+    assert "`setup` returned" in study.psy("run", code=3).stderr
+    assert study.calls() == []

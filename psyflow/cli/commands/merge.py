@@ -13,7 +13,6 @@ from psyflow.cli.output import OK, say, shown_path
 from psyflow.columns import Columns
 from psyflow.exceptions import UsageError
 from psyflow.files import TEMPORARY_MARK
-from psyflow.frozen import FrozenSpace
 from psyflow.plan import Plan
 from psyflow.sources import recover
 from psyflow.steps import MergedTable
@@ -96,7 +95,7 @@ def _merge_run(folder: Path, store: Store, target: Path) -> None:
 def _rows_so_far(folder: Path) -> Iterator[Columns]:
     """Yield parameters and outputs of what is done, in item order."""
     plan = _plan_in(folder)
-    frozen = FrozenSpace.load(plan.frozen.space)
+    frozen = plan.load_space()
     earlier = store_for(plan.result)
     recovered = recover(plan.layout, frozen, earlier, verify=True)
     yield from MergedTable(recovered, frozen, frozenset(plan.exclude)).blocks()
