@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Column, Columns, concatenate, take
+from psyflow.columns import Columns, concatenate, take
 from psyflow.exceptions import DamagedShardWarning
 from psyflow.shard import FAILURE, ROWS, Failure, Frame, ShardReader
 
@@ -25,6 +25,7 @@ __all__ = [
     "BOOKKEEPING",
     "Block",
     "FailureRecord",
+    "LOG_POSITIONS",
     "Outcomes",
     "Piece",
     "Table",
@@ -35,7 +36,8 @@ __all__ = [
 BLOCK_BYTES = 16 << 20
 BLOCK_ROWS = 1 << 16
 CACHE_BYTES = 32 << 20
-BOOKKEEPING = ("start", "duration", "attempt", "worker", "log_start", "log_stop")
+LOG_POSITIONS = ("log_start", "log_stop")
+BOOKKEEPING = ("start", "duration", "attempt", "worker", *LOG_POSITIONS)
 
 Items: TypeAlias = npt.NDArray[np.int64]
 Bookkeeping: TypeAlias = dict[str, npt.NDArray[np.generic]]
@@ -174,12 +176,11 @@ def _gather(cache: _Cache, piece_of: npt.NDArray[np.int32], row_of: Items) -> Bl
 
 
 def _take_block(block: Block, rows: Items) -> Block:
-    def some(column: Column) -> Column:
-        is_whole = len(rows) == len(column) and np.array_equal(rows, np.arange(len(rows)))
-        return column if is_whole else take(column, rows)
-
+    n_rows = len(block.bookkeeping["start"])
+    if len(rows) == n_rows and np.array_equal(rows, np.arange(n_rows)):
+        return block
     return Block(
-        {name: some(column) for name, column in block.columns.items()},
+        {name: take(column, rows) for name, column in block.columns.items()},
         {name: column[rows] for name, column in block.bookkeeping.items()},
     )
 

@@ -19,7 +19,16 @@ from psyflow.columns import Columns, table_length
 from psyflow.exceptions import DamagedFileError, DamagedShardWarning, PsyflowWarning
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
-from psyflow.merge import BOOKKEEPING, Block, Items, Outcomes, Piece, Table, read_outcomes
+from psyflow.merge import (
+    BOOKKEEPING,
+    LOG_POSITIONS,
+    Block,
+    Items,
+    Outcomes,
+    Piece,
+    Table,
+    read_outcomes,
+)
 from psyflow.plan import Plan
 from psyflow.pspace import Param
 from psyflow.pspace.keys import match
@@ -301,8 +310,9 @@ class _Result:
     def _bookkeeping(self, about: About, arrays: Arrays, start: int, stop: int) -> Arrays:
         number = {w: _number_of(w, self._workers) for w in about.workers}
         renumber = np.array([number[w] for w in about.workers], dtype=np.int32)
-        some = {n: arrays[n][start:stop] for n in BOOKKEEPING}
-        return {**some, "worker": renumber[some["worker"]]}
+        nowhere = dict.fromkeys(LOG_POSITIONS, np.full(stop - start, -1, dtype=np.int64))
+        some = {n: arrays[n][start:stop] for n in BOOKKEEPING if n in arrays}
+        return {**nowhere, **some, "worker": renumber[some["worker"]]}
 
 
 def _number_of(worker: str, workers: list[str]) -> int:

@@ -25,7 +25,7 @@ from psyflow.files import (
 )
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
-from psyflow.merge import BOOKKEEPING, Items, merged_blocks
+from psyflow.merge import BOOKKEEPING, LOG_POSITIONS, Items, merged_blocks
 from psyflow.plan import Plan
 from psyflow.rng import RandomStreams
 from psyflow.sources import Earlier, Recovered, recover
@@ -163,9 +163,11 @@ class MergedTable:
 
     def bookkeeping(self) -> Arrays:
         """Return the columns of the bookkeeping; valid once all blocks are through."""
+        # Most functions print nothing: two columns that say so would be a third of the file.
         return {
             name: np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
             for name, parts in self._arrays.items()
+            if name not in LOG_POSITIONS or any(np.any(part >= 0) for part in parts)
         }
 
     def _note(self, items: Items, bookkeeping: Arrays) -> None:

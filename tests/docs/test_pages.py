@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from psyflow.fingerprint import CONF_FILE, TASK_PREFIX
-from psyflow.tasks import Config, TaskDef
+from psyflow.fingerprint import CONF_FILE
+from psyflow.tasks import TASK_PREFIX, Config, TaskDef
 
 from .pages import LANGUAGES, Block, PageError, anchors, blocks, prose, session, set_up_commands
 
