@@ -11,8 +11,7 @@ from typing import Any
 from psyflow.assess import Assessment
 from psyflow.evaluate import result_row
 from psyflow.exceptions import UsageError
-from psyflow.rng import RandomStreams
-from psyflow.tasks import TaskDef
+from psyflow.tasks import TaskDef, streams_of
 
 __all__ = ["FIRST_FAILED", "ItemCall", "item_number"]
 
@@ -62,9 +61,9 @@ class ItemCall:
     def of(cls, assessment: Assessment, item: int) -> ItemCall:
         """Return the call for an item of a task's space."""
         task, space = assessment.task, assessment.space
-        if task.seed is None:
+        streams = streams_of(task)
+        if streams is None:
             return cls(task, space[item])
-        streams = RandomStreams(task.seed, task.seed_by, task.defaults)
         return cls(task, space[item], next(streams.generators(space, [item])))
 
     def __call__(

@@ -218,7 +218,8 @@ def map_pspace_hdd_backed(
     Raises
     ------
     PsyflowError
-        If items failed; the rows of the others are in the file.
+        If items failed; the rows of the others are in the file. A result with the name of a
+        parameter is such a failure, because the file could not tell any more what is done.
 
     Examples
     --------

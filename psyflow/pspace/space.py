@@ -83,6 +83,9 @@ class ParameterSpace(LazyTable):
     def where(self, predicate: Callable[..., Any]) -> ParameterSpace:
         """Return the psets for which `predicate` is true.
 
+        The predicate is called for every pset when the space is first used: narrow a large product
+        by leaving levels out of its factors before you filter it.
+
         Parameters
         ----------
         predicate : callable
