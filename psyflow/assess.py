@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 
 from psyflow.bookkeeping import ItemsFile
-from psyflow.exceptions import DamagedFileError, PsyflowWarning
+from psyflow.exceptions import PsyflowWarning, StoreError
 from psyflow.fingerprint import Change, changes, parts_from_json
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
@@ -150,7 +150,7 @@ class Assessment:
         # The same code gives another space each time: random numbers. They were drawn once.
         try:
             return plan.load_space()
-        except DamagedFileError as error:
+        except StoreError as error:
             warnings.warn(PsyflowWarning(f"{error} The space is drawn anew."), stacklevel=2)
             return present
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import pickle
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from psyflow.exceptions import DamagedFileError
+from psyflow.exceptions import DamagedFileError, MissingFileError
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.identity import identity_keys
 from psyflow.pspace.keys import Keys
@@ -52,12 +53,14 @@ class FrozenSpace:
         Raises
         ------
         DamagedFileError
-            If the file is gone, or is not what has that digest.
+            If the file is not what has that digest.
+        MissingFileError
+            If it is gone.
         """
         try:
             pickled = path.read_bytes()
         except FileNotFoundError as error:
-            raise DamagedFileError(f"{path} is gone.") from error
+            raise MissingFileError(errno.ENOENT, "The frozen space is gone", str(path)) from error
         if _digest(pickled) != digest:
             raise DamagedFileError(f"{path} is damaged: it is not what its plan froze.")
         space, defaults = pickle.loads(pickled)

@@ -103,7 +103,9 @@ class Plan:
         Raises
         ------
         DamagedFileError
-            If it is gone, or not what was frozen.
+            If it is not what was frozen.
+        MissingFileError
+            If it is gone.
         """
         from psyflow.frozen import FrozenSpace
 

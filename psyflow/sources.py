@@ -16,7 +16,7 @@ import numpy as np
 
 from psyflow.bookkeeping import About, Arrays, ItemsFile
 from psyflow.columns import Columns, table_length
-from psyflow.exceptions import DamagedFileError, DamagedShardWarning, PsyflowWarning
+from psyflow.exceptions import DamagedFileError, DamagedShardWarning, PsyflowWarning, StoreError
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
 from psyflow.merge import (
@@ -197,7 +197,7 @@ class _Numbering:
             if plan.space_digest == self._digest:
                 return None
             space = plan.load_space().space
-        except DamagedFileError as error:
+        except StoreError as error:
             raise LookupError(str(error)) from error
         return match(self._frozen.keys_of(space), self.keys())
 
