@@ -355,7 +355,15 @@ def test_attempts_are_counted_through_errors_and_crashes(job: MakeJob) -> None:
 
 def test_a_worker_killed_while_an_item_waits_for_its_next_attempt(job: MakeJob) -> None:
     source = """
-    Retries.pause = staticmethod(lambda attempt: 30.0 if attempt else 0.0)
+    PAUSED = __file__ + ".paused"
+
+    def pause(attempt):
+        if os.path.exists(PAUSED):
+            return 0.0
+        open(PAUSED, "w").close()
+        return 30.0
+
+    Retries.pause = staticmethod(pause)
 
     def execute(i):
         if i == 3 and nth_call(i) == 1:
