@@ -233,7 +233,9 @@ class _Result:
     def _unknown_result(self) -> Path | None:
         """Return a result that no bookkeeping describes, in the format of any store."""
         result = self._layout.result
-        others = (result.with_suffix(ext) for ext in known_extensions())
+        # A file of another format is psyflow's own only in the run's folder: a merge removes it.
+        is_ours = result.parent == self._layout.root
+        others = [result.with_suffix(ext) for ext in known_extensions()] if is_ours else []
         return next((path for path in (result, *others) if path.exists()), None)
 
     def _known_pieces(self, about: About, arrays: Arrays) -> Iterator[Piece]:

@@ -336,3 +336,12 @@ def execute(x):
     )
     study.psy("run", code=1)
     wait_until_gone(study)
+
+
+def test_file_beside_a_chosen_result_file_is_somebody_elses(study: Study) -> None:
+    (study.folder / "data.npz").write_bytes(b"not ours")
+    settings = f"store = '.pkl'\nresultfile = {str(study.folder / 'data.pkl')!r}"
+    study.task(SLOW.format(settings=settings, n=3, seconds=0))
+    study.psy("run")
+    assert (study.folder / "data.npz").read_bytes() == b"not ours"
+    assert study.rows() == [(x, x * x) for x in range(3)]
