@@ -20,9 +20,14 @@ __all__ = [
     "DONE",
     "FAILED",
     "HELD",
+    "NODE_FAILURE",
+    "OOM",
     "OVER",
+    "PREEMPTED",
     "QUEUED",
+    "REASONS",
     "RUNNING",
+    "TIMEOUT",
     "UNKNOWN",
     "ZOMBIE",
     "JobId",
@@ -43,12 +48,23 @@ QUEUED, HELD, RUNNING, ZOMBIE = "Q", "*Q", "R", "Z"
 DONE, FAILED, CANCELLED, UNKNOWN = "D", "F", "C", "?"
 OVER = frozenset({DONE, FAILED, CANCELLED})
 
+OOM, TIMEOUT, NODE_FAILURE, PREEMPTED = "oom", "timeout", "node failure", "preempted"
+REASONS = frozenset({OOM, TIMEOUT, NODE_FAILURE, PREEMPTED})
+"""Why a job ended that did not fail by itself: too little memory or time, its node died, or it had
+to make room for others."""
+
 # The state of an array is the first of these that one of its members is in.
 _STATES_OF_ARRAYS = (RUNNING, ZOMBIE, QUEUED, HELD, UNKNOWN, FAILED, CANCELLED, DONE)
 
 
-class JobStatus(NamedTuple):
-    """What a scheduler says about a job.
+class _JobStatus(NamedTuple):
+    id: JobId
+    status: str
+    name: str
+
+
+class JobStatus(_JobStatus):
+    """What a scheduler says about a job: a tuple of three, and the reason beside it.
 
     Attributes
     ----------
@@ -58,11 +74,25 @@ class JobStatus(NamedTuple):
         ``D`` done, ``F`` failed, ``C`` cancelled, ``?`` unknown, which never means dead.
     name : str
         As the scheduler knows it; it may have cut it. Never tell jobs by their names.
+    reason : str
+        Why it is queued, held, failed or cancelled, in one of `REASONS` where one of them is
+        meant, otherwise in the scheduler's words; empty if that is not known.
+
+    Examples
+    --------
+    >>> status = JobStatus("7", "F", "circle:merge", OOM)
+    >>> status.reason, tuple(status)
+    ('oom', ('7', 'F', 'circle:merge'))
     """
 
-    id: JobId
-    status: str
-    name: str
+    reason: str = ""
+
+    def __new__(cls, id: JobId, status: str, name: str, reason: str = "") -> JobStatus:
+        """Return a new status."""
+        made = super().__new__(cls, id, status, name)
+        if reason:
+            made.reason = reason
+        return made
 
 
 def array_of(jobid: JobId) -> JobId:
@@ -85,9 +115,11 @@ def combine(jobid: JobId, members: Iterable[JobStatus]) -> JobStatus:
     JobStatus(id='7', status='F', name='t')
     """
     members = list(members)
-    states = {member.status for member in members}
-    status = next((state for state in _STATES_OF_ARRAYS if state in states), UNKNOWN)
-    return JobStatus(jobid, status, members[0].name.rpartition(":")[0] if members else "")
+    by_state = {member.status: member for member in reversed(members)}
+    status = next((state for state in _STATES_OF_ARRAYS if state in by_state), UNKNOWN)
+    if not members:
+        return JobStatus(jobid, status, "")
+    return JobStatus(jobid, status, members[0].name.rpartition(":")[0], by_state[status].reason)
 
 
 def checked_log(output_filename: str | os.PathLike[str]) -> str:
@@ -206,6 +238,21 @@ class Scheduler(ABC):
 
     def exit_code(self, jobid: JobId) -> int | None:
         """Return the exit code of a job that ended; None if it is not known."""
+        return None
+
+    def time_limit(
+        self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
+    ) -> float | None:
+        """Return after how many seconds a job is ended; None if nobody said.
+
+        Contacts nothing: it is what `scheduler_args` say, for workers to know when to stop.
+
+        Parameters
+        ----------
+        scheduler_args : mapping, optional
+        name : str
+            The job's name, for values that are functions of it.
+        """
         return None
 
     def check_args(self, scheduler_args: Mapping[str, object] | None) -> None:  # noqa: B027

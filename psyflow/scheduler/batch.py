@@ -74,6 +74,8 @@ class BatchScheduler(Scheduler):
     ARGS: ClassVar[frozenset[str]] = frozenset()
     """Names of the scheduler arguments, with underscores."""
     REQUIRED_ARGS: ClassVar[tuple[str, ...]] = ()
+    TIME_LIMIT: ClassVar[str | None] = None
+    """Name in `SubmitRequest.options` of what limits the time of a job; `seconds_of` reads it."""
     HAS_ARRAYS: ClassVar[bool] = False
     HINT: ClassVar[str] = "Log in to a node of the cluster that has it."
     """What to do when the scheduler's programs are not there."""
@@ -139,6 +141,18 @@ class BatchScheduler(Scheduler):
 
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value`, no function and not None, is nothing for `option`."""
+
+    def seconds_of(self, time_limit: object) -> float | None:
+        """Return a value of the option `TIME_LIMIT` in seconds; None if it is not understood."""
+        return None
+
+    def time_limit(
+        self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
+    ) -> float | None:
+        """Return after how many seconds a job is ended; None if nobody said."""
+        options = resolve(self._canonical_args(scheduler_args), name)
+        given = options.get(self.TIME_LIMIT) if self.TIME_LIMIT is not None else None
+        return None if given is None else self.seconds_of(given)
 
     def check_args(self, scheduler_args: Mapping[str, object] | None) -> None:
         """Raise `UsageError` for an argument that is unknown, missing, or makes no sense."""

@@ -22,6 +22,7 @@ from psyflow.scheduler.slurm_texts import (
     parse_sacct,
     parse_scontrol,
     parse_squeue,
+    parse_time_limit,
 )
 
 __all__ = ["Slurm"]
@@ -63,6 +64,7 @@ class Slurm(BatchScheduler):
         "memory": "1G",
         "n_cpus": 1,
     }
+    TIME_LIMIT = "time"
     HAS_ARRAYS = True
     HINT = (
         "Is this a login node of a Slurm cluster? If so, try `module load slurm`; if not, set "
@@ -78,6 +80,10 @@ class Slurm(BatchScheduler):
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
         check_option(option, value)
+
+    def seconds_of(self, time_limit: object) -> float | None:
+        """Read minutes, ``[hours:]minutes:seconds`` or ``days-hours[:minutes[:seconds]]``."""
+        return parse_time_limit(str(time_limit))
 
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``sbatch`` command; it reads the script from stdin."""

@@ -10,14 +10,25 @@ from psyflow.scheduler.base import (
     DONE,
     FAILED,
     HELD,
+    NODE_FAILURE,
+    OOM,
+    PREEMPTED,
     QUEUED,
     RUNNING,
+    TIMEOUT,
     UNKNOWN,
     JobId,
     JobStatus,
 )
 
-__all__ = ["SACCT_FORMAT", "SQUEUE_FORMAT", "parse_sacct", "parse_scontrol", "parse_squeue"]
+__all__ = [
+    "SACCT_FORMAT",
+    "SQUEUE_FORMAT",
+    "parse_sacct",
+    "parse_scontrol",
+    "parse_squeue",
+    "parse_time_limit",
+]
 
 # The name comes last, because it alone may contain the separator.
 SQUEUE_FORMAT = "%i|%t|%r|%j"
@@ -54,6 +65,17 @@ _STATES = [
 _BY_CODE = {code: state for code, _, state in _STATES}
 _BY_NAME = {name: state for _, name, state in _STATES}
 
+# Why a job ended, from its long state, where that says more than "it failed".
+_REASONS = {
+    "TIMEOUT": TIMEOUT,
+    "DEADLINE": TIMEOUT,
+    "OUT_OF_MEMORY": OOM,
+    "NODE_FAIL": NODE_FAILURE,
+    "BOOT_FAIL": NODE_FAILURE,
+    "PREEMPTED": PREEMPTED,
+}
+_LONG = {code: name for code, name, _ in _STATES}
+
 _HELD_FOR = {"Dependency", "DependencyNeverSatisfied", "JobHeldUser", "JobHeldAdmin"}
 
 _ID = r"(?P<base>\d+)(?:_(?P<index>\d+|\[[^\]]*\]))?"
@@ -63,6 +85,7 @@ _SCONTROL = re.compile(
     r"JobId=(?P<id>\d+) (?:ArrayJobId=(?P<base>\d+) ArrayTaskId=(?P<index>\S+) .*?)?"
     r"JobName=(?P<name>.*) UserId=\S+ .*JobState=(?P<state>\w+) Reason=(?P<reason>\S+) "
 )
+_TIME_LIMIT = re.compile(r"(?:(?P<days>\d+)-)?(?P<clock>\d+(?::\d+){0,2})")
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 
 
@@ -82,6 +105,7 @@ def parse_squeue(stdout: str) -> dict[JobId, JobStatus]:
             match["index"],
             _state(_BY_CODE.get(match["state"], UNKNOWN), match["reason"]),
             match["name"],
+            _reason(_LONG.get(match["state"], ""), match["reason"]),
         )
         for match in map(_SQUEUE.fullmatch, stdout.splitlines())
         if match
@@ -97,7 +121,13 @@ def parse_sacct(stdout: str) -> dict[JobId, JobStatus]:
     {'7': JobStatus(id='7', status='C', name='sim')}
     """
     return _collect(
-        _statuses(match["base"], match["index"], _by_name(match["state"]), match["name"])
+        _statuses(
+            match["base"],
+            match["index"],
+            _by_name(match["state"]),
+            match["name"],
+            _reason(match["state"]),
+        )
         for match in map(_SACCT.fullmatch, stdout.splitlines())
         if match
     )
@@ -111,22 +141,45 @@ def parse_scontrol(stdout: str) -> dict[JobId, JobStatus]:
             match["index"] and f"[{match['index']}]",
             _state(_by_name(match["state"]), match["reason"]),
             match["name"],
+            _reason(match["state"], match["reason"]),
         )
         for match in map(_SCONTROL.match, stdout.splitlines())
         if match
     )
 
 
+def parse_time_limit(text: str) -> float | None:
+    """Return the value of sbatch's ``--time`` in seconds; None if it sets no limit.
+
+    Examples
+    --------
+    >>> parse_time_limit("90"), parse_time_limit("1:30:00"), parse_time_limit("1-12")
+    (5400.0, 5400.0, 129600.0)
+    >>> parse_time_limit("UNLIMITED") is None
+    True
+    """
+    match = _TIME_LIMIT.fullmatch(text.strip())
+    if match is None:
+        return None
+    numbers = [int(number) for number in match["clock"].split(":")]
+    if match["days"] is None and len(numbers) < 3:
+        numbers.insert(0, 0)  # without days, one or two numbers begin with the minutes
+    hours, minutes, seconds = (*numbers, 0, 0)[:3]
+    return int(match["days"] or 0) * 86400.0 + hours * 3600 + minutes * 60 + seconds
+
+
 def _collect(groups: Iterator[Iterator[JobStatus]]) -> dict[JobId, JobStatus]:
     return {status.id: status for group in groups for status in group}
 
 
-def _statuses(base: str, index: str | None, state: str, name: str) -> Iterator[JobStatus]:
+def _statuses(
+    base: str, index: str | None, state: str, name: str, reason: str
+) -> Iterator[JobStatus]:
     if index is None:
-        yield JobStatus(base, state, name)
+        yield JobStatus(base, state, name, reason)
         return
     for i in _indices(index.strip("[]")):
-        yield JobStatus(f"{base}_{i}", state, f"{name}:{i}")
+        yield JobStatus(f"{base}_{i}", state, f"{name}:{i}", reason)
 
 
 def _indices(text: str) -> Iterator[int]:
@@ -140,6 +193,15 @@ def _indices(text: str) -> Iterator[int]:
 
 def _state(state: str, reason: str) -> str:
     return HELD if state == QUEUED and reason in _HELD_FOR else state
+
+
+def _reason(state: str, told: str = "None") -> str:
+    """Return psyflow's word for why a job is in its (long) state, or else what Slurm told."""
+    for name, reason in _REASONS.items():
+        # sacct cuts a state to "OUT_OF_ME+".
+        if state == name or (state.endswith("+") and name.startswith(state[:-1])):
+            return reason
+    return "" if told == "None" else told
 
 
 def _by_name(text: str) -> str:

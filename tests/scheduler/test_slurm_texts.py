@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psyflow.scheduler import JobStatus
-from psyflow.scheduler.slurm_texts import parse_sacct, parse_scontrol, parse_squeue
+from psyflow.scheduler.slurm_texts import (
+    parse_sacct,
+    parse_scontrol,
+    parse_squeue,
+    parse_time_limit,
+)
 
 CODES = {
     "Q": "PD RQ RF",
@@ -129,3 +134,42 @@ def test_scontrol() -> None:
         "2_3": ("2_3", "*Q", "a b:3"),
         "9": ("9", "R", "x JobState=FAILED Reason=None"),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("10", 600),
+        ("1:30", 90),
+        ("1:00:00", 3600),
+        ("2-0", 172800),
+        ("1-2:30", 95400),
+        ("0-0:0:5", 5),
+        ("UNLIMITED", None),
+        ("1h", None),
+        ("", None),
+    ],
+)
+def test_time_limits(text: str, seconds: float | None) -> None:
+    assert parse_time_limit(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("7|OOM|OutOfMemory|t", "oom"),
+        ("7|TO|TimeLimit|t", "timeout"),
+        ("7|NF|NodeDown|t", "node failure"),
+        ("7|PR|None|t", "preempted"),
+        ("7|PD|Resources|t", "Resources"),
+        ("7|F|NonZeroExitCode|t", "NonZeroExitCode"),
+        ("7|R|None|t", ""),
+    ],
+)
+def test_squeue_says_why(line: str, reason: str) -> None:
+    assert parse_squeue(line)["7"].reason == reason
+
+
+def test_sacct_says_why_though_it_cuts_states() -> None:
+    assert parse_sacct("7|OUT_OF_ME+|t")["7"].reason == "oom"
+    assert parse_sacct("7|FAILED|t")["7"].reason == ""
