@@ -21,7 +21,7 @@ import numpy as np
 
 from psyflow.exits import DISK_FULL, SETUP_FAILED
 from psyflow.files import is_full
-from psyflow.worker import Slot
+from psyflow.worker import WARNINGS, Slot
 
 __all__ = [
     "HANDLED",
@@ -33,7 +33,7 @@ __all__ = [
     "oom_kills",
 ]
 
-HANDLED = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM)
+HANDLED = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, *WARNINGS)
 """The signals that a supervisor handles."""
 
 _PR_SET_PDEATHSIG = 1
@@ -67,7 +67,10 @@ class Signals:
                 self._receiver.recv(4096)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number != signal.SIGCHLD:
+        if number in WARNINGS:
+            # A warning asks to stop, but never to hurry.
+            self.stop_requests = max(self.stop_requests, 1)
+        elif number != signal.SIGCHLD:
             self.stop_requests += 1
 
 

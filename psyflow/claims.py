@@ -9,97 +9,21 @@ computed is in the result table once all the same.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import os
-import socket
-import subprocess
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from psyflow.exceptions import RunHeldError
 from psyflow.files import link_new, make_folder, remove_temporaries
+from psyflow.lease import RENEW_SECONDS, is_stale, renew, server_time
+from psyflow.owner import Owner
 
 __all__ = ["Claim", "ClaimLog", "Hold", "Owner"]
 
-
-@functools.cache
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _birth_mark(pid: int) -> str | None:
-    """Return what tells process `pid` from an earlier or later one of the same number.
-
-    None if there is no such process; empty if there is one that we may not look at.
-    """
-    if not Path("/proc/self/stat").exists():
-        return _birth_mark_by_ps(pid)
-    try:
-        # Bytes, for a process may call itself anything.
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return "" if _exists(pid) else None
-    # The command name may hold spaces and brackets; what follows the last one is fixed.
-    fields = stat.rpartition(b")")[2].decode().split()
-    return None if fields[0] in "ZX" else f"{_boot_id()}:{fields[19]}"
-
-
-def _birth_mark_by_ps(pid: int) -> str | None:
-    # Dates are written as the locale and the time zone want it, which differ between callers.
-    fixed = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
-    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
-    ps = subprocess.run(command, capture_output=True, text=True, env=fixed)
-    state, _, birth = ps.stdout.strip().partition(" ")
-    return None if state[:1] in ("", "Z") else birth.strip()
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        # Somebody else's, on a host that hides the processes of others.
-        return True
-    return True
-
-
-@dataclass(frozen=True)
-class Owner:
-    """A process, named so that nobody else is ever taken for it.
-
-    Attributes
-    ----------
-    host : str
-    pid : int
-    birth : str
-        When the process began, as its host's kernel tells it; guards against reused numbers.
-    """
-
-    host: str
-    pid: int
-    birth: str
-
-    @classmethod
-    def here(cls) -> Owner:
-        """Return the calling process."""
-        return cls(socket.gethostname(), os.getpid(), _birth_mark(os.getpid()) or "")
-
-    def is_dead(self) -> bool | None:
-        """Tell whether the process has ended; None if that cannot be seen from here."""
-        if self.host != socket.gethostname():
-            return None
-        mark = _birth_mark(self.pid)
-        return None if mark == "" else mark != self.birth
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
+MOST_TAKEOVERS = 3
 
 
 @dataclass(frozen=True)
@@ -115,6 +39,10 @@ class Claim:
     owner : Owner
     shard : str
         Name of the owner's shard, which tells the workers of one process number apart.
+    takeovers : int
+        How often it was taken over from an owner that had ended.
+    taken_at : float
+        When it was taken over (seconds since 1970); 0 if it was not.
     """
 
     number: int
@@ -122,11 +50,13 @@ class Claim:
     stop: int
     owner: Owner
     shard: str
+    takeovers: int = 0
+    taken_at: float = 0.0
 
     @property
     def filename(self) -> str:
         """Name of the claim's file in the log."""
-        return f"{self.number:08d}"
+        return f"{self.number:08d}" + (f".{self.takeovers}" if self.takeovers else "")
 
     def to_bytes(self) -> bytes:
         """Return the claim as its file holds it."""
@@ -210,11 +140,46 @@ class ClaimLog:
     def latest_of(self, shard: str) -> Claim | None:
         """Return the latest claim of the worker that writes `shard`.
 
-        A worker claims again only when its claim is finished, so nothing before it can be open.
+        A worker claims again only when its claim is finished, so nothing before it can be open;
+        and what others left, only when there is nothing else.
         """
+        taken_over = [claim for claim in self.taken_over() if claim.shard == shard]
+        if taken_over:
+            return max(taken_over, key=lambda claim: claim.taken_at)
         self._find_tail()
         claims = (self.read(number) for number in range(self._known, -1, -1))
         return next((claim for claim in claims if claim.shard == shard), None)
+
+    def claims(self) -> Iterator[Claim]:
+        """Yield every claim, in order, each as whoever has it now."""
+        self._find_tail()
+        latest = {claim.number: claim for claim in self.taken_over()}
+        for number in range(self._known + 1):
+            yield latest.get(number) or self.read(number)
+
+    def taken_over(self) -> list[Claim]:
+        """Return the claims that were taken over from whoever had them, the latest last."""
+        names = (path.name for path in self.folder.glob("[0-9]*.[0-9]*"))
+        files = sorted(names, key=lambda name: int(name.partition(".")[2]))
+        return [Claim.from_bytes((self.folder / name).read_bytes()) for name in files]
+
+    def take_over(self, claim: Claim, owner: Owner, shard: str) -> Claim | None:
+        """Take a claim over from an owner that has ended.
+
+        Returns
+        -------
+        Claim or None
+            None if somebody else was quicker, or if it was taken over `MOST_TAKEOVERS` times: an
+            item in it may be what ends its owners.
+        """
+        if claim.takeovers >= MOST_TAKEOVERS:
+            return None
+        mine = replace(
+            claim, owner=owner, shard=shard, takeovers=claim.takeovers + 1, taken_at=time.time()
+        )
+        return (
+            mine if link_new(self.folder / mine.filename, mine.to_bytes(), durable=False) else None
+        )
 
     def _taken(self, number: int) -> bool:
         return (self.folder / f"{number:08d}").exists()
@@ -238,7 +203,8 @@ class Hold:
     """The right to plan and submit one run; at most one living process has it.
 
     A folder of numbered files: the highest number holds, unless it is released or its process is
-    dead. Whoever then links the next number has it.
+    dead. Whoever then links the next number has it. A thread renews the file, which tells other
+    hosts that the process lives.
 
     Parameters
     ----------
@@ -251,6 +217,7 @@ class Hold:
         self.folder = folder
         self.subject = subject
         self._mine: int | None = None
+        self._ending = threading.Event()
 
     def acquire(self) -> None:
         """Take the hold, or raise RunHeldError saying who has it.
@@ -275,24 +242,42 @@ class Hold:
             if self._tail() == mine:
                 self._mine = mine
                 self._tidy(mine)
+                self._keep(self.folder / f"{mine:08d}")
                 return
             (self.folder / f"{mine:08d}").unlink(missing_ok=True)
 
     def release(self) -> None:
         """Give the hold back."""
         if self._mine is not None:
+            self._ending.set()
             # Whoever removes the folder has given back what was held in it.
             with contextlib.suppress(FileNotFoundError):
                 link_new(self.folder / f"{self._mine:08d}.released", b"", durable=False)
             self._mine = None
 
-    def holder(self) -> tuple[Owner, float] | None:
-        """Return who holds, and since when (seconds since 1970); None if nobody alive does."""
+    def _keep(self, mark: Path) -> None:
+        self._ending = ending = threading.Event()
+
+        def keep() -> None:
+            while not ending.wait(RENEW_SECONDS):
+                renew(mark)
+
+        threading.Thread(target=keep, name="psyflow-hold", daemon=True).start()
+
+    def holder(self, now: Callable[[], float] = time.time) -> tuple[Owner, float] | None:
+        """Return who holds, and since when (seconds since 1970); None if nobody alive does.
+
+        Parameters
+        ----------
+        now : callable
+            Tells the time; whoever may write there asks `server_time`.
+        """
         while (tail := self._tail()) is not None:
             if (self.folder / f"{tail:08d}.released").exists():
                 return None
+            path = self.folder / f"{tail:08d}"
             try:
-                mark = json.loads((self.folder / f"{tail:08d}").read_bytes())
+                mark, renewed = json.loads(path.read_bytes()), path.stat().st_mtime
             except FileNotFoundError:
                 # Tidied up since we looked, by a later holder.
                 continue
@@ -300,11 +285,14 @@ class Hold:
                 # Emptied by a power loss, which its process did not survive.
                 return None
             owner = Owner(**mark["owner"])
-            return None if owner.is_dead() else (owner, mark["since"])
+            is_dead = owner.is_dead()
+            if is_dead is None:
+                is_dead = is_stale(renewed, now())
+            return None if is_dead else (owner, mark["since"])
         return None
 
     def _refuse_if_held(self) -> None:
-        held = self.holder()
+        held = self.holder(lambda: server_time(self.folder))
         if held is not None:
             owner, since = held
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import repeat
 from time import monotonic
 from typing import Any, TypeAlias
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import from_rows
+from psyflow.context import StopNow
 from psyflow.exceptions import UnsupportedDataError
 from psyflow.flusher import FLUSH_SECONDS, Flusher
 from psyflow.output import Output
@@ -36,10 +37,6 @@ _FIELDS = 6
 
 
 Printed: TypeAlias = tuple[int, int] | None
-
-
-class StopNow(BaseException):
-    """Raised inside the user's function when it has to stop at once."""
 
 
 def result_row(returned: Any) -> dict[str, Any]:
@@ -109,8 +106,8 @@ def _own(value: Any) -> Any:
         raise UnsupportedDataError(f"The result cannot be pickled: {error!r}") from error
 
 
-def _without_rng(pset: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in pset.items() if name != "rng"}
+def _without(names: Collection[str], pset: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in pset.items() if name not in names}
 
 
 class Evaluator:
@@ -260,6 +257,8 @@ class Evaluator:
 
     def _attempt(self, item: int, pset: dict[str, Any], attempt: int) -> bool:
         """Call the function once, and return whether what became of it is the item's outcome."""
+        if self._prepared.contexts is not None:
+            pset["ctx"].attempt = attempt
         begin = monotonic()
         self._on_start(item, begin)
         is_outcome = True
@@ -331,7 +330,7 @@ class Evaluator:
             kind=kind,
             exception=text,
             traceback=trace,
-            pset=pset_repr(pset if self._prepared.streams is None else _without_rng(pset)),
+            pset=pset_repr(_without(self._prepared.given, pset)),
             start=self._epoch + begin,
             duration=duration,
             attempt=attempt,

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["DISK_FULL", "RECYCLED", "SETUP_FAILED", "STOPPED", "TOO_MANY_FAILURES"]
+__all__ = [
+    "DISK_FULL",
+    "OUT_OF_TIME",
+    "RECYCLED",
+    "SETUP_FAILED",
+    "STOPPED",
+    "TOO_MANY_FAILURES",
+]
 
 SETUP_FAILED = 3
 """The user's code does not load, ``setup`` raised, or workers die before they get to work."""
@@ -18,3 +25,6 @@ STOPPED = 130
 
 RECYCLED = 131
 """A worker has done ``max_tasks_per_child`` evaluations, and another one is to take its place."""
+
+OUT_OF_TIME = 132
+"""A worker claims no more, because the job is ended before the next items would be done."""

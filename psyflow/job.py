@@ -1,4 +1,4 @@
-"""What a job starts: ``python -m psyflow.job STEP PLAN [NUMBER]``."""
+"""What a job starts: ``python -m psyflow.job STEP PLAN [NUMBER [FIRST]]``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ from pathlib import Path
 
 __all__ = ["main"]
 
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-
 
 def main(arguments: list[str]) -> int:
     """Do one step of a run, and return the exit status.
@@ -24,7 +17,8 @@ def main(arguments: list[str]) -> int:
     Parameters
     ----------
     arguments : list of str
-        ``split``, ``process`` or ``merge``; the plan's file; for ``process`` the job's number.
+        ``split``, ``process`` or ``merge``; the plan's file; for ``process`` the job's number, in
+        an array that is not the first also the number that its index 0 stands for.
     """
     step, plan_file, *numbers = arguments
     _share_processors(Path(plan_file))
@@ -50,11 +44,14 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
     if plan is None:
         print(f"{plan_file} is gone: a later psy run has replaced this plan.", flush=True)
         return 3
-    print(plan.heading(":".join((step, *numbers))), flush=True)
+    job = sum(map(int, numbers))
+    if len(numbers) > 1:
+        _log_to(plan.layout.log(f"process:{job}"))
+    print(plan.heading(f"process:{job}" if step == "process" else step), flush=True)
     from psyflow import processing
 
     if step == "process":
-        return processing.process(plan, int(numbers[0]))
+        return processing.process(plan, job)
     from psyflow import steps
 
     task = processing.load_task(plan)
@@ -62,15 +59,29 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
         steps.split(plan, task.backend(task))
         return 0
     merged = steps.merge(plan, task)
-    return 0 if merged.n_rows == merged.n_items else 1
+    if merged.n_rows == merged.n_items:
+        return 0
+    from psyflow.run import Run
+
+    return 0 if Run(task).continue_plan(plan) else 1
+
+
+def _log_to(log: Path) -> None:
+    """Print to `log` from now on: the scheduler can only number logs by the index in the array."""
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    os.close(fd)
 
 
 def _share_processors(plan_file: Path) -> None:
-    """Let the workers' numerical libraries share the processors, unless the user decided."""
-    pool_size = json.loads(plan_file.read_text())["pool_size"]
-    n_threads = max(1, len(os.sched_getaffinity(0)) // pool_size)
-    for variable in THREAD_VARIABLES:
-        os.environ.setdefault(variable, str(n_threads))
+    from psyflow.limits import share_processors
+
+    try:
+        plan = json.loads(plan_file.read_text())
+    except FileNotFoundError:
+        return  # said where the plan is read
+    share_processors(plan.get("n_cpus"), plan["pool_size"], os.environ)
 
 
 if __name__ == "__main__":

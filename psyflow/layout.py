@@ -51,6 +51,11 @@ class Layout:
         return self.root / "out"
 
     @property
+    def psets(self) -> Path:
+        """Folder of the psets' own folders, for what `execute` puts into ``ctx.dir``."""
+        return self.root / "psets"
+
+    @property
     def hold(self) -> Path:
         """Folder that says who is planning or submitting."""
         return self.root / "hold"
@@ -159,6 +164,11 @@ class PlanLayout:
     def batch(self, number: int) -> Path:
         """Return the item numbers of one batch."""
         return self.folder / "in" / f"{number}.npy"
+
+    @property
+    def leases(self) -> Path:
+        """Folder in which the process jobs say that they live."""
+        return self.folder / "leases"
 
     def claims(self, batch: int) -> Path:
         """Return the claim log of one batch."""

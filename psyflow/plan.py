@@ -50,6 +50,18 @@ class Plan:
     timeout, retries, retry_on, max_failures, max_tasks_per_child
         The task's settings of these names; `max_failures` as a number of items.
     conf_file : str or None
+    time_limit : float or None
+        Seconds after which the scheduler ends a process job.
+    n_cpus, n_gpus : int or None
+        Processors and GPUs of a process job, if its scheduler is asked for them.
+    attempt : int
+        How often the items have been planned because their jobs failed, this time included.
+    reason : str or None
+        Why the jobs of the plan before did not finish: ``oom``, ``timeout``, …
+    chain : int
+        How many plans before it this one continues.
+    max_chain : int
+        The task's setting of this name.
     made_by : dict
         Provenance: when, where, which Python, commit and package versions.
     """
@@ -77,6 +89,13 @@ class Plan:
     max_failures: int | None = None
     max_tasks_per_child: int | None = None
     conf_file: str | None = None
+    time_limit: float | None = None
+    n_cpus: int | None = None
+    n_gpus: int | None = None
+    attempt: int = 1
+    reason: str | None = None
+    chain: int = 0
+    max_chain: int = 0
     made_by: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 

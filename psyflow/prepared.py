@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from psyflow.context import Contexts
 from psyflow.rng import RandomStreams
 
 __all__ = ["NO_RETRIES", "Prepared", "Retries"]
@@ -28,12 +29,21 @@ class Prepared:
         Raises UnsupportedDataError for a result row that the store cannot hold.
     streams : RandomStreams or None
         Where the argument ``rng`` comes from, if the function gets one.
+    contexts : Contexts or None
+        Where the argument ``ctx`` comes from, if the function gets one.
     """
 
     execute: Callable[..., Mapping[str, Any]]
     extra: Mapping[str, Any] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], None] = lambda row: None
     streams: RandomStreams | None = None
+    contexts: Contexts | None = None
+
+    @property
+    def given(self) -> set[str]:
+        """The names of the arguments that are of no pset, and that psyflow gives."""
+        given = {"rng": self.streams, "ctx": self.contexts}
+        return {name for name, source in given.items() if source is not None}
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from psyflow.assess import Assessment, Choice
+from psyflow.exceptions import SchedulerError
 from psyflow.plan import Plan
 from psyflow.run import Run
 from psyflow.scheduler import Scheduler
+from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.batch import BatchScheduler
-from psyflow.submission import JobRequest, process_array, process_job, step_job
+from psyflow.submission import JobRequest, process_arrays, process_job, share_throttle, step_job
 
 __all__ = ["RUN_ID", "JobPreview", "Preview", "preview"]
 
@@ -153,17 +155,25 @@ def _archived(
 def _jobs(run: Run, plan: Plan) -> Iterator[JobPreview]:
     python, scheduler = run.task.python, run.task.scheduler
     if scheduler.runs_here:
-        yield _shown(run, process_job(plan, python, 0), [])
+        yield _shown(run, plan, process_job(plan, python, 0), [])
         return
     split = step_job(plan, python, "split")
     if _has_arrays(scheduler):
-        process = [process_array(plan, python)]
+        process = process_arrays(plan, python, _largest_array(scheduler, plan))
     else:
         process = [process_job(plan, python, number) for number in range(plan.n_jobs)]
-    yield _shown(run, split, [])
+    yield _shown(run, plan, split, [])
     for job in process:
-        yield _shown(run, job, [split])
-    yield _shown(run, step_job(plan, python, "merge"), [split, *process])
+        yield _shown(run, plan, job, [split], len(process))
+    yield _shown(run, plan, step_job(plan, python, "merge"), [split, *process])
+
+
+def _largest_array(scheduler: Scheduler, plan: Plan) -> int | None:
+    try:
+        return scheduler.max_array_size() if plan.n_jobs > 1 else None
+    except SchedulerError:
+        # A dry run may be made where the cluster is not.
+        return None
 
 
 def _has_arrays(scheduler: Scheduler) -> bool:
@@ -172,10 +182,13 @@ def _has_arrays(scheduler: Scheduler) -> bool:
     return type(scheduler).submit_array is not Scheduler.submit_array
 
 
-def _shown(run: Run, job: JobRequest, after: list[JobRequest]) -> JobPreview:
+def _shown(
+    run: Run, plan: Plan, job: JobRequest, after: list[JobRequest], n_arrays: int = 1
+) -> JobPreview:
     scheduler = run.task.scheduler
     command, script = job.args, None
     if isinstance(scheduler, BatchScheduler):
+        args = resolve(run.task.scheduler_args, job.name, plan.attempt, plan.reason)
         request = dataclasses.replace(
             # The folder of the log is only there once the run has begun.
             scheduler.request(
@@ -183,7 +196,7 @@ def _shown(run: Run, job: JobRequest, after: list[JobRequest]) -> JobPreview:
                 "log",
                 job.name,
                 [_id_of(earlier) for earlier in after],
-                run.task.scheduler_args,
+                share_throttle(args, n_arrays),
                 job.array_size,
             ),
             output_filename=str(job.log),

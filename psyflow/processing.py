@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from psyflow.context import Contexts
+from psyflow.files import make_folder
 from psyflow.jobs import Jobs
+from psyflow.limits import GPUS, deadline, own_gpus
 from psyflow.plan import Plan
 from psyflow.prepared import Prepared, Retries
 from psyflow.supervisor import Supervisor
-from psyflow.tasks import Config, TaskDef, streams_of
+from psyflow.tasks import Config, TaskDef, streams_of, takes_context
 from psyflow.worker import Work
 
 __all__ = ["load_task", "process"]
@@ -28,6 +32,7 @@ def process(plan: Plan, job: int) -> int:
     """Evaluate the items of one process job, and return its exit status."""
     Jobs(plan.layout).record_process(plan.run_id, f"process:{job}")
     batch = plan.batch_of_job[job]
+    make_folder(plan.frozen.leases)
     work = Work(
         space=plan.load_space().space,
         items=np.load(plan.frozen.batch(batch), mmap_mode="r"),
@@ -41,6 +46,8 @@ def process(plan: Plan, job: int) -> int:
         max_failures=plan.max_failures,
         max_tasks_per_child=plan.max_tasks_per_child,
         log=functools.partial(plan.layout.worker_log, job),
+        leases=plan.frozen.leases,
+        deadline=deadline(plan.time_limit, os.environ),
     )
     return Supervisor(work, plan.pool_size).run()
 
@@ -55,6 +62,8 @@ def _set_up(task: TaskDef, proc_id: int) -> Mapping[str, Any]:
 
 
 def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
+    if plan.n_gpus is not None:
+        os.environ[GPUS] = own_gpus(os.environ.get(GPUS), plan.n_gpus, worker, plan.pool_size)
     task = load_task(plan)
     task.enter()
     proc_id = task.backend(task).proc_id(job, worker, plan.pool_size)
@@ -63,4 +72,7 @@ def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
     def check(row: Mapping[str, Any]) -> None:
         task.store.check({name: row[name] for name in row if name not in plan.exclude})
 
-    return Prepared(task.execute, extra, check, streams_of(task))
+    contexts = None
+    if takes_context(task):
+        contexts = Contexts(plan.layout.psets, f"process:{job}", task.defaults)
+    return Prepared(task.execute, extra, check, streams_of(task), contexts)

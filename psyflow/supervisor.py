@@ -7,11 +7,13 @@ it along.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +30,8 @@ from psyflow.children import (
 )
 from psyflow.claims import ClaimLog
 from psyflow.evaluate import say
-from psyflow.exits import RECYCLED, SETUP_FAILED, STOPPED, TOO_MANY_FAILURES
+from psyflow.exits import OUT_OF_TIME, RECYCLED, SETUP_FAILED, STOPPED, TOO_MANY_FAILURES
+from psyflow.lease import Lease
 from psyflow.shard import FAILURE, Failure, Frame, ShardReader, ShardWriter, pset_repr
 from psyflow.worker import Items, Slot, Work, work
 
@@ -63,7 +66,12 @@ class Supervisor:
 
     def __init__(self, job: Work, pool_size: int) -> None:
         # The user's code may change the folder it works in.
-        self._job = replace(job, claims=job.claims.absolute(), out=job.out.absolute())
+        self._job = replace(
+            job,
+            claims=job.claims.absolute(),
+            out=job.out.absolute(),
+            leases=job.leases.absolute() if job.leases is not None else None,
+        )
         self._pool_size = min(pool_size, max(1, len(job.items)))
         self._children: dict[int, _Child] = {}
         self._memory = mmap.mmap(-1, Slot.size * self._pool_size)
@@ -79,6 +87,9 @@ class Supervisor:
         # A scheduler may start a job a second time, and a shard has one writer.
         self._prefix = f"{job.prefix}.{os.urandom(4).hex()}"
         self._writer = ShardWriter(self._job.out / f"{self._prefix}.supervisor.rows")
+        leases = self._job.leases
+        self._lease = Lease(leases / self._prefix) if leases is not None else None
+        self._is_out_of_time = False
 
     def run(self) -> int:
         """Run until nothing is left to claim, or told to stop.
@@ -90,6 +101,31 @@ class Supervisor:
             `TOO_MANY_FAILURES` if that ended the job early; otherwise the exit code of a worker
             that could not work: the task does not load, ``setup`` raised, the disk is full.
         """
+        with self._leased():
+            self._supervise()
+        return self._status or (STOPPED if self._stop_level else 0)
+
+    @contextlib.contextmanager
+    def _leased(self) -> Iterator[None]:
+        """Tell other jobs that this one lives, and in the end, whether it left something."""
+        if self._lease is None:
+            yield
+            return
+        self._lease.take()
+        try:
+            yield
+        finally:
+            # Whoever told all to stop wants nobody to take over.
+            if self._status == TOO_MANY_FAILURES or self._has_finished:
+                self._lease.release()
+            else:
+                self._lease.give_up()
+
+    @property
+    def _has_finished(self) -> bool:
+        return not (self._status or self._stop_level or self._is_out_of_time)
+
+    def _supervise(self) -> None:
         parent = os.getppid()
         with self._writer, Signals() as signals:
             try:
@@ -102,9 +138,10 @@ class Supervisor:
                     self._end_overdue_items()
                     self._heed_failures()
                     self._heed(signals.stop_requests, orphaned=os.getppid() != parent)
+                    if self._lease is not None:
+                        self._lease.renew()
             finally:
                 self._abandon()
-        return self._status or (STOPPED if self._stop_level else 0)
 
     def _slot(self, index: int) -> Slot:
         start = index * Slot.size
@@ -176,10 +213,7 @@ class Supervisor:
                 self._spawn(child.index)
             return
         if item == Slot.ENDED and exit_code != STOPPED:
-            if exit_code:
-                # Not an item's fault: the task does not load, setup raised, the disk is full …
-                say(f"Worker {child.index} gave up (exit code {exit_code}).")
-                self._give_up(exit_code)
+            self._ended_of_itself(child, exit_code)
             return
         if self._stop_level and child.condemned is None and exit_code in _ENDED_BY_US:
             # What it was doing counts as never begun.
@@ -197,6 +231,15 @@ class Supervisor:
             # Somebody else killed it, or told it to stop.
             say(f"Worker {child.index} {cause} between two items.")
         self._replace(child, finished)
+
+    def _ended_of_itself(self, child: _Child, exit_code: int) -> None:
+        if exit_code == OUT_OF_TIME:
+            say(f"Worker {child.index} stops: the next items would not be done in time.")
+            self._is_out_of_time = True
+        elif exit_code:
+            # Not an item's fault: the task does not load, setup raised, the disk is full …
+            say(f"Worker {child.index} gave up (exit code {exit_code}).")
+            self._give_up(exit_code)
 
     def _finished_in(self, shard: Path) -> Items:
         """Return the items that have their outcome in `shard`; note how often others failed."""

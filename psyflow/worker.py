@@ -8,6 +8,7 @@ import os
 import signal
 import struct
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,11 @@ import numpy.typing as npt
 
 from psyflow.claims import ClaimLog, Owner
 from psyflow.evaluate import Evaluator, StopNow
-from psyflow.exits import RECYCLED, STOPPED
+from psyflow.exits import OUT_OF_TIME, RECYCLED, STOPPED
 from psyflow.output import Output
 from psyflow.prepared import NO_RETRIES, Prepared, Retries
 from psyflow.pspace import ParameterSpace
-from psyflow.rng import RandomStreams
+from psyflow.remains import Remains
 from psyflow.shard import ShardWriter
 
 __all__ = ["Pacer", "Slot", "Work", "work"]
@@ -32,6 +33,12 @@ CLAIM_SECONDS = 0.25
 SMALLEST_CLAIM_SECONDS = 0.01
 MAX_CLAIM = 1 << 18
 COLUMN_BLOCK = 1 << 13
+REMEMBERED = 64
+"""Claims by whose durations the next one's is judged."""
+QUANTILE = 0.95
+
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
+"""What schedulers send some time before they end a job, if they are asked to."""
 
 Items: TypeAlias = npt.NDArray[np.int64]
 
@@ -67,6 +74,11 @@ class Work:
     log : callable or None
         Given the number of the worker within its job, the file for what its items print; if None,
         that goes where this process prints.
+    leases : Path or None
+        Folder in which the jobs that share the claim log say that they live; None if there are no
+        others.
+    deadline : float or None
+        When the workers have to be done (`time.monotonic`), because the job is then ended.
     """
 
     space: ParameterSpace
@@ -81,6 +93,8 @@ class Work:
     max_failures: int | None = None
     max_tasks_per_child: int | None = None
     log: Callable[[int], Path] | None = None
+    leases: Path | None = None
+    deadline: float | None = None
 
 
 class Slot:
@@ -182,6 +196,7 @@ class Pacer:
         self._seconds = max(CLAIM_SECONDS, 0.01 * n_workers)
         self._largest = 1
         self._smallest = 1
+        self._recent: deque[float] = deque(maxlen=REMEMBERED)
         self.quota: int | None = None
         """How many items may still be claimed, if that is limited."""
 
@@ -191,8 +206,13 @@ class Pacer:
         quota = MAX_CLAIM if self.quota is None else self.quota
         return min(self._largest, fair, remaining, MAX_CLAIM, quota)
 
+    def fits(self, seconds: float) -> bool:
+        """Tell whether the next claim would be done in `seconds`, as far as the last ones tell."""
+        return not self._recent or float(np.quantile(self._recent, QUANTILE)) <= seconds
+
     def took(self, n_items: int, seconds: float) -> None:
         """Learn that a claim of `n_items` took that long."""
+        self._recent.append(seconds)
         if self.quota is not None:
             self.quota -= n_items
         rate = n_items / max(seconds, 1e-9)
@@ -213,8 +233,9 @@ class _StopSignal:
         self._evaluator = evaluator
         self._slot = slot
         signal.signal(signal.SIGTERM, self)
-        # Some schedulers send SIGINT to every process; the supervisor turns it into SIGTERM.
-        signal.signal(signal.SIGINT, lambda number, frame: None)
+        # Some schedulers send these to every process; the supervisor turns them into SIGTERM.
+        for number in (signal.SIGINT, *WARNINGS):
+            signal.signal(number, lambda number, frame: None)
         # A child that the user's function forks must end at a SIGTERM, or whoever sends it, such
         # as a pool of processes, waits for ever. None may come before it is back to doing so.
         os.register_at_fork(
@@ -244,21 +265,29 @@ def _batches(job: Work, shard: str, pacer: Pacer, first: Items | None) -> Iterat
     owner = Owner.here()
     while (claim := log.claim(owner, shard, pacer.size)) is not None:
         yield job.items[claim.start : claim.stop]
+    if job.leases is not None:
+        yield from Remains(log, job.items, job.leases, job.out).take(owner, shard)
 
 
 def _evaluate_batch(
-    evaluator: Evaluator, space: ParameterSpace, streams: RandomStreams | None, items: Items
+    evaluator: Evaluator, space: ParameterSpace, prepared: Prepared, items: Items
 ) -> None:
     for start in range(0, len(items), COLUMN_BLOCK):
         block = np.asarray(items[start : start + COLUMN_BLOCK])
         arguments: dict[str, Iterable[Any]] = {**space.take(block)}
-        if streams is not None:
-            arguments["rng"] = streams.generators(space, block)
+        if prepared.streams is not None:
+            arguments["rng"] = prepared.streams.generators(space, block)
+        if prepared.contexts is not None:
+            arguments["ctx"] = prepared.contexts(space, block)
         evaluator.evaluate(block, arguments)
         if evaluator.stopping:
             break
     # To the shard; a thread of the evaluator brings it to the disk within a second.
     evaluator.flush(sync=False)
+
+
+def _is_late(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() > deadline
 
 
 def work(
@@ -287,9 +316,12 @@ def work(
     Returns
     -------
     int
-        Exit status: 0, `STOPPED` after a SIGTERM, `RECYCLED` after ``max_tasks_per_child`` items.
+        Exit status: 0, `STOPPED` after a SIGTERM, `RECYCLED` after ``max_tasks_per_child`` items,
+        `OUT_OF_TIME` if the next items would not be done before the job is ended.
     """
     prepared = job.prepare(index)
+    if prepared.contexts is not None:
+        prepared.contexts.heed(lambda: slot.stop_level > 0 or _is_late(job.deadline))
     output = Output(job.log(index)) if job.log is not None else None
 
     def note_failures(n_items: int) -> None:
@@ -310,13 +342,18 @@ def work(
         batches = _batches(job, shard.name, pacer, first)
         try:
             while not (evaluator.stopping or slot.stop_level):
+                if job.deadline and not pacer.fits(job.deadline - time.monotonic()):
+                    return OUT_OF_TIME
                 if (items := next(batches, None)) is None:
                     return 0
                 begin = time.monotonic()
-                _evaluate_batch(evaluator, job.space, prepared.streams, items)
+                _evaluate_batch(evaluator, job.space, prepared, items)
                 pacer.took(len(items), time.monotonic() - begin)
                 if pacer.quota is not None and pacer.quota <= 0:
                     return RECYCLED
         except StopNow:
             evaluator.flush()
+            if not (evaluator.stopping or slot.stop_level):
+                # The item asked for it, because the job is ended soon.
+                return OUT_OF_TIME
         return STOPPED

@@ -19,6 +19,7 @@ NOT_FOLLOWED = frozenset(
         "defaults",
         "exclude_from_result",
         "file_dep",
+        "max_chain",
         "max_failures",
         "max_jobs",
         "max_tasks_per_child",

@@ -4,7 +4,7 @@ from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.loader import PackageLoader
 from psyflow.tasks.settings import Setting
 from psyflow.tasks.signature import RESERVED_ARGUMENTS
-from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef, streams_of
+from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef, streams_of, takes_context
 
 __all__ = [
     "Config",
@@ -15,4 +15,5 @@ __all__ = [
     "TASK_PREFIX",
     "TaskDef",
     "streams_of",
+    "takes_context",
 ]

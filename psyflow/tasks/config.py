@@ -194,6 +194,12 @@ class Config:
         kinds.FAILURE_LIMIT,
         "How many items may fail before the run stops early.",
     )
+    max_chain: int = setting(
+        1,
+        kinds.COUNT,
+        "How often the jobs of a scheduler are continued by further jobs, without anybody typing "
+        "`psy run`, because they were ended before all items had run.",
+    )
     max_tasks_per_child: int | None = setting(
         None,
         kinds.POSITIVE_OR_NONE,

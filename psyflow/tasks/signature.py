@@ -9,7 +9,13 @@ from typing import Any
 
 from psyflow.exceptions import TaskFileError, did_you_mean
 
-__all__ = ["RESERVED_ARGUMENTS", "check_execute", "check_setup", "takes_keyword"]
+__all__ = [
+    "RESERVED_ARGUMENTS",
+    "check_execute",
+    "check_setup",
+    "names_parameter",
+    "takes_keyword",
+]
 
 RESERVED_ARGUMENTS: tuple[str, ...] = ()
 """Arguments of `execute` that psyflow itself gives, if `execute` has them."""
@@ -46,10 +52,18 @@ def check_execute(
 def takes_keyword(function: Callable[..., Any], name: str) -> bool:
     """Tell whether `function` can be called with a keyword argument `name`, as far as it says."""
     parameters = _parameters(function)
-    return parameters is None or any(
-        p.kind is p.VAR_KEYWORD
-        or (p.name == name and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
-        for p in parameters
+    return (
+        parameters is None
+        or any(p.kind is p.VAR_KEYWORD for p in parameters)
+        or names_parameter(function, name)
+    )
+
+
+def names_parameter(function: Callable[..., Any], name: str) -> bool:
+    """Tell whether `function` has a parameter `name` that a keyword argument can be given to."""
+    return any(
+        p.name == name and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        for p in _parameters(function) or ()
     )
 
 

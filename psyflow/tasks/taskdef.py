@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from psyflow.exceptions import TaskFileError, UnknownNameError, did_you_mean
 from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.modules import run_file
-from psyflow.tasks.signature import check_execute, check_setup, takes_keyword
+from psyflow.tasks.signature import check_execute, check_setup, names_parameter, takes_keyword
 from psyflow.tasks.spelling import warn_of_misspelt_settings
 from psyflow.tasks.surroundings import Surroundings
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from psyflow.fingerprint import Part
     from psyflow.rng import RandomStreams
 
-__all__ = ["TASK_PREFIX", "TaskDef", "streams_of"]
+__all__ = ["TASK_PREFIX", "TaskDef", "streams_of", "takes_context"]
 
 TASK_PREFIX = "task_"
 
@@ -199,9 +199,10 @@ class TaskDef(Config):
                     f"{self.source}: `seed` is set, but `execute` does not take `rng`. Add it to "
                     "the parameters of `execute`, or remove `seed`."
                 )
+            context = ["ctx"] if takes_context(self) else []
             check_execute(
                 self.execute,
-                [*names, *random],
+                [*names, *random, *context],
                 has_setup=self.setup is not None,
                 source=self.source,
             )
@@ -232,6 +233,11 @@ class TaskDef(Config):
         from psyflow.fingerprint import space_part
 
         return space_part(self.code_path)
+
+
+def takes_context(task: TaskDef) -> bool:
+    """Tell whether `execute` asks for the argument ``ctx``: by that name, and no pset gives it."""
+    return names_parameter(task.execute, "ctx") and "ctx" not in task.pspace.keys()  # noqa: SIM118
 
 
 def streams_of(task: TaskDef) -> RandomStreams | None:

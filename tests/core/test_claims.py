@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from psyflow.claims import Claim, ClaimLog, Hold, Owner, _birth_mark_by_ps
+from psyflow.claims import Claim, ClaimLog, Hold, Owner
 from psyflow.exceptions import RunHeldError
+from psyflow.owner import _birth_mark_by_ps
 
 from .helpers import eventually, script
 

@@ -129,7 +129,7 @@ WORK = """
         n_workers=2,
     )
     slot = Slot(memoryview(bytearray(Slot.size)))
-    signal.signal(signal.SIGUSR1, lambda *a: slot.tell_to_stop(2))
+    signal.signal(signal.SIGALRM, lambda *a: slot.tell_to_stop(2))
     sys.exit(work(job, 5, folder / f"{name}.rows", slot, first))
 """
 
@@ -175,7 +175,7 @@ def test_sigterm_ends_a_worker(tmp_path: Path, is_urgent: bool) -> None:
     worker = start(tmp_path, "a", 1000, 0.4)
     eventually(lambda: len(calls(tmp_path, "a")) == 2)
     if is_urgent:
-        worker.send_signal(signal.SIGUSR1)
+        worker.send_signal(signal.SIGALRM)
         time.sleep(0.1)
     for _ in range(3):
         worker.terminate()

@@ -1,0 +1,108 @@
+"""Whether jobs that were ended go on in further jobs, and with what."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from psyflow.merge import Items
+from psyflow.plan import Plan
+from psyflow.remains import finished_in
+from psyflow.scheduler.base import CANCELLED, OOM, REASONS, TIMEOUT, JobStatus
+from psyflow.sources import Recovered, recover
+from psyflow.tasks import TaskDef
+
+__all__ = ["Continuation", "NotContinuedError", "continuation_of", "reason_of"]
+
+_OF_RESOURCES = {OOM, TIMEOUT}
+
+
+class NotContinuedError(Exception):
+    """Says why a plan is not continued."""
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What the jobs of a plan left to do.
+
+    Attributes
+    ----------
+    pending : ndarray of int64
+        The items to evaluate.
+    reason : str or None
+        Why the jobs did not do it, if that is known: one of `psyflow.scheduler.base.REASONS`.
+    """
+
+    pending: Items
+    reason: str | None
+
+
+def continuation_of(plan: Plan, task: TaskDef, statuses: Mapping[str, JobStatus]) -> Continuation:
+    """Say what to evaluate in further jobs.
+
+    These are the items that have not run. Those that failed for want of memory or time are among
+    them if a scheduler argument is a function of the attempt, which may give more of it then.
+
+    Parameters
+    ----------
+    plan : Plan
+    task : TaskDef
+        As the plan froze it.
+    statuses : mapping from str to JobStatus
+        What the scheduler says of the plan's jobs.
+
+    Raises
+    ------
+    NotContinuedError
+        If it is not to go on by itself.
+    """
+    if plan.chain >= plan.max_chain:
+        raise NotContinuedError(f"max_chain is {plan.max_chain}")
+    if any(status.status == CANCELLED for status in statuses.values()):
+        raise NotContinuedError("jobs were cancelled")
+    if not len(finished_in(plan.layout.shards(plan.run_id))):
+        raise NotContinuedError("no item got an outcome, and would not in further jobs")
+    recovered = recover(plan.layout, plan.load_space(), task.store, plan.exclude, verify=True)
+    if plan.max_failures is not None and len(recovered.failed) >= plan.max_failures:
+        raise NotContinuedError("so many items failed")
+    pending = np.setdiff1d(recovered.pending(), recovered.failed)
+    if _grows(task.scheduler_args):
+        pending = np.union1d(pending, list(_failed_for_want(recovered)))
+    if not len(pending):
+        raise NotContinuedError("all items have run")
+    return Continuation(pending.astype(np.int64), reason_of(recovered, statuses))
+
+
+def reason_of(recovered: Recovered, statuses: Mapping[str, JobStatus]) -> str | None:
+    """Return why earlier jobs left items without a result, if items or the scheduler tell.
+
+    Parameters
+    ----------
+    recovered : Recovered
+    statuses : mapping from str to JobStatus
+        What the scheduler says of those jobs.
+    """
+    failed = recovered.failed
+    kinds = {record.read().kind for record in recovered.outcomes.failures if record.item in failed}
+    told = {status.reason for status in statuses.values()} & REASONS
+    reasons = (kinds & _OF_RESOURCES) | told
+    # Memory goes first: it is the one that a second attempt as before cannot mend.
+    return next((reason for reason in (OOM, TIMEOUT, *sorted(reasons)) if reason in reasons), None)
+
+
+def _failed_for_want(recovered: Recovered) -> Iterator[int]:
+    for record in recovered.outcomes.failures:
+        if record.item in recovered.failed and record.read().kind in _OF_RESOURCES:
+            yield record.item
+
+
+def _grows(scheduler_args: Mapping[str, object]) -> bool:
+    """Tell whether an argument is a function of the attempt as well as of the job."""
+    return any(
+        "attempt" in inspect.signature(value).parameters
+        for value in scheduler_args.values()
+        if inspect.isfunction(value)
+    )

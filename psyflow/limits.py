@@ -1,0 +1,98 @@
+"""What a job may use: its time, its processors, its GPUs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, MutableMapping
+
+__all__ = ["GPUS", "THREAD_VARIABLES", "deadline", "own_gpus", "share_processors"]
+
+GPUS = "CUDA_VISIBLE_DEVICES"
+END_OF_JOB = "SLURM_JOB_END_TIME"
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+MARGIN = 0.1
+LONGEST_MARGIN = 60.0
+
+
+def deadline(time_limit: float | None, environment: Mapping[str, str]) -> float | None:
+    """Return when the workers of this job have to be done, on the clock `time.monotonic`.
+
+    Some time before the scheduler ends the job, so that what is done can be written and what runs
+    long can save its state: a tenth of the time that there is, a minute at the most.
+
+    Parameters
+    ----------
+    time_limit : float or None
+        Seconds that the job was given.
+    environment : mapping
+        Slurm tells there when it will end the job.
+
+    Returns
+    -------
+    float or None
+        None if nobody says.
+
+    Examples
+    --------
+    >>> round(deadline(100.0, {}) - time.monotonic())
+    90
+    >>> deadline(None, {}) is None
+    True
+    """
+    told = environment.get(END_OF_JOB, "")
+    seconds = float(told) - time.time() if told.isdecimal() else time_limit
+    if seconds is None:
+        return None
+    return time.monotonic() + seconds - min(MARGIN * max(seconds, 0.0), LONGEST_MARGIN)
+
+
+def own_gpus(of_job: str | None, n_gpus: int, worker: int, pool_size: int) -> str:
+    """Return the GPUs of one worker out of those of its job.
+
+    Parameters
+    ----------
+    of_job : str or None
+        What the scheduler gave to the job, as ``CUDA_VISIBLE_DEVICES`` has it.
+    n_gpus : int
+        How many the job has, if the scheduler does not say which.
+    worker, pool_size : int
+        Number of the worker within the job, and how many there are.
+
+    Examples
+    --------
+    >>> [own_gpus("4,5,6,7", 4, worker, 2) for worker in range(2)]
+    ['4,5', '6,7']
+    >>> [own_gpus(None, 2, worker, 4) for worker in range(4)]
+    ['0', '1', '0', '1']
+    """
+    devices = of_job.split(",") if of_job else [str(number) for number in range(n_gpus)]
+    share = len(devices) // pool_size
+    if share == 0:
+        return devices[worker % len(devices)] if devices else ""
+    end = (worker + 1) * share if worker < pool_size - 1 else len(devices)
+    return ",".join(devices[worker * share : end])
+
+
+def share_processors(
+    n_cpus: int | None, pool_size: int, environment: MutableMapping[str, str]
+) -> None:
+    """Let the workers' numerical libraries share the processors, unless the user decided.
+
+    Parameters
+    ----------
+    n_cpus : int or None
+        Processors that the job was given; None for all that this process may use.
+    pool_size : int
+        Number of workers.
+    environment : mutable mapping
+        Where the libraries look.
+    """
+    n_threads = max(1, (n_cpus or len(os.sched_getaffinity(0))) // pool_size)
+    for variable in THREAD_VARIABLES:
+        environment.setdefault(variable, str(n_threads))
