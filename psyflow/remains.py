@@ -22,6 +22,8 @@ __all__ = ["Remains", "finished_in", "lease_name"]
 
 Items = npt.NDArray[np.int64]
 
+PIECES = 16
+
 
 def lease_name(shard: str) -> str:
     """Return the name of the lease of the job that writes a shard.
@@ -75,9 +77,10 @@ class Remains:
             if lease_name(claim.shard) not in over:
                 continue
             left = np.setdiff1d(self._items[claim.start : claim.stop], finished)
-            if len(left) and self._log.take_over(claim, owner, shard) is not None:
+            taken = self._log.take_over(claim, owner, shard) if len(left) else None
+            if taken is not None:
                 print(f"Items of {claim.owner}, which ended, are taken over.", flush=True)
-                yield left
+                yield from _in_pieces(left, backwards=taken.takeovers % 2 == 1)
 
     def _over(self, mine: str) -> set[str]:
         """Return the leases of jobs that ended with something undone."""
@@ -85,6 +88,16 @@ class Remains:
         others = [path for path in leases if path.name != mine]
         now = server_time(self._leases) if others else 0.0
         return {path.name for path in others if _is_same_job(path, mine) or is_over(path, now)}
+
+
+def _in_pieces(items: Items, *, backwards: bool) -> list[Items]:
+    """Return `items` in a few pieces, whose outcomes are written one by one.
+
+    One of the items may be what ended their owner, and may end the next one as well. From both
+    ends in turn, all items but those of its own piece get done.
+    """
+    pieces = np.array_split(items, min(PIECES, len(items)))
+    return pieces[::-1] if backwards else pieces
 
 
 def _is_same_job(lease: Path, mine: str) -> bool:

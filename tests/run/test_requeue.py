@@ -1,0 +1,167 @@
+"""Jobs that a scheduler starts again, or that lose their node, continue where they were."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from psyflow.plan import Plan
+from psyflow.run import Run
+from psyflow.tasks import TaskDef
+
+TASK = """
+import os, signal, time
+from pathlib import Path
+from psyflow import {backend}, Param
+
+backend = {backend}
+HERE = Path(__file__).parent
+pspace = Param(x=range(24))
+pool_size = 2
+max_jobs = 2
+
+def execute(x):
+    with open(HERE / f"calls-{{os.getpid()}}", "a") as log:
+        log.write(f"{{x}} ")
+    time.sleep(0.05)
+    return {{"y": x**2}}
+"""
+
+
+class Jobs:
+    """The process jobs of a plan, started by hand."""
+
+    def __init__(self, folder: Path, backend: str) -> None:
+        self.folder = folder
+        path = folder / "psy-tasks" / "task_t.py"
+        path.parent.mkdir()
+        path.write_text(TASK.format(backend=backend))
+        task = TaskDef(path, base=folder)
+        # Without it, all would be one job.
+        type(task.scheduler).runs_here, before = False, type(task.scheduler).runs_here
+        try:
+            self.run = Run(task)
+            plan = self.run.begin()
+        finally:
+            type(task.scheduler).runs_here = before
+        assert plan is not None and plan.n_jobs == 2
+        self.plan: Plan = plan
+        self.run.split()
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, job: int) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-m", "psyflow.job", "process", self.plan.frozen.plan_file]
+        with (self.folder / f"job-{job}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*words, str(job)], stdout=log, stderr=log, cwd=self.folder, start_new_session=True
+            )
+        self._started.append(process)
+        return process
+
+    def calls(self) -> list[int]:
+        logs = (self.folder / "psy-tasks").glob("calls-*")
+        return sorted(int(x) for log in logs for x in log.read_text().split())
+
+    def lease_of(self, job: int) -> Path:
+        (lease,) = self.plan.frozen.leases.glob(f"{self.plan.run_id}.{job}.*")
+        return lease
+
+    def squares(self) -> list[int]:
+        self.run.merge()
+        columns = self.run.task.store.load(self.run.layout.result)
+        assert list(columns["x"]) == list(range(24))
+        return list(columns["y"])
+
+    def end(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+@pytest.fixture(params=["DistributeBackend", "LoadBalancingBackend"])
+def jobs(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Jobs]:
+    started = Jobs(tmp_path, request.param)
+    yield started
+    started.end()
+
+
+def eventually(jobs: Jobs, n_calls: int) -> None:
+    deadline = time.monotonic() + 30
+    while len(jobs.calls()) < n_calls:
+        assert time.monotonic() < deadline, "the job does not get on"
+        time.sleep(0.01)
+
+
+SQUARES = [x**2 for x in range(24)]
+
+
+def test_job_that_is_started_again_does_what_its_first_start_left(jobs: Jobs) -> None:
+    first = jobs.start(0)
+    eventually(jobs, 4)
+    first.kill()
+    first.wait()
+    time.sleep(0.2)  # its workers end with it
+    for job in (0, 1):
+        assert jobs.start(job).wait(60) == 0
+    assert jobs.squares() == SQUARES
+    # At most what was running or not yet written was done twice.
+    assert len(jobs.calls()) <= 24 + 2 * 2
+    assert list(jobs.plan.frozen.leases.glob("*")) == [] or jobs.lease_of(0)
+
+
+def test_job_that_is_told_to_end_gives_its_claims_back(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path, "LoadBalancingBackend")
+    first = jobs.start(0)
+    eventually(jobs, 6)
+    os.kill(first.pid, signal.SIGTERM)
+    assert first.wait(30) == 130
+    assert jobs.lease_of(0).stat().st_mtime == 0
+    assert jobs.start(1).wait(60) == 0
+    assert jobs.squares() == SQUARES
+    assert jobs.calls() == list(range(24)), "nothing was lost, nothing done twice"
+    jobs.end()
+
+
+def test_claims_of_a_lost_host_are_taken_over_when_its_lease_is_old(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path, "LoadBalancingBackend")
+    first = jobs.start(0)
+    eventually(jobs, 6)
+    first.kill()
+    first.wait()
+    lease = jobs.lease_of(0)
+    lease.write_text(lease.read_text().replace(f'"{os.uname().nodename}"', '"elsewhere"'))
+    claimed = jobs.calls()
+    assert jobs.start(1).wait(60) == 0
+    assert len(jobs.calls()) < 24 + len(claimed)
+    before = jobs.run.assess().n_done
+    long_ago = time.time() - 1000
+    os.utime(lease, (long_ago, long_ago))
+    # Whoever looks now finds it; here a job that comes late.
+    assert jobs.start(1).wait(60) == 0
+    assert jobs.run.assess().n_done == 24 >= before
+    assert jobs.squares() == SQUARES
+    jobs.end()
+
+
+def test_item_that_ends_every_job_is_not_handed_on_for_ever(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path, "LoadBalancingBackend")
+    path = tmp_path / "psy-work/t/plans" / jobs.plan.run_id / "code/task_t.py"
+    (task_file,) = path.parents[1].rglob("task_t.py")
+    source = task_file.read_text().replace(
+        "    time.sleep(0.05)\n", "    if x == 3: os.kill(os.getppid(), 9); time.sleep(9)\n"
+    )
+    task_file.write_text(source)
+    statuses = [jobs.start(job % 2).wait(60) for job in range(7)]
+    assert statuses[0] == -signal.SIGKILL
+    assert statuses[-1] == 0, "the item was handed on for ever"
+    assert jobs.calls().count(3) <= 5
+    assert sorted(set(range(24)) - {3}) == sorted(set(jobs.calls()) - {3})
+    jobs.end()
