@@ -53,6 +53,7 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
     if step == "process":
         return processing.process(plan, job)
     from psyflow import steps
+    from psyflow.jobs import Jobs
 
     task = processing.load_task(plan)
     if step == "split":
@@ -60,10 +61,13 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
         return 0
     merged = steps.merge(plan, task)
     if merged.n_rows == merged.n_items:
+        Jobs(plan.layout).record_over(plan.run_id)
         return 0
     from psyflow.run import Run
 
-    return 0 if Run(task).continue_plan(plan) else 1
+    is_continued = Run(task).continue_plan(plan)
+    Jobs(plan.layout).record_over(plan.run_id)
+    return 0 if is_continued else 1
 
 
 def _log_to(log: Path) -> None:

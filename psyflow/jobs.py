@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,9 +15,35 @@ from typing import Any
 from psyflow.claims import Owner
 from psyflow.files import append_line, make_folder
 from psyflow.layout import Layout
-from psyflow.scheduler.base import OVER, JobStatus, Scheduler
+from psyflow.lease import is_over, owner_of
+from psyflow.scheduler.base import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    HELD,
+    OVER,
+    QUEUED,
+    RUNNING,
+    UNKNOWN,
+    ZOMBIE,
+    JobStatus,
+    Scheduler,
+    combine,
+)
 
-__all__ = ["JobRecord", "Jobs"]
+__all__ = ["STATE_WORDS", "JobRecord", "Jobs", "in_words"]
+
+STATE_WORDS = {
+    QUEUED: "queued",
+    HELD: "held",
+    RUNNING: "running",
+    ZOMBIE: "zombie",
+    UNKNOWN: "unknown",
+    DONE: "done",
+    FAILED: "failed",
+    CANCELLED: "cancelled",
+}
+OVER_STEP = "over"
 
 
 @dataclass(frozen=True)
@@ -27,7 +54,8 @@ class JobRecord:
     ----------
     run_id : str
     step : str
-        ``split``, ``process:<k>``, ``process:<first>-<last>`` for an array, or ``merge``.
+        ``split``, ``process:<k>``, ``process:<first>-<last>`` for an array, or ``merge``; ``over``
+        says that none of them is at work any more.
     jobid : str or None
         What the scheduler calls it; None for a job on this host that goes by its process.
     owner : Owner or None
@@ -72,36 +100,70 @@ class Jobs:
             return []
         return [record for line in lines if (record := _parse(line)) is not None]
 
+    def record_over(self, run_id: str) -> None:
+        """Note that no job of a plan is at work any more, whatever the scheduler remembers."""
+        self._append(JobRecord(run_id, OVER_STEP, None, None, time.time()))
+
+    def members(self, run_id: str, scheduler: Scheduler) -> dict[str, list[JobStatus]]:
+        """Ask `scheduler`, in one query, about the jobs of one plan, members of arrays one by one.
+
+        A job that it has forgotten is unknown. It counts as done if the plan's jobs are known to
+        be over, because its merge job or `psy kill` noted so.
+
+        Returns
+        -------
+        dict from str to list of JobStatus
+            By the ids of jobs and of arrays, in the order of their submission.
+        """
+        records = [r for r in self.records() if r.run_id == run_id]
+        ids = {r.jobid: _member_ids(r) for r in records if r.jobid is not None}
+        told = scheduler.get_statuses([i for some in ids.values() for i in some]) if ids else {}
+        if any(record.step == OVER_STEP for record in records):
+            told = {i: _over_if_unknown(status) for i, status in told.items()}
+        return {jobid: [told[i] for i in some] for jobid, some in ids.items()}
+
     def statuses(self, run_id: str, scheduler: Scheduler) -> dict[str, JobStatus]:
-        """Ask `scheduler`, in one query, about the jobs of one plan."""
-        ids = [r.jobid for r in self.records() if r.run_id == run_id and r.jobid is not None]
-        return scheduler.get_statuses(ids) if ids else {}
+        """Ask `scheduler`, in one query, about the jobs of one plan; an array is one job."""
+        members = self.members(run_id, scheduler)
+        return {
+            jobid: some[0] if some[0].id == jobid else combine(jobid, some)
+            for jobid, some in members.items()
+        }
 
     def processes(self) -> list[Owner]:
         """Return the recorded processes on this host that are alive."""
         owners = [r.owner for r in self.records() if r.owner is not None]
         return [owner for owner in owners if owner.is_dead() is False]
 
+    def elsewhere(self) -> list[Owner]:
+        """Return the processes on other hosts that renew their leases."""
+        leases = self._layout.plans.glob("*/leases/[!.]*")
+        owners = [owner_of(lease) for lease in leases if not is_over(lease, time.time())]
+        return [owner for owner in owners if owner is not None and owner.is_dead() is None]
+
     def alive(self, run_id: str, scheduler: Scheduler) -> list[str]:
         """Return what is queued, running, or in a state that nobody knows, in words."""
-        return self.alive_among(self.statuses(run_id, scheduler))
+        return self.alive_among(self.members(run_id, scheduler))
 
-    def alive_among(self, statuses: Mapping[str, JobStatus]) -> list[str]:
+    def alive_among(self, members: Mapping[str, Sequence[JobStatus]]) -> list[str]:
         """Return the same as `alive`, if what the scheduler says is known."""
-        submitted = [
-            f"job {status.id} ({status.status})"
-            for status in statuses.values()
-            if status.status not in OVER
-        ]
-        return submitted + [str(owner) for owner in self.processes()]
+        jobs = {
+            jobid: [status for status in some if status.status not in OVER]
+            for jobid, some in members.items()
+        }
+        submitted = [f"job {jobid}: {in_words(some)}" for jobid, some in jobs.items() if some]
+        # Where there are jobs of a scheduler, these are their processes.
+        processes = [] if submitted else [*self.processes(), *self.elsewhere()]
+        return submitted + [str(owner) for owner in processes]
 
     def kill(self, run_id: str, scheduler: Scheduler) -> list[str]:
         """End the recorded jobs of a plan that are alive, and return them in words."""
-        killed = []
-        for status in self.statuses(run_id, scheduler).values():
-            if status.status not in OVER:
-                scheduler.kill(status.id)
-                killed.append(f"job {status.id}")
+        alive = [s.id for s in self.statuses(run_id, scheduler).values() if s.status not in OVER]
+        # The last first: the merge job would start when those before it have ended.
+        scheduler.kill_jobs(reversed(alive))
+        if alive:
+            self.record_over(run_id)
+        killed = [f"job {jobid}" for jobid in alive]
         for owner in self.processes():
             # The first asks to end after the running items, the second to end at once.
             with contextlib.suppress(ProcessLookupError):
@@ -114,6 +176,36 @@ class Jobs:
     def _append(self, record: JobRecord) -> None:
         make_folder(self._layout.root)
         append_line(self._layout.jobs_file, json.dumps(asdict(record)))
+
+
+def in_words(statuses: Sequence[JobStatus]) -> str:
+    """Say how many jobs are in each state, and why, if the scheduler says so.
+
+    Examples
+    --------
+    >>> in_words([JobStatus("7_0", "R", "t"), JobStatus("7_1", "Q", "t", "Resources")])
+    '1 running, 1 queued (Resources)'
+    >>> in_words([JobStatus("8", "*Q", "t")])
+    'held'
+    """
+    states = Counter((STATE_WORDS[status.status], status.reason) for status in statuses)
+    shown = [
+        (f"{n} " if len(statuses) > 1 else "") + word + (f" ({reason})" if reason else "")
+        for (word, reason), n in states.items()
+    ]
+    return ", ".join(shown)
+
+
+def _member_ids(record: JobRecord) -> list[str]:
+    assert record.jobid is not None
+    first, _, last = record.step.removeprefix("process:").partition("-")
+    if not last:
+        return [record.jobid]
+    return [f"{record.jobid}_{i}" for i in range(int(last) - int(first) + 1)]
+
+
+def _over_if_unknown(status: JobStatus) -> JobStatus:
+    return JobStatus(status.id, DONE, status.name) if status.status == UNKNOWN else status
 
 
 def _parse(line: str) -> JobRecord | None:

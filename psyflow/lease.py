@@ -22,6 +22,7 @@ __all__ = [
     "Lease",
     "is_over",
     "is_stale",
+    "owner_of",
     "renew",
     "server_time",
 ]
@@ -97,16 +98,22 @@ def is_over(path: Path, now: float) -> bool:
     """
     try:
         renewed = path.stat().st_mtime
-        fields = json.loads(path.read_bytes())
     except FileNotFoundError:
         return True
-    except ValueError:
-        # Just being written, or emptied by a power loss: only time can tell.
-        fields = None
     if renewed == 0:
         return True
-    is_dead = Owner(**fields).is_dead() if fields is not None else None
+    owner = owner_of(path)
+    is_dead = owner.is_dead() if owner is not None else None
     return is_dead if is_dead is not None else is_stale(renewed, now)
+
+
+def owner_of(path: Path) -> Owner | None:
+    """Return who has a lease; None if that cannot be read: only time can tell about it."""
+    try:
+        return Owner(**json.loads(path.read_bytes()))
+    except (FileNotFoundError, ValueError):
+        # Just released or being written, or emptied by a power loss.
+        return None
 
 
 def is_stale(renewed: float, now: float) -> bool:

@@ -47,6 +47,16 @@ def _pool_size(text: str) -> int:
     return number
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"it must be a number of seconds above 0, not {text}")
+    return seconds
+
+
 def _taskdir(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--taskdir",
@@ -117,6 +127,11 @@ def _run(parser: ArgumentParser) -> None:
         action="store_true",
         help="stop at the first item that fails, like max_failures = 1 in the task file",
     )
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="wait until the jobs that a scheduler runs are over, and say how it went",
+    )
     _dry_run(parser, "what would run, why, and how it would be submitted")
     _json(parser, "with -n: ")
 
@@ -147,6 +162,24 @@ def _debug(parser: ArgumentParser) -> None:
     parser.add_argument("item", metavar="ITEM", help='number of an item, or "first-failed"')
     parser.add_argument(
         "--pdb", action="store_true", help="stop in the debugger where execute begins"
+    )
+
+
+def _kill(parser: ArgumentParser) -> None:
+    _tasks(parser, "nothing")
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="do not ask, as psy does on a terminal"
+    )
+
+
+def _watch(parser: ArgumentParser) -> None:
+    _tasks(parser, "all tasks")
+    parser.add_argument(
+        "--interval",
+        metavar="SECONDS",
+        type=_seconds,
+        default=2.0,
+        help="how often to look (default: %(default)g)",
     )
 
 
@@ -189,7 +222,8 @@ COMMANDS = {
         "  psy run -n circle        only show what would run, and why\n"
         "  psy run -c circle        keep results of older code\n"
         "  psy run -c --failed      mended the code? run what failed, keep the other results\n"
-        "  psy run -j 4             four workers per job",
+        "  psy run -j 4             four workers per job\n"
+        "  psy run --wait circle    with a cluster: return when the jobs are over",
         _run,
     ),
     "status": Command(
@@ -200,6 +234,14 @@ COMMANDS = {
         "  psy status -v circle     with the missing parameter sets\n"
         "  psy status --json",
         _status,
+    ),
+    "watch": Command(
+        "watch tasks and their jobs",
+        "Show how far tasks and their jobs are, until no job is at work any more. Only looks,\n"
+        "and may be closed at any time. The cluster is asked every ten seconds, and less and\n"
+        "less often.",
+        "  psy watch\n  psy watch --interval 10 circle",
+        _watch,
     ),
     "why": Command(
         "say why tasks are not up to date",
@@ -267,10 +309,10 @@ COMMANDS = {
     ),
     "kill": Command(
         "end the jobs of tasks",
-        "End the queued and running jobs of the tasks, and nobody else's. Finished items are\n"
-        "kept. Needs names; ends nothing otherwise.",
-        "  psy kill circle",
-        lambda parser: _tasks(parser, "nothing"),
+        "End the queued and running jobs of the tasks, and nobody else's, and wait until they\n"
+        "are gone. Finished items are kept. Needs names; ends nothing otherwise.",
+        "  psy kill circle\n  psy kill -y 'fit_*'      without being asked",
+        _kill,
     ),
     "merge": Command(
         "put result files together",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from psyflow.exceptions import SchedulerError
 from psyflow.failures import FailedItem, failed_items
@@ -13,7 +14,9 @@ from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
 from psyflow.states import count_states
 from psyflow.tasks import TaskDef
 
-__all__ = ["Inquiry"]
+__all__ = ["Inquiry", "Members"]
+
+Members: TypeAlias = Mapping[str, Sequence[JobStatus]]
 
 
 class Inquiry:
@@ -22,6 +25,8 @@ class Inquiry:
     Parameters
     ----------
     task : TaskDef
+    members : mapping or SchedulerError, optional
+        What the scheduler said a short while ago, so that it need not be asked again.
 
     Attributes
     ----------
@@ -30,7 +35,9 @@ class Inquiry:
         The result file, whether it exists or not.
     """
 
-    def __init__(self, task: TaskDef) -> None:
+    def __init__(self, task: TaskDef, members: Members | SchedulerError | None = None) -> None:
+        if members is not None:
+            self.members = members
         self.name = task.name
         self.result = task.resultfile
         self._run = Run(task)
@@ -77,30 +84,37 @@ class Inquiry:
         return count_states(self._assessment, is_at_work=bool(self.jobs))
 
     @functools.cached_property
-    def _statuses(self) -> Mapping[str, JobStatus] | SchedulerError:
+    def members(self) -> Members | SchedulerError:
         """What the scheduler says of the jobs, which is asked once, or why it does not."""
         plan = self._assessment.plan
         if plan is None:
             return {}
         try:
-            return self._run.jobs.statuses(plan.run_id, self._run.task.scheduler)
+            return self._run.jobs.members(plan.run_id, self._run.task.scheduler)
         except SchedulerError as error:
             return error
 
     @functools.cached_property
     def jobs(self) -> list[str]:
         """The jobs that are queued or running, or that nobody knows about, in words."""
-        if isinstance(self._statuses, SchedulerError):
-            return [f"unknown ({self._statuses})"]
-        return self._run.jobs.alive_among(self._statuses)
+        if isinstance(self.members, SchedulerError):
+            return [f"unknown ({self.members})"]
+        return self._run.jobs.alive_among(self.members)
+
+    @functools.cached_property
+    def job_statuses(self) -> list[JobStatus]:
+        """The status of each job, members of arrays one by one; none if that is not known."""
+        if isinstance(self.members, SchedulerError):
+            return []
+        return [status for some in self.members.values() for status in some]
 
     @functools.cached_property
     def failed_jobs(self) -> list[str]:
         """The submitted jobs that failed or were cancelled, in words."""
-        if isinstance(self._statuses, SchedulerError):
-            return [f"unknown ({self._statuses})"]
+        if isinstance(self.members, SchedulerError):
+            return [f"unknown ({self.members})"]
         ended = (FAILED, CANCELLED)
-        return [_in_words(s) for s in self._statuses.values() if s.status in ended]
+        return [_in_words(s) for s in self.job_statuses if s.status in ended]
 
     def failures(self) -> list[FailedItem]:
         """Return the latest failure of each item that has no result, in item order."""
@@ -109,4 +123,5 @@ class Inquiry:
 
 def _in_words(status: JobStatus) -> str:
     what = "failed" if status.status == FAILED else "was cancelled"
-    return f"job {status.id} ({status.name}) {what}"
+    why = f" ({status.reason})" if status.reason else ""
+    return f"job {status.id} ({status.name}) {what}{why}"

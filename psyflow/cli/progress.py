@@ -23,7 +23,7 @@ from psyflow.shard import ROWS, ShardReader
 if TYPE_CHECKING:
     from psyflow.plan import Plan
 
-__all__ = ["Counts", "Progress", "Tally"]
+__all__ = ["Counts", "Progress", "Tally", "is_terminal"]
 
 PATIENCE = 0.5
 """Seconds before anything is shown: short runs need no progress bar."""
@@ -176,7 +176,7 @@ class Progress(AbstractContextManager["Progress"]):
         return False
 
     def _show(self, tally: Tally) -> None:
-        if not _is_terminal():
+        if not is_terminal():
             while not self._wait(self._line_seconds):
                 say(f"{self._plan.task}: {tally.counts()}")
             return
@@ -188,7 +188,8 @@ class Progress(AbstractContextManager["Progress"]):
             bar(tally.counts())
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
+    """Tell whether the standard error is a terminal on which lines can be drawn anew."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 

@@ -32,8 +32,8 @@ class Slurm(BatchScheduler):
     r"""Submits to the Slurm Workload Manager.
 
     The scheduler arguments are ``timelimit``, ``memory``, ``memory_per_cpu``, ``n_cpus``,
-    ``n_nodes``, every other option of ``sbatch`` by its long name (``partition``, ``account``,
-    ``mail_type``, …), and ``max_running``, the number of members of an array that may run at once.
+    ``n_gpus``, ``n_nodes``, every other option of ``sbatch`` by its long name (``partition``,
+    ``account``, …), and ``max_running``, the number of members of an array that may run at once.
     Options without a value are switched by True: ``exclusive=True``.
 
     Parameters

@@ -16,6 +16,7 @@ ALIASES = {
     "memory": "mem",
     "memory-per-cpu": "mem-per-cpu",
     "n-cpus": "cpus-per-task",
+    "n-gpus": "gpus-per-node",
     "n-nodes": "nodes",
 }
 

@@ -178,7 +178,7 @@ def test_schedulers_of_ones_own_and_jobs_at_work(place):
     ]
     place.psy("run")
     # The cluster notes that it was asked.
-    assert "has jobs at work: job 1 (Q)" in place.psy("run", "-n").stdout
+    assert "has jobs at work: job 1: queued" in place.psy("run", "-n").stdout
 
 
 def test_bad_arguments_of_the_scheduler_are_found(place):

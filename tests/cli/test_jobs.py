@@ -92,7 +92,10 @@ def test_status_tells_what_is_queued_and_what_failed(cluster):
         f"  Missing parameter sets:\n{pending}  Queued parameter sets:\n{pending}"
         "  No failed jobs.\n\n"
     )
-    assert "far: at work: job 1 (Q), job 2 (Q), job 3 (Q), job 4 (Q).\n" in queued.stderr
+    assert (
+        "far: at work: job 1: queued, job 2: queued, job 3: queued, job 4: queued.\n"
+        in queued.stderr
+    )
     after = cluster.snapshot()
     assert {path: after[path] for path in before if path != str(cluster.folder)} == {
         path: stat for path, stat in before.items() if path != str(cluster.folder)
@@ -115,7 +118,7 @@ def test_kill_ends_the_recorded_jobs_of_named_tasks_only(cluster):
     shown = cluster.psy("kill", "far")
     assert shown.returncode == 0
     assert shown.stdout == "".join(f"far: killed job {job}\n" for job in (1, 2, 3, 4))
-    assert (cluster.folder / "cluster.killed").read_text() == "1\n2\n3\n4\n"
+    assert (cluster.folder / "cluster.killed").read_text() == "4\n3\n2\n1\n"
     again = cluster.psy("kill", "far")
     assert (again.stdout, again.stderr) == ("", "far: has no jobs at work.\n")
 

@@ -1,26 +1,55 @@
-"""``psy kill``: end the jobs of tasks."""
+"""``psy kill``: end the jobs of tasks, and see to it that they are gone."""
 
 from __future__ import annotations
 
+import sys
+import time
 from argparse import Namespace
 
-from psyflow.cli.output import OK, say
+from psyflow.cli.output import OK, TROUBLE, say
 from psyflow.cli.selection import for_each_task, none_named
 from psyflow.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]
 
+PATIENCE = 60.0
+LONGEST_PAUSE = 5.0
+
 
 def execute(arguments: Namespace) -> int:
     """End the jobs of the named tasks, and print which they were."""
-    return OK if none_named(arguments) else for_each_task(arguments, _kill)
+    if none_named(arguments):
+        return OK
+    return for_each_task(arguments, lambda task: _kill(task, is_sure=arguments.yes))
 
 
-def _kill(task: TaskDef) -> int:
-    killed = Run(task).kill()
-    for job in killed:
-        print(f"{task.name}: killed {job}")
-    if not killed:
+def _kill(task: TaskDef, *, is_sure: bool) -> int:
+    run = Run(task)
+    alive = run.alive()
+    if not alive:
         say(f"{task.name}: has no jobs at work.")
+        return OK
+    if not is_sure and sys.stdin.isatty() and not _confirmed(task, alive):
+        say(f"{task.name}: nothing was ended.")
+        return OK
+    for job in run.kill():
+        print(f"{task.name}: killed {job}")
+    if left := _wait_until_gone(run):
+        say(f"{task.name}: still at work: {', '.join(left)}. Look again with: psy status")
+        return TROUBLE
     return OK
+
+
+def _confirmed(task: TaskDef, alive: list[str]) -> bool:
+    print(f"{task.name}: end {', '.join(alive)}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _wait_until_gone(run: Run) -> list[str]:
+    """Return what is still at work after a while; what was killed needs time to write and end."""
+    end, pause = time.monotonic() + PATIENCE, 0.1
+    while (left := run.alive()) and time.monotonic() < end:
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+    return left

@@ -15,7 +15,9 @@ from psyflow.cli.grammar import AUTO
 from psyflow.cli.output import INTERRUPTED, OK, TROUBLE
 from psyflow.cli.selection import load_tasks
 from psyflow.cli.task_run import TaskRun
+from psyflow.cli.waiting import wait_for
 from psyflow.exceptions import TaskWorkdirDirtyWarning, UsageError
+from psyflow.tasks import TaskDef
 from psyflow.tasks.settings import usable_cpus
 
 __all__ = ["execute"]
@@ -40,7 +42,14 @@ def execute(arguments: Namespace) -> int:
         return INTERRUPTED
     if TaskWorkdirDirtyWarning in arguments.notices.categories:
         status = TROUBLE
-    return max([status, *(run.exit_code for run in runs)], default=OK)
+    status = max([status, *(run.exit_code for run in runs)], default=OK)
+    if not arguments.wait:
+        return status
+    return max([status, *(wait_for(task, arguments) for task in tasks if _is_far(task))])
+
+
+def _is_far(task: TaskDef) -> bool:
+    return not task.scheduler.runs_here
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
@@ -10,9 +11,12 @@ from psyflow.cli.inquiry import Inquiry
 from psyflow.cli.output import MOST_LINES, first_lines, say
 from psyflow.cli.psets import pset_text
 from psyflow.cli.reading import report_each
+from psyflow.jobs import STATE_WORDS
 from psyflow.shard import pset_repr
 
 __all__ = ["execute"]
+
+MOST_SHOWN = 3
 
 
 def execute(arguments: Namespace) -> int:
@@ -41,6 +45,8 @@ def _notes(inquiry: Inquiry) -> Iterator[str]:
         yield "up to date."
     if inquiry.jobs:
         yield f"at work: {', '.join(inquiry.jobs)}."
+    elif inquiry.reasons and inquiry.failed_jobs:
+        yield f"no job is at work. The last ones: {'; '.join(inquiry.failed_jobs[:MOST_SHOWN])}."
 
 
 def _details(inquiry: Inquiry) -> Iterator[str]:
@@ -73,6 +79,11 @@ def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
         "reasons": inquiry.reasons,
         "jobs": inquiry.jobs,
         "failed_jobs": inquiry.failed_jobs,
+        "job_states": dict(Counter(STATE_WORDS[s.status] for s in inquiry.job_statuses)),
+        "job_details": [
+            {"id": s.id, "name": s.name, "state": STATE_WORDS[s.status], "reason": s.reason}
+            for s in inquiry.job_statuses
+        ],
         "result": str(inquiry.result) if inquiry.result.exists() else None,
         "failed": [
             {

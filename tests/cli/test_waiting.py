@@ -1,0 +1,158 @@
+"""Waiting for jobs elsewhere, watching them, and ending them for good."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import Place
+from .test_jobs import CLUSTER, FAR, cluster
+
+__all__ = ["cluster"]
+
+
+def says(place: Place, state: str) -> None:
+    (place.folder / "cluster.state").write_text(state)
+
+
+def do_the_work(place: Place) -> None:
+    """Do what the jobs of the pretended cluster would do."""
+    (plan,) = (place.work / "far" / "plans").glob("*/plan.json")
+    for words in (["split"], ["process", "0"], ["process", "1"], ["merge"]):
+        step, *number = words
+        command = [*place.command()[:1], "-m", "psyflow.job", step, str(plan), *number]
+        assert subprocess.run(command, cwd=place.folder, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def eventually(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_run_waits_for_the_jobs(cluster: Place) -> None:
+    waiting = cluster.start("run", "--wait")
+    eventually(cluster.folder / "cluster.asked")
+    assert waiting.poll() is None
+    do_the_work(cluster)
+    says(cluster, "D")
+    _out, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, err
+    assert "4 jobs are submitted" in err
+    assert err.endswith("far: up to date.\n")
+
+
+def test_waiting_ends_with_what_is_missing(cluster: Place) -> None:
+    says(cluster, "F")
+    told = cluster.program("run", "--wait")
+    assert told.returncode == 1
+    assert "far: 4 of 4 items have no result. See: psy status far\n" in told.stderr
+
+
+def test_waiting_may_be_ended_and_the_jobs_go_on(cluster: Place) -> None:
+    waiting = cluster.start("run", "--wait")
+    eventually(cluster.folder / "cluster.asked")
+    time.sleep(0.3)
+    waiting.send_signal(signal.SIGINT)
+    _out, err = waiting.communicate(timeout=30)
+    assert waiting.returncode == 130
+    assert "the jobs go on. Follow with: psy watch far" in err
+    assert not (cluster.folder / "cluster.killed").exists()
+
+
+def test_watch_shows_changes_until_nothing_is_at_work(cluster: Place) -> None:
+    cluster.psy("run")
+    with cluster.start("watch", "--interval", "0.2") as watching:
+        assert watching.stderr is not None
+        first = watching.stderr.readline()
+        assert first == "far: 0/4 done, 0 failed, 0 running, 4 queued, 4 queued\n"
+        do_the_work(cluster)
+        assert any("4/4 done" in line for line in watching.stderr)
+        watching.send_signal(signal.SIGINT)
+    assert watching.returncode == 0
+
+
+def test_watch_of_what_is_over_ends_and_writes_nothing(place: Place) -> None:
+    place.task("square")
+    place.psy("run")
+    before = place.snapshot()
+    told = place.program("watch")
+    assert (told.returncode, told.stdout) == (0, "")
+    assert told.stderr == ("square: 4/4 done, 0 failed, 0 running, 0 queued\nNo job is at work.\n")
+    assert place.snapshot() == before
+    assert place.program("watch", "--interval", "0").returncode == 2
+
+
+@pytest.mark.parametrize(("answer", "is_killed"), [("n", False), ("y", True)])
+def test_kill_asks_on_a_terminal(cluster: Place, answer: str, is_killed: bool) -> None:
+    cluster.psy("run")
+    main, terminal = pty.openpty()
+    killing = subprocess.Popen(
+        cluster.command("kill", "far"),
+        cwd=cluster.folder,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.write(main, f"{answer}\n".encode())
+    _out, err = killing.communicate(timeout=30)
+    for fd in (main, terminal):
+        os.close(fd)
+    assert killing.returncode == 0
+    assert "far: end job 1: queued, job 2: queued" in err
+    assert (cluster.folder / "cluster.killed").exists() is is_killed
+
+
+def test_what_cannot_be_ended_is_said(cluster: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.psy("run")
+    source = CLUSTER.replace("        add(KILLED, jobid)\n", "        pass\n")
+    (cluster.folder / "psy-tasks" / "cluster.py").write_text(source)
+    monkeypatch.setattr("psyflow.cli.commands.kill.PATIENCE", 0.3)
+    told = cluster.psy("kill", "-y", "far")
+    assert told.returncode == 3
+    assert "far: still at work: job 1: queued" in told.stderr
+
+
+def test_forgotten_jobs_are_over_once_the_merge_job_said_so(cluster: Place) -> None:
+    cluster.psy("run")
+    says(cluster, "?")
+    assert "has jobs at work: job 1: unknown" in cluster.psy("run").stderr
+    do_the_work(cluster)
+    assert "at work" not in cluster.psy("status").stderr
+    source = FAR.replace("range(4)", "range(5)")
+    cluster.task("far", source)
+    assert "3 jobs are submitted" in cluster.psy("run").stderr
+
+
+def test_forgotten_jobs_are_over_once_they_were_killed(cluster: Place) -> None:
+    cluster.psy("run")
+    says(cluster, "?")
+    assert cluster.psy("kill", "far").returncode == 0
+    assert "4 jobs are submitted" in cluster.psy("run").stderr
+
+
+def test_status_tells_states_and_reasons(cluster: Place) -> None:
+    cluster.psy("run")
+    says(cluster, "F")
+    source = CLUSTER.replace('"job")\n\n    def get_jobs', '"job", "oom")\n\n    def get_jobs')
+    assert source != CLUSTER
+    (cluster.folder / "psy-tasks" / "cluster.py").write_text(source)
+    told = cluster.psy("status")
+    assert "no job is at work. The last ones: job 1 (job) failed (oom); job 2" in told.stderr
+    report = json.loads(cluster.psy("status", "--json").stdout)["far"]
+    assert report["job_states"] == {"failed": 4}
+    assert report["job_details"][0] == {
+        "id": "1",
+        "name": "job",
+        "state": "failed",
+        "reason": "oom",
+    }
