@@ -9,13 +9,19 @@ from psyflow.scheduler.base import JobId, JobStatus, Scheduler
 
 if TYPE_CHECKING:
     from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+    from psyflow.scheduler.gridengine import GridEngine
     from psyflow.scheduler.immediate import ImmediateRun
+    from psyflow.scheduler.lsf import LSF
+    from psyflow.scheduler.pbs import PBS
     from psyflow.scheduler.registry import scheduler_by_name, scheduler_names
     from psyflow.scheduler.slurm import Slurm
     from psyflow.scheduler.sqsub import Sqsub
 
 __all__ = [
+    "LSF",
+    "PBS",
     "BatchScheduler",
+    "GridEngine",
     "ImmediateRun",
     "JobId",
     "JobStatus",
@@ -30,6 +36,9 @@ __all__ = [
 # Every job imports this package, and few need more of it than the interface.
 _HOME_OF = {
     "BatchScheduler": "batch",
+    "LSF": "lsf",
+    "PBS": "pbs",
+    "GridEngine": "gridengine",
     "ImmediateRun": "immediate",
     "Slurm": "slurm",
     "Sqsub": "sqsub",

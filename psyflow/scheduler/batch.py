@@ -30,7 +30,7 @@ from psyflow.scheduler.base import (
     combine,
 )
 
-__all__ = ["BatchScheduler", "SubmitRequest"]
+__all__ = ["BatchScheduler", "SubmitRequest", "quoted"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,26 @@ class SubmitRequest:
     depends_on: tuple[JobId, ...] = ()
     array_size: int | None = None
     options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def quoted(arg: str, index: str | None = None) -> str:
+    """Return an argument as a shell takes it, in which ``%a`` becomes the index in the array.
+
+    Parameters
+    ----------
+    arg : str
+    index : str, optional
+        What the shell replaces by the index; None if the job is no array: ``%a`` means nothing.
+
+    Examples
+    --------
+    >>> print(quoted("a b"), quoted("x %a", '"$INDEX"'))
+    'a b' 'x '"$INDEX"
+    """
+    if index is None:
+        return shlex.quote(arg)
+    pieces = (shlex.quote(piece) if piece else "" for piece in arg.split("%a"))
+    return index.join(pieces) or "''"
 
 
 class BatchScheduler(Scheduler):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler.base import JobId, JobStatus, array_of
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, quoted
 from psyflow.scheduler.slurm_options import (
     MAX_RUNNING,
     canonical_option,
@@ -103,7 +102,8 @@ class Slurm(BatchScheduler):
     def submit_script(self, request: SubmitRequest) -> str:
         """Return the script of the job, in which the shell sees nothing of the arguments."""
         # sbatch looks for "#SBATCH" up to the first command: nothing may come before it.
-        return f"#!/bin/sh\nexec {' '.join(_quote(request, arg) for arg in request.args)}\n"
+        index = '"$SLURM_ARRAY_TASK_ID"' if request.array_size is not None else None
+        return f"#!/bin/sh\nexec {' '.join(quoted(arg, index) for arg in request.args)}\n"
 
     def parse_job_id(self, stdout: str) -> JobId:
         """Read ``id`` or ``id;cluster``."""
@@ -215,13 +215,6 @@ def _array_option(request: SubmitRequest) -> list[str]:
         return []
     throttle = request.options.get(MAX_RUNNING)
     return [f"--array=0-{request.array_size - 1}{f'%{throttle}' if throttle else ''}"]
-
-
-def _quote(request: SubmitRequest, arg: str) -> str:
-    if request.array_size is None:
-        return shlex.quote(arg)
-    pieces = (shlex.quote(piece) if piece else "" for piece in arg.split("%a"))
-    return '"$SLURM_ARRAY_TASK_ID"'.join(pieces) or "''"
 
 
 def _log_pattern(request: SubmitRequest) -> str:

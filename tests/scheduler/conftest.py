@@ -6,18 +6,42 @@ from pathlib import Path
 
 import pytest
 
+from . import private_gridengine
 from .fake_programs import FakePrograms
+from .private_gridengine import PrivateGridEngine, running_gridengine
 from .private_slurm import PrivateSlurm, running_slurm, why_not
+
+
+def require(server: str, reason: str | None) -> None:
+    """Skip, or where servers are required fail, if there is a reason why there is none."""
+    if reason and os.environ.get("PSYFLOW_REQUIRE_SERVERS") == "1":
+        pytest.fail(f"no {server} to test with, but PSYFLOW_REQUIRE_SERVERS=1: {reason}")
+    if reason:
+        pytest.skip(f"no {server} to test with: {reason}")
+
+
+@pytest.fixture(scope="session")
+def gridengine_cluster() -> Iterator[PrivateGridEngine]:
+    """A real Grid Engine of one host, for the whole session."""
+    require("Grid Engine", private_gridengine.why_not())
+    with running_gridengine() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def gridengine(
+    gridengine_cluster: PrivateGridEngine, monkeypatch: pytest.MonkeyPatch
+) -> PrivateGridEngine:
+    """The real Grid Engine, found by its programs while the test runs."""
+    for name in ("SGE_ROOT", "SGE_CELL"):
+        monkeypatch.setenv(name, gridengine_cluster.environment[name])
+    return gridengine_cluster
 
 
 @pytest.fixture(scope="session")
 def slurm_cluster() -> Iterator[PrivateSlurm]:
     """A real Slurm of two nodes, for the whole session."""
-    reason = why_not()
-    if reason and os.environ.get("PSYFLOW_REQUIRE_SERVERS") == "1":
-        pytest.fail(f"no Slurm to test with, but PSYFLOW_REQUIRE_SERVERS=1: {reason}")
-    if reason:
-        pytest.skip(f"no Slurm to test with: {reason}")
+    require("Slurm", why_not())
     with running_slurm() as cluster:
         yield cluster
 

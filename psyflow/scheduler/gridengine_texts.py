@@ -1,0 +1,134 @@
+"""What Grid Engine's programs print, and what it means. Nothing here asks Grid Engine anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from xml.etree import ElementTree
+
+from psyflow.scheduler.base import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    HELD,
+    OOM,
+    QUEUED,
+    RUNNING,
+    TIMEOUT,
+    UNKNOWN,
+    JobId,
+    JobStatus,
+)
+from psyflow.scheduler.names import from_name
+
+__all__ = ["parse_qacct", "parse_qstat", "parse_seconds"]
+
+_RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
+_RULE = re.compile(r"^=+$", re.MULTILINE)
+_CLOCK = re.compile(r"\d*(:\d*){0,2}")
+_LIMIT_ENFORCED = 37
+_DIED_OF_A_SIGNAL = 100
+_KILLED = 128
+
+
+def parse_seconds(text: str) -> float | None:
+    """Return a time as ``h_rt`` has it, in seconds; None if it sets no limit.
+
+    Examples
+    --------
+    >>> parse_seconds("90"), parse_seconds("1:00:00"), parse_seconds("INFINITY")
+    (90.0, 3600.0, None)
+    """
+    if not text.strip(":") or not _CLOCK.fullmatch(text):
+        return None
+    seconds = 0.0
+    for number in text.split(":"):
+        seconds = 60 * seconds + int(number or 0)
+    return seconds
+
+
+def parse_qstat(stdout: str) -> dict[JobId, JobStatus]:
+    """Read what ``qstat -xml`` prints about jobs that are queued or running."""
+    try:
+        jobs = ElementTree.fromstring(stdout).iter("job_list")
+    except ElementTree.ParseError:
+        return {}
+    return {status.id: status for job in jobs for status in _of_qstat(job)}
+
+
+def _of_qstat(job: ElementTree.Element) -> Iterator[JobStatus]:
+    number, letters = job.findtext("JB_job_number", ""), job.findtext("state", "")
+    if not number.isdecimal():
+        return
+    name = from_name(job.findtext("JB_name", ""))
+    reason = "error state" if "E" in letters else ""
+    yield from _statuses(number, job.findtext("tasks"), _state(letters), name, reason)
+
+
+def _state(letters: str) -> str:
+    # Letters add up: "hqw" waits and is held, "dr" runs and is being deleted.
+    if "E" in letters or ("h" in letters and "q" in letters):
+        return HELD
+    if "q" in letters:
+        return QUEUED
+    return RUNNING if set(letters) & set("rtsSTNR") else UNKNOWN
+
+
+def _statuses(
+    number: str, tasks: str | None, state: str, name: str, reason: str
+) -> Iterator[JobStatus]:
+    if tasks is None:
+        yield JobStatus(number, state, name, reason)
+        return
+    for part in tasks.split(","):
+        if match := _RANGE.fullmatch(part.strip()):
+            first, last, step = match.groups()
+            for task in range(int(first), int(last or first) + 1, int(step or 1)):
+                # Grid Engine counts from 1.
+                yield JobStatus(f"{number}_{task - 1}", state, f"{name}:{task - 1}", reason)
+
+
+def parse_qacct(stdout: str) -> dict[JobId, JobStatus]:
+    """Read what ``qacct -j`` prints about jobs that are over; the latest start of each counts."""
+    blocks = (_fields(block) for block in _RULE.split(stdout))
+    return {status.id: status for fields in blocks for status in _of_qacct(fields)}
+
+
+def _fields(block: str) -> dict[str, str]:
+    lines = (line.split(None, 1) for line in block.splitlines())
+    return {line[0]: line[1].strip() for line in lines if len(line) == 2}
+
+
+def _of_qacct(fields: Mapping[str, str]) -> Iterator[JobStatus]:
+    number, task = fields.get("jobnumber", ""), fields.get("taskid", "")
+    failed, code = _first_number(fields.get("failed")), _first_number(fields.get("exit_status"))
+    if not number.isdecimal() or failed is None or code is None:
+        return
+    state, reason = _end(failed, code, fields)
+    name = from_name(fields.get("jobname", ""))
+    yield from _statuses(number, task if task.isdecimal() else None, state, name, reason)
+
+
+def _end(failed: int, code: int, fields: Mapping[str, str]) -> tuple[str, str]:
+    if failed == _LIMIT_ENFORCED:
+        return FAILED, _limit(fields)
+    if failed == _DIED_OF_A_SIGNAL and code > _KILLED:
+        # qdel ends jobs so, as does whoever else kills them.
+        return CANCELLED, f"signal {code - _KILLED}"
+    if failed or code:
+        words = fields.get("failed", "").partition(":")[2].strip()
+        return FAILED, words or (f"exit code {code}" if code else f"failure {failed}")
+    return DONE, ""
+
+
+def _limit(fields: Mapping[str, str]) -> str:
+    """Tell which limit was enforced: time, if it was used up."""
+    asked = re.search(r"\bh_rt=([\d:]+)", fields.get("category", ""))
+    limit = parse_seconds(asked[1]) if asked else None
+    used = re.match(r"[\d.]+", fields.get("ru_wallclock", ""))
+    return TIMEOUT if limit is not None and used and float(used[0]) >= limit else OOM
+
+
+def _first_number(text: str | None) -> int | None:
+    match = re.match(r"\d+", text or "")
+    return int(match[0]) if match else None

@@ -1,0 +1,190 @@
+"""LSF: `bsub`, `bjobs`, `bkill`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from psyflow.exceptions import UsageError
+from psyflow.scheduler.base import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    HELD,
+    OOM,
+    QUEUED,
+    RUNNING,
+    TIMEOUT,
+    UNKNOWN,
+    JobId,
+    JobStatus,
+)
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, quoted
+from psyflow.scheduler.names import from_name, to_name
+
+__all__ = ["LSF"]
+
+_FIELDS = "jobid jobindex stat exit_code exit_reason job_name"
+_STATES = {
+    "PEND": QUEUED,
+    "WAIT": QUEUED,
+    "PSUSP": HELD,
+    "RUN": RUNNING,
+    "PROV": RUNNING,
+    "USUSP": RUNNING,
+    "SSUSP": RUNNING,
+    "DONE": DONE,
+    "EXIT": FAILED,
+}
+_OPTIONS = {
+    "memory": "-M",
+    "n_cpus": "-n",
+    "project": "-P",
+    "queue": "-q",
+    "requirements": "-R",
+    "timelimit": "-W",
+    "user_group": "-G",
+}
+_SWITCHES = {"exclusive": "-x", "hold": "-H"}
+_REASONS = {"TERM_RUNLIMIT": TIMEOUT, "TERM_DEADLINE": TIMEOUT, "TERM_MEMLIMIT": OOM}
+_KILLED = ("TERM_OWNER", "TERM_ADMIN", "TERM_FORCE_OWNER", "TERM_FORCE_ADMIN")
+_LIMIT = re.compile(r"(?:(\d+):)?(\d+)(?:/.*)?")
+
+
+class LSF(BatchScheduler):
+    """Submits to IBM Spectrum LSF.
+
+    The scheduler arguments are ``timelimit`` (``-W``, minutes or ``hours:minutes``), ``memory``
+    (``-M``), ``n_cpus`` (``-n``), ``n_gpus`` (``-gpu``), ``max_running`` (the ``%N`` of an array),
+    ``queue``, ``project``, ``user_group``, ``requirements`` (``-R``), and ``exclusive`` and
+    ``hold``, which are switched by True.
+
+    Parameters
+    ----------
+    workdir : str or path, optional
+        LSF needs no files of its own; this is here so that it can replace `Sqsub`.
+
+    Examples
+    --------
+    >>> request = LSF().request(["echo", "a b"], "/tmp/log", "t:process", ["7"],
+    ...                         {"timelimit": "1:00", "max_running": 5}, array_size=10)
+    >>> print(*LSF().submit_command(request))
+    bsub -J t=process[1-10]%5 -o /dev/null -w ended(7) -W 1:00
+    """
+
+    USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "1:00", "n_cpus": 1}
+    ARGS = frozenset({*_OPTIONS, *_SWITCHES, "max_running", "n_gpus"})
+    TIME_LIMIT = "timelimit"
+    HAS_ARRAYS = True
+    HINT = (
+        "Is this a login node of an LSF cluster? If so, source its profile.lsf; if not, set "
+        "scheduler = ImmediateRun() in the task file to run on this machine."
+    )
+
+    def seconds_of(self, time_limit: object) -> float | None:
+        """Read minutes or ``hours:minutes``."""
+        match = _LIMIT.fullmatch(str(time_limit))
+        return 3600.0 * int(match[1] or 0) + 60.0 * int(match[2]) if match else None
+
+    def check_value(self, option: str, value: object) -> None:
+        """Raise `UsageError` if `value` is nothing for `option`."""
+        if option in _SWITCHES and not isinstance(value, bool):
+            raise UsageError(f'LSF argument "{option}" is True or False, not {value!r}.')
+
+    def submit_command(self, request: SubmitRequest) -> list[str]:
+        """Return the ``bsub`` command; it reads the script from stdin."""
+        options = request.options
+        after = " && ".join(f"ended({jobid})" for jobid in request.depends_on)
+        return [
+            # The script writes the log itself: LSF would read things into its path.
+            *("bsub", "-J", _name(request), "-o", "/dev/null"),
+            *(["-w", after] if after else []),
+            *(
+                w
+                for name in _OPTIONS
+                if name in options
+                for w in (_OPTIONS[name], str(options[name]))
+            ),
+            *(["-gpu", f"num={options['n_gpus']}"] if "n_gpus" in options else []),
+            *(_SWITCHES[name] for name in _SWITCHES if options.get(name)),
+        ]
+
+    def submit_script(self, request: SubmitRequest) -> str:
+        """Return the script of the job, in which the shell sees nothing of the arguments.
+
+        Raises
+        ------
+        UsageError
+            If LSF would take a line of an argument for an option of its own.
+        """
+        if any(re.search(r"^\s*#BSUB", arg, re.MULTILINE) for arg in request.args):
+            raise UsageError("LSF takes a line that begins with #BSUB for its own. Rename it.")
+        index = '"$((LSB_JOBINDEX - 1))"' if request.array_size is not None else None
+        log = quoted(request.output_filename, index)
+        words = " ".join(quoted(arg, index) for arg in request.args)
+        return f"exec >>{log} 2>&1\nexec {words}\n"
+
+    def parse_job_id(self, stdout: str) -> JobId:
+        """Read ``Job <123> is submitted to queue <normal>.``."""
+        match = re.search(r"^Job <(\d+)> is submitted", stdout, re.MULTILINE)
+        return match[1] if match else ""
+
+    def status_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the ``bjobs`` command for all of `jobids`, over or not, members one by one."""
+        wanted = dict.fromkeys(jobid.partition("_")[0] for jobid in jobids)
+        return ["bjobs", "-a", "-noheader", "-o", f"{_FIELDS} delimiter='|'", *wanted]
+
+    def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
+        """Read the answer of ``bjobs``."""
+        rows = (line.strip().split("|", 5) for line in stdout.splitlines())
+        return {status.id: status for row in rows for status in _statuses(row)}
+
+    def kill_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the ``bkill`` command for all of `jobids`."""
+        return ["bkill", *map(_in_words_of_lsf, jobids)]
+
+    def means_no_job(self, returncode: int, stderr: str) -> bool:
+        """Say whether bjobs only wants to say that it does not know some of the jobs."""
+        return "is not found" in stderr or "No matching job found" in stderr
+
+    def max_array_size(self) -> int | None:
+        """Return how many members an array may have on this cluster, if it says so."""
+        told = self.try_query(["bparams", "-a"])
+        match = re.search(r"MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)", told or "")
+        return int(match[1]) if match else None
+
+
+def _name(request: SubmitRequest) -> str:
+    name, limit = to_name(request.name), request.options.get("max_running")
+    if request.array_size is None:
+        return name
+    return f"{name}[1-{request.array_size}]" + (f"%{limit}" if limit else "")
+
+
+def _in_words_of_lsf(jobid: JobId) -> str:
+    job, _, index = jobid.partition("_")
+    return f"{job}[{int(index) + 1}]" if index else job
+
+
+def _statuses(row: Sequence[str]) -> list[JobStatus]:
+    if len(row) != 6 or not row[0].isdecimal():
+        return []
+    job, index, stat, code, reason, name = row
+    name = from_name(re.sub(r"\[[\d,:-]*\](%\d+)?$", "", name))
+    state, why = _state(stat, code, reason)
+    # Indices begin with 1; 0 or "-" is no array.
+    if not index.isdecimal() or index == "0":
+        return [JobStatus(job, state, name, why)]
+    number = int(index) - 1
+    return [JobStatus(f"{job}_{number}", state, f"{name}:{number}", why)]
+
+
+def _state(stat: str, code: str, reason: str) -> tuple[str, str]:
+    state = _STATES.get(stat, UNKNOWN)
+    if state != FAILED:
+        return state, ""
+    word = reason.partition(":")[0].strip()
+    if word in _KILLED:
+        return CANCELLED, ""
+    return state, _REASONS.get(word, reason if word.startswith("TERM") else f"exit code {code}")

@@ -1,0 +1,217 @@
+"""PBS (OpenPBS and PBS Professional): `qsub`, `qstat`, `qdel`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from psyflow.exceptions import UsageError
+from psyflow.scheduler.base import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    HELD,
+    OOM,
+    QUEUED,
+    RUNNING,
+    TIMEOUT,
+    UNKNOWN,
+    JobId,
+    JobStatus,
+)
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, quoted
+from psyflow.scheduler.gridengine_texts import parse_seconds
+from psyflow.scheduler.names import from_name, to_name
+
+__all__ = ["PBS"]
+
+_STATES = {
+    **dict.fromkeys("QTW", QUEUED),
+    "H": HELD,
+    **dict.fromkeys("REBSU", RUNNING),
+}
+_OVER = ("F", "X")
+_CHUNK = {"n_cpus": "ncpus", "memory": "mem", "n_gpus": "ngpus"}
+_OPTIONS = {
+    "account": "-A",
+    "mail": "-M",
+    "mail_events": "-m",
+    "priority": "-p",
+    "project": "-P",
+    "queue": "-q",
+}
+# Exit codes with which PBS itself ends a job (OpenPBS, src/include/job.h).
+_REASONS = {-26: OOM, -27: OOM, -29: TIMEOUT}
+_KILLED_BY_QDEL = {256 + 15, 256 + 9}
+_ID = re.compile(r"(\d+)(?:\[(\d*)\])?(?:\..*)?")
+_UNKNOWN_JOB = 153
+
+
+class PBS(BatchScheduler):
+    """Submits to OpenPBS or PBS Professional.
+
+    The scheduler arguments are ``timelimit`` (``-l walltime``), ``memory``, ``n_cpus``, ``n_gpus``
+    and ``n_nodes`` (``-l select``), ``max_running`` (the ``%N`` of ``-J``), ``queue``,
+    ``project``, ``account``, ``priority``, ``mail``, ``mail_events``, ``resources`` (a dict of further ``-l``),
+    and ``hold``, which is switched by True.
+
+    Parameters
+    ----------
+    workdir : str or path, optional
+        PBS needs no files of its own; this is here so that it can replace `Sqsub`.
+
+    Examples
+    --------
+    >>> request = PBS().request(["echo", "a b"], "/tmp/log", "t:process", ["7"],
+    ...                         {"timelimit": "1:00:00", "n_cpus": 2}, array_size=10)
+    >>> print(*PBS().submit_command(request)[1:])
+    -N t=process -j oe -o /dev/null -V -W depend=afterany:7 -J 0-9 -l select=1:ncpus=2 \
+-l walltime=1:00:00
+    """
+
+    USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {
+        "timelimit": "01:00:00",
+        "memory": "1gb",
+        "n_cpus": 1,
+    }
+    ARGS = frozenset(
+        {*_CHUNK, *_OPTIONS, "hold", "max_running", "n_nodes", "resources", "timelimit"}
+    )
+    TIME_LIMIT = "timelimit"
+    HAS_ARRAYS = True
+    HINT = (
+        "Is this a login node of a PBS cluster? If not, set scheduler = ImmediateRun() in the "
+        "task file to run on this machine."
+    )
+
+    def seconds_of(self, time_limit: object) -> float | None:
+        """Read seconds or ``[[hours:]minutes:]seconds``."""
+        return parse_seconds(str(time_limit))
+
+    def check_value(self, option: str, value: object) -> None:
+        """Raise `UsageError` if `value` is nothing for `option`."""
+        if option == "hold" and not isinstance(value, bool):
+            raise UsageError(f'PBS argument "hold" is True or False, not {value!r}.')
+        if option == "resources" and not isinstance(value, Mapping):
+            raise UsageError(f'PBS argument "resources" is a dict, not {value!r}.')
+
+    def submit_command(self, request: SubmitRequest) -> list[str]:
+        """Return the ``qsub`` command; it reads the script from stdin."""
+        after = ":".join(["afterany", *request.depends_on])
+        return [
+            # The script writes the log itself: PBS would read things into its path.
+            *("qsub", "-N", to_name(request.name), "-j", "oe", "-o", "/dev/null", "-V"),
+            *(["-W", f"depend={after}"] if request.depends_on else []),
+            *_array(request),
+            *_resources(request.options),
+            *(w for name in _OPTIONS for w in _option(name, request.options)),
+            *(["-h"] if request.options.get("hold") else []),
+        ]
+
+    def submit_script(self, request: SubmitRequest) -> str:
+        """Return the script of the job, in which the shell sees nothing of the arguments."""
+        index = {None: None, 1: "0"}.get(request.array_size, '"$PBS_ARRAY_INDEX"')
+        log = quoted(request.output_filename, index)
+        words = " ".join(quoted(arg, index) for arg in request.args)
+        # qsub looks for "#PBS" up to the first command, and starts jobs in the home folder.
+        return f'cd "$PBS_O_WORKDIR" || exit\nexec >>{log} 2>&1\nexec {words}\n'
+
+    def parse_job_id(self, stdout: str) -> JobId:
+        """Read ``1234.server`` or, for an array, ``1234[].server``."""
+        match = re.search(r"^(\d+(?:\[\])?)(?:\.\S*)?\s*\Z", stdout, re.MULTILINE)
+        return match[1] if match else ""
+
+    def status_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the ``qstat`` command for all of `jobids`, over or not, members one by one."""
+        wanted = dict.fromkeys(jobid.partition("_")[0] for jobid in jobids)
+        return ["qstat", "-x", "-t", "-f", "-F", "json", *wanted]
+
+    def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
+        """Read the answer of ``qstat``."""
+        try:
+            jobs = json.loads(stdout, strict=False).get("Jobs", {})
+        except (ValueError, AttributeError):
+            return {}
+        if not isinstance(jobs, dict):
+            return {}
+        statuses = (_status(name, job) for name, job in jobs.items() if isinstance(job, dict))
+        return {status.id: status for status in statuses if status is not None}
+
+    def look_up(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
+        """Ask about `jobids`; an array of one is a plain job, which is its own member, too."""
+        found = super().look_up(jobids)
+        for jobid in jobids:
+            job, _, index = jobid.partition("_")
+            if index == "0" and job in found and jobid not in found:
+                status = found[job]
+                name = f"{status.name}:0"
+                found[jobid] = JobStatus(jobid, status.status, name, status.reason)
+        return found
+
+    def kill_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the ``qdel`` command for all of `jobids`."""
+        return ["qdel", *map(_in_words_of_pbs, jobids)]
+
+    def means_no_job(self, returncode: int, stderr: str) -> bool:
+        """Say whether qstat only wants to say that it does not know some of the jobs."""
+        return returncode == _UNKNOWN_JOB or "Unknown Job Id" in stderr
+
+    def max_array_size(self) -> int | None:
+        """Return how many members an array may have on this cluster, if it says so."""
+        told = self.try_query(["qstat", "-B", "-f"])
+        match = re.search(r"max_array_size\s*=\s*(\d+)", told or "")
+        return int(match[1]) if match else None
+
+
+def _array(request: SubmitRequest) -> list[str]:
+    # PBS knows no array of one.
+    if request.array_size is None or request.array_size == 1:
+        return []
+    limit = request.options.get("max_running")
+    return ["-J", f"0-{request.array_size - 1}{f'%{limit}' if limit else ''}"]
+
+
+def _resources(options: Mapping[str, object]) -> list[str]:
+    chunk = [f"{word}={options[name]}" for name, word in _CHUNK.items() if name in options]
+    words = []
+    if chunk or "n_nodes" in options:
+        words += ["-l", ":".join([f"select={options.get('n_nodes', 1)}", *chunk])]
+    if "timelimit" in options:
+        words += ["-l", f"walltime={options['timelimit']}"]
+    further = options.get("resources", {})
+    assert isinstance(further, Mapping)
+    return words + [w for name, value in further.items() for w in ("-l", f"{name}={value}")]
+
+
+def _option(name: str, options: Mapping[str, object]) -> list[str]:
+    return [_OPTIONS[name], str(options[name])] if name in options else []
+
+
+def _in_words_of_pbs(jobid: JobId) -> str:
+    job, _, index = jobid.partition("_")
+    return job.replace("[]", f"[{index}]") if index else job
+
+
+def _status(pbs_id: str, job: Mapping[str, Any]) -> JobStatus | None:
+    match = _ID.fullmatch(pbs_id)
+    if match is None:
+        return None
+    number, index = match.groups()
+    jobid = number if index is None else f"{number}[]" + (f"_{index}" if index else "")
+    name = from_name(str(job.get("Job_Name", "")))
+    state, reason = _state(job)
+    return JobStatus(jobid, state, f"{name}:{index}" if index else name, reason)
+
+
+def _state(job: Mapping[str, Any]) -> tuple[str, str]:
+    letter, code = job.get("job_state"), job.get("Exit_status")
+    if letter not in _OVER:
+        state = _STATES.get(str(letter), UNKNOWN)
+        return state, str(job.get("comment", "")) if state in (QUEUED, HELD) else ""
+    if not isinstance(code, int):
+        return UNKNOWN, ""
+    if code in _KILLED_BY_QDEL:
+        return CANCELLED, ""
+    return (FAILED, _REASONS.get(code, f"exit code {code}")) if code else (DONE, "")

@@ -1,0 +1,154 @@
+"""Grid Engine as it is, on one host."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from psyflow.exceptions import SchedulerError, UsageError
+from psyflow.scheduler import GridEngine, JobStatus
+from psyflow.scheduler.gridengine_texts import parse_qacct, parse_qstat, parse_seconds
+from psyflow.scheduler.names import to_name
+from psyflow.testing.schedulers import SchedulerTests, until
+from tests.cli.conftest import Place
+
+from .private_gridengine import PrivateGridEngine
+
+
+class TestGridEngine(SchedulerTests):
+    @pytest.fixture
+    def scheduler(self, gridengine: PrivateGridEngine) -> GridEngine:
+        return GridEngine()
+
+
+@pytest.fixture
+def scheduler(gridengine: PrivateGridEngine) -> GridEngine:
+    return GridEngine()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def states(scheduler: GridEngine, *jobids: str) -> str:
+    return " ".join(status.status for status in scheduler.get_statuses(jobids).values())
+
+
+def test_one_member_is_killed_the_rest_goes_on(
+    scheduler: GridEngine, gridengine: PrivateGridEngine, log: Path
+) -> None:
+    foreign = gridengine.client("qsub", "-terse", "-h", "-b", "y", "-o", "/dev/null", "true")
+    array = scheduler.submit_array(3, ["sleep", "60"], log, "a:b", None, {"max_running": 2})
+    merge = scheduler.submit(["true"], log, "merge", [array])
+    members = [f"{array}_{i}" for i in range(3)]
+    until(lambda: states(scheduler, *members) == "R R Q", "two members run", 30)
+    assert states(scheduler, merge, array) == "*Q R"
+    assert scheduler.get_status(members[0]) == (members[0], "R", "a:b:0")
+    scheduler.kill(members[0])
+    until(lambda: states(scheduler, *members) in ("C R R", "? R R"), "the third runs", 30)
+    scheduler.kill_jobs([merge, array])
+    until(lambda: not scheduler.get_jobs() or "R" not in states(scheduler, array), "gone", 30)
+    assert states(scheduler, foreign.strip()) == "*Q", "a foreign job was killed"
+    scheduler.kill(foreign.strip())
+
+
+def test_merge_runs_after_failures(scheduler: GridEngine, log: Path, tmp_path: Path) -> None:
+    array = scheduler.submit_array(2, ["sh", "-c", "exit %a"], log, "a")
+    merge = scheduler.submit(["touch", tmp_path / "merged"], log, "merge", [array])
+    until((tmp_path / "merged").exists, "the merge job has run", 30)
+    until(lambda: states(scheduler, f"{array}_0", f"{array}_1", merge) == "D F D", "over", 30)
+    assert scheduler.get_statuses([f"{array}_1"])[f"{array}_1"].reason == "exit code 1"
+
+
+def test_time_limit_is_the_reason(scheduler: GridEngine, log: Path) -> None:
+    assert scheduler.time_limit({"timelimit": "0:0:2"}) == 2
+    job = scheduler.submit(["sleep", "60"], log, "t", None, {"timelimit": "0:0:2"})
+    until(lambda: states(scheduler, job) == "F", "the job is ended", 40)
+    assert scheduler.get_statuses([job])[job].reason == "timeout"
+
+
+def test_cluster_says_how_large_arrays_may_be(scheduler: GridEngine) -> None:
+    assert scheduler.max_array_size() == 75000
+
+
+def test_refused_submission_says_why(scheduler: GridEngine, log: Path) -> None:
+    with pytest.raises(SchedulerError, match="nosuch"):
+        scheduler.submit(["true"], log, "t", None, {"queue": "nosuch.q"})
+    for args in ({"hold": 1}, {"resources": "a=1"}, {"memroy": "1G"}):
+        with pytest.raises(UsageError):
+            scheduler.check_args(args)
+
+
+TASK = """
+from psyflow import Param
+from psyflow.scheduler import GridEngine
+
+scheduler = GridEngine()
+scheduler_args = {"timelimit": "0:10:0"}
+max_jobs = 2
+pspace = Param(x=range(6))
+
+def execute(x):
+    return {"y": x**2}
+"""
+
+
+def test_whole_run(tmp_path: Path, gridengine: PrivateGridEngine) -> None:
+    place = Place(tmp_path)
+    place.task("t", TASK)
+    told = place.program("run")
+    assert "jobs are submitted" in told.stderr
+
+    def is_done() -> bool:
+        report = json.loads(place.program("status", "--json").stdout)["t"]
+        return report["up_to_date"] and not report["jobs"]
+
+    until(is_done, "the task is up to date", 60)
+    assert place.result("t") == {"x": list(range(6)), "y": [x**2 for x in range(6)]}
+
+
+QSTAT = """<?xml version='1.0'?>
+<job_info><queue_info>
+<job_list state="running"><JB_job_number>2</JB_job_number><JB_name>t=p</JB_name>
+<state>{state}</state><tasks>{tasks}</tasks></job_list></queue_info></job_info>"""
+
+
+@pytest.mark.parametrize(
+    ("letters", "state"),
+    [
+        *[("r", "R"), ("t", "R"), ("dr", "R"), ("Rr", "R"), ("s", "R"), ("qw", "Q")],
+        *[("hqw", "*Q"), ("Eqw", "*Q"), ("hRwq", "*Q"), ("x", "?"), ("", "?")],
+    ],
+)
+def test_states(letters: str, state: str) -> None:
+    found = parse_qstat(QSTAT.format(state=letters, tasks="1,4-8:4"))
+    assert found == {f"2_{i}": (f"2_{i}", state, f"t:p:{i}") for i in (0, 3, 7)}
+
+
+def test_cut_answer_says_nothing() -> None:
+    whole = QSTAT.format(state="r", tasks="1")
+    assert all(parse_qstat(whole[:end]) == {} for end in range(len(whole) - 1))
+
+
+@given(st.text(alphabet="=\n jobnumber taskid failed exit_status 0123456789:-undefined"))
+def test_nonsense_never_raises(text: str) -> None:
+    for parse in (parse_qacct, parse_qstat):
+        assert all(isinstance(status, JobStatus) for status in parse(text).values())
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("1:30", 90), ("2:0:0", 7200), ("::5", 5), ("", None), ("1h", None)],
+)
+def test_times(text: str, seconds: float | None) -> None:
+    assert parse_seconds(text) == seconds
+
+
+@given(st.text(min_size=1))
+def test_names_are_what_grid_engine_takes(name: str) -> None:
+    assert not set(to_name(name)) & set("\n\t\r/:@\\*?")

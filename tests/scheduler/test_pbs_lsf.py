@@ -1,0 +1,174 @@
+"""PBS and LSF, by programs on PATH that answer as theirs do and really run the jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from psyflow.exceptions import SchedulerError, UsageError
+from psyflow.scheduler import LSF, PBS, JobStatus
+from psyflow.scheduler.batch import BatchScheduler
+from psyflow.testing.schedulers import SchedulerTests, until
+from tests.cli.conftest import Place
+
+HERE = Path(__file__).parent
+PROGRAMS = {"pbs": ("qsub", "qstat", "qdel"), "lsf": ("bsub", "bjobs", "bkill", "bparams")}
+CLASSES = {"pbs": PBS, "lsf": LSF}
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Both clusters' programs on PATH."""
+    programs, state = tmp_path / "bin", tmp_path / "state"
+    for folder in (programs, state):
+        folder.mkdir()
+    for cluster, names in PROGRAMS.items():
+        fake = shlex.join([sys.executable, str(HERE / f"fake_{cluster}.py")])
+        for name in names:
+            (programs / name).write_text(f'#!/bin/sh\nexec {fake} {name} "$@"\n')
+            (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_CLUSTER", str(state))
+    yield state
+    # What still runs sees that its cluster is gone.
+    shutil.rmtree(state)
+    time.sleep(0.1)
+
+
+class TestPBS(SchedulerTests):
+    @pytest.fixture
+    def scheduler(self, install: Path) -> PBS:
+        return PBS()
+
+
+class TestLSF(SchedulerTests):
+    @pytest.fixture
+    def scheduler(self, install: Path) -> LSF:
+        return LSF()
+
+
+@pytest.fixture(params=["pbs", "lsf"])
+def scheduler(request: pytest.FixtureRequest, install: Path) -> BatchScheduler:
+    made: BatchScheduler = CLASSES[request.param]()
+    return made
+
+
+def states(scheduler: BatchScheduler, *jobids: str) -> str:
+    return " ".join(status.status for status in scheduler.get_statuses(jobids).values())
+
+
+def test_one_member_is_killed_the_rest_goes_on(scheduler: BatchScheduler, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    foreign = scheduler.submit(["sleep", "60"], log, "foreign")
+    array = scheduler.submit_array(3, ["sleep", "60"], log, "a:b", None, {"max_running": 2})
+    merge = scheduler.submit(["true"], log, "merge", [array])
+    members = [f"{array}_{i}" for i in range(3)]
+    until(lambda: states(scheduler, *members) == "R R Q", "two members run", 20)
+    assert states(scheduler, array) == "R"
+    assert states(scheduler, merge) in ("*Q", "Q")
+    scheduler.kill(members[0])
+    until(lambda: states(scheduler, *members) == "C R R", "the third runs", 20)
+    scheduler.kill_jobs([merge, array])
+    until(lambda: states(scheduler, *members, merge) == "C C C C", "all are killed", 20)
+    assert states(scheduler, foreign) == "R", "a foreign job was killed"
+    scheduler.kill(foreign)
+    until(lambda: states(scheduler, foreign) == "C", "it is gone", 20)
+
+
+def test_array_of_one(scheduler: BatchScheduler, tmp_path: Path) -> None:
+    log = f"{tmp_path}/log %a"
+    array = scheduler.submit_array(1, ["echo", "<%a>"], log, "a")
+    until(lambda: states(scheduler, f"{array}_0", array) == "D D", "it is done", 20)
+    assert (tmp_path / "log 0").read_text() == "<0>\n"
+
+
+def test_refused_submission_says_why(scheduler: BatchScheduler, tmp_path: Path) -> None:
+    with pytest.raises(SchedulerError, match=r"Unknown queue|No such queue"):
+        scheduler.submit(["true"], tmp_path / "log", "t", None, {"queue": "nosuch"})
+    with pytest.raises(UsageError):
+        scheduler.check_args({"hold": 1})
+
+
+def test_forgotten_jobs_are_unknown_and_the_others_known(
+    scheduler: BatchScheduler, tmp_path: Path
+) -> None:
+    job = scheduler.submit(["false"], tmp_path / "log", "t")
+    until(lambda: states(scheduler, job, "4711") == "F ?", "it has failed", 20)
+    assert scheduler.get_statuses([job])[job].reason == "exit code 1"
+
+
+def test_limits_of_time_and_arrays(install: Path) -> None:
+    assert PBS().time_limit({"timelimit": "1:00:00"}) == 3600
+    assert LSF().time_limit({"timelimit": "1:30"}) == 5400
+    assert LSF().time_limit({"timelimit": 90}) == 5400
+    assert PBS().max_array_size() == 500
+    assert LSF().max_array_size() == 1000
+
+
+def test_lsf_takes_no_lines_of_its_own(install: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="#BSUB"):
+        LSF().submit(["echo", "a\n #BSUB -q x"], tmp_path / "log")
+
+
+@pytest.mark.parametrize("name", ["PBS", "LSF"])
+def test_whole_run(name: str, install: Path, tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.task(
+        "t",
+        "from psyflow import Param\n"
+        f"from psyflow.scheduler import {name}\n"
+        f"scheduler = {name}()\n"
+        "max_jobs = 3\n"
+        "pspace = Param(x=range(9))\n"
+        'def execute(x):\n    return {"y": x**2}\n',
+    )
+    assert place.program("run", "--wait").returncode == 0
+    assert place.result("t") == {"x": list(range(9)), "y": [x**2 for x in range(9)]}
+    assert json.loads(place.program("status", "--json").stdout)["t"]["job_states"] == {"done": 5}
+
+
+@pytest.mark.parametrize(
+    ("job", "state", "reason"),
+    [
+        ({"job_state": "F", "Exit_status": -29}, "F", "timeout"),
+        ({"job_state": "F", "Exit_status": -27}, "F", "oom"),
+        ({"job_state": "F"}, "?", ""),
+        ({"job_state": "M"}, "?", ""),
+        ({"job_state": "B"}, "R", ""),
+        ({"job_state": "Q", "comment": "Not enough nodes"}, "Q", "Not enough nodes"),
+    ],
+)
+def test_states_of_pbs(job: dict[str, object], state: str, reason: str) -> None:
+    (status,) = PBS().parse_status(json.dumps({"Jobs": {"7.s": job}})).values()
+    assert (status.id, status.status, status.reason) == ("7", state, reason)
+
+
+@pytest.mark.parametrize(
+    ("row", "state", "reason"),
+    [
+        ("7|0|EXIT|140|TERM_RUNLIMIT: killed after run limit|t", "F", "timeout"),
+        ("7|0|EXIT|137|TERM_MEMLIMIT: killed|t", "F", "oom"),
+        ("7|0|ZOMBI|-|-|t", "?", ""),
+        ("7|0|UNKWN|-|-|t", "?", ""),
+        ("7|0|PSUSP|-|-|t", "*Q", ""),
+    ],
+)
+def test_states_of_lsf(row: str, state: str, reason: str) -> None:
+    (status,) = LSF().parse_status(row).values()
+    assert (status.id, status.status, status.reason) == ("7", state, reason)
+
+
+@given(st.text(alphabet='{}[]":,|\n 0123456789JobsPENDRUNjob_stateQF.'))
+def test_nonsense_never_raises(text: str) -> None:
+    for parse in (PBS().parse_status, LSF().parse_status):
+        assert all(isinstance(status, JobStatus) for status in parse(text).values())
