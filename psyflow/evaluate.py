@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import repeat
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,9 @@ from psyflow.exceptions import UnsupportedDataError
 from psyflow.flusher import FLUSH_SECONDS, Flusher
 from psyflow.output import Output
 from psyflow.prepared import NO_RETRIES, Prepared, Retries
-from psyflow.shard import Failure, Rows, ShardWriter, pset_repr, safe_repr
+from psyflow.shard import Failure, Rows, pset_repr, safe_repr
 
-__all__ = ["Evaluator", "StopNow", "result_row", "say"]
+__all__ = ["Evaluator", "StopNow", "Writer", "result_row", "say"]
 
 WRITE_SECONDS = 0.05
 FLUSH_BYTES = 8 << 20
@@ -34,6 +34,19 @@ _IMMUTABLE = {int, float, complex, bool, str, bytes, type(None)} | {
     kind for kind in np.sctypeDict.values() if not issubclass(kind, np.void | np.object_)
 }
 _FIELDS = 6
+
+
+class Writer(Protocol):
+    """What outcomes are written to: a shard, as a rule."""
+
+    def write_rows(self, rows: Rows) -> int:
+        """Append result rows, and return how long they are, in bytes."""
+
+    def write_failure(self, failure: Failure) -> None:
+        """Append a failure."""
+
+    def sync(self) -> None:
+        """Return when what was appended is on the disk."""
 
 
 Printed: TypeAlias = tuple[int, int] | None
@@ -120,7 +133,7 @@ class Evaluator:
     Parameters
     ----------
     prepared : Prepared
-    writer : ShardWriter
+    writer : Writer
     on_start : callable
         Told the item number and the time (of `time.monotonic`) before each call of the function,
         and −1 after its outcome is kept, so that a supervisor knows what was running.
@@ -144,7 +157,7 @@ class Evaluator:
     def __init__(
         self,
         prepared: Prepared,
-        writer: ShardWriter,
+        writer: Writer,
         on_start: Callable[[int, float], object] = lambda item, start: None,
         retries: Retries = NO_RETRIES,
         attempts: Mapping[int, int] | None = None,

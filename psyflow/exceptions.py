@@ -10,6 +10,7 @@
     │   ├── UnsupportedDataError      a value the store's format cannot hold exactly
     │   ├── DamagedFileError          a file that is cut short, altered, or not of this format
     │   └── MissingFileError          a file, or the folder for it, that does not exist
+    ├── ItemsFailedError              some psets failed; it has the rows of the others
     ├── SchedulerError                a scheduler's program failed or answered nonsense
     └── RunHeldError                  somebody else is working on this run
 
@@ -29,13 +30,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 __all__ = [
     "AmbiguousOperationError",
     "DamagedFileError",
     "DamagedShardWarning",
     "IneffectiveExcludeWarning",
+    "ItemsFailedError",
     "JobsRunningWarning",
     "MissingFileError",
     "PsyflowError",
@@ -74,6 +77,28 @@ class PsyflowError(Exception):
     """Base of psyflow's errors; `exit_code` is what `psy` ends with when one gets that far."""
 
     exit_code = 3
+
+
+class ItemsFailedError(PsyflowError):
+    """Some psets of a space failed, all having been evaluated.
+
+    Parameters
+    ----------
+    message : str
+    columns : dict or None
+        The rows of the others, as columns; None if they are in a file.
+    failures : sequence of psyflow.shard.Failure
+        Each with ``item``, ``exception``, ``traceback``, ``pset``, ``host`` and more.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, message: str, columns: dict[str, list[Any]] | None, failures: Sequence[Any]
+    ) -> None:
+        super().__init__(message)
+        self.columns = columns
+        self.failures = list(failures)
 
 
 class UsageError(PsyflowError):

@@ -7,16 +7,22 @@ import os
 import pickle
 import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from psyflow.columns import Column, Columns, concatenate, from_rows, table_length
+from psyflow.engines import Returned, evaluate_through
 from psyflow.evaluate import result_row
-from psyflow.exceptions import IneffectiveExcludeWarning, PsyflowError, UnsupportedDataError
+from psyflow.exceptions import (
+    IneffectiveExcludeWarning,
+    ItemsFailedError,
+    PsyflowError,
+    UnsupportedDataError,
+)
 from psyflow.exits import STOPPED
 from psyflow.files import make_folder, write_atomic
 from psyflow.merge import Outcomes, Table, merged_blocks, read_outcomes
@@ -24,7 +30,7 @@ from psyflow.prepared import Prepared
 from psyflow.pspace import Param, ParameterSpace
 from psyflow.pspace.keys import Keys, column_keys, match
 from psyflow.pspace.space import Selection
-from psyflow.shard import Failure
+from psyflow.shard import Failure, ShardWriter
 from psyflow.store import Store, store_for
 from psyflow.supervisor import Supervisor
 from psyflow.worker import Work
@@ -34,7 +40,7 @@ __all__ = ["get_result", "map_pspace", "map_pspace_hdd_backed", "map_pspace_para
 Function: TypeAlias = Callable[..., Mapping[str, Any]]
 Space: TypeAlias = "ParameterSpace | Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]"
 
-BATCHES_PER_WORKER = 16
+Check: TypeAlias = Callable[[Mapping[str, Any]], None]
 
 
 def get_result(
@@ -127,12 +133,6 @@ def _no_rows(space: ParameterSpace, exclude: Sequence[str] | None) -> dict[str, 
     return {name: [] for name in space.keys() if name not in (exclude or ())}  # noqa: SIM118
 
 
-def _batch_results(
-    function: Function, batch: ParameterSpace, exclude: Sequence[str] | None
-) -> list[dict[str, Any]]:
-    return [get_result(function, pset, exclude) for pset in batch.iterate()]
-
-
 def map_pspace_parallel(
     function: Function,
     pspace: Space,
@@ -153,8 +153,8 @@ def map_pspace_parallel(
     n_jobs : int, optional
         Number of processes; −1 for one per processor.
     backend : str or joblib backend, optional
-        Any backend that joblib knows: ``"loky"``, ``"multiprocessing"``, ``"threading"``, and
-        what other packages register (``"dask"``, ``"ray"``).
+        ``"dask"`` and ``"ray"``, which ``psyflow[dask]`` and ``psyflow[ray]`` install, and any
+        other that joblib knows: ``"loky"``, ``"multiprocessing"``, ``"threading"``.
     exclude : sequence of str, optional
         Names to leave out of the result.
 
@@ -163,6 +163,14 @@ def map_pspace_parallel(
     dict from str to list
         As `map_pspace` returns it.
 
+    Raises
+    ------
+    ItemsFailedError
+        When all psets were evaluated, if `function` raised for some of them; it has the rows of
+        the others.
+    PsyflowError
+        If the engine is not installed, or has not been started.
+
     Examples
     --------
     >>> from psyflow import Param
@@ -170,16 +178,42 @@ def map_pspace_parallel(
     >>> map_pspace_parallel(square, Param(x=[1, 2, 3]), n_jobs=2)
     {'x': [1, 2, 3], 'y': [1, 4, 9]}
     """
-    import joblib
-
     space = _as_space(pspace)
-    n_workers = joblib.effective_n_jobs(n_jobs)
-    size = max(1, -(-len(space) // (BATCHES_PER_WORKER * n_workers)))
-    batches = (space[start : start + size] for start in range(0, len(space), size))
-    results = joblib.Parallel(n_jobs=n_jobs, backend=backend, batch_size=1)(
-        joblib.delayed(_batch_results)(function, batch, exclude) for batch in batches
-    )
-    return _as_lists(list(chain.from_iterable(results))) or _no_rows(space, exclude)
+    rows: dict[int, dict[str, Any]] = {}
+    failures: list[Failure] = []
+    for returned in evaluate_through(backend, n_jobs, function, space):
+        failures += returned.failures
+        for some in returned.rows:
+            columns = zip(*some.columns.values(), strict=True) if some.columns else repeat(())
+            for item, values in zip(some.items.tolist(), columns, strict=False):
+                rows[item] = dict(zip(some.columns, values, strict=True))
+    done = sorted(rows)
+    whole = [{**space[item], **rows[item]} for item in done]
+    columns_done = _as_lists([_without(exclude or (), row) for row in whole])
+    _warn_of_ineffective(exclude or (), whole)
+    if failures:
+        raise ItemsFailedError(
+            f"{len(failures)} of {len(space)} items failed; the columns of the others are in "
+            f"`columns` of this exception. {_first_of(failures)}",
+            columns_done,
+            failures,
+        )
+    return columns_done or _no_rows(space, exclude)
+
+
+def _without(names: Sequence[str], row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def _warn_of_ineffective(exclude: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    for name in exclude:
+        if rows and not any(name in row for row in rows):
+            warnings.warn(IneffectiveExcludeWarning(name), stacklevel=3)
+
+
+def _first_of(failures: Sequence[Failure]) -> str:
+    first = min(failures, key=lambda failure: failure.item)
+    return f"The first failed with {first.exception}\n{first.traceback}"
 
 
 def map_pspace_hdd_backed(
@@ -190,6 +224,7 @@ def map_pspace_hdd_backed(
     return_data: bool = True,
     pool_size: int = 1,
     exclude: Sequence[str] | None = None,
+    backend: Any = None,
 ) -> dict[str, Column] | None:
     """Evaluate `function` on the psets that `filename` lacks, and add their rows to it.
 
@@ -210,6 +245,9 @@ def map_pspace_hdd_backed(
         Number of worker processes.
     exclude : sequence of str, optional
         Names to leave out of the file; parameters are needed to find out what is missing.
+    backend : str or joblib backend, optional
+        As for `map_pspace_parallel`, such as ``"dask"``: where `pool_size` workers, −1 for all,
+        evaluate the psets. This process writes what comes back. None for processes of psyflow's.
 
     Returns
     -------
@@ -217,7 +255,7 @@ def map_pspace_hdd_backed(
 
     Raises
     ------
-    PsyflowError
+    ItemsFailedError
         If items failed; the rows of the others are in the file. A result with the name of a
         parameter is such a failure, because the file could not tell any more what is done.
 
@@ -237,11 +275,13 @@ def map_pspace_hdd_backed(
     space = _as_space(pspace)
     backing.collect()
     pending = backing.missing(space)
-    failures = backing.evaluate(function, pending, pool_size) if len(pending) else []
+    failures = backing.evaluate(function, pending, pool_size, backend) if len(pending) else []
     if failures:
-        raise PsyflowError(
+        raise ItemsFailedError(
             f"{len(failures)} of {len(space)} items failed; the rows of the others are in {path}. "
-            f"The first failed with {failures[0].exception}\n{failures[0].traceback}"
+            f"{_first_of(failures)}",
+            None,
+            failures,
         )
     return backing.store.load(path) if return_data and path.exists() else None
 
@@ -261,27 +301,51 @@ class _Backing:
         known = match(self._keys(space), self._keys_in_file(space)) >= 0
         return Selection(space, np.flatnonzero(~known))
 
-    def evaluate(self, function: Function, space: ParameterSpace, pool_size: int) -> list[Failure]:
+    def evaluate(
+        self, function: Function, space: ParameterSpace, pool_size: int, backend: Any
+    ) -> list[Failure]:
         """Evaluate all of `space`, add the rows to the file, and return the failures."""
         make_folder(self._folder)
         write_atomic(self._space_file, pickle.dumps(space))
+        check = functools.partial(self._check, space)
+        try:
+            if backend is None:
+                self._supervise(function, space, pool_size, check)
+            else:
+                self._write_what_returns(
+                    evaluate_through(backend, pool_size, function, space, check)
+                )
+        finally:
+            failures = [record.read() for record in self._outcomes().failures]
+            self.collect()
+        return failures
+
+    def _supervise(
+        self, function: Function, space: ParameterSpace, pool_size: int, check: Check
+    ) -> None:
         work = Work(
             space=space,
             items=np.arange(len(space)),
             claims=self._folder / "claims",
             out=self._folder,
             prefix="map",
-            prepare=lambda worker: Prepared(function, check=functools.partial(self._check, space)),
+            prepare=lambda worker: Prepared(function, check=check),
             n_workers=pool_size,
         )
         status = Supervisor(work, pool_size).run()
-        failures = [record.read() for record in self._outcomes().failures]
-        self.collect()
         if status == STOPPED:
             raise KeyboardInterrupt
         if status:
             raise PsyflowError(f"The workers could not work (exit code {status}).")
-        return failures
+
+    def _write_what_returns(self, batches: Iterable[Returned]) -> None:
+        with ShardWriter(self._folder / "map.engine.rows") as writer:
+            for batch in batches:
+                for rows in batch.rows:
+                    writer.write_rows(rows)
+                for failure in batch.failures:
+                    writer.write_failure(failure)
+                writer.sync()
 
     def _check(self, space: ParameterSpace, row: Mapping[str, Any]) -> None:
         self.store.check(row)

@@ -54,8 +54,8 @@ class PBS(BatchScheduler):
 
     The scheduler arguments are ``timelimit`` (``-l walltime``), ``memory``, ``n_cpus``, ``n_gpus``
     and ``n_nodes`` (``-l select``), ``max_running`` (the ``%N`` of ``-J``), ``queue``,
-    ``project``, ``account``, ``priority``, ``mail``, ``mail_events``, ``resources`` (a dict of further ``-l``),
-    and ``hold``, which is switched by True.
+    ``project``, ``account``, ``priority``, ``mail``, ``mail_events``, ``resources`` (a dict of
+    further ``-l``), and ``hold``, which is switched by True.
 
     Parameters
     ----------
