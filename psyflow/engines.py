@@ -1,11 +1,17 @@
-"""Evaluating a space through joblib: on its own processes, or on Dask and Ray.
+"""Evaluating a space elsewhere: through joblib, or on Dask and Ray.
 
 Engines need no shared files: batches of psets go out, and their outcomes, failures too, come back
-to the process that asked for them.
+to the process that asked for them. Dask and Ray are called themselves, not by their backends for
+joblib: with these, a worker that dies leaves Dask's caller waiting for ever, and takes what others
+had finished along with Ray.
 """
 
 from __future__ import annotations
 
+import importlib
+import socket
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +22,7 @@ from psyflow.evaluate import Evaluator
 from psyflow.exceptions import PsyflowError
 from psyflow.prepared import Prepared
 from psyflow.pspace import ParameterSpace
-from psyflow.shard import Failure, Rows
+from psyflow.shard import Failure, Rows, pset_repr
 
 __all__ = ["Returned", "evaluate_through"]
 
@@ -51,6 +57,46 @@ class Returned:
         """Do nothing: there is no disk."""
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Some psets, on their way to a worker."""
+
+    function: Callable[..., Mapping[str, Any]]
+    check: Callable[[Mapping[str, Any]], None]
+    psets: ParameterSpace
+    first: int
+
+    def part(self, start: int, stop: int) -> _Batch:
+        return _Batch(self.function, self.check, self.psets[start:stop], self.first + start)
+
+    def split(self, size: int) -> list[_Batch]:
+        n = len(self.psets)
+        return [self.part(start, min(start + size, n)) for start in range(0, n, size)]
+
+    def evaluate(self) -> Returned:
+        returned = Returned()
+        evaluator = Evaluator(Prepared(self.function, check=self.check), returned)
+        n = len(self.psets)
+        evaluator.evaluate(np.arange(self.first, self.first + n), self.psets.columns(0, n))
+        evaluator.flush()
+        return returned
+
+    def crash(self, error: Exception) -> Returned:
+        """Return the failure of the only pset of this batch, with which its worker died."""
+        failure = Failure(
+            item=self.first,
+            kind="crash",
+            exception=f"The engine gave it up: {type(error).__name__}: {error}",
+            pset=pset_repr(self.psets[0]),
+            start=time.time(),
+            duration=0.0,
+            attempt=1,
+            host=socket.gethostname(),
+            pid=0,
+        )
+        return Returned(failures=[failure])
+
+
 def accept(row: Mapping[str, Any]) -> None:
     """Take any row; a function by name, since not every engine pickles others."""
 
@@ -68,7 +114,7 @@ def evaluate_through(
     ----------
     backend : str or joblib backend
     n_jobs : int
-        Number of workers; −1 for all that there are.
+        Number of workers; −1 for all that there are. Dask and Ray use all.
     function : callable
     space : ParameterSpace
     check : callable
@@ -79,20 +125,28 @@ def evaluate_through(
     PsyflowError
         If the engine is not installed, or has not been started.
     """
+    whole = _Batch(function, check, space, 0)
+    if isinstance(backend, str) and backend in _ENGINES:
+        yield from _on_engine(_ENGINES[backend](), whole)
+    else:
+        yield from _by_joblib(backend, n_jobs, whole)
+
+
+def _batch_size(n_items: int, n_workers: int) -> int:
+    return max(1, -(-n_items // (BATCHES_PER_WORKER * n_workers)))
+
+
+def _by_joblib(backend: Any, n_jobs: int, whole: _Batch) -> Iterator[Returned]:
     import joblib
 
-    _make_known(backend)
     with joblib.parallel_config(backend=backend, n_jobs=n_jobs):
         n_workers = joblib.effective_n_jobs(n_jobs)
-        size = max(1, -(-len(space) // (BATCHES_PER_WORKER * n_workers)))
-        calls = [
-            joblib.delayed(_evaluate)(function, check, space[start : start + size], start)
-            for start in range(0, len(space), size)
-        ]
+        batches = whole.split(_batch_size(len(whole.psets), n_workers))
+        calls = [joblib.delayed(_Batch.evaluate)(batch) for batch in batches]
         try:
             parallel = joblib.Parallel(return_as="generator_unordered", batch_size=1)
         except ValueError:
-            # Not every engine hands results over before all are there: a few at a time, then.
+            # Not every backend hands results over before all are there: a few at a time, then.
             for start in range(0, len(calls), BATCHES_PER_ROUND * n_workers):
                 some = calls[start : start + BATCHES_PER_ROUND * n_workers]
                 yield from joblib.Parallel(batch_size=1)(some)
@@ -100,39 +154,110 @@ def evaluate_through(
             yield from parallel(calls)
 
 
-def _evaluate(
-    function: Callable[..., Mapping[str, Any]],
-    check: Callable[[Mapping[str, Any]], None],
-    batch: ParameterSpace,
-    first: int,
-) -> Returned:
-    returned = Returned()
-    evaluator = Evaluator(Prepared(function, check=check), returned)
-    evaluator.evaluate(np.arange(first, first + len(batch)), batch.columns(0, len(batch)))
-    evaluator.flush()
-    return returned
+class _Engine(ABC):
+    """What takes batches, and says which one is done."""
+
+    @abstractmethod
+    def n_workers(self) -> int:
+        """Return how many batches it evaluates at once."""
+
+    @abstractmethod
+    def submit(self, batch: _Batch) -> Any:
+        """Hand a batch over, and return a handle of it."""
+
+    @abstractmethod
+    def wait(self) -> Any:
+        """Wait until a batch is done, and return its handle."""
+
+    @abstractmethod
+    def result(self, handle: Any) -> Returned:
+        """Return the outcomes of a batch that is done, or raise what became of it."""
 
 
-def _make_known(backend: Any) -> None:
-    if backend == "ray":
+def _on_engine(engine: _Engine, whole: _Batch) -> Iterator[Returned]:
+    size = _batch_size(len(whole.psets), engine.n_workers())
+    batches = {engine.submit(batch): batch for batch in whole.split(size)}
+    while batches:
+        handle = engine.wait()
+        batch = batches.pop(handle)
         try:
-            from ray.util.joblib import register_ray
-        except ImportError:
-            raise _not_installed("Ray", "ray") from None
-        register_ray()  # type: ignore[no-untyped-call, unused-ignore]
-    if backend == "dask":
+            returned = engine.result(handle)
+        except Exception as error:
+            # The engine does not say which pset its worker died with: halve until it is alone.
+            n = len(batch.psets)
+            if n == 1:
+                yield batch.crash(error)
+            else:
+                halves = batch.part(0, n // 2), batch.part(n // 2, n)
+                batches |= {engine.submit(half): half for half in halves}
+        else:
+            yield returned
+
+
+class _Dask(_Engine):
+    def __init__(self) -> None:
+        distributed = _module("distributed", "Dask", "dask")
         try:
-            from distributed import get_client
-        except ImportError:
-            raise _not_installed("Dask", "dask") from None
-        try:
-            get_client()
+            self._client = distributed.get_client()
         except ValueError:
             raise PsyflowError(
                 "There is no Dask cluster to work on. Connect to one, or start one here: "
                 "from dask.distributed import Client; client = Client()"
             ) from None
+        self._done = distributed.as_completed([], raise_errors=False)
+
+    def n_workers(self) -> int:
+        return max(1, sum(self._client.nthreads().values()))
+
+    def submit(self, batch: _Batch) -> Any:
+        future = self._client.submit(_Batch.evaluate, batch, pure=False)
+        self._done.add(future)
+        return future
+
+    def wait(self) -> Any:
+        return next(self._done)
+
+    def result(self, handle: Any) -> Returned:
+        returned: Returned = handle.result()
+        return returned
 
 
-def _not_installed(engine: str, extra: str) -> PsyflowError:
-    return PsyflowError(f"{engine} is not installed. Type: pip install 'psyflow[{extra}]'")
+class _Ray(_Engine):
+    def __init__(self) -> None:
+        self._ray = ray = _module("ray", "Ray", "ray")
+        if not ray.is_initialized():
+            ray.init()
+        self._evaluate: Any = ray.remote(max_retries=0)(_evaluate)
+        self._waiting: list[Any] = []
+
+    def n_workers(self) -> int:
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def submit(self, batch: _Batch) -> Any:
+        handle = self._evaluate.remote(batch)
+        self._waiting.append(handle)
+        return handle
+
+    def wait(self) -> Any:
+        (handle,), self._waiting = self._ray.wait(self._waiting, num_returns=1)
+        return handle
+
+    def result(self, handle: Any) -> Returned:
+        returned: Returned = self._ray.get(handle)
+        return returned
+
+
+def _evaluate(batch: _Batch) -> Returned:
+    return batch.evaluate()
+
+
+_ENGINES: dict[str, Callable[[], _Engine]] = {"dask": _Dask, "ray": _Ray}
+
+
+def _module(name: str, engine: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise PsyflowError(
+            f"{engine} is not installed. Type: pip install 'psyflow[{extra}]'"
+        ) from None

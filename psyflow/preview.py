@@ -154,6 +154,7 @@ def _archived(
 
 def _jobs(run: Run, plan: Plan) -> Iterator[JobPreview]:
     python, scheduler = run.task.python, run.task.scheduler
+    scheduler.check_args(run.task.scheduler_args)
     if scheduler.runs_here:
         yield _shown(run, plan, process_job(plan, python, 0), [])
         return

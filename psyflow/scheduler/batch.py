@@ -30,7 +30,7 @@ from psyflow.scheduler.base import (
     combine,
 )
 
-__all__ = ["BatchScheduler", "SubmitRequest", "quoted"]
+__all__ = ["BatchScheduler", "SubmitRequest", "flags", "quoted"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,18 @@ def quoted(arg: str, index: str | None = None) -> str:
         return shlex.quote(arg)
     pieces = (shlex.quote(piece) if piece else "" for piece in arg.split("%a"))
     return index.join(pieces) or "''"
+
+
+def flags(words: Mapping[str, str], options: Mapping[str, object]) -> list[str]:
+    """Return the options that are given, each as a word and its value.
+
+    Examples
+    --------
+    >>> flags({"queue": "-q", "project": "-P"}, {"queue": "long", "n_cpus": 2})
+    ['-q', 'long']
+    """
+    given = [name for name in words if name in options]
+    return [word for name in given for word in (words[name], str(options[name]))]
 
 
 class BatchScheduler(Scheduler):

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from psyflow.exceptions import UsageError
 from psyflow.scheduler.base import JobId, JobStatus, array_of
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, quoted
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, flags, quoted
 from psyflow.scheduler.gridengine_texts import parse_qacct, parse_qstat, parse_seconds
 from psyflow.scheduler.names import to_name
 
@@ -19,7 +19,6 @@ _OPTIONS = {
     "account": "-A",
     "mail": "-M",
     "mail_events": "-m",
-    "max_running": "-tc",
     "priority": "-p",
     "project": "-P",
     "queue": "-q",
@@ -56,7 +55,15 @@ class GridEngine(BatchScheduler):
 
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "01:00:00", "memory": "1G"}
     ARGS = frozenset(
-        {*_RESOURCES, *_OPTIONS, *_SWITCHES, "n_cpus", "parallel_environment", "resources"}
+        {
+            *_RESOURCES,
+            *_OPTIONS,
+            *_SWITCHES,
+            "max_running",
+            "n_cpus",
+            "parallel_environment",
+            "resources",
+        }
     )
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
@@ -150,7 +157,7 @@ def _options(request: SubmitRequest) -> list[str]:
     words = [word for name, value in resources.items() for word in ("-l", f"{name}={value}")]
     if "n_cpus" in given:
         words += ["-pe", str(given.get("parallel_environment", "smp")), str(given["n_cpus"])]
-    for name, option in _OPTIONS.items():
-        if name in given and (name != "max_running" or request.array_size is not None):
-            words += [option, str(given[name])]
+    words += flags(_OPTIONS, given)
+    if request.array_size is not None:
+        words += flags({"max_running": "-tc"}, given)
     return words + [word for name in _SWITCHES if given.get(name) for word in _SWITCHES[name]]

@@ -20,7 +20,7 @@ from psyflow.scheduler.base import (
     JobId,
     JobStatus,
 )
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, quoted
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, flags, quoted
 from psyflow.scheduler.names import from_name, to_name
 
 __all__ = ["LSF"]
@@ -100,12 +100,7 @@ class LSF(BatchScheduler):
             # The script writes the log itself: LSF would read things into its path.
             *("bsub", "-J", _name(request), "-o", "/dev/null"),
             *(["-w", after] if after else []),
-            *(
-                w
-                for name in _OPTIONS
-                if name in options
-                for w in (_OPTIONS[name], str(options[name]))
-            ),
+            *flags(_OPTIONS, options),
             *(["-gpu", f"num={options['n_gpus']}"] if "n_gpus" in options else []),
             *(_SWITCHES[name] for name in _SWITCHES if options.get(name)),
         ]

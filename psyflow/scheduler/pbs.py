@@ -21,7 +21,7 @@ from psyflow.scheduler.base import (
     JobId,
     JobStatus,
 )
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, quoted
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, flags, quoted
 from psyflow.scheduler.gridengine_texts import parse_seconds
 from psyflow.scheduler.names import from_name, to_name
 
@@ -106,7 +106,7 @@ class PBS(BatchScheduler):
             *(["-W", f"depend={after}"] if request.depends_on else []),
             *_array(request),
             *_resources(request.options),
-            *(w for name in _OPTIONS for w in _option(name, request.options)),
+            *flags(_OPTIONS, request.options),
             *(["-h"] if request.options.get("hold") else []),
         ]
 
@@ -183,10 +183,6 @@ def _resources(options: Mapping[str, object]) -> list[str]:
     further = options.get("resources", {})
     assert isinstance(further, Mapping)
     return words + [w for name, value in further.items() for w in ("-l", f"{name}={value}")]
-
-
-def _option(name: str, options: Mapping[str, object]) -> list[str]:
-    return [_OPTIONS[name], str(options[name])] if name in options else []
 
 
 def _in_words_of_pbs(jobid: JobId) -> str:

@@ -117,6 +117,25 @@ def test_what_fails_is_run_again_and_the_rest_is_in_the_file(backend: str, tmp_p
     assert [path.name for path in marks.iterdir()] == ["7-1"]
 
 
+@pytest.mark.parametrize("name", ["dask", "ray"])
+def test_pset_that_kills_its_worker_costs_itself(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(name)
+
+    def deadly(a: int, b: int) -> dict[str, int]:
+        if (a, b) == (7, 1):
+            os._exit(1)
+        return {"c": a}
+
+    file = tmp_path / "all.pkl"
+    with pytest.raises(ItemsFailedError, match="1 of 40 items failed") as caught:
+        map_pspace_hdd_backed(deadly, SPACE, file, backend=name)
+    (failure,) = caught.value.failures
+    assert (failure.item, failure.kind, failure.pset) == (14, "crash", {"a": "7", "b": "1"})
+    assert len(store_for(file).load(file)["c"]) == 39
+
+
 def test_exclude_and_empty_spaces(backend: str) -> None:
     found = map_pspace_parallel(lambda a, b: {"c": a}, SPACE[:3], 2, backend, exclude=["b"])
     assert found == {"a": [0, 0, 1], "c": [0, 0, 1]}
@@ -134,7 +153,7 @@ def test_dask_without_a_cluster_says_what_to_type() -> None:
 
 
 def test_engine_that_is_not_installed_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, module in (("ray", "ray.util.joblib"), ("dask", "distributed")):
+    for name, module in (("ray", "ray"), ("dask", "distributed")):
         monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(PsyflowError, match=rf"pip install 'psyflow\[{name}\]'"):
             map_pspace_parallel(half, SPACE, 2, name)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[2]
 STATE = "FAKE_CLUSTER"
 WAITING, HELD, RUNNING, KILLED = "waiting", "held", "running", "killed"
 
@@ -69,7 +69,7 @@ class Cluster:
             self.set_state(number, index, HELD if held or after else WAITING)
         null = subprocess.DEVNULL
         subprocess.Popen(
-            [sys.executable, str(HERE / "fake_cluster.py"), number],
+            command_of("fake_cluster", number),
             stdin=null,
             stdout=null,
             stderr=null,
@@ -153,5 +153,14 @@ class Cluster:
         return process
 
 
-if __name__ == "__main__":
-    Cluster().run(sys.argv[1])
+def main(words: list[str]) -> None:
+    Cluster().run(words[0])
+
+
+def command_of(module: str, *words: str) -> list[str]:
+    """Return what runs `main` of a module beside this one, leaving the environment as it is."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+        f"from tests.scheduler import {module}; {module}.main(sys.argv[1:])"
+    )
+    return [sys.executable, "-c", code, *words]

@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 
-from fake_cluster import HELD, KILLED, RUNNING, WAITING, Cluster
+from .fake_cluster import HELD, KILLED, RUNNING, WAITING, Cluster
 
 STATES = {WAITING: "PEND", HELD: "PEND", RUNNING: "RUN", "0": "DONE"}
 
@@ -62,6 +62,6 @@ def bparams(words: list[str]) -> None:
     print("    MAX_JOB_ARRAY_SIZE = 1000")
 
 
-if __name__ == "__main__":
+def main(words: list[str]) -> None:
     programs = {"bsub": bsub, "bjobs": bjobs, "bkill": bkill, "bparams": bparams}
-    programs[sys.argv[1]](sys.argv[2:])
+    programs[words[0]](words[1:])

@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from fake_cluster import HELD, KILLED, RUNNING, WAITING, Cluster
+from .fake_cluster import HELD, KILLED, RUNNING, WAITING, Cluster
 
 SERVER = "server"
 LETTERS = {WAITING: "Q", HELD: "H", RUNNING: "R"}
@@ -74,5 +74,5 @@ def qdel(words: list[str]) -> None:
     sys.exit(153 if is_missing else 0)
 
 
-if __name__ == "__main__":
-    {"qsub": qsub, "qstat": qstat, "qdel": qdel}[sys.argv[1]](sys.argv[2:])
+def main(words: list[str]) -> None:
+    {"qsub": qsub, "qstat": qstat, "qdel": qdel}[words[0]](words[1:])

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,8 @@ from psyflow.scheduler.batch import BatchScheduler
 from psyflow.testing.schedulers import SchedulerTests, until
 from tests.cli.conftest import Place
 
-HERE = Path(__file__).parent
+from .fake_cluster import command_of
+
 PROGRAMS = {"pbs": ("qsub", "qstat", "qdel"), "lsf": ("bsub", "bjobs", "bkill", "bparams")}
 CLASSES = {"pbs": PBS, "lsf": LSF}
 
@@ -33,7 +33,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for folder in (programs, state):
         folder.mkdir()
     for cluster, names in PROGRAMS.items():
-        fake = shlex.join([sys.executable, str(HERE / f"fake_{cluster}.py")])
+        fake = shlex.join(command_of(f"fake_{cluster}"))
         for name in names:
             (programs / name).write_text(f'#!/bin/sh\nexec {fake} {name} "$@"\n')
             (programs / name).chmod(0o755)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -60,9 +62,13 @@ def test_run_returns_and_the_work_goes_on(place: Place) -> None:
     source = 'pspace = Param(x=range(20))\ndef execute(x):\n    return {"y": x**2}\n'
     place.task("t", HEAD + source)
     place.task("u", HEAD + "backend = LoadBalancingBackend\npool_size = 2\n" + source)
-    told = place.program("run")
-    assert told.returncode == 0, told.stderr
-    assert "jobs are submitted" in told.stderr
+    with place.start("run") as psy:
+        _out, err = psy.communicate(timeout=60)
+    assert psy.returncode == 0, err
+    assert "jobs are submitted" in err
+    # What would get the terminal's SIGHUP when the user logs out: nothing of theirs is left.
+    with pytest.raises(ProcessLookupError):
+        os.killpg(psy.pid, signal.SIGHUP)
     until(lambda: is_up_to_date(place, "t"), "t is up to date", PATIENCE)
     until(lambda: is_up_to_date(place, "u"), "u is up to date", PATIENCE)
     squares(place, 20, "t")
