@@ -207,7 +207,8 @@ class _Dask(_Engine):
         self._done = distributed.as_completed([], raise_errors=False)
 
     def n_workers(self) -> int:
-        return max(1, sum(self._client.nthreads().values()))
+        n_threads: int = sum(self._client.nthreads().values())
+        return max(1, n_threads)
 
     def submit(self, batch: _Batch) -> Any:
         future = self._client.submit(_Batch.evaluate, batch, pure=False)
