@@ -119,7 +119,7 @@ class Jobs:
         ids = {r.jobid: _member_ids(r) for r in records if r.jobid is not None}
         told = scheduler.get_statuses([i for some in ids.values() for i in some]) if ids else {}
         if any(record.step == OVER_STEP for record in records):
-            told = {i: _over_if_unknown(status) for i, status in told.items()}
+            told = {i: _over_if_forgotten(status) for i, status in told.items()}
         return {jobid: [told[i] for i in some] for jobid, some in ids.items()}
 
     def statuses(self, run_id: str, scheduler: Scheduler) -> dict[str, JobStatus]:
@@ -161,8 +161,6 @@ class Jobs:
         alive = [s.id for s in self.statuses(run_id, scheduler).values() if s.status not in OVER]
         # The last first: the merge job would start when those before it have ended.
         scheduler.kill_jobs(reversed(alive))
-        if alive:
-            self.record_over(run_id)
         killed = [f"job {jobid}" for jobid in alive]
         for owner in self.processes():
             # The first asks to end after the running items, the second to end at once.
@@ -172,6 +170,17 @@ class Jobs:
                     os.kill(owner.pid, signal.SIGTERM)
             killed.append(str(owner))
         return killed
+
+    def lingering(self, run_id: str, scheduler: Scheduler) -> list[str]:
+        """Return what is still there after `kill`, in words.
+
+        A job that the scheduler, asked right after it was told to kill it, does not know is gone.
+        """
+        members = {
+            jobid: [status for status in some if not _is_forgotten(status)]
+            for jobid, some in self.members(run_id, scheduler).items()
+        }
+        return self.alive_among(members)
 
     def _append(self, record: JobRecord) -> None:
         make_folder(self._layout.root)
@@ -204,8 +213,13 @@ def _member_ids(record: JobRecord) -> list[str]:
     return [f"{record.jobid}_{i}" for i in range(int(last) - int(first) + 1)]
 
 
-def _over_if_unknown(status: JobStatus) -> JobStatus:
-    return JobStatus(status.id, DONE, status.name) if status.status == UNKNOWN else status
+def _is_forgotten(status: JobStatus) -> bool:
+    """Tell whether the scheduler knows nothing of a job, not even that its state is odd."""
+    return status.status == UNKNOWN and not (status.name or status.reason)
+
+
+def _over_if_forgotten(status: JobStatus) -> JobStatus:
+    return JobStatus(status.id, DONE, status.name) if _is_forgotten(status) else status
 
 
 def _parse(line: str) -> JobRecord | None:

@@ -415,6 +415,16 @@ class Run:
         plan = self.assess().plan
         return self.jobs.kill(plan.run_id, self.task.scheduler) if plan is not None else []
 
+    def lingering(self) -> list[str]:
+        """Return what is still at work after `kill`, in words; if nothing is, note that."""
+        plan = self.assess().plan
+        if plan is None:
+            return []
+        left = self.jobs.lingering(plan.run_id, self.task.scheduler)
+        if not left:
+            self.jobs.record_over(plan.run_id)
+        return left
+
     def generated(self) -> list[Path]:
         """Return every file and folder that psyflow made for this run and `clean` removes."""
         layout = self.layout

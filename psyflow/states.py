@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import numpy.typing as npt
 
@@ -80,6 +82,8 @@ def _claimed(plan: Plan) -> npt.NDArray[np.bool_]:
 def _with_outcome(plan: Plan) -> npt.NDArray[np.bool_]:
     has_outcome = np.zeros(plan.n_items, dtype=np.bool_)
     for shard in plan.layout.shards(plan.run_id):
-        for frame in ShardReader(shard).new_frames():
-            has_outcome[frame.items] = True
+        # A merge may remove shards at any moment: then all of them are done.
+        with contextlib.suppress(FileNotFoundError):
+            for frame in ShardReader(shard).new_frames():
+                has_outcome[frame.items] = True
     return has_outcome

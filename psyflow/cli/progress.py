@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -97,8 +97,10 @@ class Tally:
         """Read what is new in the shards, and count."""
         for shard in self._plan.layout.shards(self._plan.run_id):
             reader = self._readers.setdefault(shard, ShardReader(shard))
-            for frame in reader.new_frames():
-                (self._done if frame.kind == ROWS else self._failed)[frame.items] = True
+            # A merge may remove shards at any moment.
+            with suppress(FileNotFoundError):
+                for frame in reader.new_frames():
+                    (self._done if frame.kind == ROWS else self._failed)[frame.items] = True
         n_new = int(np.count_nonzero(self._done))
         n_failed = int(np.count_nonzero(self._failed & ~self._done))
         elapsed = time.monotonic() - self._begin
@@ -121,15 +123,23 @@ class Progress(AbstractContextManager["Progress"]):
         How often a line is printed where there is no terminal.
     n_left_out : int
         As for `Tally`.
+    only_looks : bool
+        Whether the workers are others' children, which a Ctrl-C here does not stop.
     """
 
     def __init__(
-        self, plan: Plan, line_seconds: float = LINE_SECONDS, *, n_left_out: int = 0
+        self,
+        plan: Plan,
+        line_seconds: float = LINE_SECONDS,
+        *,
+        n_left_out: int = 0,
+        only_looks: bool = False,
     ) -> None:
         self._plan = plan
         self._n_left_out = n_left_out
         self._line_seconds = line_seconds
-        self._is_stopping = False
+        # Whether there is nothing more to say about stopping.
+        self._is_stopping = only_looks
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
 
     def __enter__(self) -> Progress:

@@ -50,7 +50,7 @@ def wait_for(task: TaskDef, arguments: Namespace) -> int:
 
 
 def _follow(run: Run, plan: Plan) -> None:
-    with Progress(plan):
+    with Progress(plan, only_looks=True):
         for pause in pauses():
             time.sleep(pause)
             if not _is_at_work(run) or _is_replaced(run, plan):

@@ -331,7 +331,9 @@ class BatchScheduler(Scheduler):
     def look_up(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
         """Ask about `jobids` and return whatever was answered, members of arrays one by one."""
         found: dict[JobId, JobStatus] = {}
-        for some in _chunks(jobids, self.MAX_IDS):
+        # The answer about an array has all of its members, which may be very many.
+        asked = list(dict.fromkeys(map(array_of, jobids))) if self.HAS_ARRAYS else jobids
+        for some in _chunks(asked, self.MAX_IDS):
             found |= self.parse_status(self.query(self.status_command(some)))
         return found
 

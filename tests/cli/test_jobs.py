@@ -40,7 +40,7 @@ class Cluster(Scheduler):
 
     def get_status(self, jobid):
         state = "C" if jobid in lines(KILLED) else STATE.read_text() if STATE.exists() else "Q"
-        return JobStatus(jobid, state, "job")
+        return None if state == "?" else JobStatus(jobid, state, "job")
 
     def get_jobs(self):
         return []

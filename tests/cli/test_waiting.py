@@ -57,14 +57,16 @@ def test_waiting_ends_with_what_is_missing(cluster: Place) -> None:
     assert "far: 4 of 4 items have no result. See: psy status far\n" in told.stderr
 
 
-def test_waiting_may_be_ended_and_the_jobs_go_on(cluster: Place) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_waiting_may_be_ended_and_the_jobs_go_on(cluster: Place, number: int) -> None:
     waiting = cluster.start("run", "--wait")
     eventually(cluster.folder / "cluster.asked")
-    time.sleep(0.3)
-    waiting.send_signal(signal.SIGINT)
+    time.sleep(1.0)  # progress is shown after half a second
+    waiting.send_signal(number)
     _out, err = waiting.communicate(timeout=30)
     assert waiting.returncode == 130
     assert "the jobs go on. Follow with: psy watch far" in err
+    assert "stops after the running items" not in err
     assert not (cluster.folder / "cluster.killed").exists()
 
 
@@ -143,7 +145,7 @@ def test_forgotten_jobs_are_over_once_they_were_killed(cluster: Place) -> None:
 def test_status_tells_states_and_reasons(cluster: Place) -> None:
     cluster.psy("run")
     says(cluster, "F")
-    source = CLUSTER.replace('"job")\n\n    def get_jobs', '"job", "oom")\n\n    def get_jobs')
+    source = CLUSTER.replace('(jobid, state, "job")', '(jobid, state, "job", "oom")')
     assert source != CLUSTER
     (cluster.folder / "psy-tasks" / "cluster.py").write_text(source)
     told = cluster.psy("status")

@@ -39,6 +39,13 @@ def test_transient_error_is_asked_again(scheduler: Slurm, programs: FakePrograms
     assert len(programs.calls("squeue")) == 3
 
 
+def test_array_is_asked_about_once_however_large(scheduler: Slurm, programs: FakePrograms) -> None:
+    programs.says("squeue", "7_[0-2999]|PD|Priority|t")
+    members = [f"7_{i}" for i in range(3000)]
+    assert set(states(scheduler, *members).split()) == {"Q"}
+    assert len(programs.calls("squeue")) == 1
+
+
 def test_pauses_between_queries_grow() -> None:
     pauses = list(Slurm.RETRY_PAUSES)
     assert 0 < pauses[0] < pauses[-1]

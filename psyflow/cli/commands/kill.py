@@ -7,7 +7,7 @@ import time
 from argparse import Namespace
 
 from psyflow.cli.output import OK, TROUBLE, say
-from psyflow.cli.selection import for_each_task, none_named
+from psyflow.cli.selection import for_each_task, none_named, suggestion
 from psyflow.run import Run
 from psyflow.tasks import TaskDef
 
@@ -21,22 +21,23 @@ def execute(arguments: Namespace) -> int:
     """End the jobs of the named tasks, and print which they were."""
     if none_named(arguments):
         return OK
-    return for_each_task(arguments, lambda task: _kill(task, is_sure=arguments.yes))
+    return for_each_task(arguments, lambda task: _kill(task, arguments))
 
 
-def _kill(task: TaskDef, *, is_sure: bool) -> int:
+def _kill(task: TaskDef, arguments: Namespace) -> int:
     run = Run(task)
     alive = run.alive()
     if not alive:
         say(f"{task.name}: has no jobs at work.")
         return OK
-    if not is_sure and sys.stdin.isatty() and not _confirmed(task, alive):
+    if not arguments.yes and sys.stdin.isatty() and not _confirmed(task, alive):
         say(f"{task.name}: nothing was ended.")
         return OK
     for job in run.kill():
         print(f"{task.name}: killed {job}")
     if left := _wait_until_gone(run):
-        say(f"{task.name}: still at work: {', '.join(left)}. Look again with: psy status")
+        command = suggestion(arguments, task.name, command="status")
+        say(f"{task.name}: still at work: {', '.join(left)}. Look again with: {command}")
         return TROUBLE
     return OK
 
@@ -49,7 +50,7 @@ def _confirmed(task: TaskDef, alive: list[str]) -> bool:
 def _wait_until_gone(run: Run) -> list[str]:
     """Return what is still at work after a while; what was killed needs time to write and end."""
     end, pause = time.monotonic() + PATIENCE, 0.1
-    while (left := run.alive()) and time.monotonic() < end:
+    while (left := run.lingering()) and time.monotonic() < end:
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
     return left

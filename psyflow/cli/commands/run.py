@@ -45,7 +45,8 @@ def execute(arguments: Namespace) -> int:
     status = max([status, *(run.exit_code for run in runs)], default=OK)
     if not arguments.wait:
         return status
-    return max([status, *(wait_for(task, arguments) for task in tasks if _is_far(task))])
+    with _terminated_as_interrupted():
+        return max([status, *(wait_for(task, arguments) for task in tasks if _is_far(task))])
 
 
 def _is_far(task: TaskDef) -> bool:

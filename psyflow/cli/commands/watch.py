@@ -12,6 +12,7 @@ from typing import Protocol
 from psyflow.cli.inquiry import Inquiry, Members
 from psyflow.cli.output import OK, duration, say
 from psyflow.cli.progress import is_terminal
+from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import load_tasks
 from psyflow.exceptions import SchedulerError
 from psyflow.jobs import STATE_WORDS
@@ -30,6 +31,11 @@ class _Show(Protocol):
 
 def execute(arguments: Namespace) -> int:
     """Show how far the named tasks, or all, are."""
+    with without_bytecode():
+        return _look(arguments)
+
+
+def _look(arguments: Namespace) -> int:
     tasks, status = load_tasks(arguments)
     watches = [_Watch(task) for task in tasks]
     try:
