@@ -365,8 +365,9 @@ class Run:
             self.plan = self._continued(plan)
             print(f"Continued as {self.plan.run_id}: {self.plan.n_pending} items.", flush=True)
             self.submit()
-        except NotContinuedError as error:
-            print(f"Not continued: {error}.", flush=True)
+        except (NotContinuedError, SchedulerError) as error:
+            # Not every cluster lets jobs submit jobs; psy run goes on in any case.
+            print(f"Not continued: {str(error).rstrip('.')}.", flush=True)
             return False
         finally:
             self.release()

@@ -114,6 +114,40 @@ def test_kill_asks_on_a_terminal(cluster: Place, answer: str, is_killed: bool) -
     assert (cluster.folder / "cluster.killed").exists() is is_killed
 
 
+def half_the_work(cluster: Place) -> int:
+    """Do one of two process jobs, and merge; return the exit code of the merge job."""
+    (plan,) = (cluster.work / "far" / "plans").glob("*/plan.json")
+    for words in (["split"], ["process", "0"], ["merge"]):
+        command = [*cluster.command()[:1], "-m", "psyflow.job", words[0], str(plan), *words[1:]]
+        with (cluster.work / "far" / f"far:{words[0]}.log").open("a") as log:
+            job = subprocess.run(command, cwd=cluster.folder, stdout=log, stderr=log)
+    return job.returncode
+
+
+def test_merge_job_continues_with_the_frozen_code(cluster: Place) -> None:
+    cluster.psy("run")
+    cluster.task("far", FAR.replace("x**2", "x**3"))
+    assert half_the_work(cluster) == 0
+    plan = json.loads((cluster.work / "far" / "plan.json").read_text())
+    assert (plan["chain"], plan["n_pending"]) == (1, 2)
+    code = next((cluster.work / "far" / "plans" / plan["run_id"] / "code").rglob("task_far.py"))
+    assert "x**2" in code.read_text()
+    jobs = (cluster.folder / "cluster.jobs").read_text().splitlines()
+    names = [json.loads(job)["name"] for job in jobs]
+    assert names[4:] == ["far:split", "far:process:0", "far:process:1", "far:merge"]
+
+
+def test_cluster_where_jobs_submit_no_jobs_is_no_trouble(cluster: Place) -> None:
+    cluster.psy("run")
+    says(cluster, "down")
+    assert half_the_work(cluster) == 1
+    log = (cluster.work / "far" / "far:merge.log").read_text()
+    assert "Not continued: The cluster is down." in log
+    assert "Traceback" not in log
+    says(cluster, "D")
+    assert "jobs are submitted" in cluster.psy("run").stderr
+
+
 def test_what_cannot_be_ended_is_said(cluster: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.psy("run")
     source = CLUSTER.replace("        add(KILLED, jobid)\n", "        pass\n")
