@@ -101,6 +101,8 @@ class LSF(BatchScheduler):
             *("bsub", "-J", _name(request), "-o", "/dev/null"),
             *(["-w", after] if after else []),
             *flags(_OPTIONS, options),
+            # The workers of a job share a host, and so have to its processors.
+            *(["-R", "span[hosts=1]"] if _needs_one_host(options) else []),
             *(["-gpu", f"num={options['n_gpus']}"] if "n_gpus" in options else []),
             *(_SWITCHES[name] for name in _SWITCHES if options.get(name)),
         ]
@@ -155,6 +157,10 @@ def _name(request: SubmitRequest) -> str:
     if request.array_size is None:
         return name
     return f"{name}[1-{request.array_size}]" + (f"%{limit}" if limit else "")
+
+
+def _needs_one_host(options: Mapping[str, object]) -> bool:
+    return "n_cpus" in options and "span[" not in str(options.get("requirements", ""))
 
 
 def _in_words_of_lsf(jobid: JobId) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from psyflow.exceptions import UsageError
+from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler.base import (
     CANCELLED,
     DONE,
@@ -20,6 +20,7 @@ from psyflow.scheduler.base import (
     UNKNOWN,
     JobId,
     JobStatus,
+    array_of,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, flags, quoted
 from psyflow.scheduler.gridengine_texts import parse_seconds
@@ -45,7 +46,11 @@ _OPTIONS = {
 # Exit codes with which PBS itself ends a job (OpenPBS, src/include/job.h).
 _REASONS = {-26: OOM, -27: OOM, -29: TIMEOUT}
 _KILLED_BY_QDEL = {256 + 15, 256 + 9}
-_ID = re.compile(r"(\d+)(?:\[(\d*)\])?(?:\..*)?")
+_DELETED = 91
+"""Substate of a job that was deleted, before or while it ran."""
+_ID = re.compile(r"(\d+)(?:\[(\d*)\])?(\..*)?")
+_UNDERSCORE = "~"
+"""Stands for ``_`` in a server's name: in the id of a member, that comes before the index."""
 _UNKNOWN_JOB = 153
 
 
@@ -67,7 +72,7 @@ class PBS(BatchScheduler):
     >>> request = PBS().request(["echo", "a b"], "/tmp/log", "t:process", ["7"],
     ...                         {"timelimit": "1:00:00", "n_cpus": 2}, array_size=10)
     >>> print(*PBS().submit_command(request)[1:])
-    -N t=process -j oe -o /dev/null -V -W depend=afterany:7 -J 0-9 -l select=1:ncpus=2 \
+    -N t=process -j oe -o /dev/null -V -S /bin/sh -W depend=afterany:7 -J 0-9 -l select=1:ncpus=2 \
 -l walltime=1:00:00
     """
 
@@ -103,6 +108,7 @@ class PBS(BatchScheduler):
         return [
             # The script writes the log itself: PBS would read things into its path.
             *("qsub", "-N", to_name(request.name), "-j", "oe", "-o", "/dev/null", "-V"),
+            *("-S", "/bin/sh"),
             *(["-W", f"depend={after}"] if request.depends_on else []),
             *_array(request),
             *_resources(request.options),
@@ -119,13 +125,16 @@ class PBS(BatchScheduler):
         return f'cd "$PBS_O_WORKDIR" || exit\nexec >>{log} 2>&1\nexec {words}\n'
 
     def parse_job_id(self, stdout: str) -> JobId:
-        """Read ``1234.server`` or, for an array, ``1234[].server``."""
-        match = re.search(r"^(\d+(?:\[\])?)(?:\.\S*)?\s*\Z", stdout, re.MULTILINE)
-        return match[1] if match else ""
+        """Read ``1234.server`` or, for an array, ``1234[].server``.
+
+        The server belongs to the id: another one may have a job of the same number.
+        """
+        match = re.search(r"^(\d+(?:\[\])?(?:\.\S+)?)\s*\Z", stdout, re.MULTILINE)
+        return match[1].replace("_", _UNDERSCORE) if match else ""
 
     def status_command(self, jobids: Sequence[JobId]) -> list[str]:
         """Return the ``qstat`` command for all of `jobids`, over or not, members one by one."""
-        wanted = dict.fromkeys(jobid.partition("_")[0] for jobid in jobids)
+        wanted = dict.fromkeys(_in_words_of_pbs(array_of(jobid)) for jobid in jobids)
         return ["qstat", "-x", "-t", "-f", "-F", "json", *wanted]
 
     def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
@@ -141,7 +150,7 @@ class PBS(BatchScheduler):
 
     def look_up(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
         """Ask about `jobids`; an array of one is a plain job, which is its own member, too."""
-        found = super().look_up(jobids)
+        found = self._look_up(jobids)
         for jobid in jobids:
             job, _, index = jobid.partition("_")
             if index == "0" and job in found and jobid not in found:
@@ -149,6 +158,16 @@ class PBS(BatchScheduler):
                 name = f"{status.name}:0"
                 found[jobid] = JobStatus(jobid, status.status, name, status.reason)
         return found
+
+    def _look_up(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
+        try:
+            return super().look_up(jobids)
+        except SchedulerError as error:
+            if "job history" not in str(error):
+                raise
+        # A server that keeps no history refuses to be asked for it.
+        command = [word for word in self.status_command(jobids) if word != "-x"]
+        return self.parse_status(self.query(command))
 
     def kill_command(self, jobids: Sequence[JobId]) -> list[str]:
         """Return the ``qdel`` command for all of `jobids`."""
@@ -187,6 +206,7 @@ def _resources(options: Mapping[str, object]) -> list[str]:
 
 def _in_words_of_pbs(jobid: JobId) -> str:
     job, _, index = jobid.partition("_")
+    job = job.replace(_UNDERSCORE, "_")
     return job.replace("[]", f"[{index}]") if index else job
 
 
@@ -194,8 +214,10 @@ def _status(pbs_id: str, job: Mapping[str, Any]) -> JobStatus | None:
     match = _ID.fullmatch(pbs_id)
     if match is None:
         return None
-    number, index = match.groups()
-    jobid = number if index is None else f"{number}[]" + (f"_{index}" if index else "")
+    number, index, server = match.groups()
+    array = "" if index is None else "[]"
+    jobid = f"{number}{array}{(server or '').replace('_', _UNDERSCORE)}"
+    jobid += f"_{index}" if index else ""
     name = from_name(str(job.get("Job_Name", "")))
     state, reason = _state(job)
     return JobStatus(jobid, state, f"{name}:{index}" if index else name, reason)
@@ -206,6 +228,8 @@ def _state(job: Mapping[str, Any]) -> tuple[str, str]:
     if letter not in _OVER:
         state = _STATES.get(str(letter), UNKNOWN)
         return state, str(job.get("comment", "")) if state in (QUEUED, HELD) else ""
+    if job.get("substate") == _DELETED:
+        return CANCELLED, ""
     if not isinstance(code, int):
         return UNKNOWN, ""
     if code in _KILLED_BY_QDEL:

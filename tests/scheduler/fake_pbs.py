@@ -16,7 +16,7 @@ LETTERS = {WAITING: "Q", HELD: "H", RUNNING: "R"}
 
 def qsub(words: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="qsub", add_help=False)
-    for option in ("-N", "-j", "-o", "-J", "-W", "-q", "-A", "-p", "-P", "-M", "-m"):
+    for option in ("-N", "-j", "-o", "-J", "-W", "-q", "-A", "-p", "-P", "-M", "-m", "-S"):
         parser.add_argument(option)
     parser.add_argument("-l", action="append")
     parser.add_argument("-V", action="store_true")
@@ -51,7 +51,7 @@ def qstat(words: list[str]) -> None:
         return
     cluster, jobs, is_missing = Cluster(), {}, False
     for word in words[words.index("json") + 1 :]:
-        match = re.fullmatch(r"(\d+)(\[\])?", word)
+        match = re.fullmatch(r"(\d+)(\[\])?(\.server)?", word)
         job = cluster.job(match[1]) if match else None
         if job is None:
             print(f"qstat: Unknown Job Id {word}.{SERVER}", file=sys.stderr)
@@ -67,7 +67,7 @@ def qstat(words: list[str]) -> None:
 def qdel(words: list[str]) -> None:
     is_missing = False
     for word in words:
-        number, index = re.fullmatch(r"(\d+)(?:\[(\d*)\])?", word).groups()
+        number, index = re.fullmatch(r"(\d+)(?:\[(\d*)\])?(?:\.server)?", word).groups()
         if not Cluster().kill(number, index or None):
             print(f"qdel: Unknown Job Id {word}", file=sys.stderr)
             is_missing = True

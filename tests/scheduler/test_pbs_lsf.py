@@ -143,6 +143,8 @@ def test_whole_run(name: str, install: Path, tmp_path: Path) -> None:
         ({"job_state": "F", "Exit_status": -29}, "F", "timeout"),
         ({"job_state": "F", "Exit_status": -27}, "F", "oom"),
         ({"job_state": "F"}, "?", ""),
+        ({"job_state": "F", "substate": 91}, "C", ""),
+        ({"job_state": "F", "substate": 91, "Exit_status": 0}, "C", ""),
         ({"job_state": "M"}, "?", ""),
         ({"job_state": "B"}, "R", ""),
         ({"job_state": "Q", "comment": "Not enough nodes"}, "Q", "Not enough nodes"),
@@ -150,7 +152,7 @@ def test_whole_run(name: str, install: Path, tmp_path: Path) -> None:
 )
 def test_states_of_pbs(job: dict[str, object], state: str, reason: str) -> None:
     (status,) = PBS().parse_status(json.dumps({"Jobs": {"7.s": job}})).values()
-    assert (status.id, status.status, status.reason) == ("7", state, reason)
+    assert (status.id, status.status, status.reason) == ("7.s", state, reason)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +168,42 @@ def test_states_of_pbs(job: dict[str, object], state: str, reason: str) -> None:
 def test_states_of_lsf(row: str, state: str, reason: str) -> None:
     (status,) = LSF().parse_status(row).values()
     assert (status.id, status.status, status.reason) == ("7", state, reason)
+
+
+def test_server_of_pbs_belongs_to_the_id() -> None:
+    scheduler = PBS()
+    array = scheduler.parse_job_id("12[].my_server\n")
+    assert scheduler.kill_command([array, f"{array}_3"]) == [
+        "qdel",
+        "12[].my_server",
+        "12[3].my_server",
+    ]
+    told = json.dumps({"Jobs": {"12[3].my_server": {"job_state": "R", "Job_Name": "t=p"}}})
+    member = f"{array}_3"
+    assert scheduler.parse_status(told) == {member: (member, "R", "t:p:3")}
+
+
+def test_pbs_without_history_is_asked_without_it(install: Path, tmp_path: Path) -> None:
+    qstat = install.parent / "bin" / "qstat"
+    refusal = 'case " $* " in *" -x "*) echo "qstat: Server has no job history" >&2; exit 1;; esac'
+    qstat.write_text(qstat.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{refusal}\n"))
+
+    class Quick(PBS):
+        RETRY_PAUSES = ()
+
+    scheduler = Quick()
+    job = scheduler.submit(["sleep", "60"], tmp_path / "log", "t")
+    until(lambda: states(scheduler, job) == "R", "it runs", 20)
+    scheduler.kill(job)
+
+
+def test_lsf_keeps_the_workers_of_a_job_on_one_host() -> None:
+    def command(**args: object) -> list[str]:
+        return LSF().submit_command(LSF().request(["x"], "/tmp/log", "t", None, args))
+
+    assert command(n_cpus=8)[-2:] == ["-R", "span[hosts=1]"]
+    assert "-R" not in command()
+    assert command(n_cpus=8, requirements="span[ptile=2]").count("-R") == 1
 
 
 @given(st.text(alphabet='{}[]":,|\n 0123456789JobsPENDRUNjob_stateQF.'))
