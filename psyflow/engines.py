@@ -177,21 +177,33 @@ class _Engine(ABC):
 def _on_engine(engine: _Engine, whole: _Batch) -> Iterator[Returned]:
     size = _batch_size(len(whole.psets), engine.n_workers())
     batches = {engine.submit(batch): batch for batch in whole.split(size)}
+    suspects: list[_Batch] = []
     while batches:
         handle = engine.wait()
         batch = batches.pop(handle)
         try:
             returned = engine.result(handle)
-        except Exception as error:
+        except Exception:
             # The engine does not say which pset its worker died with: halve until it is alone.
             n = len(batch.psets)
             if n == 1:
-                yield batch.crash(error)
+                suspects.append(batch)
             else:
                 halves = batch.part(0, n // 2), batch.part(n // 2, n)
                 batches |= {engine.submit(half): half for half in halves}
         else:
             yield returned
+    for batch in suspects:
+        yield _alone(engine, batch)
+
+
+def _alone(engine: _Engine, batch: _Batch) -> Returned:
+    """Evaluate a batch while there is no other: Dask also blames those that waited beside it."""
+    engine.submit(batch)
+    try:
+        return engine.result(engine.wait())
+    except Exception as error:
+        return batch.crash(error)
 
 
 class _Dask(_Engine):
