@@ -44,9 +44,13 @@ def deadline(time_limit: float | None, environment: Mapping[str, str]) -> float 
     90
     >>> deadline(None, {}) is None
     True
+    >>> round(deadline(100.0, {"SLURM_JOB_END_TIME": "1"}) - time.monotonic())
+    90
     """
     told = environment.get(END_OF_JOB, "")
-    seconds = float(told) - time.time() if told.isdecimal() else time_limit
+    left = float(told) - time.time() if told.isdecimal() else 0.0
+    # Slurm 22.05 hands on what the submitting job had, whose time may be over by now.
+    seconds = left if left > 0 else time_limit
     if seconds is None:
         return None
     return time.monotonic() + seconds - min(MARGIN * max(seconds, 0.0), LONGEST_MARGIN)
