@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
 
@@ -112,7 +113,7 @@ def _of_qacct(fields: Mapping[str, str]) -> Iterator[JobStatus]:
 def _end(failed: int, code: int, fields: Mapping[str, str]) -> tuple[str, str]:
     if failed == _LIMIT_ENFORCED:
         return FAILED, _limit(fields)
-    if failed == _DIED_OF_A_SIGNAL and code > _KILLED:
+    if failed == _DIED_OF_A_SIGNAL and code - _KILLED in (signal.SIGKILL, signal.SIGTERM):
         # qdel ends jobs so, as does whoever else kills them.
         return CANCELLED, f"signal {code - _KILLED}"
     if failed or code:

@@ -17,6 +17,8 @@ from pathlib import Path
 PROGRAMS = ("sge_qmaster", "sge_execd", "qsub", "qstat", "qdel", "qconf", "qacct")
 ROOT = Path("/var/lib/gridengine")
 COMMON = ROOT / "default" / "common"
+MARK = ROOT / "psyflow-tests"
+"""Says that the daemons that run are those of these tests, and may be ended."""
 SPOOL = Path("/var/spool/gridengine")
 
 EXECUTION_HOST = """\
@@ -91,6 +93,8 @@ def why_not() -> str | None:
     missing = [program for program in PROGRAMS if shutil.which(program, path=path) is None]
     if missing:
         return f"not installed: {', '.join(missing)} (apt-get install gridengine-master …)"
+    if not MARK.exists() and (_processes("sge_qmaster") or _processes("sge_execd")):
+        return "somebody else's Grid Engine runs here"
     return None if os.geteuid() == 0 else "starting Grid Engine needs root"
 
 
@@ -107,6 +111,7 @@ class PrivateGridEngine:
         self._folder.chmod(0o755)
 
     def start(self) -> None:
+        MARK.touch()
         self._end_daemons()
         names = {"localhost", socket.gethostname(), socket.getfqdn()}
         (COMMON / "act_qmaster").write_text("localhost\n")
@@ -133,6 +138,7 @@ class PrivateGridEngine:
         self.client("qconf", "-kej", check=False)
         self.client("qconf", "-km", check=False)
         self._end_daemons()
+        MARK.unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def client(self, *command: str, check: bool = True) -> str:
