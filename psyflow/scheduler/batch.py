@@ -7,12 +7,12 @@ Everything that starts a process is in this file.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -29,65 +29,9 @@ from psyflow.scheduler.base import (
     checked_log,
     combine,
 )
+from psyflow.scheduler.request import SubmitRequest
 
-__all__ = ["BatchScheduler", "SubmitRequest", "flags", "quoted"]
-
-
-@dataclass(frozen=True)
-class SubmitRequest:
-    """A submission, ready to be put into a scheduler's words.
-
-    Attributes
-    ----------
-    args : tuple of str
-    output_filename : str
-        Absolute.
-    name : str
-    depends_on : tuple of str
-    array_size : int, optional
-        Number of members; None for a single job.
-    options : mapping
-        The scheduler arguments by their canonical names: no functions, no None.
-    """
-
-    args: tuple[str, ...]
-    output_filename: str
-    name: str = "psyflow"
-    depends_on: tuple[JobId, ...] = ()
-    array_size: int | None = None
-    options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
-
-
-def quoted(arg: str, index: str | None = None) -> str:
-    """Return an argument as a shell takes it, in which ``%a`` becomes the index in the array.
-
-    Parameters
-    ----------
-    arg : str
-    index : str, optional
-        What the shell replaces by the index; None if the job is no array: ``%a`` means nothing.
-
-    Examples
-    --------
-    >>> print(quoted("a b"), quoted("x %a", '"$INDEX"'))
-    'a b' 'x '"$INDEX"
-    """
-    if index is None:
-        return shlex.quote(arg)
-    pieces = (shlex.quote(piece) if piece else "" for piece in arg.split("%a"))
-    return index.join(pieces) or "''"
-
-
-def flags(words: Mapping[str, str], options: Mapping[str, object]) -> list[str]:
-    """Return the options that are given, each as a word and its value.
-
-    Examples
-    --------
-    >>> flags({"queue": "-q", "project": "-P"}, {"queue": "long", "n_cpus": 2})
-    ['-q', 'long']
-    """
-    given = [name for name in words if name in options]
-    return [word for name in given for word in (words[name], str(options[name]))]
+__all__ = ["BatchScheduler", "SubmitRequest"]
 
 
 class BatchScheduler(Scheduler):
@@ -364,6 +308,18 @@ class BatchScheduler(Scheduler):
         if answer.returncode and not self.means_no_job(answer.returncode, answer.stderr):
             return None
         return answer.stdout
+
+    def try_number(self, command: Sequence[str], pattern: str) -> int | None:
+        """Ask once for a number; None if it is not told.
+
+        Parameters
+        ----------
+        command : sequence of str
+        pattern : str
+            Regular expression whose first group is the number, at the beginning of a line.
+        """
+        match = re.search(pattern, self.try_query(command) or "", re.MULTILINE)
+        return int(match[1]) if match else None
 
     def _call(
         self, command: Sequence[str], script: str | None = None, *, is_query: bool = False

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from psyflow.exceptions import UsageError
 from psyflow.scheduler.base import JobId, JobStatus, array_of
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, flags, quoted
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.gridengine_texts import parse_qacct, parse_qstat, parse_seconds
 from psyflow.scheduler.names import to_name
+from psyflow.scheduler.request import flags, logged_command
 
 __all__ = ["GridEngine"]
 
@@ -103,9 +104,7 @@ class GridEngine(BatchScheduler):
     def submit_script(self, request: SubmitRequest) -> str:
         """Return the script of the job, in which the shell sees nothing of the arguments."""
         index = _INDEX if request.array_size is not None else None
-        log = quoted(request.output_filename, index)
-        words = " ".join(quoted(arg, index) for arg in request.args)
-        return f"exec >>{log} 2>&1\nexec {words}\n"
+        return logged_command(request, index)
 
     def parse_job_id(self, stdout: str) -> JobId:
         """Read ``12`` or ``12.1-3:1``."""

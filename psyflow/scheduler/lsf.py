@@ -19,9 +19,11 @@ from psyflow.scheduler.base import (
     UNKNOWN,
     JobId,
     JobStatus,
+    array_of,
 )
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, flags, quoted
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.names import from_name, to_name
+from psyflow.scheduler.request import flags, logged_command
 
 __all__ = ["LSF"]
 
@@ -118,9 +120,7 @@ class LSF(BatchScheduler):
         if any(re.search(r"^\s*#BSUB", arg, re.MULTILINE) for arg in request.args):
             raise UsageError("LSF takes a line that begins with #BSUB for its own. Rename it.")
         index = '"$((LSB_JOBINDEX - 1))"' if request.array_size is not None else None
-        log = quoted(request.output_filename, index)
-        words = " ".join(quoted(arg, index) for arg in request.args)
-        return f"exec >>{log} 2>&1\nexec {words}\n"
+        return logged_command(request, index)
 
     def parse_job_id(self, stdout: str) -> JobId:
         """Read ``Job <123> is submitted to queue <normal>.``."""
@@ -129,7 +129,7 @@ class LSF(BatchScheduler):
 
     def status_command(self, jobids: Sequence[JobId]) -> list[str]:
         """Return the ``bjobs`` command for all of `jobids`, over or not, members one by one."""
-        wanted = dict.fromkeys(jobid.partition("_")[0] for jobid in jobids)
+        wanted = dict.fromkeys(array_of(jobid) for jobid in jobids)
         return ["bjobs", "-a", "-noheader", "-o", f"{_FIELDS} delimiter='|'", *wanted]
 
     def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
@@ -147,9 +147,7 @@ class LSF(BatchScheduler):
 
     def max_array_size(self) -> int | None:
         """Return how many members an array may have on this cluster, if it says so."""
-        told = self.try_query(["bparams", "-a"])
-        match = re.search(r"MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)", told or "")
-        return int(match[1]) if match else None
+        return self.try_number(["bparams", "-a"], r"^\s*MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)")
 
 
 def _name(request: SubmitRequest) -> str:

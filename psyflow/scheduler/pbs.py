@@ -22,9 +22,10 @@ from psyflow.scheduler.base import (
     JobStatus,
     array_of,
 )
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, flags, quoted
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.gridengine_texts import parse_seconds
 from psyflow.scheduler.names import from_name, to_name
+from psyflow.scheduler.request import flags, logged_command
 
 __all__ = ["PBS"]
 
@@ -104,7 +105,7 @@ class PBS(BatchScheduler):
 
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``qsub`` command; it reads the script from stdin."""
-        after = ":".join(["afterany", *request.depends_on])
+        after = ":".join(["afterany", *map(_in_words_of_pbs, request.depends_on)])
         return [
             # The script writes the log itself: PBS would read things into its path.
             *("qsub", "-N", to_name(request.name), "-j", "oe", "-o", "/dev/null", "-V"),
@@ -119,10 +120,8 @@ class PBS(BatchScheduler):
     def submit_script(self, request: SubmitRequest) -> str:
         """Return the script of the job, in which the shell sees nothing of the arguments."""
         index = {None: None, 1: "0"}.get(request.array_size, '"$PBS_ARRAY_INDEX"')
-        log = quoted(request.output_filename, index)
-        words = " ".join(quoted(arg, index) for arg in request.args)
         # qsub looks for "#PBS" up to the first command, and starts jobs in the home folder.
-        return f'cd "$PBS_O_WORKDIR" || exit\nexec >>{log} 2>&1\nexec {words}\n'
+        return f'cd "$PBS_O_WORKDIR" || exit\n{logged_command(request, index)}'
 
     def parse_job_id(self, stdout: str) -> JobId:
         """Read ``1234.server`` or, for an array, ``1234[].server``.
@@ -179,9 +178,7 @@ class PBS(BatchScheduler):
 
     def max_array_size(self) -> int | None:
         """Return how many members an array may have on this cluster, if it says so."""
-        told = self.try_query(["qstat", "-B", "-f"])
-        match = re.search(r"max_array_size\s*=\s*(\d+)", told or "")
-        return int(match[1]) if match else None
+        return self.try_number(["qstat", "-B", "-f"], r"^\s*max_array_size\s*=\s*(\d+)")
 
 
 def _array(request: SubmitRequest) -> list[str]:

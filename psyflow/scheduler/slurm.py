@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler.base import JobId, JobStatus, array_of
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, quoted
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.request import quoted
 from psyflow.scheduler.slurm_options import (
     MAX_RUNNING,
     canonical_option,

@@ -178,6 +178,8 @@ def test_server_of_pbs_belongs_to_the_id() -> None:
         "12[].my_server",
         "12[3].my_server",
     ]
+    request = scheduler.request(["x"], "/tmp/log", "t:merge", ["11.my~server", array])
+    assert "depend=afterany:11.my_server:12[].my_server" in scheduler.submit_command(request)
     told = json.dumps({"Jobs": {"12[3].my_server": {"job_state": "R", "Job_Name": "t=p"}}})
     member = f"{array}_3"
     assert scheduler.parse_status(told) == {member: (member, "R", "t:p:3")}
