@@ -9,16 +9,36 @@ type.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Column", "Columns", "concatenate", "from_rows", "pack", "table_length", "take"]
+__all__ = [
+    "Column",
+    "Columns",
+    "concatenate",
+    "from_rows",
+    "pack",
+    "table_length",
+    "take",
+    "without",
+]
 
 Column: TypeAlias = "list[Any] | npt.NDArray[Any]"
 Columns: TypeAlias = Mapping[str, Column]
+
+
+def without(names: Collection[str], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row or a table without some of its names.
+
+    Examples
+    --------
+    >>> without(["b"], {"a": 1, "b": 2})
+    {'a': 1}
+    """
+    return {name: value for name, value in row.items() if name not in names}
 
 
 def pack(values: Sequence[Any]) -> Column:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,18 +85,18 @@ def reason_of(recovered: Recovered, statuses: Mapping[str, JobStatus]) -> str | 
     statuses : mapping from str to JobStatus
         What the scheduler says of those jobs.
     """
-    failed = recovered.failed
-    kinds = {record.read().kind for record in recovered.outcomes.failures if record.item in failed}
     told = {status.reason for status in statuses.values()} & REASONS
-    reasons = (kinds & _OF_RESOURCES) | told
+    reasons = told | set(_failed_for_want(recovered).values())
     # Memory goes first: it is the one that a second attempt as before cannot mend.
     return next((reason for reason in (OOM, TIMEOUT, *sorted(reasons)) if reason in reasons), None)
 
 
-def _failed_for_want(recovered: Recovered) -> Iterator[int]:
-    for record in recovered.outcomes.failures:
-        if record.item in recovered.failed and record.read().kind in _OF_RESOURCES:
-            yield record.item
+def _failed_for_want(recovered: Recovered) -> dict[int, str]:
+    """Return the items that failed for want of memory or time, and which of them it was."""
+    failed = set(recovered.failed.tolist())
+    records = (record for record in recovered.outcomes.failures if record.item in failed)
+    kinds = {record.item: record.read().kind for record in records}
+    return {item: kind for item, kind in kinds.items() if kind in _OF_RESOURCES}
 
 
 def _grows(scheduler_args: Mapping[str, object]) -> bool:

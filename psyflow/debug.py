@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from psyflow.assess import Assessment
+from psyflow.columns import without
 from psyflow.evaluate import result_row
 from psyflow.exceptions import UsageError
 from psyflow.tasks import TaskDef, streams_of
@@ -92,13 +93,9 @@ class ItemCall:
             extra = task.setup(proc_id) if task.setup is not None else {}
             drawn = {} if self.rng is None else {"rng": self.rng}
             returned = call(task.execute, **extra, **drawn, **self.pset)
-        outputs = _without(task.exclude_from_result, result_row(returned))
+        outputs = without(task.exclude_from_result, result_row(returned))
         task.store.check(outputs)
-        return {**_without(task.exclude_from_result, self.pset), **outputs}
-
-
-def _without(names: Collection[str], row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in names}
+        return {**without(task.exclude_from_result, self.pset), **outputs}
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 from time import monotonic
 from typing import Any, Protocol, TypeAlias
@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import from_rows
+from psyflow.columns import from_rows, without
 from psyflow.context import StopNow
 from psyflow.exceptions import UnsupportedDataError
 from psyflow.flusher import FLUSH_SECONDS, Flusher
@@ -117,10 +117,6 @@ def _own(value: Any) -> Any:
         return pickle.loads(pickle.dumps(value, protocol=5))
     except Exception as error:
         raise UnsupportedDataError(f"The result cannot be pickled: {error!r}") from error
-
-
-def _without(names: Collection[str], pset: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in pset.items() if name not in names}
 
 
 class Evaluator:
@@ -343,7 +339,7 @@ class Evaluator:
             kind=kind,
             exception=text,
             traceback=trace,
-            pset=pset_repr(_without(self._prepared.given, pset)),
+            pset=pset_repr(without(self._prepared.given, pset)),
             start=self._epoch + begin,
             duration=duration,
             attempt=attempt,

@@ -7,6 +7,11 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psyflow.plan import Plan
+    from psyflow.tasks import TaskDef
 
 __all__ = ["main"]
 
@@ -59,15 +64,19 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
     if step == "split":
         steps.split(plan, task.backend(task))
         return 0
-    merged = steps.merge(plan, task)
-    if merged.n_rows == merged.n_items:
+    try:
+        return _merge_or_continue(plan, task)
+    finally:
+        # It runs after all others, so none of the plan's is at work now.
         Jobs(plan.layout).record_over(plan.run_id)
-        return 0
+
+
+def _merge_or_continue(plan: Plan, task: TaskDef) -> int:
+    from psyflow import steps
     from psyflow.run import Run
 
-    is_continued = Run(task).continue_plan(plan)
-    Jobs(plan.layout).record_over(plan.run_id)
-    return 0 if is_continued else 1
+    merged = steps.merge(plan, task)
+    return 0 if merged.n_rows == merged.n_items or Run(task).continue_plan(plan) else 1
 
 
 def _log_to(log: Path) -> None:

@@ -187,8 +187,14 @@ class Jobs:
         append_line(self._layout.jobs_file, json.dumps(asdict(record)))
 
 
-def in_words(statuses: Sequence[JobStatus]) -> str:
+def in_words(statuses: Sequence[JobStatus], *, counts_one: bool = False) -> str:
     """Say how many jobs are in each state, and why, if the scheduler says so.
+
+    Parameters
+    ----------
+    statuses : sequence of JobStatus
+    counts_one : bool
+        Whether a single job is said to be one.
 
     Examples
     --------
@@ -199,7 +205,9 @@ def in_words(statuses: Sequence[JobStatus]) -> str:
     """
     states = Counter((STATE_WORDS[status.status], status.reason) for status in statuses)
     shown = [
-        (f"{n} " if len(statuses) > 1 else "") + word + (f" ({reason})" if reason else "")
+        (f"{n} " if counts_one or len(statuses) > 1 else "")
+        + word
+        + (f" ({reason})" if reason else "")
         for (word, reason), n in states.items()
     ]
     return ", ".join(shown)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from psyflow.columns import Column, Columns, concatenate, from_rows, table_length
+from psyflow.columns import Column, Columns, concatenate, from_rows, table_length, without
 from psyflow.engines import Returned, evaluate_through
 from psyflow.evaluate import result_row
 from psyflow.exceptions import (
@@ -187,9 +187,9 @@ def map_pspace_parallel(
             columns = zip(*some.columns.values(), strict=True) if some.columns else repeat(())
             for item, values in zip(some.items.tolist(), columns, strict=False):
                 rows[item] = dict(zip(some.columns, values, strict=True))
-    done = sorted(rows)
-    whole = [{**space[item], **rows[item]} for item in done]
-    columns_done = _as_lists([_without(exclude or (), row) for row in whole])
+    psets = enumerate(space.iterate())
+    whole = [{**pset, **rows[item]} for item, pset in psets if item in rows]
+    columns_done = _as_lists([without(exclude or (), row) for row in whole])
     _warn_of_ineffective(exclude or (), whole)
     if failures:
         raise ItemsFailedError(
@@ -199,10 +199,6 @@ def map_pspace_parallel(
             failures,
         )
     return columns_done or _no_rows(space, exclude)
-
-
-def _without(names: Sequence[str], row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in names}
 
 
 def _warn_of_ineffective(exclude: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -390,4 +386,4 @@ class _Backing:
         for name in self._exclude:
             if name not in columns:
                 warnings.warn(IneffectiveExcludeWarning(name), stacklevel=4)
-        return {name: c for name, c in columns.items() if name not in self._exclude}
+        return without(self._exclude, columns)

@@ -20,12 +20,12 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 
 
-def pauses() -> Iterator[float]:
+def pauses(first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE) -> Iterator[float]:
     """Yield for how long to wait before the cluster is asked again: longer and longer."""
-    pause = FIRST_PAUSE
+    pause = first
     while True:
         yield pause
-        pause = min(1.5 * pause, LONGEST_PAUSE)
+        pause = min(1.5 * pause, longest)
 
 
 def wait_for(task: TaskDef, arguments: Namespace) -> int:

@@ -8,6 +8,7 @@ from argparse import Namespace
 
 from psyflow.cli.output import OK, TROUBLE, say
 from psyflow.cli.selection import for_each_task, none_named, suggestion
+from psyflow.cli.waiting import pauses
 from psyflow.run import Run
 from psyflow.tasks import TaskDef
 
@@ -49,8 +50,7 @@ def _confirmed(task: TaskDef, alive: list[str]) -> bool:
 
 def _wait_until_gone(run: Run) -> list[str]:
     """Return what is still at work after a while; what was killed needs time to write and end."""
-    end, pause = time.monotonic() + PATIENCE, 0.1
+    end, waiting = time.monotonic() + PATIENCE, pauses(0.1, LONGEST_PAUSE)
     while (left := run.lingering()) and time.monotonic() < end:
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        time.sleep(next(waiting))
     return left

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -15,7 +14,7 @@ from psyflow.cli.progress import is_terminal
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import load_tasks
 from psyflow.exceptions import SchedulerError
-from psyflow.jobs import STATE_WORDS
+from psyflow.jobs import in_words
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]
@@ -95,12 +94,7 @@ class _Watch:
     def _jobs(self, inquiry: Inquiry) -> str:
         if isinstance(inquiry.members, SchedulerError):
             return f"unknown ({inquiry.members})"
-        counts = Counter((STATE_WORDS[s.status], s.reason) for s in inquiry.job_statuses)
-        shown = [
-            f"{n} {word}" + (f" ({reason})" if reason else "")
-            for (word, reason), n in counts.items()
-        ]
-        return ", ".join(shown or inquiry.jobs)
+        return in_words(inquiry.job_statuses, counts_one=True) or ", ".join(inquiry.jobs)
 
 
 @contextmanager
