@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from psyflow.files import make_folder, write_atomic
 from psyflow.merge import Items
-from psyflow.plan import Plan
+from psyflow.plan import Plan, new_run_id, save_items
 from psyflow.remains import finished_in
 from psyflow.scheduler.base import CANCELLED, OOM, REASONS, TIMEOUT, JobStatus
 from psyflow.sources import Recovered, recover
+from psyflow.submission import allotment
 from psyflow.tasks import TaskDef
 
-__all__ = ["Continuation", "NotContinuedError", "continuation_of", "reason_of"]
+__all__ = ["Continuation", "NotContinuedError", "continuation_of", "continued", "reason_of"]
 
 _OF_RESOURCES = {OOM, TIMEOUT}
 
@@ -74,6 +76,38 @@ def continuation_of(plan: Plan, task: TaskDef, statuses: Mapping[str, JobStatus]
     if not len(pending):
         raise NotContinuedError("all items have run")
     return Continuation(pending.astype(np.int64), reason_of(recovered, statuses))
+
+
+def continued(plan: Plan, task: TaskDef, statuses: Mapping[str, JobStatus]) -> Plan:
+    """Make the plan that continues another one, with the same space and code, and return it.
+
+    Parameters
+    ----------
+    plan, task, statuses
+        As for `continuation_of`.
+
+    Raises
+    ------
+    NotContinuedError
+        If it is not to go on by itself.
+    """
+    present = Plan.present(plan.layout)
+    if present is None or present.run_id != plan.run_id:
+        raise NotContinuedError("another plan has taken its place")
+    found = continuation_of(plan, task, statuses)
+    attempt = plan.attempt + 1 if found.reason else plan.attempt
+    allotted = allotment(task, len(found.pending), attempt, found.reason)
+    new = replace(plan, run_id=new_run_id(), chain=plan.chain + 1, **allotted)
+    make_folder(new.frozen.folder)
+    for source in plan.frozen.code.rglob("*"):
+        if source.is_file():
+            copy = new.frozen.code / source.relative_to(plan.frozen.code)
+            make_folder(copy.parent)
+            write_atomic(copy, source.read_bytes())
+    write_atomic(new.frozen.space, plan.frozen.space.read_bytes())
+    save_items(new.frozen.pending, found.pending)
+    new.write()
+    return new
 
 
 def reason_of(recovered: Recovered, statuses: Mapping[str, JobStatus]) -> str | None:

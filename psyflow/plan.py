@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyflow.exceptions import DamagedFileError, PsyflowError, PsyflowWarning
-from psyflow.files import write_atomic
+from psyflow.files import atomic_path, write_atomic
 from psyflow.layout import Layout, PlanLayout
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from psyflow.frozen import FrozenSpace
 
-__all__ = ["FORMAT", "Plan", "new_run_id", "provenance"]
+__all__ = ["FORMAT", "Plan", "new_run_id", "provenance", "save_items"]
 
 FORMAT = 1
 
@@ -184,6 +187,14 @@ class Plan:
             if plan is not None:
                 return plan
         return None
+
+
+def save_items(path: Path, items: npt.NDArray[np.int64]) -> None:
+    """Write the numbers of items, whole and durable."""
+    import numpy as np  # what only reads plans does without
+
+    with atomic_path(path) as temporary:
+        np.save(temporary, items)
 
 
 def new_run_id() -> str:

@@ -12,9 +12,8 @@ from psyflow.exceptions import SchedulerError
 from psyflow.plan import Plan
 from psyflow.run import Run
 from psyflow.scheduler import Scheduler
-from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.batch import BatchScheduler
-from psyflow.submission import JobRequest, process_arrays, process_job, share_throttle, step_job
+from psyflow.submission import JobRequest, process_arrays, process_job, scheduler_args, step_job
 
 __all__ = ["RUN_ID", "JobPreview", "Preview", "preview"]
 
@@ -189,7 +188,6 @@ def _shown(
     scheduler = run.task.scheduler
     command, script = job.args, None
     if isinstance(scheduler, BatchScheduler):
-        args = resolve(run.task.scheduler_args, job.name, plan.attempt, plan.reason)
         request = dataclasses.replace(
             # The folder of the log is only there once the run has begun.
             scheduler.request(
@@ -197,7 +195,7 @@ def _shown(
                 "log",
                 job.name,
                 [_id_of(earlier) for earlier in after],
-                share_throttle(args, n_arrays),
+                scheduler_args(plan, run.task, job, n_arrays),
                 job.array_size,
             ),
             output_filename=str(job.log),

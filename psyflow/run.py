@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import math
 import shutil
 import signal
@@ -13,13 +12,11 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from psyflow import refusals, steps
 from psyflow.assess import Assessment, Choice
 from psyflow.bookkeeping import ItemsFile
 from psyflow.claims import Hold, Owner
-from psyflow.continuation import NotContinuedError, continuation_of, reason_of
+from psyflow.continuation import NotContinuedError, continued, reason_of
 from psyflow.exceptions import (
     JobsRunningWarning,
     RunHeldError,
@@ -29,21 +26,13 @@ from psyflow.exceptions import (
     UsageError,
 )
 from psyflow.exits import STOPPED
-from psyflow.files import atomic_path, make_folder, move, remove_temporaries, write_atomic
+from psyflow.files import make_folder, move, remove_temporaries, write_atomic
 from psyflow.fingerprint import Change, freeze_code, parts_to_json
 from psyflow.jobs import Jobs, wait_until_dead
 from psyflow.layout import Layout
-from psyflow.merge import Items
-from psyflow.plan import Plan, new_run_id, provenance
-from psyflow.scheduler.arguments import resolve
+from psyflow.plan import Plan, new_run_id, provenance, save_items
 from psyflow.scheduler.base import JobStatus
-from psyflow.submission import (
-    JobRequest,
-    process_arrays,
-    process_job,
-    share_throttle,
-    step_job,
-)
+from psyflow.submission import Submission, allotment, process_job
 from psyflow.tasks import TaskDef
 
 __all__ = ["Run"]
@@ -219,22 +208,14 @@ class Run:
         make_folder(self.layout.out)
         write_atomic(plan.frozen.space, assessment.frozen.pickled)
         freeze_code(self.task.path, self.task.conf_path, plan.frozen.code)
-        _save_items(plan.frozen.pending, pending)
+        save_items(plan.frozen.pending, pending)
         plan.write()
         return plan
 
     def draft(self, assessment: Assessment, n_pending: int, pool_size: int) -> Plan:
         """Return the plan for evaluating some items, without its provenance; write nothing."""
         task = self.task
-        backend = task.backend(task)
-        n_jobs = backend.n_jobs(n_pending)
-        if task.scheduler.runs_here:
-            # Jobs would run one after the other; the workers of one job run side by side.
-            n_jobs = min(n_jobs, 1)
-        args = task.scheduler_args
-        process = f"{task.name}:process"
         attempt, reason = self._attempt(assessment) if n_pending else (1, None)
-        options = resolve(args, process, attempt, reason)
         return Plan(
             run_id=new_run_id(),
             task=task.name,
@@ -243,14 +224,11 @@ class Run:
             root=str(self.layout.root),
             result=str(self.layout.result),
             n_items=assessment.n_items,
-            n_pending=n_pending,
-            n_jobs=n_jobs,
             pool_size=pool_size,
-            batch_of_job=[backend.batch_of(job) for job in range(n_jobs)],
             space_digest=assessment.frozen.digest,
             fingerprint=parts_to_json(task.fingerprint()),
             space_code=parts_to_json(task.space_fingerprint()),
-            backend=type(backend).__name__,
+            backend=task.backend.__name__,
             scheduler=type(task.scheduler).__name__,
             exclude=sorted(set(task.exclude_from_result)),
             timeout=task.timeout,
@@ -259,18 +237,15 @@ class Run:
             max_failures=_as_count(task.max_failures, n_pending),
             max_tasks_per_child=task.max_tasks_per_child,
             conf_file=str(task.conf_path) if task.conf_path else None,
-            time_limit=task.scheduler.time_limit(options, process),
-            n_cpus=_as_number(options.get("n_cpus")),
-            n_gpus=_as_number(options.get("n_gpus")),
-            attempt=attempt,
-            reason=reason,
             max_chain=task.max_chain,
+            **allotment(task, n_pending, attempt, reason),
         )
 
     def _attempt(self, assessment: Assessment) -> tuple[int, str | None]:
         """Return how often the jobs are tried now, and why they failed before."""
         plan = assessment.plan
-        if plan is None or assessment.is_complete:
+        # Nobody asks for memory or time here, and reading failures takes time.
+        if plan is None or assessment.is_complete or self.task.scheduler.runs_here:
             return 1, None
         reason = reason_of(assessment.recovered, self._statuses(plan))
         return (plan.attempt + 1, reason) if reason is not None else (1, None)
@@ -293,7 +268,9 @@ class Run:
 
     def process(self) -> int:
         """Run the one process job, and return its exit status."""
-        jobid = self._hand_over(process_job(self._begun(), self.task.python, 0), None)
+        plan = self._begun()
+        submission = Submission(plan, self.task, self.jobs)
+        jobid = submission.hand_over(process_job(plan, self.task.python, 0), None)
         exit_code = self.task.scheduler.exit_code(jobid)
         if exit_code is None:
             raise SchedulerError(f"{jobid} of {type(self.task.scheduler).__name__} never ran.")
@@ -310,41 +287,7 @@ class Run:
 
     def submit(self) -> None:
         """Submit all steps; each job id is on disk before the next submission."""
-        plan, python = self._begun(), self.task.python
-        split = self._submit(step_job(plan, python, "split"), [])
-        process = self._submit_process(plan, [split]) if plan.n_jobs else []
-        self._submit(step_job(plan, python, "merge"), [split, *process])
-
-    def _submit_process(self, plan: Plan, depends_on: list[str]) -> list[str]:
-        python = self.task.python
-        largest = self.task.scheduler.max_array_size() if plan.n_jobs > 1 else None
-        arrays = process_arrays(plan, python, largest)
-        try:
-            return [self._submit(array, depends_on, len(arrays)) for array in arrays]
-        except NotImplementedError:
-            jobs = [process_job(plan, python, number) for number in range(plan.n_jobs)]
-            return [self._submit(job, depends_on) for job in jobs]
-
-    def _submit(self, request: JobRequest, depends_on: list[str], n_arrays: int = 1) -> str:
-        jobid = self._hand_over(request, depends_on, n_arrays)
-        self.jobs.record_submitted(self._begun().run_id, request.job, jobid)
-        return jobid
-
-    def _hand_over(
-        self, request: JobRequest, depends_on: list[str] | None, n_arrays: int = 1
-    ) -> str:
-        plan, scheduler = self._begun(), self.task.scheduler
-        submit = scheduler.submit
-        if request.array_size is not None:
-            submit = functools.partial(scheduler.submit_array, request.array_size)
-        args = resolve(self.task.scheduler_args, request.name, plan.attempt, plan.reason)
-        return submit(
-            request.args,
-            str(request.log),
-            name=request.name,
-            depends_on=depends_on,
-            scheduler_args=share_throttle(args, n_arrays),
-        )
+        Submission(self._begun(), self.task, self.jobs).submit()
 
     def continue_plan(self, plan: Plan) -> bool:
         """Submit further jobs for what those of `plan` left undone; they use the same code.
@@ -362,7 +305,7 @@ class Run:
             print(f"Not continued: {error}", flush=True)
             return False
         try:
-            self.plan = self._continued(plan)
+            self.plan = continued(plan, self.task, self._statuses(plan))
             print(f"Continued as {self.plan.run_id}: {self.plan.n_pending} items.", flush=True)
             self.submit()
         except (NotContinuedError, SchedulerError) as error:
@@ -372,34 +315,6 @@ class Run:
         finally:
             self.release()
         return True
-
-    def _continued(self, plan: Plan) -> Plan:
-        present = Plan.present(self.layout)
-        if present is None or present.run_id != plan.run_id:
-            raise NotContinuedError("another plan has taken its place")
-        found = continuation_of(plan, self.task, self._statuses(plan))
-        backend = self.task.backend(self.task)
-        n_jobs = backend.n_jobs(len(found.pending))
-        name = f"{self.task.name}:process"
-        attempt = plan.attempt + 1 if found.reason else plan.attempt
-        options = resolve(self.task.scheduler_args, name, attempt, found.reason)
-        new = dataclasses.replace(
-            plan,
-            run_id=new_run_id(),
-            n_pending=len(found.pending),
-            n_jobs=n_jobs,
-            batch_of_job=[backend.batch_of(job) for job in range(n_jobs)],
-            time_limit=self.task.scheduler.time_limit(options, name),
-            attempt=attempt,
-            reason=found.reason,
-            chain=plan.chain + 1,
-        )
-        make_folder(new.frozen.folder)
-        shutil.copytree(plan.frozen.code, new.frozen.code)
-        write_atomic(new.frozen.space, plan.frozen.space.read_bytes())
-        _save_items(new.frozen.pending, found.pending)
-        new.write()
-        return new
 
     # -- ending and clearing ----------------------------------------------------------------------
 
@@ -488,16 +403,6 @@ class Run:
 def _as_count(limit: int | float | None, n_items: int) -> int | None:
     """Return a limit that may be a share as a number of items, at least 1."""
     return max(1, math.ceil(limit * n_items)) if isinstance(limit, float) else limit
-
-
-def _as_number(value: object) -> int | None:
-    """Return the number that a scheduler argument gives, if it gives one."""
-    return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
-
-
-def _save_items(path: Path, items: Items) -> None:
-    with atomic_path(path) as temporary:
-        np.save(temporary, items)
 
 
 def _remove(path: Path) -> bool:

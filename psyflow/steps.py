@@ -16,7 +16,6 @@ from psyflow.bookkeeping import About, Arrays, ItemsFile, Stamp
 from psyflow.columns import Columns
 from psyflow.exceptions import IneffectiveExcludeWarning
 from psyflow.files import (
-    atomic_path,
     keep_copy,
     make_folder,
     move,
@@ -26,7 +25,7 @@ from psyflow.files import (
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
 from psyflow.merge import BOOKKEEPING, LOG_POSITIONS, Items, merged_blocks
-from psyflow.plan import Plan
+from psyflow.plan import Plan, save_items
 from psyflow.rng import RandomStreams
 from psyflow.sources import Earlier, Recovered, recover
 from psyflow.tasks import TaskDef, streams_of
@@ -40,8 +39,7 @@ def split(plan: Plan, backend: Backend) -> None:
     batches = backend.batches(pending, plan.n_jobs)
     make_folder(plan.frozen.batch(0).parent)
     for number, batch in enumerate(batches):
-        with atomic_path(plan.frozen.batch(number)) as temporary:
-            np.save(temporary, batch)
+        save_items(plan.frozen.batch(number), batch)
     print(f"{len(pending)} items in {len(batches)} batches.", flush=True)
 
 

@@ -1,14 +1,27 @@
-"""The jobs of a plan, in the words that every scheduler is given."""
+"""The jobs of a plan: how many, in which words, and their submission."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from psyflow.jobs import Jobs
 from psyflow.plan import Plan
+from psyflow.scheduler.arguments import resolve
+from psyflow.tasks import TaskDef
 
-__all__ = ["JobRequest", "process_arrays", "process_job", "share_throttle", "step_job"]
+__all__ = [
+    "JobRequest",
+    "Submission",
+    "allotment",
+    "process_arrays",
+    "process_job",
+    "scheduler_args",
+    "step_job",
+]
 
 
 @dataclass(frozen=True)
@@ -93,3 +106,111 @@ def share_throttle(args: Mapping[str, object], n_arrays: int) -> dict[str, objec
 
 def _command(plan: Plan, python: str, step: str, *numbers: str) -> list[str]:
     return [python, "-m", "psyflow.job", step, str(plan.frozen.plan_file), *numbers]
+
+
+def allotment(
+    task: TaskDef, n_pending: int, attempt: int = 1, reason: str | None = None
+) -> dict[str, Any]:
+    """Return the fields of a plan that say into which jobs its items go, and what a job gets.
+
+    Parameters
+    ----------
+    task : TaskDef
+    n_pending : int
+        Number of items to evaluate.
+    attempt, reason
+        What scheduler arguments may depend on.
+    """
+    backend, scheduler = task.backend(task), task.scheduler
+    n_jobs = backend.n_jobs(n_pending)
+    if scheduler.runs_here:
+        # Jobs would run one after the other; the workers of one job run side by side.
+        n_jobs = min(n_jobs, 1)
+    process = f"{task.name}:process"
+    options = resolve(task.scheduler_args, process, attempt, reason)
+    return {
+        "n_pending": n_pending,
+        "n_jobs": n_jobs,
+        "batch_of_job": [backend.batch_of(job) for job in range(n_jobs)],
+        "time_limit": scheduler.time_limit(options, process),
+        "n_cpus": _as_number(options.get("n_cpus")),
+        "n_gpus": _as_number(options.get("n_gpus")),
+        "attempt": attempt,
+        "reason": reason,
+    }
+
+
+def _as_number(value: object) -> int | None:
+    """Return the number that a scheduler argument gives, if it gives one."""
+    return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
+
+
+class Submission:
+    """Hands the jobs of a plan to the task's scheduler.
+
+    Parameters
+    ----------
+    plan : Plan
+    task : TaskDef
+    jobs : Jobs
+        The record of the run's jobs.
+    """
+
+    def __init__(self, plan: Plan, task: TaskDef, jobs: Jobs) -> None:
+        self._plan = plan
+        self._task = task
+        self._jobs = jobs
+
+    def submit(self) -> None:
+        """Submit all steps; each job id is on disk before the next submission."""
+        plan, python = self._plan, self._task.python
+        split = self._submit(step_job(plan, python, "split"), [])
+        process = self._submit_process([split]) if plan.n_jobs else []
+        self._submit(step_job(plan, python, "merge"), [split, *process])
+
+    def _submit_process(self, depends_on: list[str]) -> list[str]:
+        plan, python = self._plan, self._task.python
+        largest = self._task.scheduler.max_array_size() if plan.n_jobs > 1 else None
+        arrays = process_arrays(plan, python, largest)
+        try:
+            return [self._submit(array, depends_on, len(arrays)) for array in arrays]
+        except NotImplementedError:
+            jobs = [process_job(plan, python, number) for number in range(plan.n_jobs)]
+            return [self._submit(job, depends_on) for job in jobs]
+
+    def _submit(self, request: JobRequest, depends_on: list[str], n_arrays: int = 1) -> str:
+        jobid = self.hand_over(request, depends_on, n_arrays)
+        self._jobs.record_submitted(self._plan.run_id, request.job, jobid)
+        return jobid
+
+    def hand_over(
+        self, request: JobRequest, depends_on: list[str] | None, n_arrays: int = 1
+    ) -> str:
+        """Submit one request, which nothing records, and return the job's id."""
+        submit = self._task.scheduler.submit
+        if request.array_size is not None:
+            submit = functools.partial(self._task.scheduler.submit_array, request.array_size)
+        return submit(
+            request.args,
+            str(request.log),
+            name=request.name,
+            depends_on=depends_on,
+            scheduler_args=scheduler_args(self._plan, self._task, request, n_arrays),
+        )
+
+
+def scheduler_args(
+    plan: Plan, task: TaskDef, request: JobRequest, n_arrays: int = 1
+) -> dict[str, object]:
+    """Return the arguments of one submission, without functions.
+
+    Parameters
+    ----------
+    plan : Plan
+    task : TaskDef
+    request : JobRequest
+    n_arrays : int
+        How many arrays share ``max_running``.
+    """
+    args = resolve(task.scheduler_args, request.name, plan.attempt, plan.reason)
+    return share_throttle(args, n_arrays)
