@@ -173,6 +173,28 @@ class _Engine(ABC):
     def result(self, handle: Any) -> Returned:
         """Return the outcomes of a batch that is done, or raise what became of it."""
 
+    @abstractmethod
+    def is_death(self, error: Exception) -> bool:
+        """Tell whether `error` says that a worker died with its batch."""
+
+    def outcomes(self, handle: Any) -> Returned | Exception:
+        """Return the outcomes of a batch, or what says that its worker died.
+
+        Raises
+        ------
+        PsyflowError
+            If the workers cannot evaluate a batch at all, so that it would be the same with all.
+        """
+        try:
+            return self.result(handle)
+        except Exception as error:
+            if self.is_death(error):
+                return error
+            raise PsyflowError(
+                f"The workers cannot evaluate the psets: {type(error).__name__}: {error}. "
+                f"Have they the modules that the function needs, in the same versions?"
+            ) from error
+
 
 def _on_engine(engine: _Engine, whole: _Batch) -> Iterator[Returned]:
     size = _batch_size(len(whole.psets), engine.n_workers())
@@ -181,18 +203,16 @@ def _on_engine(engine: _Engine, whole: _Batch) -> Iterator[Returned]:
     while batches:
         handle = engine.wait()
         batch = batches.pop(handle)
-        try:
-            returned = engine.result(handle)
-        except Exception:
-            # The engine does not say which pset its worker died with: halve until it is alone.
-            n = len(batch.psets)
-            if n == 1:
-                suspects.append(batch)
-            else:
-                halves = batch.part(0, n // 2), batch.part(n // 2, n)
-                batches |= {engine.submit(half): half for half in halves}
-        else:
+        returned = engine.outcomes(handle)
+        n = len(batch.psets)
+        if isinstance(returned, Returned):
             yield returned
+        elif n == 1:
+            suspects.append(batch)
+        else:
+            # The engine does not say which pset its worker died with: halve until it is alone.
+            halves = batch.part(0, n // 2), batch.part(n // 2, n)
+            batches |= {engine.submit(half): half for half in halves}
     for batch in suspects:
         yield _alone(engine, batch)
 
@@ -200,10 +220,8 @@ def _on_engine(engine: _Engine, whole: _Batch) -> Iterator[Returned]:
 def _alone(engine: _Engine, batch: _Batch) -> Returned:
     """Evaluate a batch while there is no other: Dask also blames those that waited beside it."""
     engine.submit(batch)
-    try:
-        return engine.result(engine.wait())
-    except Exception as error:
-        return batch.crash(error)
+    returned = engine.outcomes(engine.wait())
+    return returned if isinstance(returned, Returned) else batch.crash(returned)
 
 
 class _Dask(_Engine):
@@ -217,6 +235,7 @@ class _Dask(_Engine):
                 "from dask.distributed import Client; client = Client()"
             ) from None
         self._done = distributed.as_completed([], raise_errors=False)
+        self._death: type[Exception] = distributed.scheduler.KilledWorker
 
     def n_workers(self) -> int:
         n_threads: int = sum(self._client.nthreads().values())
@@ -233,6 +252,9 @@ class _Dask(_Engine):
     def result(self, handle: Any) -> Returned:
         returned: Returned = handle.result()
         return returned
+
+    def is_death(self, error: Exception) -> bool:
+        return isinstance(error, self._death)
 
 
 class _Ray(_Engine):
@@ -258,6 +280,11 @@ class _Ray(_Engine):
     def result(self, handle: Any) -> Returned:
         returned: Returned = self._ray.get(handle)
         return returned
+
+    def is_death(self, error: Exception) -> bool:
+        errors = self._ray.exceptions
+        # An error of the task is what it raised; the others are what happened to it.
+        return isinstance(error, errors.RayError) and not isinstance(error, errors.RayTaskError)
 
 
 def _evaluate(batch: _Batch) -> Returned:

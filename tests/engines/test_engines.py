@@ -136,6 +136,32 @@ def test_pset_that_kills_its_worker_costs_itself(
     assert len(store_for(file).load(file)["c"]) == 39
 
 
+class Unloadable:
+    """A function whose workers lack what it needs."""
+
+    def __call__(self, a: int, b: int) -> dict[str, int]:
+        return {"c": a}
+
+    def __reduce__(self) -> Any:
+        return lack_a_module, ()
+
+
+def lack_a_module() -> None:
+    raise ImportError("no such module here")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("dask", "different environments"), ("ray", "no such module here")]
+)
+def test_what_no_worker_can_evaluate_is_said_at_once(
+    name: str, reason: str, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(name)
+    with pytest.raises(PsyflowError, match=rf"(?s)The workers cannot .*{reason}") as e:
+        map_pspace_parallel(Unloadable(), SPACE, backend=name)
+    assert not isinstance(e.value, ItemsFailedError)
+
+
 def test_exclude_and_empty_spaces(backend: str) -> None:
     found = map_pspace_parallel(lambda a, b: {"c": a}, SPACE[:3], 2, backend, exclude=["b"])
     assert found == {"a": [0, 0, 1], "c": [0, 0, 1]}
