@@ -123,7 +123,10 @@ class PrivateGridEngine:
         self._configure("-Ae", "-Me", EXECUTION_HOST)
         self._configure("-Ahgrp", "-Mhgrp", HOSTGROUP)
         self._configure("-Aq", "-Mq", QUEUE)
-        self._change("-sconf", "-Mconf", "global", {"min_uid": "0", "min_gid": "0"})
+        # Accounting is otherwise written every 15 seconds: until then, nobody knows a job.
+        accounting = "accounting=true reporting=false accounting_flush_time=00:00:00"
+        values = {"min_uid": "0", "min_gid": "0", "reporting_params": accounting}
+        self._change("-sconf", "-Mconf", "global", values)
         quick = {
             "schedule_interval": "0:0:1",
             "flush_submit_sec": "1",
@@ -176,7 +179,8 @@ class PrivateGridEngine:
     def _change(self, show: str, modify: str, name: str, values: dict[str, str]) -> None:
         text = self._as_admin("qconf", show)
         for key, value in values.items():
-            text = re.sub(rf"(?m)^{key}\s+.*$", f"{key} {value}", text)
+            # A line that ends in a backslash goes on in the next.
+            text = re.sub(rf"(?m)^{key}\s+(?:.*\\\n)*.*$", f"{key} {value}", text)
         file = self._folder / name
         file.write_text(text)
         self._as_admin("qconf", modify, str(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psyflow.exceptions import SchedulerError, UsageError
-from psyflow.scheduler import GridEngine, JobStatus
+from psyflow.scheduler import GridEngine, JobId, JobStatus, Scheduler
 from psyflow.scheduler.gridengine_texts import parse_qacct, parse_qstat, parse_seconds
 from psyflow.scheduler.names import to_name
 from psyflow.testing.schedulers import SchedulerTests, until
@@ -18,11 +19,20 @@ from tests.cli.conftest import Place
 
 from .private_gridengine import PrivateGridEngine
 
+ACCOUNTING_SECONDS = 10.0
+
 
 class TestGridEngine(SchedulerTests):
     @pytest.fixture
     def scheduler(self, gridengine: PrivateGridEngine) -> GridEngine:
         return GridEngine()
+
+    def wait(self, scheduler: Scheduler, *jobids: JobId) -> None:
+        """Wait until the jobs are over, and in the accounting: in between, nobody knows them."""
+        super().wait(scheduler, *jobids)
+        deadline = time.monotonic() + ACCOUNTING_SECONDS
+        while "?" in states(scheduler, *jobids).split() and time.monotonic() < deadline:
+            time.sleep(0.1)
 
 
 @pytest.fixture
@@ -35,7 +45,7 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def states(scheduler: GridEngine, *jobids: str) -> str:
+def states(scheduler: Scheduler, *jobids: str) -> str:
     return " ".join(status.status for status in scheduler.get_statuses(jobids).values())
 
 
