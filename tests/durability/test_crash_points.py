@@ -118,7 +118,10 @@ def finish(recording: Recording, code: int, formula: str) -> None:
     study.psy("run", code=code)
     missing = {3} if code else set()
     truth = [(x, eval(formula, {"x": x})) for x in recording.space if x not in missing]
-    assert study.rows() == truth
+    with warnings.catch_warnings():
+        # A frame may be lost while a later one is not; an incomplete result keeps such shards.
+        warnings.simplefilter("ignore", DamagedShardWarning)
+        assert study.rows() == truth
     calls = study.calls()
     assert len(set(calls)) == len(calls)
     assert not {f"[('x', {x})]" for x in recording.safe}.intersection(calls)
