@@ -13,6 +13,7 @@ from psyflow.plan import Plan
 from psyflow.run import Run
 from psyflow.scheduler import Scheduler
 from psyflow.scheduler.batch import BatchScheduler
+from psyflow.scheduler.checked import CheckedScheduler
 from psyflow.submission import JobRequest, process_arrays, process_job, scheduler_args, step_job
 
 __all__ = ["RUN_ID", "JobPreview", "Preview", "preview"]
@@ -177,7 +178,7 @@ def _largest_array(scheduler: Scheduler, plan: Plan) -> int | None:
 
 
 def _has_arrays(scheduler: Scheduler) -> bool:
-    if isinstance(scheduler, BatchScheduler):
+    if isinstance(scheduler, CheckedScheduler):
         return scheduler.HAS_ARRAYS
     return type(scheduler).submit_array is not Scheduler.submit_array
 

@@ -13,28 +13,24 @@ import subprocess
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import ClassVar
 
-from psyflow.exceptions import SchedulerError, UnknownNameError, UsageError
-from psyflow.scheduler.arguments import resolve
+from psyflow.exceptions import SchedulerError
 from psyflow.scheduler.base import (
     OVER,
     UNKNOWN,
     JobId,
     JobStatus,
-    Scheduler,
-    Words,
     array_of,
-    checked_log,
     combine,
 )
+from psyflow.scheduler.checked import CheckedScheduler
 from psyflow.scheduler.request import SubmitRequest
 
 __all__ = ["BatchScheduler", "SubmitRequest"]
 
 
-class BatchScheduler(Scheduler):
+class BatchScheduler(CheckedScheduler):
     """A scheduler that is driven by command line programs.
 
     A new one needs `submit_command`, `parse_job_id`, `status_command`, `parse_status` and
@@ -47,12 +43,6 @@ class BatchScheduler(Scheduler):
         Where the scheduler may put files of its own.
     """
 
-    ARGS: ClassVar[frozenset[str]] = frozenset()
-    """Names of the scheduler arguments, with underscores."""
-    REQUIRED_ARGS: ClassVar[tuple[str, ...]] = ()
-    TIME_LIMIT: ClassVar[str | None] = None
-    """Name in `SubmitRequest.options` of what limits the time of a job; `seconds_of` reads it."""
-    HAS_ARRAYS: ClassVar[bool] = False
     HINT: ClassVar[str] = "Log in to a node of the cluster that has it."
     """What to do when the scheduler's programs are not there."""
     QUERY_TIMEOUT: ClassVar[float] = 120.0
@@ -101,112 +91,6 @@ class BatchScheduler(Scheduler):
     def query_environment(self, environment: Mapping[str, str]) -> Mapping[str, str]:
         """Return `environment` without what would change the answer to a query."""
         return environment
-
-    def canonical_arg(self, name: str) -> str:
-        """Return the one name under which argument `name` goes into `SubmitRequest.options`.
-
-        Raises
-        ------
-        UsageError
-            If there is no such argument.
-        """
-        canonical = name.replace("-", "_")
-        if canonical not in self.ARGS:
-            raise UnknownNameError(f"{type(self).__name__} argument", name, self.ARGS)
-        return canonical
-
-    def check_value(self, option: str, value: object) -> None:
-        """Raise `UsageError` if `value`, no function and not None, is nothing for `option`."""
-
-    def seconds_of(self, time_limit: object) -> float | None:
-        """Return a value of the option `TIME_LIMIT` in seconds; None if it is not understood."""
-        return None
-
-    def time_limit(
-        self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
-    ) -> float | None:
-        """Return after how many seconds a job is ended; None if nobody said."""
-        options = resolve(self._canonical_args(scheduler_args), name)
-        given = options.get(self.TIME_LIMIT) if self.TIME_LIMIT is not None else None
-        return None if given is None else self.seconds_of(given)
-
-    def check_args(self, scheduler_args: Mapping[str, object] | None) -> None:
-        """Raise `UsageError` for an argument that is unknown, missing, or makes no sense."""
-        for option, value in self._canonical_args(scheduler_args).items():
-            if not callable(value):
-                self.check_value(option, value)
-
-    def _canonical_args(self, scheduler_args: Mapping[str, object] | None) -> dict[str, object]:
-        given: dict[str, object] = {}
-        for name, value in (scheduler_args or {}).items():
-            option = self.canonical_arg(name)
-            if value is None:
-                continue
-            if option in given:
-                raise UsageError(f'Scheduler argument "{name}" is given under two names.')
-            given[option] = value
-        missing = [name for name in self.REQUIRED_ARGS if name not in given]
-        if missing:
-            raise UsageError(
-                f"{type(self).__name__} needs the scheduler arguments {', '.join(missing)}. "
-                f"Add them to scheduler_args in the task file."
-            )
-        return given
-
-    def request(
-        self,
-        args: Words,
-        output_filename: str | os.PathLike[str],
-        name: str | None = None,
-        depends_on: Iterable[JobId] | None = None,
-        scheduler_args: Mapping[str, object] | None = None,
-        array_size: int | None = None,
-    ) -> SubmitRequest:
-        """Check a submission and return it ready for `submit_command`; nothing is contacted."""
-        self.check_args(scheduler_args)
-        name = "".join(c if c.isprintable() else "_" for c in name or "psyflow")
-        options = resolve(self._canonical_args(scheduler_args), name)
-        for option, value in options.items():
-            self.check_value(option, value)
-        return SubmitRequest(
-            args=tuple(os.fspath(arg) for arg in args),
-            output_filename=checked_log(output_filename),
-            name=name,
-            depends_on=(depends_on,) if isinstance(depends_on, str) else tuple(depends_on or ()),
-            array_size=array_size,
-            options=MappingProxyType(options),
-        )
-
-    def submit(
-        self,
-        args: Words,
-        output_filename: str | os.PathLike[str],
-        name: str | None = None,
-        depends_on: Iterable[JobId] | None = None,
-        scheduler_args: Mapping[str, object] | None = None,
-    ) -> JobId:
-        """Submit one job; see `Scheduler.submit`."""
-        return self.submit_request(
-            self.request(args, output_filename, name, depends_on, scheduler_args)
-        )
-
-    def submit_array(
-        self,
-        n: int,
-        args: Words,
-        output_filename: str | os.PathLike[str],
-        name: str | None = None,
-        depends_on: Iterable[JobId] | None = None,
-        scheduler_args: Mapping[str, object] | None = None,
-    ) -> JobId:
-        """Submit `n` jobs as one array; see `Scheduler.submit_array`."""
-        if not self.HAS_ARRAYS:
-            return super().submit_array(n, args, output_filename)
-        if n < 1:
-            raise UsageError(f"A job array needs at least one member, not {n}.")
-        return self.submit_request(
-            self.request(args, output_filename, name, depends_on, scheduler_args, n)
-        )
 
     def submit_request(self, request: SubmitRequest) -> JobId:
         """Hand `request` to the scheduler and return the id it gives to the job."""

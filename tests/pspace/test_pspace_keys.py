@@ -124,7 +124,7 @@ EQUAL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("values", EQUAL, ids=lambda values: repr(values[0])[:30])
+@pytest.mark.parametrize("values", EQUAL, ids=lambda values: type(values[0]).__name__)
 def test_equal_values_have_equal_keys(values):
     assert len({key(value) for value in values}) == 1
 
