@@ -20,6 +20,7 @@
     ├── IneffectiveExcludeWarning     a name to exclude that is not in any result
     ├── RaggedColumnWarning           arrays of different shapes were padded
     ├── DamagedShardWarning           part of a shard could not be read; its items run again
+    ├── HostWarning                   a host takes no jobs; others do its work
     └── TaskWarning                   carries ``task_name``
         ├── TaskLoadWarning           a task file could not be loaded
         ├── UnknownSettingWarning     a variable that looks like a misspelt setting
@@ -37,6 +38,7 @@ __all__ = [
     "AmbiguousOperationError",
     "DamagedFileError",
     "DamagedShardWarning",
+    "HostWarning",
     "IneffectiveExcludeWarning",
     "ItemsFailedError",
     "JobsRunningWarning",
@@ -190,6 +192,10 @@ class RaggedColumnWarning(PsyflowWarning):
 
 class DamagedShardWarning(PsyflowWarning):
     """Part of a shard could not be read; its items will run again."""
+
+
+class HostWarning(PsyflowWarning):
+    """A host takes no jobs; others do its work."""
 
 
 class TaskWarning(PsyflowWarning):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from psyflow.scheduler.registry import scheduler_by_name, scheduler_names
     from psyflow.scheduler.slurm import Slurm
     from psyflow.scheduler.sqsub import Sqsub
+    from psyflow.scheduler.ssh import Ssh
 
 __all__ = [
     "LSF",
@@ -28,6 +29,7 @@ __all__ = [
     "Scheduler",
     "Slurm",
     "Sqsub",
+    "Ssh",
     "SubmitRequest",
     "scheduler_by_name",
     "scheduler_names",
@@ -42,6 +44,7 @@ _HOME_OF = {
     "ImmediateRun": "immediate",
     "Slurm": "slurm",
     "Sqsub": "sqsub",
+    "Ssh": "ssh",
     "SubmitRequest": "batch",
     "scheduler_by_name": "registry",
     "scheduler_names": "registry",

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from psyflow.exceptions import UsageError
+from psyflow.scheduler.arguments import parse_seconds
 from psyflow.scheduler.base import JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
-from psyflow.scheduler.gridengine_texts import parse_qacct, parse_qstat, parse_seconds
+from psyflow.scheduler.gridengine_texts import parse_qacct, parse_qstat
 from psyflow.scheduler.names import to_name
 from psyflow.scheduler.request import flags, logged_command
 

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
 
+from psyflow.scheduler.arguments import parse_seconds
 from psyflow.scheduler.base import (
     CANCELLED,
     DONE,
@@ -22,30 +23,13 @@ from psyflow.scheduler.base import (
 )
 from psyflow.scheduler.names import from_name
 
-__all__ = ["parse_qacct", "parse_qstat", "parse_seconds"]
+__all__ = ["parse_qacct", "parse_qstat"]
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 _RULE = re.compile(r"^=+$", re.MULTILINE)
-_CLOCK = re.compile(r"\d*(:\d*){0,2}")
 _LIMIT_ENFORCED = 37
 _DIED_OF_A_SIGNAL = 100
 _KILLED = 128
-
-
-def parse_seconds(text: str) -> float | None:
-    """Return a time as ``h_rt`` has it, in seconds; None if it sets no limit.
-
-    Examples
-    --------
-    >>> parse_seconds("90"), parse_seconds("1:00:00"), parse_seconds("INFINITY")
-    (90.0, 3600.0, None)
-    """
-    if not text.strip(":") or not _CLOCK.fullmatch(text):
-        return None
-    seconds = 0.0
-    for number in text.split(":"):
-        seconds = 60 * seconds + int(number or 0)
-    return seconds
 
 
 def parse_qstat(stdout: str) -> dict[JobId, JobStatus]:

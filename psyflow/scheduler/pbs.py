@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from psyflow.exceptions import SchedulerError, UsageError
+from psyflow.scheduler.arguments import parse_seconds
 from psyflow.scheduler.base import (
     CANCELLED,
     DONE,
@@ -23,7 +24,6 @@ from psyflow.scheduler.base import (
     array_of,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
-from psyflow.scheduler.gridengine_texts import parse_seconds
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.request import flags, logged_command
 

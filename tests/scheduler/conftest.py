@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from . import private_gridengine
+from . import private_gridengine, private_sshd
 from .fake_programs import FakePrograms
 from .private_gridengine import PrivateGridEngine, running_gridengine
 from .private_slurm import PrivateSlurm, running_slurm, why_not
+from .private_sshd import PrivateSshd, running_sshd
 
 
 def require(server: str, reason: str | None) -> None:
@@ -53,6 +54,14 @@ def slurm(slurm_cluster: PrivateSlurm, monkeypatch: pytest.MonkeyPatch) -> Priva
     return slurm_cluster
 
 
+@pytest.fixture(scope="session")
+def sshd() -> Iterator[PrivateSshd]:
+    """A real SSH server, for the whole session."""
+    require("SSH server", private_sshd.why_not())
+    with running_sshd() as server:
+        yield server
+
+
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePrograms:
     """A folder of programs that is all there is on PATH."""
@@ -67,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     They wait most of their time, while the other processes compute.
     """
-    for server in ("slurm_cluster", "gridengine_cluster"):
+    for server in ("slurm_cluster", "gridengine_cluster", "sshd"):
         for item in items:
             if server in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group(server))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler import GridEngine, JobId, JobStatus, Scheduler
-from psyflow.scheduler.gridengine_texts import parse_qacct, parse_qstat, parse_seconds
+from psyflow.scheduler.arguments import parse_seconds
+from psyflow.scheduler.gridengine_texts import parse_qacct, parse_qstat
 from psyflow.scheduler.names import to_name
 from psyflow.testing.schedulers import SchedulerTests, until
 from tests.cli.conftest import Place

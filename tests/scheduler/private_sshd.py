@@ -1,0 +1,125 @@
+"""A real SSH server on the loopback interface, with keys and a configuration of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from .private_slurm import free_ports
+
+HOSTS = ("node1", "node2")
+PROGRAMS = ("sshd", "ssh", "ssh-keygen")
+SERVER_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+SERVER = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/user_key.pub
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+PermitRootLogin yes
+"""
+CLIENT = """\
+Host node1 node2
+    HostName 127.0.0.1
+    Port {port}
+Host closed
+    HostName 127.0.0.1
+    Port {closed}
+Host *
+    IdentityFile {folder}/user_key
+    IdentitiesOnly yes
+    UserKnownHostsFile /dev/null
+    StrictHostKeyChecking no
+    LogLevel ERROR
+"""
+
+
+def why_not() -> str | None:
+    """Say why no private SSH server can be had here, if so."""
+    missing = [program for program in PROGRAMS if shutil.which(program, path=SERVER_PATH) is None]
+    return (
+        f"not installed: {', '.join(missing)} (apt-get install openssh-server)"
+        if missing
+        else None
+    )
+
+
+class PrivateSshd:
+    """The server, and ``node1`` and ``node2``, two names for this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port, self.closed_port = free_ports(2)
+        self.ssh = ["ssh", "-F", str(folder / "ssh_config")]
+
+    def configure(self) -> None:
+        for name in ("host_key", "user_key"):
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)],
+                check=True,
+            )
+        words = {"folder": self.folder, "port": self.port, "closed": self.closed_port}
+        (self.folder / "sshd_config").write_text(SERVER.format(**words))
+        (self.folder / "ssh_config").write_text(CLIENT.format(**words))
+
+    def start(self) -> subprocess.Popen[bytes]:
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # the server insists on it
+        sshd = shutil.which("sshd", path=SERVER_PATH)
+        assert sshd is not None
+        with (self.folder / "sshd.log").open("wb") as log:
+            server = subprocess.Popen(
+                [sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")], stderr=log
+            )
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            assert time.monotonic() < deadline, (self.folder / "sshd.log").read_text()
+            time.sleep(0.05)
+        return server
+
+    def _answers(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@contextlib.contextmanager
+def running_sshd() -> Iterator[PrivateSshd]:
+    """Run the server as long as the block does."""
+    with tempfile.TemporaryDirectory(prefix="psysshd-") as folder:
+        sshd = PrivateSshd(Path(folder))
+        sshd.configure()
+        server = sshd.start()
+        try:
+            yield sshd
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def runners(spool: Path) -> list[int]:
+    """Return the processes that serve a spool."""
+    found = subprocess.run(["pgrep", "-f", f"runner {spool}"], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def end_runners(spool: Path) -> None:
+    """End what serves a spool, with all that it runs."""
+    for pid in runners(spool):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 60
+    while runners(spool):
+        assert time.monotonic() < deadline, f"runners of {spool} do not end"
+        time.sleep(0.05)

@@ -1,0 +1,279 @@
+"""Hosts reached by a real SSH server: the conformance suite, hosts that fail, whole runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from psyflow.exceptions import HostWarning, SchedulerError, UsageError
+from psyflow.scheduler import Ssh
+from psyflow.testing import SchedulerTests
+from psyflow.testing.schedulers import until
+from tests.cli.conftest import Place
+
+from .private_sshd import PrivateSshd, end_runners, runners
+
+PATIENCE = 60
+HEAD = """
+import os, time
+from pathlib import Path
+from psyflow import LoadBalancingBackend, Param
+from psyflow.scheduler import Ssh
+
+HERE = Path(__file__).parent
+scheduler = Ssh({hosts}, workdir={spool!r}, ssh={ssh!r})
+max_jobs = 4
+"""
+SQUARE = 'pspace = Param(x=range(20))\ndef execute(x):\n    return {"y": x**2}\n'
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "spool of 'jobs'"
+    yield folder
+    end_runners(folder)
+
+
+@pytest.fixture
+def ssh(sshd: PrivateSshd, spool: Path) -> Ssh:
+    return Ssh({"node1": 2, "node2": 2}, spool, sshd.ssh)
+
+
+class TestSsh(SchedulerTests):
+    @pytest.fixture
+    def scheduler(self, ssh: Ssh) -> Ssh:
+        return ssh
+
+
+def submit(ssh: Ssh, tmp_path: Path, program: str, **scheduler_args: object) -> str:
+    return ssh.submit(["sh", "-c", program], tmp_path / "log", "t:job", None, scheduler_args)
+
+
+def wait_for(ssh: Ssh, jobid: str, state: str) -> None:
+    def there() -> bool:
+        status = ssh.get_status(jobid)
+        return status is not None and status.status == state
+
+    until(there, f"{jobid} is {state}", PATIENCE)
+
+
+def test_host_that_does_not_answer_is_left_out(
+    sshd: PrivateSshd, spool: Path, tmp_path: Path
+) -> None:
+    ssh = Ssh({"closed": 4, "node1": 1}, spool, sshd.ssh)
+    with pytest.warns(HostWarning, match="closed takes no jobs.*refused") as caught:
+        jobs = [submit(ssh, tmp_path, "true") for _ in range(3)]
+    assert len(caught) == 1
+    for job in jobs:
+        wait_for(ssh, job, "D")
+
+
+def test_no_host_answers(sshd: PrivateSshd, spool: Path, tmp_path: Path) -> None:
+    with pytest.raises(SchedulerError, match=r"ssh -F .* closed true(.|\n)*refused"):
+        submit(Ssh(["closed"], spool, sshd.ssh), tmp_path, "touch began")
+    # Later, when a host answers, nobody waits for that job any more.
+    ssh = Ssh(["node1"], spool, sshd.ssh)
+    wait_for(ssh, submit(ssh, tmp_path, "true"), "D")
+    assert ssh.get_statuses(["1"])["1"].status == "C"
+    assert not (tmp_path / "began").exists()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "match"),
+    [([], "at least one"), (["-oProxyCommand=x"], "no host"), ({"a": 0}, "number above 0")],
+)
+def test_hosts_that_make_no_sense(hosts: object, match: str) -> None:
+    with pytest.raises(UsageError, match=match):
+        Ssh(hosts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("args", "match"),
+    [
+        ({"n_cpus": 3}, "no host has more than 2"),
+        ({"n_cpus": "many"}, "whole number"),
+        ({"timelimit": "soon"}, "hours:minutes:seconds"),
+        ({"timelimt": 1}, "timelimit"),
+    ],
+)
+def test_arguments_that_make_no_sense(args: dict[str, object], match: str) -> None:
+    with pytest.raises(UsageError, match=match):
+        Ssh({"a": 2, "b": 1}).check_args(args)
+
+
+def test_slots_are_not_overfilled_and_n_cpus_takes_several(
+    sshd: PrivateSshd, spool: Path, tmp_path: Path
+) -> None:
+    ssh = Ssh({"node1": 2}, spool, sshd.ssh)
+    words = ["sh", "-c", "echo begin; sleep 0.4; echo end"]
+    log = tmp_path / "log"
+    ssh.submit_array(3, words, log, scheduler_args={"n_cpus": 2})
+    array = ssh.submit_array(4, words, log, scheduler_args={"n_cpus": 1})
+    wait_for(ssh, array, "D")
+    told = log.read_text().split()
+    assert told[:6] == ["begin", "end"] * 3
+    at_once = [told[: i + 1].count("begin") - told[: i + 1].count("end") for i in range(6, 14)]
+    assert max(at_once) == 2
+
+
+def test_time_limit_is_the_reason(ssh: Ssh, tmp_path: Path) -> None:
+    assert ssh.time_limit({"timelimit": "0:30"}) == 30
+    job = submit(ssh, tmp_path, "sleep 60", timelimit="1")
+    wait_for(ssh, job, "F")
+    assert ssh.get_statuses([job])[job].reason == "timeout"
+    assert ssh.exit_code(job) == -signal.SIGTERM
+
+
+def test_program_that_does_not_exist(ssh: Ssh, tmp_path: Path) -> None:
+    job = ssh.submit(["no-such-program"], tmp_path / "log")
+    wait_for(ssh, job, "F")
+    assert "no-such-program" in ssh.get_statuses([job])[job].reason
+
+
+def test_what_a_job_leaves_behind_is_ended(ssh: Ssh, tmp_path: Path) -> None:
+    job = submit(ssh, tmp_path, f"sleep 60 & echo $! > {tmp_path}/pid; exit 3")
+    wait_for(ssh, job, "F")
+    pid = int((tmp_path / "pid").read_text())
+
+    def is_gone() -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+        except FileNotFoundError:
+            return True
+
+    until(is_gone, "what the job has started is gone", PATIENCE)
+    assert ssh.exit_code(job) == 3
+
+
+def test_jobs_of_a_host_that_dies_begin_anew_on_another(
+    sshd: PrivateSshd, spool: Path, tmp_path: Path
+) -> None:
+    submit_to_one = Ssh({"node1": 1}, spool, sshd.ssh)
+    begin = f"echo $$ >> {tmp_path}/pids; test $(wc -l < {tmp_path}/pids) = 2 || sleep 600"
+    job = submit(submit_to_one, tmp_path, begin)
+    wait_for(submit_to_one, job, "R")
+    until((tmp_path / "pids").exists, "the job has begun", PATIENCE)
+    for pid in [*runners(spool), int((tmp_path / "pids").read_text())]:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(submit_to_one, job, "Q")
+    assert submit_to_one.get_statuses([job])[job].reason == "no host is at work"
+    other = Ssh({"node2": 1}, spool, sshd.ssh)
+    wait_for(other, submit(other, tmp_path, "true"), "D")
+    wait_for(other, job, "D")
+    assert len((tmp_path / "pids").read_text().split()) == 2
+
+
+def test_runner_that_is_told_to_end_gives_its_jobs_back(ssh: Ssh, tmp_path: Path) -> None:
+    begin = f"echo >> {tmp_path}/began; test $(wc -l < {tmp_path}/began) = 2 || sleep 600"
+    job = submit(ssh, tmp_path, begin)
+    until((tmp_path / "began").exists, "the job has begun", PATIENCE)
+    claim = next(Path(ssh.workdir).glob("jobs/1/claim-0-1"))
+    lease = json.loads((Path(ssh.workdir) / "hosts" / claim.read_text()).read_text())
+    os.kill(lease["pid"], signal.SIGTERM)
+    wait_for(ssh, job, "D")
+    assert (tmp_path / "began").read_text() == "\n\n"
+
+
+def test_runners_end_when_there_is_nothing_to_do(
+    ssh: Ssh, tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submit(ssh, tmp_path, "true")
+    wait_for(ssh, job, "D")
+    assert len(runners(spool)) == 2
+    until(lambda: not runners(spool), "the runners have ended", PATIENCE)
+    again = submit(ssh, tmp_path, "true")
+    wait_for(ssh, again, "D")
+
+
+def place_with(tmp_path: Path, sshd: PrivateSshd, spool: Path, source: str) -> Place:
+    place = Place(tmp_path)
+    hosts = {"node1": 2, "closed": 2, "node2": 2}
+    place.task("t", HEAD.format(hosts=hosts, spool=str(spool), ssh=sshd.ssh) + source)
+    return place
+
+
+def status(place: Place) -> dict[str, object]:
+    report: dict[str, object] = json.loads(place.program("status", "--json", "t").stdout)["t"]
+    return report
+
+
+def wait_until_over(place: Place) -> None:
+    until(lambda: not status(place)["jobs"], "no job is at work", PATIENCE)
+
+
+def test_run_returns_and_the_work_goes_on(sshd: PrivateSshd, spool: Path, tmp_path: Path) -> None:
+    place = place_with(tmp_path, sshd, spool, SQUARE)
+    with place.start("run") as psy:
+        _out, err = psy.communicate(timeout=60)
+    assert psy.returncode == 0, err
+    assert err.count("closed takes no jobs") == 1
+    with pytest.raises(ProcessLookupError):
+        os.killpg(psy.pid, signal.SIGHUP)
+    wait_until_over(place)
+    assert place.result("t")["y"] == [x**2 for x in range(20)]
+
+
+def test_kill_ends_the_run_and_the_next_goes_on(
+    sshd: PrivateSshd, spool: Path, tmp_path: Path, ssh: Ssh
+) -> None:
+    foreign = submit(ssh, tmp_path, "sleep 600")
+    place = place_with(
+        tmp_path,
+        sshd,
+        spool,
+        "pspace = Param(x=range(8))\n"
+        "backend = LoadBalancingBackend\n"
+        "def execute(x):\n"
+        '    (HERE / f"{x} {time.time()}").touch()\n'
+        '    if x > 1 and not (HERE / "go").exists():\n'
+        "        time.sleep(600)\n"
+        '    return {"y": x**2}\n',
+    )
+    assert place.program("run").returncode == 0
+    until(lambda: status(place)["n_done"] == 2, "two items are done", PATIENCE)
+    killed = place.program("kill", "-y", "t")
+    assert killed.returncode == 0, killed.stderr
+    assert not status(place)["jobs"]
+    assert ssh.get_statuses([foreign])[foreign].status == "R"
+    (place.folder / "psy-tasks/go").touch()
+    place.program("run")
+    wait_until_over(place)
+    assert place.result("t")["y"] == [x**2 for x in range(8)]
+    calls = [p.name.split()[0] for p in (place.folder / "psy-tasks").glob("[0-9]* *")]
+    assert calls.count("0") == calls.count("1") == 1
+    ssh.kill(foreign)
+    wait_for(ssh, foreign, "C")
+
+
+def test_host_that_dies_gives_its_items_back(
+    sshd: PrivateSshd, spool: Path, tmp_path: Path
+) -> None:
+    place = place_with(
+        tmp_path,
+        sshd,
+        spool,
+        "pspace = Param(x=range(40))\n"
+        "backend = LoadBalancingBackend\n"
+        "def execute(x):\n"
+        "    time.sleep(0.2)\n"
+        '    return {"y": x**2}\n',
+    )
+    place.program("run")
+    until(lambda: int(str(status(place)["n_done"])) > 4, "it has begun", PATIENCE)
+    leases = [json.loads(p.read_text()) for p in spool.glob("hosts/node2.lease-*")]
+    children = Path(f"/proc/{leases[0]['pid']}/task/{leases[0]['pid']}/children").read_text()
+    os.kill(leases[0]["pid"], signal.SIGKILL)
+    for child in children.split():
+        os.killpg(int(child), signal.SIGKILL)
+    assert children
+    wait_until_over(place)
+    time.sleep(0.5)
+    place.program("run")
+    wait_until_over(place)
+    assert place.result("t")["y"] == [x**2 for x in range(40)]
