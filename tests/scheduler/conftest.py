@@ -68,16 +68,3 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePrograms:
     fakes = FakePrograms(tmp_path / "bin")
     monkeypatch.setenv("PATH", str(fakes.folder))
     return fakes
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have one process of pytest-xdist run all tests of a server, and begin with them.
-
-    They wait most of their time, while the other processes compute.
-    """
-    for server in ("slurm_cluster", "gridengine_cluster", "sshd"):
-        for item in items:
-            if server in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(server))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)

@@ -1,0 +1,32 @@
+"""How pytest-xdist deals out the tests to its processes."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# Tests that share something slow to start, or that there can be only one of on a machine.
+TOGETHER = re.compile(r"tests/(scheduler|engines|examples)/\w+\.py")
+
+
+class ServersApart(LoadScopeScheduling):
+    """Keep the tests of a server together, deal out the others one by one; the former first.
+
+    They wait most of their time, while the other processes compute.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        together = TOGETHER.match(nodeid)
+        return together[0] if together else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ServersApart:
+    return ServersApart(config, log)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes make the best of waiting and computing."""
+    return max(4, 2 * len(os.sched_getaffinity(0)))
