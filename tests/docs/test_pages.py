@@ -1,4 +1,4 @@
-"""Every code block of README.md and docs/*.md does what the page says."""
+"""Every code block of README.md and of docs/ does what the page says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from psyflow.tasks import TASK_PREFIX, Config, TaskDef
 from .pages import LANGUAGES, Block, PageError, anchors, blocks, prose, session, set_up_commands
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 SET_UP = [
     "python3 -m venv .venv && .venv/bin/pip install . "

@@ -18,6 +18,7 @@ from psyflow.scheduler.names import to_name
 from psyflow.testing.schedulers import SchedulerTests, until
 from tests.cli.conftest import Place
 
+from .page_runs import check_task_file
 from .private_gridengine import PrivateGridEngine
 
 ACCOUNTING_SECONDS = 10.0
@@ -163,3 +164,7 @@ def test_times(text: str, seconds: float | None) -> None:
 @given(st.text(min_size=1))
 def test_names_are_what_grid_engine_takes(name: str) -> None:
     assert not set(to_name(name)) & set("\n\t\r/:@\\*?")
+
+
+def test_task_file_of_the_page(gridengine: PrivateGridEngine, tmp_path: Path) -> None:
+    check_task_file("gridengine", Place(tmp_path))

@@ -21,6 +21,7 @@ from psyflow.testing.schedulers import SchedulerTests, until
 from tests.cli.conftest import Place
 
 from .fake_cluster import command_of
+from .page_runs import check_task_file
 
 PROGRAMS = {"pbs": ("qsub", "qstat", "qdel"), "lsf": ("bsub", "bjobs", "bkill", "bparams")}
 CLASSES = {"pbs": PBS, "lsf": LSF}
@@ -212,3 +213,8 @@ def test_lsf_keeps_the_workers_of_a_job_on_one_host() -> None:
 def test_nonsense_never_raises(text: str) -> None:
     for parse in (PBS().parse_status, LSF().parse_status):
         assert all(isinstance(status, JobStatus) for status in parse(text).values())
+
+
+@pytest.mark.parametrize("page", ["pbs", "lsf"])
+def test_task_file_of_the_page(page: str, install: Path, tmp_path: Path) -> None:
+    check_task_file(page, Place(tmp_path))

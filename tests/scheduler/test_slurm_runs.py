@@ -12,6 +12,7 @@ import pytest
 from psyflow.testing.schedulers import until
 from tests.cli.conftest import Place
 
+from .page_runs import check_task_file
 from .private_slurm import PrivateSlurm
 
 PATIENCE = 90
@@ -240,3 +241,7 @@ def test_long_item_saves_its_state_and_goes_on(place: Place, slurm: PrivateSlurm
     until(lambda: is_up_to_date(place), "the item is done", PATIENCE)
     assert place.result("t")["resumed"] == [True]
     assert place.result("t")["job"] == ["process:0"]
+
+
+def test_task_file_of_the_page(place: Place) -> None:
+    check_task_file("slurm", place)

@@ -16,27 +16,28 @@ import pytest
 from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler import Sqsub
 from psyflow.testing.schedulers import SchedulerTests, until
+from tests.cli.conftest import Place
 
 from .fake_programs import FakePrograms, failing
+from .page_runs import check_task_file
 
 ARGS = {"timelimit": "15m", "memory": "1G"}
 
 
+@pytest.fixture
+def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("sqsub")
+    (folder / "queue").mkdir()
+    program = shutil.copy(Path(__file__).parent / "fake_sqsub.py", folder)
+    for name in ("sqsub", "sqjobs", "sqkill"):
+        (folder / name).write_text(f'#!/bin/sh\nexec {sys.executable} -S {program} {name} "$@"\n')
+        (folder / name).chmod(0o755)
+    yield folder
+    stop_what_is_left(folder / "queue")
+
+
 class TestSqsubThatRunsJobs(SchedulerTests):
     scheduler_args: ClassVar[Mapping[str, object]] = ARGS
-
-    @pytest.fixture
-    def queue(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-        folder = tmp_path_factory.mktemp("sqsub")
-        (folder / "queue").mkdir()
-        program = shutil.copy(Path(__file__).parent / "fake_sqsub.py", folder)
-        for name in ("sqsub", "sqjobs", "sqkill"):
-            (folder / name).write_text(
-                f'#!/bin/sh\nexec {sys.executable} -S {program} {name} "$@"\n'
-            )
-            (folder / name).chmod(0o755)
-        yield folder
-        stop_what_is_left(folder / "queue")
 
     @pytest.fixture
     def scheduler(
@@ -189,3 +190,10 @@ def test_jobs_are_killed_one_by_one(programs: FakePrograms, scheduler: Sqsub) ->
     programs.fails("sqjobs")
     scheduler.kill_jobs(["1", "2", "3"])
     assert programs.calls("sqkill") == ["sqkill 1", "sqkill 2", "sqkill 3"]
+
+
+def test_task_file_of_the_page(
+    queue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{queue}:{os.environ['PATH']}")
+    check_task_file("sqsub", Place(tmp_path))

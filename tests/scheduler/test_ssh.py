@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from psyflow.testing import SchedulerTests
 from psyflow.testing.schedulers import until
 from tests.cli.conftest import Place
 
+from .page_runs import check_task_file
 from .private_sshd import PrivateSshd, end_runners, runners
 
 PATIENCE = 60
@@ -277,3 +280,17 @@ def test_host_that_dies_gives_its_items_back(
     place.program("run")
     wait_until_over(place)
     assert place.result("t")["y"] == [x**2 for x in range(40)]
+
+
+def test_task_file_of_the_page(
+    sshd: PrivateSshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (program := tmp_path / "bin" / "ssh").parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} {shlex.join(sshd.ssh[1:])} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    try:
+        check_task_file("ssh", Place(tmp_path))
+    finally:
+        end_runners(tmp_path / ".psyflow/ssh")
