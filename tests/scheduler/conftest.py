@@ -54,6 +54,23 @@ def slurm(slurm_cluster: PrivateSlurm, monkeypatch: pytest.MonkeyPatch) -> Priva
     return slurm_cluster
 
 
+@pytest.fixture(scope="module")
+def accounted_slurm_cluster() -> Iterator[PrivateSlurm]:
+    """A real Slurm with accounting, whose nodes may be killed."""
+    require("Slurm with accounting", why_not(accounting=True))
+    with running_slurm(accounting=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def accounted_slurm(
+    accounted_slurm_cluster: PrivateSlurm, monkeypatch: pytest.MonkeyPatch
+) -> PrivateSlurm:
+    """The real Slurm with accounting, found by its programs while the test runs."""
+    monkeypatch.setenv("SLURM_CONF", str(accounted_slurm_cluster.configuration))
+    return accounted_slurm_cluster
+
+
 @pytest.fixture(scope="session")
 def sshd() -> Iterator[PrivateSshd]:
     """A real SSH server, for the whole session."""

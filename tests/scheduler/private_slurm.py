@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -13,6 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
+ACCOUNTING_PROGRAMS = (
+    "slurmdbd",
+    "sacctmgr",
+    "sacct",
+    "mariadbd",
+    "mariadb-install-db",
+    "mariadb",
+)
 NODES = ("n1", "n2")
 MAX_ARRAY_SIZE = 101
 
@@ -21,7 +30,7 @@ ClusterName=psyflow
 SlurmctldHost=localhost
 SlurmctldPort={controller_port}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.sock
+AuthInfo=socket={folder}/munge.sock,cred_expire=5
 CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root
@@ -38,25 +47,62 @@ SlurmdPidFile={folder}/slurmd.%n.pid
 SlurmctldLogFile={folder}/log/slurmctld.log
 SlurmdLogFile={folder}/log/slurmd.%n.log
 PlugStackConfig=/dev/null
-AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
+{accounting}
 ReturnToService=2
 SlurmdTimeout=10
 KillWait=2
 MaxArraySize={max_array_size}
-MinJobAge=300
+MinJobAge={min_job_age}
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0
 {nodes}
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
+NO_ACCOUNTING = """\
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none"""
 
-def why_not() -> str | None:
-    """Say why no private Slurm can be had here, if so."""
+ACCOUNTING = """\
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=localhost
+AccountingStoragePort={port}
+AccountingStoragePass={folder}/munge.sock
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1"""
+
+DATABASE = """\
+create database slurm_acct;
+create user slurm@localhost identified by 'secret';
+create user slurm@'127.0.0.1' identified by 'secret';
+grant all on slurm_acct.* to slurm@localhost;
+grant all on slurm_acct.* to slurm@'127.0.0.1';
+"""
+
+SLURMDBD = """\
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.sock
+DbdHost=localhost
+DbdPort={port}
+SlurmUser=root
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={database_port}
+StorageUser=slurm
+StoragePass=secret
+StorageLoc=slurm_acct
+PidFile={folder}/slurmdbd.pid
+LogFile={folder}/log/slurmdbd.log
+"""
+
+
+def why_not(*, accounting: bool = False) -> str | None:
+    """Say why no private Slurm, or none with accounting, can be had here, if so."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    missing = [program for program in PROGRAMS if shutil.which(program, path=path) is None]
+    programs = [*PROGRAMS, *(ACCOUNTING_PROGRAMS if accounting else ())]
+    missing = [program for program in programs if shutil.which(program, path=path) is None]
     if missing:
-        return f"not installed: {', '.join(missing)} (apt-get install slurm-wlm munge)"
+        packages = "slurm-wlm munge" + (" slurmdbd mariadb-server" if accounting else "")
+        return f"not installed: {', '.join(missing)} (apt-get install {packages})"
     return None if os.geteuid() == 0 else "a private Slurm needs root"
 
 
@@ -69,9 +115,16 @@ def free_ports(n: int) -> list[int]:
 
 
 class PrivateSlurm:
-    """The daemons; all of them run in the foreground, so that stopping them needs no pid file."""
+    """The daemons; all of them run in the foreground, so that stopping them needs no pid file.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    accounting : bool
+        Whether there is a `slurmdbd`; finished jobs are then soon forgotten by all others.
+    """
+
+    def __init__(self, *, accounting: bool = False) -> None:
+        self.accounting = accounting
         self.folder = Path(tempfile.mkdtemp(prefix="psyslurm-"))
         self.configuration = self.folder / "slurm.conf"
         self.environment = {
@@ -86,10 +139,24 @@ class PrivateSlurm:
             (self.folder / name).mkdir()
         self._configure()
         self._start_munge()
+        if self.accounting:
+            self._start_accounting()
         self.start_daemon("slurmctld", "slurmctld", "-D")
         for node in NODES:
-            self.start_daemon(node, "slurmd", "-D", "-N", node)
-        self._wait_until("both nodes are idle", lambda: self._node_states() == {"idle"})
+            self.start_node(node)
+        self._wait_until("both nodes are idle", lambda: self.node_states() == {"idle"})
+
+    def start_node(self, node: str) -> None:
+        self.start_daemon(node, "slurmd", "-D", "-N", node)
+
+    def kill_node(self, node: str) -> None:
+        """End a node as a power cut does: its daemon, and all that it runs, at once."""
+        daemon = self.daemons.pop(node)
+        daemon.kill()
+        daemon.wait()
+        for pid in _processes_of(self.folder, node):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         try:
@@ -129,7 +196,7 @@ class PrivateSlurm:
             daemon.wait()
 
     def _configure(self) -> None:
-        controller_port, *node_ports = free_ports(1 + len(NODES))
+        self._accounting_port, controller_port, *node_ports = free_ports(2 + len(NODES))
         nodes = [
             f"NodeName={node} NodeHostname=localhost Port={port} CPUs=4 State=UNKNOWN "
             "RealMemory=4000"
@@ -140,6 +207,10 @@ class PrivateSlurm:
                 folder=self.folder,
                 controller_port=controller_port,
                 max_array_size=MAX_ARRAY_SIZE,
+                min_job_age=2 if self.accounting else 300,
+                accounting=(ACCOUNTING if self.accounting else NO_ACCOUNTING).format(
+                    port=self._accounting_port, folder=self.folder
+                ),
                 nodes="\n".join(nodes),
             )
         )
@@ -159,7 +230,30 @@ class PrivateSlurm:
         self.start_daemon("munged", "munged", "--foreground", "--force", *options)
         self._wait_until("munged listens", (self.folder / "munge.sock").exists)
 
-    def _node_states(self) -> set[str]:
+    def _start_accounting(self) -> None:
+        data, socket_file = self.folder / "database", self.folder / "database.sock"
+        self.client(
+            *("mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={data}"),
+            "--auth-root-authentication-method=normal",
+        )
+        (database_port,) = free_ports(1)
+        self.start_daemon(
+            *("mariadbd", "mariadbd", "--no-defaults", "--user=root", f"--datadir={data}"),
+            *(f"--socket={socket_file}", f"--port={database_port}", "--bind-address=127.0.0.1"),
+            f"--pid-file={self.folder}/mariadbd.pid",
+        )
+        root = ("mariadb", "--no-defaults", f"--socket={socket_file}", "--user=root")
+        self._wait_until("the database answers", lambda: self.client(*root, "-e", "select 1"))
+        self.client(*root, "-e", DATABASE)
+        configuration = self.folder / "slurmdbd.conf"
+        configuration.touch(mode=0o600)
+        words = {"folder": self.folder, "port": self._accounting_port}
+        configuration.write_text(SLURMDBD.format(database_port=database_port, **words))
+        self.start_daemon("slurmdbd", "slurmdbd", "-D")
+        add = ("sacctmgr", "-i", "add", "cluster", "psyflow")
+        self._wait_until("slurmdbd knows the cluster", lambda: "Adding" in self.client(*add))
+
+    def node_states(self) -> set[str]:
         return set(self.client("sinfo", "-h", "-N", "-o", "%t").split())
 
     def _wait_until(self, what: str, true: Callable[[], object], seconds: float = 30) -> None:
@@ -171,9 +265,32 @@ class PrivateSlurm:
             time.sleep(0.05)
 
 
+def _processes_of(folder: Path, node: str) -> list[int]:
+    """Return the processes of a node: its step daemons, and what these have started."""
+    marks = {b"SLURMD_NODENAME=%s" % node.encode(), b"SLURM_CONF=%s/slurm.conf" % bytes(folder)}
+    log = folder / "log" / f"slurmd.{node}.log"
+    return [
+        int(process.name)
+        for process in Path("/proc").glob("[0-9]*")
+        if marks <= _environment(process) or log in _open_files(process)
+    ]
+
+
+def _environment(process: Path) -> set[bytes]:
+    with contextlib.suppress(OSError):  # it may have ended meanwhile
+        return set((process / "environ").read_bytes().split(b"\0"))
+    return set()
+
+
+def _open_files(process: Path) -> set[Path]:
+    with contextlib.suppress(OSError):
+        return {link.readlink() for link in (process / "fd").iterdir()}
+    return set()
+
+
 @contextlib.contextmanager
-def running_slurm() -> Iterator[PrivateSlurm]:
-    slurm = PrivateSlurm()
+def running_slurm(*, accounting: bool = False) -> Iterator[PrivateSlurm]:
+    slurm = PrivateSlurm(accounting=accounting)
     try:
         slurm.start()
         yield slurm
