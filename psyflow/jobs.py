@@ -141,6 +141,10 @@ class Jobs:
         owners = [owner_of(lease) for lease in leases if not is_over(lease, time.time())]
         return [owner for owner in owners if owner is not None and owner.is_dead() is None]
 
+    def owners(self) -> list[Owner]:
+        """Return the processes of the run's jobs that are seen to be alive, here or elsewhere."""
+        return [*self.processes(), *self.elsewhere()]
+
     def alive(self, run_id: str, scheduler: Scheduler) -> list[str]:
         """Return what is queued, running, or in a state that nobody knows, in words."""
         return self.alive_among(self.members(run_id, scheduler))
@@ -153,8 +157,12 @@ class Jobs:
         }
         submitted = [f"job {jobid}: {in_words(some)}" for jobid, some in jobs.items() if some]
         # Where there are jobs of a scheduler, these are their processes.
-        processes = [] if submitted else [*self.processes(), *self.elsewhere()]
-        return submitted + [str(owner) for owner in processes]
+        return submitted or [str(owner) for owner in self.owners()]
+
+    def are_forgotten(self, members: Mapping[str, Sequence[JobStatus]]) -> bool:
+        """Tell whether the scheduler knows of no job that is alive, and no process shows one."""
+        alive = [s for some in members.values() for s in some if s.status not in OVER]
+        return bool(alive) and all(map(_is_forgotten, alive)) and not self.owners()
 
     def kill(self, run_id: str, scheduler: Scheduler) -> list[str]:
         """End the recorded jobs of a plan that are alive, and return them in words."""

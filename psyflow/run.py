@@ -1,11 +1,10 @@
-"""The run of a task: planning it, bringing it up to date, and ending or clearing it."""
+"""The run of a task: planning it, bringing it up to date, and ending it."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import math
-import shutil
 import signal
 import sys
 import warnings
@@ -14,7 +13,6 @@ from pathlib import Path
 
 from psyflow import refusals, steps
 from psyflow.assess import Assessment, Choice
-from psyflow.bookkeeping import ItemsFile
 from psyflow.claims import Hold, Owner
 from psyflow.continuation import NotContinuedError, continued, reason_of
 from psyflow.exceptions import (
@@ -93,7 +91,7 @@ class Run:
             If only some items are chosen, and the results they would be chosen by are other code's
             and not to be kept.
         """
-        self._hold.acquire()
+        self.take_hold()
         try:
             return self._plan(keep, pool_size or self.task.pool_size, choice)
         except BaseException:
@@ -104,8 +102,18 @@ class Run:
         """Return who holds the run, and since when (seconds since 1970); None if nobody does."""
         return self._hold.holder()
 
+    def take_hold(self) -> None:
+        """Keep everybody else from beginning or clearing this run, until `release`.
+
+        Raises
+        ------
+        RunHeldError
+            If somebody else does so.
+        """
+        self._hold.acquire()
+
     def release(self) -> None:
-        """Give up the hold that `begin` took."""
+        """Give up the hold that `begin` or `take_hold` took."""
         self._hold.release()
 
     def _plan(self, keep: bool, pool_size: int, choice: Choice) -> Plan | None:
@@ -139,7 +147,7 @@ class Run:
         RunHeldError
             If somebody else holds the run.
         """
-        self._hold.acquire()
+        self.take_hold()
         try:
             assessment = self.assess()
             if assessment.plan is None:
@@ -316,7 +324,7 @@ class Run:
             self.release()
         return True
 
-    # -- ending and clearing ----------------------------------------------------------------------
+    # -- ending -----------------------------------------------------------------------------------
 
     def alive(self) -> list[str]:
         """Return the jobs of this run that are queued or running, in words."""
@@ -341,53 +349,6 @@ class Run:
             self.jobs.record_over(plan.run_id)
         return left
 
-    def generated(self) -> list[Path]:
-        """Return every file and folder that psyflow made for this run and `clean` removes."""
-        layout = self.layout
-        made = [
-            layout.plan_file,
-            layout.plans,
-            layout.out,
-            layout.jobs_file,
-            layout.items_file,
-            layout.new_items_file,
-            layout.staged_result,
-            layout.psets,
-            layout.root / "archive",
-            *layout.logs(),
-        ]
-        # A result of unknown origin in a place of the user's choice may be anybody's.
-        if layout.result.parent == layout.root or ItemsFile(layout).about() is not None:
-            made.insert(0, layout.result)
-        return [path for path in made if path.exists()]
-
-    def refuse_if_alive(self) -> None:
-        """Raise UsageError if jobs of this run are alive, so that nothing may be removed."""
-        if alive := self.alive():
-            raise UsageError(refusals.not_cleaned(self.task, alive))
-
-    def clean(self) -> list[Path]:
-        """Remove every file that psyflow made for this run, and return what was removed.
-
-        Raises
-        ------
-        UsageError
-            If jobs of this run are alive.
-        RunHeldError
-            If somebody else holds the run.
-        """
-        self.refuse_if_alive()
-        if not self.layout.root.exists():
-            return [path for path in self.generated() if _remove(path)]
-        self._hold.acquire()
-        removed = [path for path in self.generated() if _remove(path)]
-        remove_temporaries(self.layout.root)
-        shutil.rmtree(self.layout.hold)
-        with contextlib.suppress(OSError):
-            # Stays if it holds something that psyflow did not make.
-            self.layout.root.rmdir()
-        return removed
-
     def _begun(self) -> Plan:
         if self.plan is None:
             raise UsageError(f'Task "{self.task.name}" has to begin before its steps.')
@@ -403,11 +364,3 @@ class Run:
 def _as_count(limit: int | float | None, n_items: int) -> int | None:
     """Return a limit that may be a share as a number of items, at least 1."""
     return max(1, math.ceil(limit * n_items)) if isinstance(limit, float) else limit
-
-
-def _remove(path: Path) -> bool:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-    return True

@@ -43,9 +43,9 @@ class Counts:
     done, failed : int
         With a result, and with a failure and no result.
     rate : float
-        Finished items per second in this run.
+        Finished items per second since the counting began.
     elapsed : float
-        Seconds since this run began.
+        Seconds since then.
     """
 
     total: int
@@ -83,15 +83,19 @@ class Tally:
     plan : Plan
     n_left_out : int
         Items without a result that the plan leaves alone.
+    joins : bool
+        Whether the workers may have begun before: what is there at the first count is no part of
+        the rate.
     """
 
-    def __init__(self, plan: Plan, n_left_out: int = 0) -> None:
+    def __init__(self, plan: Plan, n_left_out: int = 0, *, joins: bool = False) -> None:
         self._plan = plan
         self._n_left_out = n_left_out
         self._readers: dict[Path, ShardReader] = {}
         self._done = np.zeros(plan.n_items, dtype=np.bool_)
         self._failed = np.zeros(plan.n_items, dtype=np.bool_)
         self._begin = time.monotonic()
+        self._n_before: int | None = None if joins else 0
 
     def counts(self) -> Counts:
         """Read what is new in the shards, and count."""
@@ -104,11 +108,13 @@ class Tally:
         n_new = int(np.count_nonzero(self._done))
         n_failed = int(np.count_nonzero(self._failed & ~self._done))
         elapsed = time.monotonic() - self._begin
+        if self._n_before is None:
+            self._n_before = n_new + n_failed
         return Counts(
             total=self._plan.n_items - self._n_left_out,
             done=self._plan.n_items - self._n_left_out - self._plan.n_pending + n_new,
             failed=n_failed,
-            rate=(n_new + n_failed) / elapsed if elapsed else 0.0,
+            rate=(n_new + n_failed - self._n_before) / elapsed if elapsed else 0.0,
             elapsed=elapsed,
         )
 
@@ -138,6 +144,7 @@ class Progress(AbstractContextManager["Progress"]):
         self._plan = plan
         self._n_left_out = n_left_out
         self._line_seconds = line_seconds
+        self._joins = only_looks
         # Whether there is nothing more to say about stopping.
         self._is_stopping = only_looks
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
@@ -163,7 +170,9 @@ class Progress(AbstractContextManager["Progress"]):
         self._news.close()
 
     def _follow(self) -> None:
-        tally = Tally(self._plan, self._n_left_out)
+        tally = Tally(self._plan, self._n_left_out, joins=self._joins)
+        if self._joins:
+            tally.counts()
         if self._wait(PATIENCE):
             return
         try:

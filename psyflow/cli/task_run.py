@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import warnings
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from psyflow.cli.output import (
 )
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
-from psyflow.exceptions import PsyflowError
+from psyflow.exceptions import JobsRunningWarning, PsyflowError
 from psyflow.exits import DISK_FULL, TOO_MANY_FAILURES
 from psyflow.files import is_full
 from psyflow.layout import STEPS
@@ -79,11 +80,15 @@ class TaskRun:
         self._task.check_execute()
         if self._arguments.fail_fast:
             self._task.max_failures = 1
-        plan = self._run.begin(
-            keep=self._arguments.keep,
-            pool_size=self._arguments.pool_size,
-            choice=self._choice,
-        )
+        with warnings.catch_warnings():
+            if self._arguments.wait:
+                # Then its jobs are no reason to do something else.
+                warnings.simplefilter("ignore", JobsRunningWarning)
+            plan = self._run.begin(
+                keep=self._arguments.keep,
+                pool_size=self._arguments.pool_size,
+                choice=self._choice,
+            )
         if plan is None:
             self._is_done = True
             self._run.release()

@@ -10,7 +10,7 @@ from .conftest import SQUARE, lines
 
 # A cluster in a file: jobs are lines, and their states are what a second file says.
 CLUSTER = """
-import json
+import json, time
 from pathlib import Path
 from psyflow.exceptions import SchedulerError
 from psyflow.scheduler import JobStatus, Scheduler
@@ -36,6 +36,8 @@ class Cluster(Scheduler):
 
     def get_statuses(self, jobids):
         add(ASKED, " ".join(jobids))
+        if STATE.exists() and STATE.read_text() == "hangs":
+            time.sleep(600)
         return super().get_statuses(jobids)
 
     def get_status(self, jobid):

@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,13 +23,14 @@ def says(place: Place, state: str) -> None:
     (place.folder / "cluster.state").write_text(state)
 
 
-def do_the_work(place: Place) -> None:
+def do_the_work(place: Place, code: int = 0) -> None:
     """Do what the jobs of the pretended cluster would do."""
     (plan,) = (place.work / "far" / "plans").glob("*/plan.json")
     for words in (["split"], ["process", "0"], ["process", "1"], ["merge"]):
         step, *number = words
         command = [*place.command()[:1], "-m", "psyflow.job", step, str(plan), *number]
-        assert subprocess.run(command, cwd=place.folder, stdout=subprocess.DEVNULL).returncode == 0
+        done = subprocess.run(command, cwd=place.folder, stdout=subprocess.DEVNULL)
+        assert done.returncode == (code if step == "merge" else 0)
 
 
 def eventually(path: Path) -> None:
@@ -53,8 +55,57 @@ def test_run_waits_for_the_jobs(cluster: Place) -> None:
 def test_waiting_ends_with_what_is_missing(cluster: Place) -> None:
     says(cluster, "F")
     told = cluster.program("run", "--wait")
-    assert told.returncode == 1
+    assert told.returncode == 3
     assert "far: 4 of 4 items have no result. See: psy status far\n" in told.stderr
+
+
+def test_waiting_ends_with_failed_items(cluster: Place) -> None:
+    cluster.task("far", FAR.replace("x**2", "1 / x"))
+    waiting = cluster.start("run", "--wait")
+    eventually(cluster.folder / "cluster.asked")
+    do_the_work(cluster, code=1)
+    says(cluster, "D")
+    _out, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 1, err
+
+
+def test_waiting_for_jobs_that_are_at_work_is_no_reason_to_warn(cluster: Place) -> None:
+    assert "4 jobs are submitted" in cluster.psy("run").stderr
+    waiting = cluster.start("run", "--wait")
+    eventually(cluster.folder / "cluster.asked")
+    do_the_work(cluster)
+    says(cluster, "D")
+    _out, err = waiting.communicate(timeout=60)
+    assert (waiting.returncode, err) == (0, "far: up to date.\n")
+
+
+def test_nobody_waits_for_jobs_that_are_forgotten(cluster: Place) -> None:
+    says(cluster, "?")
+    code = "import psyflow.cli.waiting as w; w.FORGOTTEN_SECONDS = 1; import psyflow.main as m; "
+    told = subprocess.run(
+        [sys.executable, "-c", code + "raise SystemExit(m.psy_main(['run', '--wait']))"],
+        cwd=cluster.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert told.returncode == 3
+    assert "nobody waits" in told.stderr
+    assert "psy kill far" in told.stderr
+
+
+def test_watch_is_not_held_up_by_a_scheduler_that_hangs(cluster: Place) -> None:
+    cluster.psy("run")
+    says(cluster, "hangs")
+    with cluster.start("watch", "--interval", "0.2") as watching:
+        assert watching.stderr is not None
+        first = watching.stderr.readline()
+        assert "0/4 done" in first
+        assert "unknown (no answer yet)" in first
+        do_the_work(cluster)
+        assert any("4/4 done" in line for line in watching.stderr)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from psyflow.clearing import clear, generated, refuse_if_alive
 from psyflow.cli.output import OK, say, shown_path
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task, none_named
@@ -25,8 +26,8 @@ def execute(arguments: Namespace) -> int:
 
 def _show(task: TaskDef) -> int:
     run = Run(task)
-    run.refuse_if_alive()
-    made = run.generated()
+    refuse_if_alive(run)
+    made = generated(run.layout)
     for path in made:
         print(f"{task.name}: would remove {shown_path(path)}")
     if not made:
@@ -35,7 +36,7 @@ def _show(task: TaskDef) -> int:
 
 
 def _clean(task: TaskDef) -> int:
-    removed = Run(task).clean()
+    removed = clear(Run(task))
     for path in removed:
         print(f"{task.name}: removed {shown_path(path)}")
     if not removed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -15,12 +16,18 @@ from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import load_tasks
 from psyflow.exceptions import SchedulerError
 from psyflow.jobs import in_words
+from psyflow.plan import Plan
+from psyflow.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]
 
 ASK_SECONDS = 10.0
 LONGEST_ASK_SECONDS = 60.0
+PROMPT_SECONDS = 3.0
+"""How long the view is held up for an answer of the scheduler."""
+SHARE = 5.0
+"""How much longer than looking at results it is left alone afterwards."""
 COLUMNS = ("task", "done", "failed", "running", "queued", "pace", "jobs")
 
 
@@ -40,10 +47,12 @@ def _look(arguments: Namespace) -> int:
     try:
         with _table() if is_terminal() else _lines() as show:
             while True:
+                begin = time.monotonic()
                 show([watch.row() for watch in watches])
                 if not any(watch.is_at_work for watch in watches):
                     break
-                time.sleep(arguments.interval)
+                # To look at very many results takes a while, and must not be all that it does.
+                time.sleep(max(arguments.interval, SHARE * (time.monotonic() - begin)))
     except KeyboardInterrupt:
         # Closing the view is the way to end it.
         return status
@@ -56,22 +65,14 @@ class _Watch:
 
     def __init__(self, task: TaskDef) -> None:
         self._task = task
-        self._members: Members | SchedulerError | None = None
-        self._asked = 0.0
-        self._patience = ASK_SECONDS
+        self._asker = _Asker(task)
         self._first: tuple[float, int] | None = None
         self.is_at_work = True
 
     def row(self) -> list[str]:
         """Look, and return the cells of `COLUMNS`."""
         now = time.monotonic()
-        if self._members is not None and now - self._asked > self._patience:
-            self._members = None
-            self._patience = min(1.5 * self._patience, LONGEST_ASK_SECONDS)
-        if self._members is None:
-            self._asked = now
-        inquiry = Inquiry(self._task, self._members)
-        self._members = inquiry.members
+        inquiry = Inquiry(self._task, self._asker.latest())
         self.is_at_work = bool(inquiry.jobs)
         states = inquiry.states
         return [
@@ -95,6 +96,45 @@ class _Watch:
         if isinstance(inquiry.members, SchedulerError):
             return f"unknown ({inquiry.members})"
         return in_words(inquiry.job_statuses, counts_one=True) or ", ".join(inquiry.jobs)
+
+
+class _Asker:
+    """Asks a scheduler now and then, in a thread of its own: some take long, or hang."""
+
+    def __init__(self, task: TaskDef) -> None:
+        self._run = Run(task)
+        self._answer: Members | SchedulerError = SchedulerError("no answer yet")
+        self._thread: threading.Thread | None = None
+        self._asked = 0.0
+        self._pause = ASK_SECONDS
+
+    def latest(self) -> Members | SchedulerError:
+        """Return what the scheduler said last, or why it says nothing."""
+        now = time.monotonic()
+        if self._thread is None or (
+            not self._thread.is_alive() and now - self._asked > self._pause
+        ):
+            if self._thread is not None:
+                self._pause = min(1.5 * self._pause, LONGEST_ASK_SECONDS)
+            self._asked = now
+            # A daemon, or the view could not be closed while a scheduler hangs.
+            self._thread = threading.Thread(target=self._ask, daemon=True)
+            self._thread.start()
+            self._thread.join(PROMPT_SECONDS)
+        return self._answer
+
+    def _ask(self) -> None:
+        plan = Plan.present(self._run.layout)
+        try:
+            self._answer = (
+                {}
+                if plan is None
+                else self._run.jobs.members(plan.run_id, self._run.task.scheduler)
+            )
+        except SchedulerError as error:
+            self._answer = error
+        except Exception as error:
+            self._answer = SchedulerError(f"{type(error).__name__}: {error}")
 
 
 @contextmanager
