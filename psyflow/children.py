@@ -12,7 +12,7 @@ import socket
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -31,6 +31,7 @@ __all__ = [
     "flush_standard_streams",
     "fork",
     "oom_kills",
+    "signals_blocked",
 ]
 
 HANDLED = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, *WARNINGS)
@@ -114,6 +115,16 @@ def fork() -> int:
         # BLAS libraries keep threads of their own, and handle a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
+
+
+@contextlib.contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Hold signals back: one between a fork and the child's own handlers would run ours there."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _take_process_group() -> None:

@@ -20,17 +20,18 @@ from pathlib import Path
 import numpy as np
 
 from psyflow.children import (
-    HANDLED,
     Signals,
     be_worker,
     cause_of_death,
     flush_standard_streams,
     fork,
     oom_kills,
+    signals_blocked,
 )
 from psyflow.claims import ClaimLog
 from psyflow.evaluate import say
 from psyflow.exits import OUT_OF_TIME, RECYCLED, SETUP_FAILED, STOPPED, TOO_MANY_FAILURES
+from psyflow.guard import GROUP_SECONDS, Guard, signal_group
 from psyflow.lease import Lease
 from psyflow.shard import FAILURE, Failure, Frame, ShardReader, ShardWriter, pset_repr
 from psyflow.worker import Items, Slot, Work, work
@@ -39,7 +40,6 @@ __all__ = ["Supervisor"]
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 10.0
-GROUP_SECONDS = 1.0
 MAX_IDLE_DEATHS = 3
 _ENDED_BY_US = (-signal.SIGTERM, -signal.SIGKILL)
 
@@ -128,6 +128,9 @@ class Supervisor:
     def _supervise(self) -> None:
         parent = os.getppid()
         with self._writer, Signals() as signals:
+            with signals_blocked():
+                flush_standard_streams()
+                self._guard = Guard(fork)
             try:
                 for index in range(self._pool_size):
                     self._spawn(index)
@@ -142,6 +145,7 @@ class Supervisor:
                         self._lease.renew()
             finally:
                 self._abandon()
+                self._guard.dismiss()
 
     def _slot(self, index: int) -> Slot:
         start = index * Slot.size
@@ -154,22 +158,22 @@ class Supervisor:
         slot.clear()
         flush_standard_streams()
         supervisor = os.getpid()
-        # A signal between the fork and the child's own handlers would run ours in the child.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
-        try:
-            pid = fork()
+        with signals_blocked():
+            try:
+                pid = fork()
+            except OSError as error:
+                say(f"Cannot start worker {index}: {error}")
+                self._give_up(SETUP_FAILED)
+                return
             if pid == 0:
-                be_worker(
-                    supervisor,
-                    slot,
-                    lambda: work(self._job, index, shard, slot, first, self._attempts),
-                )
+                be_worker(supervisor, slot, lambda: self._work(index, shard, slot, first))
             self._children[pid] = _Child(index, pid, shard, first)
-        except OSError as error:
-            say(f"Cannot start worker {index}: {error}")
-            self._give_up(SETUP_FAILED)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            self._guard.begun(pid)
+
+    def _work(self, index: int, shard: Path, slot: Slot, first: Items | None) -> int:
+        """Do what a worker does, in its process."""
+        self._guard.leave()
+        return work(self._job, index, shard, slot, first, self._attempts)
 
     def _patience(self) -> float:
         patience = POLL_SECONDS
@@ -191,16 +195,19 @@ class Supervisor:
     def _end_group(self, child: _Child) -> None:
         """End what a worker started: it must not outlive the worker."""
         is_overdue = child.condemned is not None
-        if _signal_group(child.pid, signal.SIGKILL if is_overdue else signal.SIGTERM):
+        if signal_group(child.pid, signal.SIGKILL if is_overdue else signal.SIGTERM):
             self._groups[child.pid] = time.monotonic() + GROUP_SECONDS
+        else:
+            self._guard.ended(child.pid)
 
     def _end_groups(self) -> None:
         """Kill what has not heeded SIGTERM."""
         for group, deadline in list(self._groups.items()):
             # While any of it is left, nobody else gets the number of the group.
             number = signal.SIGKILL if time.monotonic() > deadline else 0
-            if not _signal_group(group, number) or number:
+            if not signal_group(group, number) or number:
                 del self._groups[group]
+                self._guard.ended(group)
 
     def _ended(self, child: _Child, exit_code: int) -> None:
         slot = self._slot(child.index)
@@ -369,12 +376,3 @@ class Supervisor:
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._children:
             os.kill(pid, number)
-
-
-def _signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group, and return whether there is such a group."""
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True

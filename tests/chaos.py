@@ -26,6 +26,7 @@ from pathlib import Path
 
 from psyflow.claims import Hold
 from psyflow.exceptions import UsageError
+from tests.core.helpers import is_guard
 from tests.run.conftest import Study
 
 __all__ = ["Round", "main"]
@@ -159,7 +160,7 @@ def _victims(psy: subprocess.Popen[str], kind: str) -> list[int]:
     return {
         "psy": [psy.pid],
         "supervisor": supervisors,
-        "worker": workers[:1],
+        "worker": [worker for worker in workers if not is_guard(worker)][:1],
         "all": [psy.pid, *supervisors, *workers],
     }[kind]
 

@@ -169,6 +169,14 @@ def children_of(pid: int) -> list[int]:
     return [child for child in _pids() if _stat(child)[1:2] == [str(pid)]]
 
 
+def is_guard(pid: int) -> bool:
+    """Tell whether a child of a supervisor is its guard, which leads a session of its own."""
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
 def _pids() -> Iterator[int]:
     return (int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit())
 
@@ -282,7 +290,7 @@ class Job:
             self.process.wait()
 
     def workers(self) -> list[int]:
-        return children_of(self.pid)
+        return [child for child in children_of(self.pid) if not is_guard(child)]
 
     def notes(self) -> list[str]:
         path = self.folder / "notes"

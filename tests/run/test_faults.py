@@ -16,6 +16,7 @@ from psyflow.bookkeeping import ItemsFile
 from psyflow.exceptions import DamagedShardWarning
 from psyflow.run import Run
 from psyflow.tasks import TaskDef
+from tests.core.helpers import eventually, is_guard
 from tests.run.conftest import Study
 
 SLOW = """
@@ -47,6 +48,10 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
+def workers(supervisor: int) -> list[int]:
+    return [child for child in children(supervisor) if not is_guard(child)]
+
+
 def wait_until_gone(study: Study, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while study.processes():
@@ -76,7 +81,7 @@ def test_kill_at_a_random_moment(study: Study, backend: str, store: str, victim:
         psy = study.start("run")
         time.sleep(chance.uniform(0.3, 0.8))
         doomed = {"psy": [psy.pid], "supervisor": supervisors(study)}
-        doomed["worker"] = [c for pid in supervisors(study) for c in children(pid)][:1]
+        doomed["worker"] = [c for pid in supervisors(study) for c in workers(pid)][:1]
         doomed["all"] = [*doomed["psy"], *doomed["supervisor"], *doomed["worker"]]
         for pid in doomed[victim]:
             # It may have ended first: a random moment like any other.
@@ -336,6 +341,30 @@ def execute(x):
     )
     study.psy("run", code=1)
     wait_until_gone(study)
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+def test_what_an_item_started_does_not_outlive_a_killed_supervisor(
+    study: Study, heeds: bool
+) -> None:
+    trap = "" if heeds else "trap '' TERM; "
+    study.task(
+        f"""
+import subprocess
+pspace = Param(x=[1])
+def execute(x):
+    (Path(__file__).parent.parent / "begun").touch()
+    subprocess.run(["sh", "-c", "{trap}sleep 60; echo {study.folder}"])
+    return {{"y": x}}
+"""
+    )
+    with study.start("run") as psy:
+        eventually((study.folder / "begun").exists)
+        time.sleep(0.2)
+        (supervisor,) = children(psy.pid)
+        os.kill(supervisor, signal.SIGKILL)
+        psy.communicate(timeout=60)
+    wait_until_gone(study, 10)
 
 
 def test_file_beside_a_chosen_result_file_is_somebody_elses(study: Study) -> None:
