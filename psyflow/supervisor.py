@@ -29,6 +29,7 @@ from psyflow.children import (
     signals_blocked,
 )
 from psyflow.claims import ClaimLog
+from psyflow.elsewhere import FailuresElsewhere
 from psyflow.evaluate import say
 from psyflow.exits import OUT_OF_TIME, RECYCLED, SETUP_FAILED, STOPPED, TOO_MANY_FAILURES
 from psyflow.guard import GROUP_SECONDS, Guard, signal_group
@@ -87,6 +88,7 @@ class Supervisor:
         # A scheduler may start a job a second time, and a shard has one writer.
         self._prefix = f"{job.prefix}.{os.urandom(4).hex()}"
         self._writer = ShardWriter(self._job.out / f"{self._prefix}.supervisor.rows")
+        self._failures_elsewhere = FailuresElsewhere(self._job.out, self._prefix, job.retries)
         leases = self._job.leases
         self._lease = Lease(leases / self._prefix) if leases is not None else None
         self._is_out_of_time = False
@@ -340,6 +342,7 @@ class Supervisor:
         if self._job.max_failures is None or self._stop_level:
             return
         n_failed = self._n_failed + sum(self._slot(i).n_failed for i in range(self._pool_size))
+        n_failed += self._failures_elsewhere.count()
         if n_failed >= self._job.max_failures:
             say(f"{n_failed} items have failed: stopping early.")
             self._give_up(TOO_MANY_FAILURES)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from psyflow.exits import TOO_MANY_FAILURES
 from psyflow.plan import Plan
 from psyflow.run import Run
 from psyflow.tasks import TaskDef
@@ -38,11 +39,11 @@ def execute(x):
 class Jobs:
     """The process jobs of a plan, started by hand."""
 
-    def __init__(self, folder: Path, backend: str) -> None:
+    def __init__(self, folder: Path, backend: str, source: str = TASK) -> None:
         self.folder = folder
         path = folder / "psy-tasks" / "task_t.py"
         path.parent.mkdir()
-        path.write_text(TASK.format(backend=backend))
+        path.write_text(source.format(backend=backend))
         task = TaskDef(path, base=folder)
         # Without it, all would be one job.
         type(task.scheduler).runs_here, before = False, type(task.scheduler).runs_here
@@ -165,3 +166,37 @@ def test_item_that_ends_every_job_is_not_handed_on_for_ever(tmp_path: Path) -> N
     assert jobs.calls().count(3) <= 5
     assert sorted(set(range(24)) - {3}) == sorted(set(jobs.calls()) - {3})
     jobs.end()
+
+
+HALF_FAILS = """
+import time
+from psyflow import {backend}, Param
+
+backend = {backend}
+pspace = Param(x=range(24))
+max_jobs = 2
+max_failures = 3
+retries = 1
+retry_on = {{"error"}}
+
+def execute(x):
+    if x in (1, 2, 3):
+        raise ValueError
+    time.sleep(0.02 if x < 12 else 1.0)
+    return {{"y": x**2}}
+"""
+
+
+def test_failures_of_other_jobs_count(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path, "DistributeBackend", HALF_FAILS)
+    slow = jobs.start(1)
+    try:
+        assert jobs.start(0).wait(60) == TOO_MANY_FAILURES
+        assert slow.wait(60) == TOO_MANY_FAILURES
+    finally:
+        jobs.end()
+    assert "3 items have failed: stopping early." in (tmp_path / "job-1.log").read_text()
+    assert jobs.run.merge().n_failed == 3
+    # One that begins only now does not begin its work.
+    assert jobs.start(1).wait(60) == TOO_MANY_FAILURES
+    assert jobs.run.merge().n_rows < 12
