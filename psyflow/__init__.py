@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from psyflow.backend import DistributeBackend, LoadBalancingBackend
+    from psyflow.exceptions import Skip
     from psyflow.mapper import map_pspace, map_pspace_hdd_backed, map_pspace_parallel
     from psyflow.pspace import Param, ParameterSpace, geom, igeom, missing, sweep
     from psyflow.results import load
@@ -32,6 +33,7 @@ __all__ = [
     "Param",
     "ParameterSpace",
     "PickleStore",
+    "Skip",
     "Slurm",
     "Sqsub",
     "__version__",
@@ -47,6 +49,7 @@ __all__ = [
 
 _HOMES = {
     "psyflow.backend": ("DistributeBackend", "LoadBalancingBackend"),
+    "psyflow.exceptions": ("Skip",),
     "psyflow.mapper": ("map_pspace", "map_pspace_hdd_backed", "map_pspace_parallel"),
     "psyflow.pspace": ("Param", "ParameterSpace", "geom", "igeom", "missing", "sweep"),
     "psyflow.results": ("load",),

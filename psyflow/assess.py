@@ -101,14 +101,21 @@ class Assessment:
         """Items that failed and have no result."""
         return np.empty(0, dtype=np.int64) if self.is_complete else self.recovered.failed
 
+    @functools.cached_property
+    def skipped(self) -> Items:
+        """Items that were skipped and have no result."""
+        return np.empty(0, dtype=np.int64) if self.is_complete else self.recovered.skipped
+
     def pending(self, choice: Choice = Choice.ALL) -> Items:
-        """Return the items without a result: all, those that failed, or those that did not."""
+        """Return the items without a result: all, those that failed, or those that did not run."""
         if self.is_complete:
             return np.empty(0, dtype=np.int64)
         if choice is Choice.FAILED:
             return self.failed
         pending = self.recovered.pending()
-        return np.setdiff1d(pending, self.failed) if choice is Choice.MISSING else pending
+        if choice is Choice.MISSING:
+            return np.setdiff1d(pending, [*self.failed, *self.skipped])
+        return pending
 
     def missing(self) -> ParameterSpace:
         """Return the psets without a result, as a space."""
@@ -130,11 +137,15 @@ class Assessment:
         reasons = [change.describe() for change in self.code_changes]
         n_missing = self.n_items - self.n_done
         if n_missing:
-            failed = f", of which {len(self.failed)} failed" if len(self.failed) else ""
-            reasons.append(f"{n_missing} of {self.n_items} items have no result{failed}")
+            reasons.append(f"{n_missing} of {self.n_items} items have no result{self._why()}")
         elif self.needs_merge:
             reasons.append(f"{self.layout.result} is not merged from what is there")
         return reasons
+
+    def _why(self) -> str:
+        counts = {"failed": len(self.failed), "were skipped": len(self.skipped)}
+        told = " and ".join(f"{n} {what}" for what, n in counts.items() if n)
+        return f", of which {told}" if told else ""
 
     @functools.cached_property
     def frozen(self) -> FrozenSpace:

@@ -19,11 +19,11 @@ import numpy.typing as npt
 
 from psyflow.columns import from_rows, without
 from psyflow.context import StopNow
-from psyflow.exceptions import UnsupportedDataError
+from psyflow.exceptions import Skip, UnsupportedDataError
 from psyflow.flusher import FLUSH_SECONDS, Flusher
 from psyflow.output import Output
 from psyflow.prepared import NO_RETRIES, Prepared, Retries
-from psyflow.shard import Failure, Rows, pset_repr, safe_repr
+from psyflow.shard import SKIPPED, Failure, Rows, pset_repr, safe_repr
 
 __all__ = ["Evaluator", "StopNow", "Writer", "result_row", "say"]
 
@@ -90,6 +90,12 @@ def _exception_text(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception as second:
         return f"{type(error).__name__}, whose text raises {type(second).__name__}"
+
+
+def _kind_of(error: BaseException) -> str:
+    if isinstance(error, Skip):
+        return SKIPPED
+    return "oom" if isinstance(error, MemoryError) else "error"
 
 
 def _user_traceback(error: BaseException) -> str:
@@ -280,8 +286,7 @@ class Evaluator:
         except BaseException as error:
             # Also SystemExit and whatever else: a bad item stops no other.
             self._in_call = False
-            kind = "oom" if isinstance(error, MemoryError) else "error"
-            is_outcome = self._fail(kind, item, pset, error, begin, attempt)
+            is_outcome = self._fail(_kind_of(error), item, pset, error, begin, attempt)
         else:
             self._keep(item, pset, returned, begin, attempt)
         self._on_start(-1, 0.0)
@@ -323,17 +328,17 @@ class Evaluator:
         begin: float,
         attempt: int,
     ) -> bool:
-        """Record a failure, and return whether it is the item's outcome."""
+        """Record a failure, or a skip, and return whether it is the item's outcome."""
         self._end_if_forked()
         if self._interrupted:
             # The user's code turned the interruption into something else.
             raise StopNow from error
         duration = monotonic() - begin
         is_outcome = self.stopping or not self._retries.allow(kind, attempt)
-        self.n_failed += is_outcome
+        self.n_failed += is_outcome and kind != SKIPPED
         self._on_failed(self.n_failed)
-        text = _exception_text(error)
-        trace = _user_traceback(error) if kind != "result" else ""
+        text = str(error) if kind == SKIPPED else _exception_text(error)
+        trace = _user_traceback(error) if kind not in ("result", SKIPPED) else ""
         failure = Failure(
             item=item,
             kind=kind,
@@ -354,7 +359,8 @@ class Evaluator:
             self._writer.write_failure(failure)
         again = "" if is_outcome else f" (attempt {attempt}; it is tried again)"
         report = self._output.report if self._output else say
-        report(f"Item {item} failed{again}: {text}\n{trace}")
+        what = "is skipped" if kind == SKIPPED else f"failed{again}"
+        report(f"Item {item} {what}: {text}\n{trace}")
         return is_outcome
 
     def _printed(self) -> Printed:

@@ -15,6 +15,7 @@
     └── RunHeldError                  somebody else is working on this run
 
     AmbiguousOperationError           (a RuntimeError) names of two spaces do not fit together
+    Skip                              raised by ``execute``, to leave a pset out
 
     PsyflowWarning                    (a UserWarning)
     ├── IneffectiveExcludeWarning     a name to exclude that is not in any result
@@ -48,6 +49,7 @@ __all__ = [
     "RaggedColumnWarning",
     "RunHeldError",
     "SchedulerError",
+    "Skip",
     "StoreError",
     "TaskFileError",
     "TaskLoadWarning",
@@ -79,6 +81,24 @@ class PsyflowError(Exception):
     """Base of psyflow's errors; `exit_code` is what `psy` ends with when one gets that far."""
 
     exit_code = 3
+
+
+class Skip(Exception):
+    """Raise this in ``execute`` to leave a pset out: it gets no result, and has not failed.
+
+    The next `psy run` evaluates it again. What never makes sense is better left out of the space,
+    with ``.where(…)``.
+
+    Examples
+    --------
+    A part of the space that turns out to be of no interest::
+
+        def execute(n, seed):
+            network = build(n, seed)
+            if not network.is_connected():
+                raise psyflow.Skip("not connected")
+            return {"path_length": network.mean_path_length()}
+    """
 
 
 class ItemsFailedError(PsyflowError):

@@ -76,7 +76,7 @@ def _merge_or_continue(plan: Plan, task: TaskDef) -> int:
     from psyflow.run import Run
 
     merged = steps.merge(plan, task)
-    return 0 if merged.n_rows == merged.n_items or Run(task).continue_plan(plan) else 1
+    return 0 if merged.is_settled or Run(task).continue_plan(plan) else 1
 
 
 def _log_to(log: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import pickle
@@ -21,6 +22,7 @@ from psyflow.exceptions import (
     IneffectiveExcludeWarning,
     ItemsFailedError,
     PsyflowError,
+    Skip,
     UnsupportedDataError,
 )
 from psyflow.exits import STOPPED
@@ -30,7 +32,7 @@ from psyflow.prepared import Prepared
 from psyflow.pspace import Param, ParameterSpace
 from psyflow.pspace.keys import Keys, column_keys, match
 from psyflow.pspace.space import Selection
-from psyflow.shard import Failure, ShardWriter
+from psyflow.shard import SKIPPED, Failure, ShardWriter
 from psyflow.store import Store, store_for
 from psyflow.supervisor import Supervisor
 from psyflow.worker import Work
@@ -111,7 +113,7 @@ def map_pspace(
     -------
     dict from str to list
         Parameters and results as columns, in the order of the space. A result that some rows lack
-        is NaN there.
+        is NaN there. A pset for which `function` raises `Skip` has no row.
 
     Raises
     ------
@@ -125,7 +127,10 @@ def map_pspace(
     {'a': [1, 1, 2, 2], 'b': [3, 4, 3, 4], 'sum': [4, 5, 5, 6]}
     """
     space = _as_space(pspace)
-    rows = [get_result(function, pset, exclude) for pset in space.iterate()]
+    rows = []
+    for pset in space.iterate():
+        with contextlib.suppress(Skip):  # the function wants it left out
+            rows.append(get_result(function, pset, exclude))
     return _as_lists(rows) or _no_rows(space, exclude)
 
 
@@ -182,7 +187,7 @@ def map_pspace_parallel(
     rows: dict[int, dict[str, Any]] = {}
     failures: list[Failure] = []
     for returned in evaluate_through(backend, n_jobs, function, space):
-        failures += returned.failures
+        failures += [failure for failure in returned.failures if failure.kind != SKIPPED]
         for some in returned.rows:
             columns = zip(*some.columns.values(), strict=True) if some.columns else repeat(())
             for item, values in zip(some.items.tolist(), columns, strict=False):

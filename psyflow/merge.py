@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from psyflow.columns import Columns, concatenate, take
 from psyflow.exceptions import DamagedShardWarning
-from psyflow.shard import FAILURE, ROWS, Failure, Frame, ShardReader
+from psyflow.shard import FAILURE, ROWS, SKIP, Failure, Frame, ShardReader
 
 __all__ = [
     "BOOKKEEPING",
@@ -226,6 +226,7 @@ class Outcomes:
     pieces: list[Piece]
     failures: list[FailureRecord]
     failed: Items
+    skipped: Items
     workers: list[str]
 
 
@@ -247,8 +248,8 @@ def read_outcomes(
         Read every payload and leave out those that are damaged.
     """
     workers: list[str] = []
-    outcomes = Outcomes([], [], np.empty(0, dtype=np.int64), workers)
-    failed: list[Items] = [outcomes.failed]
+    outcomes = Outcomes([], [], np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), workers)
+    latest: dict[int, int] = {}
     for shard in shards:
         reader = ShardReader(shard)
         renumber = numbering(shard)
@@ -265,11 +266,17 @@ def read_outcomes(
             if frame.kind == ROWS:
                 load = _frame_loader(reader, frame, workers)
                 outcomes.pieces.append(Piece(items, frame.length, load))
-            elif frame.kind == FAILURE:
+                continue
+            if frame.kind == FAILURE:
                 outcomes.failures.append(FailureRecord(int(items[0]), reader, frame))
-                failed.append(items[items >= 0])
-    outcomes.failed = np.unique(np.concatenate(failed))
+            latest.update(dict.fromkeys(items[items >= 0].tolist(), frame.kind))
+    outcomes.failed = _items_of_kind(FAILURE, latest)
+    outcomes.skipped = _items_of_kind(SKIP, latest)
     return outcomes
+
+
+def _items_of_kind(kind: int, latest: Mapping[int, int]) -> Items:
+    return np.array(sorted(item for item in latest if latest[item] == kind), dtype=np.int64)
 
 
 def _frame_loader(reader: ShardReader, frame: Frame, workers: list[str]) -> Callable[[], Block]:

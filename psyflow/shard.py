@@ -15,7 +15,7 @@ whose head CRC fits goes on. A frame in a payload, of a user who computes with s
 nowhere.
 
 The payload of a ``ROWS`` frame is a pickle (psyflow's own file, never a result that users
-exchange), the payload of a ``FAILURE`` frame is JSON.
+exchange), the payload of a ``FAILURE`` or ``SKIP`` frame is JSON.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ from psyflow.files import make_folder, sync_file, sync_folder, write_all
 __all__ = [
     "FAILURE",
     "ROWS",
+    "SKIP",
+    "SKIPPED",
     "Failure",
     "Frame",
     "Rows",
@@ -58,7 +60,8 @@ __all__ = [
 
 MAGIC = b"\x89psyrow\n"
 VERSION = 1
-ROWS, FAILURE = 1, 2
+ROWS, FAILURE, SKIP = 1, 2, 3
+SKIPPED = "skipped"
 _HEADER = struct.Struct("<8sHHIQI")
 _CRC = struct.Struct("<I")
 _HEAD_LENGTH = _HEADER.size + _CRC.size
@@ -107,8 +110,9 @@ class Failure:
     ----------
     item : int
     kind : str
-        ``"error"`` (an exception), ``"crash"`` (its process died), ``"timeout"``, or ``"result"``
-        (what it returned is no dict, or nothing that the store can hold).
+        ``"error"`` (an exception), ``"oom"``, ``"crash"`` (its process died), ``"timeout"``,
+        ``"result"`` (what it returned is no dict, or nothing that the store can hold), or
+        `SKIPPED`: it is no failure, but wanted to be left out.
     exception : str
         The exception's type and message, or what happened instead.
     traceback : str
@@ -146,7 +150,7 @@ class Frame:
     Attributes
     ----------
     kind : int
-        ``ROWS`` or ``FAILURE``.
+        ``ROWS``, ``FAILURE`` or ``SKIP``.
     items : ndarray of int64, shape (n,)
     offset, length : int
         Of the payload, in bytes.
@@ -207,9 +211,10 @@ class ShardWriter:
         return len(payload)
 
     def write_failure(self, failure: Failure) -> None:
-        """Append a failure."""
+        """Append a failure, or that an item is skipped."""
         payload = json.dumps(asdict(failure)).encode()
-        self._append(FAILURE, np.array([failure.item], dtype=np.int64), payload)
+        kind = SKIP if failure.kind == SKIPPED else FAILURE
+        self._append(kind, np.array([failure.item], dtype=np.int64), payload)
 
     def sync(self) -> None:
         """Return when all that was written is on the disk."""

@@ -76,6 +76,8 @@ class Recovered:
         Of the shards; its failures may be of items that have a result by now.
     failed : ndarray of int64
         Items with a failure and no result, ascending.
+    skipped : ndarray of int64
+        Items without a result that were skipped, ascending.
     is_unknown : bool
         Whether rows come from a result without bookkeeping.
     earlier : Earlier or None
@@ -85,6 +87,7 @@ class Recovered:
     table: Table
     outcomes: Outcomes
     failed: Items
+    skipped: Items
     is_unknown: bool
     earlier: Earlier | None
 
@@ -129,9 +132,9 @@ def recover(
     # Shards come first: they are what the result was made from, if it is older than they are.
     pieces = [*outcomes.pieces, *earlier.pieces()]
     table = Table.index(pieces, len(frozen))
-    known = outcomes.failed[outcomes.failed < len(frozen)]
-    failed = known[table.piece_of[known] < 0]
-    return Recovered(table, outcomes, failed, earlier.is_unknown, earlier.summary)
+    left = np.flatnonzero(table.piece_of < 0)
+    failed, skipped = (np.intersect1d(some, left) for some in (outcomes.failed, outcomes.skipped))
+    return Recovered(table, outcomes, failed, skipped, earlier.is_unknown, earlier.summary)
 
 
 class _Numbering:

@@ -1,4 +1,4 @@
-"""The state of each item: done, running, queued, failed or todo."""
+"""The state of each item: done, running, queued, failed, skipped or todo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from psyflow.shard import ShardReader
 
 __all__ = ["STATES", "count_states"]
 
-STATES = ("todo", "queued", "running", "done", "failed")
+STATES = ("todo", "queued", "running", "done", "failed", "skipped")
 
 
 def count_states(assessment: Assessment, *, is_at_work: bool) -> dict[str, int]:
@@ -34,12 +34,13 @@ def count_states(assessment: Assessment, *, is_at_work: bool) -> dict[str, int]:
     dict from str to int
         ``todo``: no job will come to it. ``queued``: a job will. ``running``: a worker has claimed
         it, and has not finished it. ``done``: it has a result. ``failed``: its last evaluation
-        failed.
+        failed. ``skipped``: it wanted to be left out.
     """
     if assessment.is_complete:
         return dict.fromkeys(STATES, 0) | {"done": assessment.n_items}
     state = np.full(assessment.n_items, STATES.index("todo"), dtype=np.int8)
     state[assessment.failed] = STATES.index("failed")
+    state[assessment.skipped] = STATES.index("skipped")
     if is_at_work and assessment.plan is not None:
         queued, running = _at_work(assessment.plan, assessment.frozen)
         state[queued] = STATES.index("queued")

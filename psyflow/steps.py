@@ -49,12 +49,18 @@ class Merged:
 
     Attributes
     ----------
-    n_items, n_rows, n_failed : int
+    n_items, n_rows, n_failed, n_skipped : int
     """
 
     n_items: int
     n_rows: int
     n_failed: int
+    n_skipped: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every item has a result, or was skipped."""
+        return self.n_rows + self.n_skipped == self.n_items
 
 
 def merge(plan: Plan, task: TaskDef) -> Merged:
@@ -83,7 +89,7 @@ def merge(plan: Plan, task: TaskDef) -> Merged:
     if task.setup is None:
         # What `setup` gives may be named there too, and nobody here knows its names.
         table.warn_of_ineffective_excludes()
-    merged = Merged(len(frozen), recovered.n_done, len(recovered.failed))
+    merged = Merged(len(frozen), recovered.n_done, len(recovered.failed), len(recovered.skipped))
     if merged.n_rows == merged.n_items:
         _remove_shards(plan.layout)
     _remove_old_plans(plan)

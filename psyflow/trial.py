@@ -95,6 +95,9 @@ def _printed(layout: Layout) -> str:
 
 
 def _failures(layout: Layout) -> Iterator[str]:
-    for record in read_outcomes(layout.shards()).failures:
+    outcomes = read_outcomes(layout.shards())
+    if len(outcomes.skipped):
+        yield "The pset was skipped."
+    for record in outcomes.failures:
         failure = record.read()
         yield failure.traceback.rstrip() or failure.exception

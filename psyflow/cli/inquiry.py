@@ -63,6 +63,11 @@ class Inquiry:
         """Number of psets that failed and have no result."""
         return len(self._assessment.failed)
 
+    @property
+    def n_skipped(self) -> int:
+        """Number of psets that were skipped and have no result."""
+        return len(self._assessment.skipped)
+
     @functools.cached_property
     def reasons(self) -> list[str]:
         """Why the task is not up to date; empty if it is."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from psyflow.cli.output import duration, say
-from psyflow.shard import ROWS, ShardReader
+from psyflow.shard import FAILURE, ROWS, SKIP, ShardReader
 
 if TYPE_CHECKING:
     from psyflow.plan import Plan
@@ -40,8 +40,8 @@ class Counts:
     ----------
     total : int
         Number of items.
-    done, failed : int
-        With a result, and with a failure and no result.
+    done, failed, skipped : int
+        With a result; with a failure and no result; and those that were left out.
     rate : float
         Finished items per second since the counting began.
     elapsed : float
@@ -53,11 +53,12 @@ class Counts:
     failed: int
     rate: float
     elapsed: float
+    skipped: int = 0
 
     @property
     def left(self) -> str:
         """How long the rest will take at this rate, in words."""
-        remaining = self.total - self.done - self.failed
+        remaining = self.total - self.done - self.failed - self.skipped
         return f"{duration(remaining / self.rate)} left" if self.rate else "time left unknown"
 
     @property
@@ -72,7 +73,13 @@ class Counts:
         return f"{self.rate:.0f}/s" if self.rate >= 10 else f"{self.rate:.2g}/s"
 
     def __str__(self) -> str:
-        return f"{self.done} of {self.total} done, {self.failed} failed, {self.speed}, {self.left}"
+        return f"{self.done} of {self.total} done, {self.other}, {self.speed}, {self.left}"
+
+    @property
+    def other(self) -> str:
+        """What became of the others in words."""
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"{self.failed} failed{skipped}"
 
 
 class Tally:
@@ -94,6 +101,8 @@ class Tally:
         self._readers: dict[Path, ShardReader] = {}
         self._done = np.zeros(plan.n_items, dtype=np.bool_)
         self._failed = np.zeros(plan.n_items, dtype=np.bool_)
+        self._skipped = np.zeros(plan.n_items, dtype=np.bool_)
+        self._of_kind = {ROWS: self._done, FAILURE: self._failed, SKIP: self._skipped}
         self._begin = time.monotonic()
         self._n_before: int | None = None if joins else 0
 
@@ -104,18 +113,20 @@ class Tally:
             # A merge may remove shards at any moment.
             with suppress(FileNotFoundError):
                 for frame in reader.new_frames():
-                    (self._done if frame.kind == ROWS else self._failed)[frame.items] = True
+                    self._of_kind[frame.kind][frame.items] = True
         n_new = int(np.count_nonzero(self._done))
         n_failed = int(np.count_nonzero(self._failed & ~self._done))
+        n_skipped = int(np.count_nonzero(self._skipped))
         elapsed = time.monotonic() - self._begin
         if self._n_before is None:
-            self._n_before = n_new + n_failed
+            self._n_before = n_new + n_failed + n_skipped
         return Counts(
             total=self._plan.n_items - self._n_left_out,
             done=self._plan.n_items - self._n_left_out - self._plan.n_pending + n_new,
             failed=n_failed,
-            rate=(n_new + n_failed - self._n_before) / elapsed if elapsed else 0.0,
+            rate=(n_new + n_failed + n_skipped - self._n_before) / elapsed if elapsed else 0.0,
             elapsed=elapsed,
+            skipped=n_skipped,
         )
 
 
@@ -242,8 +253,8 @@ def _bar(task: str) -> Iterator[_Bar]:
             bar.update(
                 row,
                 total=counts.total,
-                completed=counts.done + counts.failed,
-                state=f"{counts.done}/{counts.total} done, {counts.failed} failed",
+                completed=counts.done + counts.failed + counts.skipped,
+                state=f"{counts.done}/{counts.total} done, {counts.other}",
                 pace=f"{counts.speed}, {counts.left}, {duration(counts.elapsed)} elapsed",
                 refresh=True,
             )

@@ -191,17 +191,24 @@ class TaskRun:
             say(self._about_missing(merged, n_missing))
 
     def _exit_code_of(self, merged: Merged) -> int:
+        if merged.n_failed:
+            return FAILED
         # Those that have not run were not to be run, unless all were.
-        return FAILED if merged.n_failed or self._choice is Choice.ALL else OK
+        return FAILED if self._choice is Choice.ALL and not merged.is_settled else OK
 
     def _about_missing(self, merged: Merged, n_missing: int) -> str:
         command = suggestion(self._arguments, self.name)
+        counts = {
+            "failed": merged.n_failed,
+            "were skipped": merged.n_skipped,
+            "have not run": n_missing - merged.n_failed - merged.n_skipped,
+        }
+        first, *others = [f"{n} {what}" for what, n in counts.items() if n]
+        first = first.replace(" ", f" of {merged.n_items} items ", 1)
+        what = " and ".join([first, *others])
         if not merged.n_failed:
-            what = f"{n_missing} of {merged.n_items} items have not run"
-            return f"{self.name}: {what}. Run them: {command}"
-        what = f"{merged.n_failed} of {merged.n_items} items failed"
-        if merged.n_failed < n_missing:
-            what += f" and {n_missing - merged.n_failed} have not run"
+            again = "Run them again" if merged.n_skipped else "Run them"
+            return f"{self.name}: {what}. {again}: {command}"
         see = suggestion(self._arguments, self.name, command="failures")
         return f"{self.name}: {what}; see them: {see}. Run them again: {command}"
 

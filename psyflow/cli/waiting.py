@@ -110,4 +110,7 @@ def _verdict(run: Run, arguments: Namespace) -> int:
         return OK
     command = suggestion(arguments, run.task.name, command="status")
     say(f"{run.task.name}: {'; '.join(assessment.reasons())}. See: {command}")
-    return FAILED if len(assessment.failed) else TROUBLE
+    if len(assessment.failed):
+        return FAILED
+    is_settled = assessment.n_done + len(assessment.skipped) == assessment.n_items
+    return OK if is_settled and not assessment.code_changes else TROUBLE

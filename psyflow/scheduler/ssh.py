@@ -53,8 +53,8 @@ class Ssh(CheckedScheduler):
     Examples
     --------
     >>> ssh = Ssh({"node1": 8, "node2": 16})
-    >>> print(*ssh.start_command("node1"))
-    ssh -o BatchMode=yes -o ConnectTimeout=10 node1 ... psyflow.scheduler.runner ...
+    >>> print(*ssh.start_command("node1")[:6])
+    ssh -o BatchMode=yes -o ConnectTimeout=10 node1
     """
 
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"n_cpus": 1}

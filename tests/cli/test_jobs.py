@@ -103,7 +103,7 @@ def test_status_tells_what_is_queued_and_what_failed(cluster):
         path: stat for path, stat in before.items() if path != str(cluster.folder)
     }
     states = json.loads(cluster.psy("status", "--json").stdout)["far"]["states"]
-    assert states == {"todo": 0, "queued": 4, "running": 0, "done": 0, "failed": 0}
+    assert states == {"todo": 0, "queued": 4, "running": 0, "done": 0, "failed": 0, "skipped": 0}
     (cluster.folder / "cluster.state").write_text("F")
     failed = cluster.psy("status", "-v")
     assert "Queued" not in failed.stdout

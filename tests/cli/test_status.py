@@ -84,7 +84,14 @@ def test_json(failed):
     assert list(report) == ["square"]
     square = report["square"]
     assert (square["n_items"], square["n_done"], square["n_failed"]) == (4, 3, 1)
-    assert square["states"] == {"todo": 0, "queued": 0, "running": 0, "done": 3, "failed": 1}
+    assert square["states"] == {
+        "todo": 0,
+        "queued": 0,
+        "running": 0,
+        "done": 3,
+        "failed": 1,
+        "skipped": 0,
+    }
     assert square["up_to_date"] is False
     assert square["reasons"]
     assert square["jobs"] == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -463,9 +464,12 @@ def test_workers_killed_at_random_cost_little(job: MakeJob, seed: int) -> None:
     while run.process is not None and run.process.poll() is None and n_killed < 12:
         # One that has not begun has nothing to lose, and too many of these look like a bad setup.
         time.sleep(rng.uniform(0.1, 0.25))
-        for pid in rng.sample(run.workers(), min(1, len(run.workers()))):
-            os.kill(pid, signal.SIGKILL)
-            n_killed += 1
+        workers = run.workers()
+        # It may have ended since.
+        with contextlib.suppress(ProcessLookupError):
+            for pid in rng.sample(workers, min(1, len(workers))):
+                os.kill(pid, signal.SIGKILL)
+                n_killed += 1
     assert run.wait() == 0
     assert n_killed > 5
     outcomes = run.outcomes()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import psyflow
 from psyflow.assess import Assessment
 from psyflow.bookkeeping import ItemsFile
 from psyflow.shard import Failure
@@ -214,3 +217,54 @@ def test_fail_fast_stops_quick_items_too(study: Study) -> None:
     study.task(TASK.format(settings="", n=100, body="assert x % 2"))
     study.psy("run", "--fail-fast", code=1)
     assert len(failures(study)) == 1
+
+
+WITH_SKIP = "import psyflow\nHERE = Path(__file__).parent.parent"
+SKIPS = "if x % 3 == 1 and not (HERE / 'go').exists(): raise psyflow.Skip(f'{x} is dull')"
+
+
+def test_skipped_item_has_no_result_and_has_not_failed(study: Study) -> None:
+    settings = f"{WITH_SKIP}\nmax_failures = 1\nretries = 3\nretry_on = ['error']"
+    study.task(TASK.format(settings=settings, n=9, body=SKIPS))
+    told = study.psy("run")
+    assert "t: 3 of 9 items were skipped. Run them again: psy run t" in told.stderr
+    assert [x for x, _ in study.rows()] == [0, 2, 3, 5, 6, 8]
+    assert failures(study) == []
+    assert calls_of(study, 1) == 1
+    report = json.loads(study.psy("status", "--json").stdout)["t"]
+    assert (report["n_failed"], report["n_skipped"]) == (0, 3)
+    assert report["states"]["skipped"] == 3
+    assert report["reasons"] == ["3 of 9 items have no result, of which 3 were skipped"]
+    assert "4 is dull" in study.logs()
+    assert "no item is left that has not run" in study.psy("run", "--missing").stderr
+    assert "no item failed" in study.psy("run", "--failed").stderr
+    assert study.calls() == []
+    (study.folder / "go").touch()
+    study.psy("run")
+    assert study.rows() == [(x, x**2) for x in range(9)]
+    assert len(study.calls()) == 3
+
+
+def test_last_word_of_an_item_counts(study: Study) -> None:
+    body = "if x == 1: raise psyflow.Skip if (HERE / 'dull').exists() else ValueError"
+    study.task(TASK.format(settings=WITH_SKIP, n=3, body=body))
+    told = study.psy("run", code=1)
+    assert "1 of 3 items failed;" in told.stderr
+    (study.folder / "dull").touch()
+    assert "1 of 3 items were skipped." in study.psy("run").stderr
+    (study.folder / "dull").unlink()
+    assert "1 of 3 items failed;" in study.psy("run", code=1).stderr
+
+
+def test_functions_in_python_leave_skipped_psets_out(tmp_path: Path) -> None:
+    def odd(x: int) -> dict[str, int]:
+        if x % 2 == 0:
+            raise psyflow.Skip("even")
+        return {"y": x**2}
+
+    space = psyflow.Param(x=range(6))
+    expected = {"x": [1, 3, 5], "y": [1, 9, 25]}
+    assert psyflow.map_pspace(odd, space) == expected
+    assert psyflow.map_pspace_parallel(odd, space, n_jobs=2) == expected
+    columns = psyflow.map_pspace_hdd_backed(odd, space, tmp_path / "all.pkl")
+    assert {name: list(column) for name, column in (columns or {}).items()} == expected

@@ -52,6 +52,8 @@ def _notes(inquiry: Inquiry) -> Iterator[str]:
 def _details(inquiry: Inquiry) -> Iterator[str]:
     if inquiry.n_failed:
         yield f"  {inquiry.n_failed} out of {inquiry.n_items} items failed."
+    if inquiry.n_skipped:
+        yield f"  {inquiry.n_skipped} out of {inquiry.n_items} items were skipped."
     for title, space in (("Missing", inquiry.missing), ("Queued", inquiry.queued)):
         if len(space):
             psets = map(pset_text, islice(space.iterate(), MOST_LINES))
@@ -74,6 +76,7 @@ def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
         "n_items": inquiry.n_items,
         "n_done": inquiry.n_done,
         "n_failed": inquiry.n_failed,
+        "n_skipped": inquiry.n_skipped,
         "states": inquiry.states,
         "up_to_date": not inquiry.reasons,
         "reasons": inquiry.reasons,
