@@ -11,10 +11,15 @@ from psyflow.scheduler import Slurm
 from psyflow.testing import FakeSlurm
 from psyflow.testing.schedulers import SchedulerTests
 
+from .private_slurm import MAX_ARRAY_SIZE
+from .slurm_facts import SlurmFacts
+
 
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlurm]:
-    with FakeSlurm(tmp_path / "fakeslurm", accounting=False) as slurm:
+    """One that is configured as the private one is."""
+    folder = tmp_path / "fakeslurm"
+    with FakeSlurm(folder, slots=4, accounting=False, max_array_size=MAX_ARRAY_SIZE) as slurm:
         monkeypatch.setenv("PATH", slurm.environment["PATH"])
         yield slurm
 
@@ -23,3 +28,7 @@ class TestSlurmOverTheFake(SchedulerTests):
     @pytest.fixture
     def scheduler(self, slurm: FakeSlurm) -> Slurm:
         return Slurm()
+
+
+class TestFakeSlurm(SlurmFacts):
+    """With the fixture `slurm` of this module."""

@@ -71,7 +71,9 @@ def answer(request: Request, controller: Controller) -> str:
         if variable in request.environment
     }
     options = by_variables | told
-    members = [m for m in _asked_for(options, controller) if _matches(m, options)]
+    states = _states(options.get("states", DEFAULT_STATES))
+    members = [m for m in _asked_for(options, controller) if m.state in states]
+    members = [member for member in members if _matches(member, options)]
     members.sort(key=lambda member: member.state)
     groups = [[member] for member in members] if "array" in options else grouped(members)
     form = options.get("format", DEFAULT_FORMAT)
@@ -102,8 +104,7 @@ def _asked_for(options: Mapping[str, str], controller: Controller) -> list[Membe
 def _matches(member: Member, options: Mapping[str, str]) -> bool:
     names = options.get("name", member.job.name).split(",")
     return (
-        member.state in _states(options.get("states", DEFAULT_STATES))
-        and user() in options.get("user", user()).split(",")
+        user() in options.get("user", user()).split(",")
         and PARTITION in options.get("partition", PARTITION).split(",")
         and member.job.name in names
     )
