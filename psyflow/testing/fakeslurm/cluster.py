@@ -237,7 +237,7 @@ def _running_controller(folder: Path, socket: Path, settings: Settings) -> Itera
     log = folder / "controller.log"
     with log.open("ab") as stderr:
         controller = subprocess.Popen(
-            [sys.executable, "-m", server.__name__, str(folder), str(socket), told],
+            [sys.executable, "-m", __package__, str(folder), str(socket), told],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,

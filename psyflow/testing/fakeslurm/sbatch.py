@@ -18,18 +18,30 @@ from psyflow.testing.fakeslurm.request import Request, StdinWanted
 __all__ = ["PARTITION", "answer", "signal_number"]
 
 PARTITION = "debug"
-# Options that would make sbatch do something else than submit are not among them.
+# Real options with which sbatch would do something else than submit.
+UNSUPPORTED = ("clusters", "help", "test-only", "usage", "wait")
 GRAMMAR = Grammar(
     "sbatch",
-    [*VALUES, "array", "dependency", "error", "job-name", "open-mode", "output", "wrap"],
-    [*FLAGS, "parsable", "quiet", "verbose", "version"],
+    [
+        *VALUES,
+        "array",
+        "clusters",
+        "dependency",
+        "error",
+        "job-name",
+        "open-mode",
+        "output",
+        "wrap",
+    ],
+    [*FLAGS, "help", "parsable", "quiet", "test-only", "usage", "verbose", "version", "wait"],
     FLAGS_WITH_VALUES,
     short=(
         "a=array A=account b=begin c=cpus-per-task d=dependency D=chdir e=error "
         "H=hold i=input J=job-name k=no-kill L=licenses m=distribution n=ntasks "
         "N=nodes o=output O=overcommit p=partition q=qos Q=quiet "
         "s=oversubscribe S=core-spec t=time v=verbose V=version C=constraint "
-        "F=nodefile w=nodelist x=exclude G=gpus B=extra-node-info"
+        "F=nodefile w=nodelist x=exclude G=gpus B=extra-node-info "
+        "h=help M=clusters W=wait"
     ),
     code=255,
     stop_at_operand=True,
@@ -136,6 +148,9 @@ def _directives(script: str) -> list[str]:
 
 
 def _check(options: Mapping[str, str]) -> None:
+    for name in UNSUPPORTED:
+        if name in options:
+            raise _error(f"FakeSlurm's sbatch does not support --{name}")
     mode, memory = options.get("open-mode", "a"), options.get("mem", "0")
     if not mode.startswith(("a", "t")):
         raise _error("Invalid --open-mode specification", 255)

@@ -1,4 +1,4 @@
-"""The process of a fake Slurm: ``python -m psyflow.testing.fakeslurm.server FOLDER SOCKET JSON``.
+"""The process of a fake Slurm: ``python -m psyflow.testing.fakeslurm FOLDER SOCKET JSON``.
 
 It ends, and all jobs with it, when its standard input closes: nothing outlives who started it.
 """
@@ -94,7 +94,3 @@ def _answer(controller: Controller, asked: bytes) -> dict[str, Any]:
         stderr, code = traceback.format_exc(), 70
         print(stderr, file=sys.stderr, flush=True)
     return {"stdout": stdout, "stderr": stderr, "code": code}
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
