@@ -247,22 +247,23 @@ class TestEnd:
             until(lambda: len(marked(str(tmp_path))) == 3, "the job has begun", 30)
         assert marked(str(tmp_path)) == []
 
-    def test_jobs_end_with_the_process_that_started_it(self, tmp_path: Path) -> None:
+    def test_jobs_end_with_the_process_that_started_it(self) -> None:
         program = (
             "import sys, time\n"
             "from psyflow.testing import FakeSlurm\n"
-            f"with FakeSlurm({str(tmp_path)!r}) as slurm:\n"
+            "with FakeSlurm() as slurm:\n"
             "    slurm.client('sbatch', '-o', '/dev/null', '--wrap=sleep 60')\n"
-            "    print('submitted', flush=True)\n"
+            "    print(slurm.environment['PATH'].split(':')[0], flush=True)\n"
             "    time.sleep(60)\n"
         )
         command = [sys.executable, "-c", program]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
             assert owner.stdout is not None
-            assert owner.stdout.readline() == "submitted\n"
-            until(lambda: marked(str(tmp_path)), "the job has begun", 30)
+            folder = Path(owner.stdout.readline().strip()).parent
+            until(lambda: marked(str(folder)), "the job has begun", 30)
             owner.send_signal(signal.SIGKILL)
-        until(lambda: not marked(str(tmp_path)), "nothing is left", 30)
+        until(lambda: not marked(str(folder)), "no process is left", 30)
+        until(lambda: not folder.exists(), "no file is left", 30)
 
     def test_programs_say_when_it_is_gone(self, tmp_path: Path) -> None:
         with FakeSlurm(tmp_path) as slurm:

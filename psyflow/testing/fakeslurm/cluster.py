@@ -220,7 +220,9 @@ def _short_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder)
+        # The controller has removed it, if it ever began.
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _write_program(program: Path, socket: Path) -> None:

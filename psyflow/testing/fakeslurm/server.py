@@ -1,17 +1,20 @@
 """The process of a fake Slurm: ``python -m psyflow.testing.fakeslurm FOLDER SOCKET JSON``.
 
-It ends, and all jobs with it, when its standard input closes: nothing outlives who started it.
+It ends, and all jobs with it, when its standard input closes: nothing outlives who started it. The
+folder of the socket is its own, and is removed then.
 """
 
 from __future__ import annotations
 
 import json
 import selectors
+import shutil
 import signal
 import socket
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from psyflow.testing.fakeslurm import sacct, sbatch, scancel, scontrol, sinfo, squeue
@@ -52,6 +55,8 @@ def main(arguments: list[str]) -> None:
             _serve(controller, listener, selector)
         finally:
             controller.stop()
+            # Who started it does so too, if it has not been killed.
+            shutil.rmtree(Path(path).parent)
 
 
 def _serve(
