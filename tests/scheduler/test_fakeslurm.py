@@ -134,6 +134,13 @@ class TestTime:
         wait_for(slurm, job, "CD")
         assert (tmp_path / "log").read_text() == "USR1\n"
 
+    def test_end_is_told_if_wanted(self, tmp_path: Path) -> None:
+        script = f"{SHEBANG}echo $((SLURM_JOB_END_TIME - SLURM_JOB_START_TIME))\n"
+        with FakeSlurm(tell_end=True) as slurm:
+            submit(slurm, "-o", str(tmp_path / "log"), "--time=1:30", script=script)
+            slurm.wait()
+        assert (tmp_path / "log").read_text() == "90\n"
+
     def test_jobs_are_forgotten_but_by_the_accounting(self) -> None:
         with FakeSlurm(min_job_age=0.0) as slurm:
             job = submit(slurm, *NULL)
@@ -217,6 +224,16 @@ class TestUse:
             assert [name for name in slurm.environment if slurm.environment[name] == "7"] == [
                 "MINE"
             ]
+
+    def test_it_needs_nothing_but_python(self) -> None:
+        program = (
+            "import sys; from psyflow.testing import FakeSlurm; "
+            "print(*({'numpy', 'pytest', 'tables'} & set(sys.modules)))"
+        )
+        answer = subprocess.run(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, check=True
+        )
+        assert answer.stdout == b"\n"
 
     def test_folder_is_kept_if_given(self, tmp_path: Path) -> None:
         long = tmp_path / ("long" * 30)

@@ -15,7 +15,7 @@ from tests.run.conftest import Study
 N_ROUNDS = 20
 PATIENCE = 120
 SITES: list[dict[str, float]] = [
-    {"accounting": True},
+    {"accounting": True, "tell_end": True},
     {"accounting": False},
     {"accounting": False, "min_job_age": 0.0},
 ]

@@ -66,6 +66,9 @@ class FakeSlurm:
         Seconds after its end at which ``squeue`` and ``scontrol`` forget a job.
     kill_wait : float
         Seconds between SIGTERM and SIGKILL.
+    tell_end : bool
+        Whether jobs with a time limit get ``SLURM_JOB_START_TIME`` and ``SLURM_JOB_END_TIME``, as
+        later Slurms than 22.05 have it.
 
     Raises
     ------
@@ -99,6 +102,7 @@ class FakeSlurm:
         max_array_size: int = 1001,
         min_job_age: float = 300.0,
         kill_wait: float = 2.0,
+        tell_end: bool = False,
     ) -> None:
         self.settings = Settings(
             seed=seed,
@@ -112,6 +116,7 @@ class FakeSlurm:
             max_array_size=max_array_size,
             min_job_age=min_job_age,
             kill_wait=kill_wait,
+            tell_end=tell_end,
         )
         self._given_folder = folder
         self._stack = contextlib.ExitStack()

@@ -167,7 +167,7 @@ class Controller:
         member.is_warned = False
         member.fate = fate_of(self.settings, member.raw_id, member.restarts)
         try:
-            member.process = launch(self.folder, member)
+            member.process = launch(self.folder, member, tell_end=self.settings.tell_end)
         except OSError:
             self._settle(member, "F", "JobLaunchFailure", (0, 53))
         else:

@@ -33,8 +33,15 @@ def write_script(folder: str, job: Job) -> None:
     path.chmod(stat.S_IRWXU)
 
 
-def launch(folder: str, member: Member) -> subprocess.Popen[bytes]:
+def launch(folder: str, member: Member, *, tell_end: bool) -> subprocess.Popen[bytes]:
     """Start a member in a session of its own.
+
+    Parameters
+    ----------
+    folder : str
+    member : Member
+    tell_end : bool
+        Whether it is told when its time will be over.
 
     Raises
     ------
@@ -52,7 +59,7 @@ def launch(folder: str, member: Member) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [_script(folder, job), *job.arguments],
             cwd=job.cwd,
-            env=_environment(folder, member),
+            env={**_environment(folder, member), **(_times(member) if tell_end else {})},
             stdin=stdin,
             stdout=stdout,
             stderr=stderr if job.error else stdout,
@@ -84,8 +91,7 @@ def _script(folder: str, job: Job) -> Path:
 def _environment(folder: str, member: Member) -> dict[str, str]:
     job = member.job
     environment = {
-        # Like the real one, it keeps what the submitting process has, even if that was a job. It
-        # does not tell the end of the job either: Slurm 22.05 has no SLURM_JOB_END_TIME.
+        # Like the real one, it keeps what the submitting process has, even if that was a job.
         **job.environment,
         MARK: mark_of(folder, member),
         "ENVIRONMENT": "BATCH",
@@ -103,6 +109,16 @@ def _environment(folder: str, member: Member) -> dict[str, str]:
     if member.restarts:
         environment["SLURM_RESTART_COUNT"] = str(member.restarts)
     return environment
+
+
+def _times(member: Member) -> Mapping[str, str]:
+    limit = member.job.time_limit
+    if limit is None:
+        return {}
+    return {
+        "SLURM_JOB_START_TIME": str(int(member.started)),
+        "SLURM_JOB_END_TIME": str(int(member.started + limit)),
+    }
 
 
 def _of_array(member: Member) -> Mapping[str, str]:

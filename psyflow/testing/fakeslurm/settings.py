@@ -24,6 +24,7 @@ class Settings:
     max_array_size: int = 1001
     min_job_age: float = 300.0
     kill_wait: float = 2.0
+    tell_end: bool = False
 
     def check(self) -> None:
         """Raise `UsageError` for a setting that makes no sense."""
