@@ -130,8 +130,7 @@ def test_warned_item_saves_its_state_and_goes_on(
     study.task(
         HEAD + 'scheduler_args = {"timelimit": "10:00", "signal": "B:USR1@597"}\n'
         "max_chain = 5\n"
-        # Without any outcome, nothing would go on by itself.
-        "pspace = Param(x=[0, 25])\n"
+        "pspace = Param(x=[25])\n"
         "def execute(x, ctx):\n"
         '    state = ctx.dir / "state"\n'
         "    n = int(state.read_text()) if state.exists() else 0\n"
@@ -149,4 +148,23 @@ def test_warned_item_saves_its_state_and_goes_on(
         slurm.wait(PATIENCE)
         assert "TIMEOUT" not in states(slurm)
     assert status(study)["up_to_date"]
-    assert study.rows() == [(False, 0), (True, 25)]
+    assert study.rows() == [(True, 25)]
+
+
+def test_jobs_in_which_nothing_gets_done_do_not_go_on(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.task(
+        HEAD + "max_chain = 5\n"
+        "pspace = Param(x=[3])\n"
+        "def execute(x, ctx):\n"
+        "    ctx.dir  # it is made, and nothing is kept in it\n"
+        "    os.kill(os.getppid(), 9)\n"
+        "    time.sleep(60)\n"
+    )
+    with FakeSlurm(tmp_path / "slurm") as slurm:
+        monkeypatch.setenv("PATH", slurm.environment["PATH"])
+        study.psy("run")
+        slurm.wait(PATIENCE)
+    assert "Not continued: no item got an outcome" in study.logs()
+    assert len(list(study.folder.glob("psy-work/t/plans/*"))) == 1
