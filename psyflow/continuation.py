@@ -65,7 +65,7 @@ def continuation_of(plan: Plan, task: TaskDef, statuses: Mapping[str, JobStatus]
         raise NotContinuedError(f"max_chain is {plan.max_chain}")
     if any(status.status == CANCELLED for status in statuses.values()):
         raise NotContinuedError("jobs were cancelled")
-    if not len(finished_in(plan.layout.shards(plan.run_id))):
+    if not len(finished_in(plan.layout.shards(plan.run_id))) and not _kept_anything(plan):
         raise NotContinuedError("no item got an outcome, and would not in further jobs")
     recovered = recover(plan.layout, plan.load_space(), task.store, plan.exclude, verify=True)
     if plan.max_failures is not None and len(recovered.failed) >= plan.max_failures:
@@ -76,6 +76,16 @@ def continuation_of(plan: Plan, task: TaskDef, statuses: Mapping[str, JobStatus]
     if not len(pending):
         raise NotContinuedError("all items have run")
     return Continuation(pending.astype(np.int64), reason_of(recovered, statuses))
+
+
+def _kept_anything(plan: Plan) -> bool:
+    """Tell whether an item has saved its state since the plan began: it has got on by that much.
+
+    Such items may each last longer than a job.
+    """
+    began = plan.frozen.plan_file.stat().st_mtime
+    files = (path for path in plan.layout.psets.rglob("*") if path.is_file())
+    return any(file.stat().st_mtime > began for file in files)
 
 
 def continued(plan: Plan, task: TaskDef, statuses: Mapping[str, JobStatus]) -> Plan:

@@ -10,6 +10,7 @@ from psyflow.scheduler.base import JobId, JobStatus, Scheduler
 if TYPE_CHECKING:
     from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
     from psyflow.scheduler.gridengine import GridEngine
+    from psyflow.scheduler.hyperqueue import HyperQueue
     from psyflow.scheduler.immediate import ImmediateRun
     from psyflow.scheduler.lsf import LSF
     from psyflow.scheduler.pbs import PBS
@@ -23,6 +24,7 @@ __all__ = [
     "PBS",
     "BatchScheduler",
     "GridEngine",
+    "HyperQueue",
     "ImmediateRun",
     "JobId",
     "JobStatus",
@@ -41,6 +43,7 @@ _HOME_OF = {
     "LSF": "lsf",
     "PBS": "pbs",
     "GridEngine": "gridengine",
+    "HyperQueue": "hyperqueue",
     "ImmediateRun": "immediate",
     "Slurm": "slurm",
     "Sqsub": "sqsub",

@@ -27,7 +27,7 @@ from psyflow.scheduler.base import (
 from psyflow.scheduler.checked import CheckedScheduler
 from psyflow.scheduler.request import SubmitRequest
 
-__all__ = ["BatchScheduler", "SubmitRequest"]
+__all__ = ["BatchScheduler", "SubmitRequest", "with_only_members"]
 
 
 class BatchScheduler(CheckedScheduler):
@@ -227,6 +227,19 @@ class BatchScheduler(CheckedScheduler):
                 f"{command[0]} did not answer within {self.QUERY_TIMEOUT:g} s. Try again later, "
                 f"or see for yourself: {shlex.join(command)}"
             ) from None
+
+
+def with_only_members(
+    found: Mapping[JobId, JobStatus], jobids: Iterable[JobId]
+) -> dict[JobId, JobStatus]:
+    """Return `found` with the members of arrays of one, which look like plain jobs, too."""
+    members = {}
+    for jobid in jobids:
+        array, _, index = jobid.partition("_")
+        if index == "0" and array in found and jobid not in found:
+            status = found[array]
+            members[jobid] = JobStatus(jobid, status.status, f"{status.name}:0", status.reason)
+    return {**found, **members}
 
 
 def _raise_if_failed(answer: subprocess.CompletedProcess[str]) -> None:

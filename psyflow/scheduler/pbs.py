@@ -23,7 +23,7 @@ from psyflow.scheduler.base import (
     JobStatus,
     array_of,
 )
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_members
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.request import flags, logged_command
 
@@ -149,14 +149,7 @@ class PBS(BatchScheduler):
 
     def look_up(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
         """Ask about `jobids`; an array of one is a plain job, which is its own member, too."""
-        found = self._look_up(jobids)
-        for jobid in jobids:
-            job, _, index = jobid.partition("_")
-            if index == "0" and job in found and jobid not in found:
-                status = found[job]
-                name = f"{status.name}:0"
-                found[jobid] = JobStatus(jobid, status.status, name, status.reason)
-        return found
+        return with_only_members(self._look_up(jobids), jobids)
 
     def _look_up(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
         try:

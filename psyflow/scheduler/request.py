@@ -69,7 +69,7 @@ def flags(words: Mapping[str, str], options: Mapping[str, object]) -> list[str]:
     return [word for name in given for word in (words[name], str(options[name]))]
 
 
-def logged_command(request: SubmitRequest, index: str | None) -> str:
+def logged_command(request: SubmitRequest, index: str | None, before: str = "exec ") -> str:
     """Return the end of a script: the command, with its output appended to the log.
 
     For clusters that would read things into the path of a log, or could not number it.
@@ -79,6 +79,8 @@ def logged_command(request: SubmitRequest, index: str | None) -> str:
     request : SubmitRequest
     index : str or None
         As for `quoted`.
+    before : str
+        What comes between.
     """
     log = quoted(request.output_filename, index)
-    return f"exec >>{log} 2>&1\nexec {' '.join(quoted(arg, index) for arg in request.args)}\n"
+    return f"exec >>{log} 2>&1\n{before}{' '.join(quoted(arg, index) for arg in request.args)}\n"

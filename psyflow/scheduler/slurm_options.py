@@ -6,7 +6,15 @@ from numbers import Integral
 
 from psyflow.exceptions import UnknownNameError, UsageError
 
-__all__ = ["MAX_RUNNING", "canonical_option", "check_option", "render_option"]
+__all__ = [
+    "FLAGS",
+    "FLAGS_WITH_VALUES",
+    "MAX_RUNNING",
+    "VALUES",
+    "canonical_option",
+    "check_option",
+    "render_option",
+]
 
 MAX_RUNNING = "max-running"
 """Members of an array that may run at once; not an option of sbatch, but part of ``--array``."""
@@ -20,7 +28,7 @@ ALIASES = {
     "n-nodes": "nodes",
 }
 
-_VALUES = """
+VALUES = """
     account acctg-freq batch bb bbf begin chdir cluster-constraint comment constraint container
     container-id core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline
     delay-boot distribution exclude export export-file extra extra-node-info gid gpu-bind gpu-freq
@@ -31,11 +39,11 @@ _VALUES = """
     segment signal sockets-per-node switches thread-spec threads-per-core time time-min tmp
     tres-bind tres-per-task uid wait-all-nodes wckey
 """.split()  # noqa: SIM905
-_FLAGS = """
+FLAGS = """
     contiguous hold ignore-pbs no-requeue overcommit oversubscribe reboot requeue resv-ports
     spread-job stepmgr use-min-nodes
 """.split()  # noqa: SIM905
-_FLAGS_WITH_VALUES = "exclusive get-user-env nice no-kill propagate".split()  # noqa: SIM905
+FLAGS_WITH_VALUES = "exclusive get-user-env nice no-kill propagate".split()  # noqa: SIM905
 
 # What psyflow needs to know about its jobs, it has to say itself.
 _RESERVED = """
@@ -43,7 +51,7 @@ _RESERVED = """
     verbose version wait wrap
 """.split()  # noqa: SIM905
 
-_KNOWN = {*_VALUES, *_FLAGS, *_FLAGS_WITH_VALUES, MAX_RUNNING}
+_KNOWN = {*VALUES, *FLAGS, *FLAGS_WITH_VALUES, MAX_RUNNING}
 _TELLABLE = {name.replace("-", "_") for name in (_KNOWN - set(ALIASES.values())) | set(ALIASES)}
 
 
@@ -76,9 +84,9 @@ def check_option(option: str, value: object) -> None:
     if option == MAX_RUNNING:
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
             raise UsageError(f"max_running is a number of jobs, at least 1, not {value!r}.")
-    elif option in _FLAGS and not isinstance(value, bool):
+    elif option in FLAGS and not isinstance(value, bool):
         raise UsageError(f'Slurm argument "{option}" is switched by True or False, not {value!r}.')
-    elif option in _VALUES and isinstance(value, bool):
+    elif option in VALUES and isinstance(value, bool):
         raise UsageError(f'Slurm argument "{option}" needs a value, not {value!r}.')
 
 

@@ -1,7 +1,8 @@
 """Conformance suites and fakes for authors of stores and schedulers.
 
-`StoreTests` tests a store, `SchedulerTests` a scheduler: inherit them in a test file. Importing
-this module alone imports neither pytest nor PyTables.
+`StoreTests` tests a store, `SchedulerTests` a scheduler: inherit them in a test file. `FakeSlurm`
+is a Slurm for tests, where there is none. Importing this module alone imports neither pytest nor
+PyTables.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from psyflow.testing.fakeslurm import FakeSlurm
     from psyflow.testing.schedulers import SchedulerTests
     from psyflow.testing.stores import StoreTests
 
-__all__ = ["SchedulerTests", "StoreTests"]
+__all__ = ["FakeSlurm", "SchedulerTests", "StoreTests"]
 
 _LAZY = {
+    "FakeSlurm": "psyflow.testing.fakeslurm",
     "SchedulerTests": "psyflow.testing.schedulers",
     "StoreTests": "psyflow.testing.stores",
 }

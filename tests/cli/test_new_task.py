@@ -47,6 +47,7 @@ def test_bad_names(place, name):
     [
         ("slurm", "Slurm", "timelimit"),
         ("sqsub", "Sqsub", "memory"),
+        ("hyperqueue", "HyperQueue", "n_cpus"),
         ("psyflow.scheduler.Slurm", "Slurm", "timelimit"),
         ("mine.Mine", "Mine", "queue"),
     ],

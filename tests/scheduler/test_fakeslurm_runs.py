@@ -1,0 +1,170 @@
+"""Whole runs on a Slurm that kills, preempts and delays jobs: nothing is lost or twice."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from psyflow.testing import FakeSlurm
+from tests.run.conftest import Study
+
+N_ROUNDS = 20
+PATIENCE = 120
+SITES: list[dict[str, float]] = [
+    {"accounting": True, "tell_end": True},
+    {"accounting": False},
+    {"accounting": False, "min_job_age": 0.0},
+]
+HEAD = """
+from psyflow import DistributeBackend, LoadBalancingBackend
+from psyflow.scheduler import Slurm
+
+scheduler = Slurm()
+"""
+BODY = """
+scheduler_args = {{"timelimit": "5", "max_running": 2}}
+backend = {backend}
+store = ".{store}"
+max_jobs = {max_jobs}
+pool_size = {pool_size}
+max_chain = {max_chain}
+pspace = Param(x=range({n}))
+
+def execute(x):
+    note(x=x)
+    time.sleep({seconds})
+    return {{"y": x**2}}
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Study]:
+    study = Study(tmp_path)
+    yield study
+    study.end()
+
+
+def settings(seed: int) -> dict[str, object]:
+    """Draw a task; any six seeds in a row have each backend with each store."""
+    chance = random.Random(seed)
+    return {
+        "backend": ("DistributeBackend", "LoadBalancingBackend")[seed % 2],
+        "store": ("pkl", "npz", "h5")[seed // 2 % 3],
+        "max_jobs": chance.randint(1, 4),
+        "pool_size": chance.randint(1, 2),
+        "max_chain": chance.randint(0, 2),
+        "n": chance.randint(20, 60),
+        "seconds": chance.choice([0.02, 0.05, 0.1]),
+    }
+
+
+def status(study: Study) -> dict[str, object]:
+    report: dict[str, object] = json.loads(study.psy("status", "--json", "t").stdout)["t"]
+    return report
+
+
+def run_until_complete(study: Study, slurm: FakeSlurm) -> list[int]:
+    """Run again and again, as a user would; return how many items were done after each time."""
+    done: list[int] = []
+    while len(done) < N_ROUNDS:
+        study.psy("run")
+        slurm.wait(PATIENCE)
+        report = status(study)
+        done.append(int(str(report["n_done"])))
+        if report["up_to_date"]:
+            return done
+        if report["jobs"]:
+            # Forgotten by everybody, before the merge job could note that they are over.
+            assert set(dict(report["job_states"])) == {"unknown"}  # type: ignore[call-overload]
+            assert "psy kill t" in study.psy("run").stderr
+            study.psy("kill", "t")
+    raise AssertionError(f"not complete after {N_ROUNDS} runs, but {done}\n{study.logs()}")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_run_is_complete_in_the_end(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    task, site = settings(seed), SITES[seed % 3]
+    study.task(HEAD + BODY.format(**task))
+    chances = {"kill": 0.35, "preempt": 0.3, "within": 1.5, "delay": 0.5, "kill_wait": 0.5}
+    with FakeSlurm(tmp_path / "slurm", seed=seed, **chances, **site) as slurm:  # type: ignore[arg-type]
+        monkeypatch.setenv("PATH", slurm.environment["PATH"])
+        done = run_until_complete(study, slurm)
+    assert done == sorted(done), "what was done is lost"
+    assert study.rows() == [(x, x**2) for x in range(int(str(task["n"])))]
+    assert study.processes() == []
+
+
+def states(slurm: FakeSlurm) -> set[str]:
+    return set(slurm.client("sacct", "-X", "-n", "-P", "--format=State").split())
+
+
+def test_wall_time_ends_no_job_and_the_chain_goes_on(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.task(
+        HEAD + 'scheduler_args = {"timelimit": "0:06"}\n'
+        "max_jobs = 1\n"
+        "max_chain = 3\n"
+        "pspace = Param(x=range(12))\n"
+        'def execute(x):\n    time.sleep(0.7)\n    return {"y": x**2}\n'
+    )
+    with FakeSlurm(tmp_path / "slurm") as slurm:
+        monkeypatch.setenv("PATH", slurm.environment["PATH"])
+        study.psy("run")
+        slurm.wait(PATIENCE)
+        assert states(slurm) == {"COMPLETED"}
+    assert status(study)["up_to_date"]
+    assert study.rows() == [(x, x**2) for x in range(12)]
+    assert "would not be done in time" in study.logs()
+
+
+def test_warned_item_saves_its_state_and_goes_on(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.task(
+        HEAD + 'scheduler_args = {"timelimit": "10:00", "signal": "B:USR1@597"}\n'
+        "max_chain = 5\n"
+        "pspace = Param(x=[25])\n"
+        "def execute(x, ctx):\n"
+        '    state = ctx.dir / "state"\n'
+        "    n = int(state.read_text()) if state.exists() else 0\n"
+        "    while n < x:\n"
+        "        n += 1\n"
+        "        time.sleep(0.2)\n"
+        "        if ctx.should_stop():\n"
+        "            state.write_text(str(n))\n"
+        "            ctx.stop()\n"
+        '    return {"resumed": state.exists()}\n'
+    )
+    with FakeSlurm(tmp_path / "slurm") as slurm:
+        monkeypatch.setenv("PATH", slurm.environment["PATH"])
+        study.psy("run")
+        slurm.wait(PATIENCE)
+        assert "TIMEOUT" not in states(slurm)
+    assert status(study)["up_to_date"]
+    assert study.rows() == [(True, 25)]
+
+
+def test_jobs_in_which_nothing_gets_done_do_not_go_on(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.task(
+        HEAD + "max_chain = 5\n"
+        "pspace = Param(x=[3])\n"
+        "def execute(x, ctx):\n"
+        "    ctx.dir  # it is made, and nothing is kept in it\n"
+        "    os.kill(os.getppid(), 9)\n"
+        "    time.sleep(60)\n"
+    )
+    with FakeSlurm(tmp_path / "slurm") as slurm:
+        monkeypatch.setenv("PATH", slurm.environment["PATH"])
+        study.psy("run")
+        slurm.wait(PATIENCE)
+    assert "Not continued: no item got an outcome" in study.logs()
+    assert len(list(study.folder.glob("psy-work/t/plans/*"))) == 1

@@ -1,0 +1,288 @@
+"""HyperQueue, by a program on PATH that answers as `hq` does and really runs the jobs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from psyflow.exceptions import SchedulerError, UnknownNameError, UsageError
+from psyflow.scheduler import HyperQueue, JobStatus
+from psyflow.testing.schedulers import SchedulerTests, until
+from tests.cli.conftest import Place
+
+from .fake_cluster import command_of
+from .fake_programs import FakePrograms, failing
+from .page_runs import check_task_file
+
+KILLED = "Program terminated with exit code -1. Received signal 9 (SIGKILL)."
+
+
+@pytest.fixture
+def hq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The program on PATH, over a cluster in the folder that is returned."""
+    programs, state = tmp_path / "bin", tmp_path / "state"
+    for folder in (programs, state):
+        folder.mkdir()
+    program = programs / "hq"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(command_of("fake_hq"))} hq "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_CLUSTER", str(state))
+    yield state
+    # What still runs sees that its cluster is gone.
+    shutil.rmtree(state)
+    time.sleep(0.1)
+
+
+@pytest.fixture
+def scheduler(hq: Path) -> HyperQueue:
+    return HyperQueue()
+
+
+class TestHyperQueue(SchedulerTests):
+    @pytest.fixture
+    def scheduler(self, hq: Path) -> HyperQueue:
+        return HyperQueue()
+
+
+def states(scheduler: HyperQueue, *jobids: str) -> str:
+    return " ".join(status.status for status in scheduler.get_statuses(jobids).values())
+
+
+def command(array_size: int | None = None, *depends_on: str, **args: object) -> list[str]:
+    scheduler = HyperQueue()
+    request = scheduler.request(["x"], "/tmp/log", "t", depends_on, args, array_size)
+    return scheduler.submit_command(request)
+
+
+def script(*depends_on: str, **args: object) -> str:
+    return command(None, *depends_on, **args)[-1]
+
+
+class TestJobs:
+    def test_merge_runs_after_failures_and_kills(
+        self, scheduler: HyperQueue, tmp_path: Path
+    ) -> None:
+        log = tmp_path / "log"
+        array = scheduler.submit_array(2, ["sh", "-c", "exit %a"], log, "a")
+        killed = scheduler.submit(["sleep", "60"], log, "k")
+        merge = scheduler.submit(["touch", tmp_path / "merged"], log, "merge", [array, killed])
+        until(lambda: states(scheduler, array, killed, merge) == "F R R", "merge waits", 30)
+        assert not (tmp_path / "merged").exists()
+        scheduler.kill(killed)
+        until(lambda: states(scheduler, array, killed, merge) == "F C D", "all are over", 30)
+        assert (tmp_path / "merged").exists()
+        found = scheduler.get_statuses([f"{array}_1", array])
+        assert [status.reason for status in found.values()] == ["exit code 1", "exit code 1"]
+
+    def test_killed_job_that_waits_does_not_begin(
+        self, scheduler: HyperQueue, tmp_path: Path
+    ) -> None:
+        first = scheduler.submit(["sleep", "60"], tmp_path / "log", "first")
+        second = scheduler.submit(["touch", tmp_path / "x"], tmp_path / "log", "second", [first])
+        until(lambda: states(scheduler, second) == "R", "it waits", 30)
+        scheduler.kill_jobs([second, first])
+        until(lambda: states(scheduler, first, second) == "C C", "both are killed", 30)
+        assert not (tmp_path / "x").exists()
+
+    def test_nothing_begins_if_hq_cannot_be_reached(
+        self, programs: FakePrograms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", f"{programs.folder}:{os.environ['PATH']}:/usr/bin:/bin")
+        request = HyperQueue().request(["touch", tmp_path / "x"], tmp_path / "log", "t", ["7"])
+        told = shlex.join(HyperQueue().submit_command(request)[-3:])
+        programs.add("hq", failing("Cannot connect"))
+        assert os.waitstatus_to_exitcode(os.system(told)) == 1
+        assert not (tmp_path / "x").exists()
+        assert (tmp_path / "log").read_text() == "Cannot connect\n" * 2
+        (programs.folder / "hq").unlink()
+        assert os.waitstatus_to_exitcode(os.system(told)) == 127
+        assert not (tmp_path / "x").exists()
+
+    def test_time_limit_ends_a_job(self, scheduler: HyperQueue, tmp_path: Path) -> None:
+        job = scheduler.submit(["sleep", "60"], tmp_path / "log", "t", None, {"timelimit": "1s"})
+        until(lambda: states(scheduler, job) == "F", "its time is over", 30)
+        status = scheduler.get_status(job)
+        assert status is not None and status.reason == "timeout"
+
+    def test_array_of_one(self, scheduler: HyperQueue, tmp_path: Path) -> None:
+        array = scheduler.submit_array(1, ["echo", "<%a>"], f"{tmp_path}/log %a", "a:b")
+        until(lambda: states(scheduler, f"{array}_0", array) == "D D", "it is done", 30)
+        assert (tmp_path / "log 0").read_text() == "<0>\n"
+        assert scheduler.get_status(f"{array}_0") == (f"{array}_0", "D", "a:b:0")
+
+    def test_member_cannot_be_killed_alone(self, scheduler: HyperQueue, tmp_path: Path) -> None:
+        array = scheduler.submit_array(2, ["sleep", "60"], tmp_path / "log", "a")
+        with pytest.raises(SchedulerError, match=rf"cannot kill job {array}_1 alone.*{array}\."):
+            scheduler.kill(f"{array}_1")
+        scheduler.kill(array)
+        until(lambda: states(scheduler, array) == "C", "all are killed", 30)
+
+    def test_name_may_be_long(self, scheduler: HyperQueue, tmp_path: Path) -> None:
+        job = scheduler.submit(["true"], tmp_path / "log", "ü" * 30)
+        until(lambda: states(scheduler, job) == "D", "it is done", 30)
+        assert scheduler.get_status(job) == (job, "D", "ü" * 20)
+
+    def test_refused_submission_says_why(self, scheduler: HyperQueue, tmp_path: Path) -> None:
+        with pytest.raises(SchedulerError, match="Zero resources cannot be requested"):
+            scheduler.submit(["true"], tmp_path / "log", "t", None, {"n_cpus": 0})
+
+    def test_no_hyperqueue_says_what_to_do(self, programs: FakePrograms, tmp_path: Path) -> None:
+        with pytest.raises(SchedulerError, match=r'no program "hq".*ImmediateRun'):
+            HyperQueue().submit(["true"], tmp_path / "log", "t")
+
+    def test_lasting_error_is_no_state(
+        self, programs: FakePrograms, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(HyperQueue, "RETRY_PAUSES", ())
+        programs.fails("hq", "No online server found")
+        with pytest.raises(SchedulerError, match="No online server found"):
+            HyperQueue().get_statuses(["7"])
+
+
+class TestCommand:
+    def test_arguments_become_options(self) -> None:
+        told = command(
+            4,
+            n_cpus=2,
+            n_nodes=1,
+            memory="2G",
+            n_gpus=1,
+            time_request="1h 30m",
+            resources={"fpga": 2},
+            priority=-1,
+            pin="taskset",
+            crash_limit=3,
+        )
+        assert "--array=0-3" in told
+        assert told[told.index("--array=0-3") + 1 : told.index("--")] == [
+            *("--crash-limit", "3", "--cpus", "2", "--nodes", "1", "--pin", "taskset"),
+            *("--priority", "-1", "--resource=mem=2048", "--resource=gpus/nvidia=1"),
+            *("--resource=fpga=2", "--time-request=5400s"),
+        ]
+
+    def test_what_waits_takes_no_place(self) -> None:
+        assert "--cpus" not in command()
+        assert command(None, "7")[command(None, "7").index("--cpus") + 1] == "0.0001"
+        assert command(None, "7", n_cpus=2)[6:8] == ["--cpus", "2"]
+        assert "--cpus" not in command(3, "7")
+
+    def test_waiting_is_no_part_of_the_time(self) -> None:
+        wait = "hq job wait 7,9 >/dev/null || hq job list >/dev/null || exit\n"
+        begin = "exec >>/tmp/log 2>&1\n"
+        assert script() == f"{begin}exec x\n"
+        assert script("7", "9_3") == f"{begin}{wait}exec x\n"
+        assert script("7", "9", timelimit="0:01:30") == f"{begin}{wait}exec timeout -k 30 90 x\n"
+
+    @pytest.mark.parametrize(
+        ("text", "seconds"),
+        [
+            ("1:00:00", 3600),
+            ("90m", 5400),
+            ("1h 30m", 5400),
+            ("1h30min 5s", 5405),
+            ("2 hours", 7200),
+            ("20 secs", 20),
+            ("5ms", None),
+            ("1 month", None),
+            ("90", None),
+            ("1:30", None),
+            ("soon", None),
+            ("", None),
+        ],
+    )
+    def test_times(self, text: str, seconds: float | None) -> None:
+        assert HyperQueue().seconds_of(text) == seconds
+        assert HyperQueue().time_limit({"timelimit": text}) == seconds
+
+    @pytest.mark.parametrize(
+        ("args", "complaint"),
+        [
+            ({"timelimit": 90}, 'a time such as "1:30:00"'),
+            ({"time_request": "soon"}, 'a time such as "1:30:00"'),
+            ({"memory": "much"}, "a number of MiB"),
+            ({"resources": "gpu"}, '"resources" is a dict'),
+        ],
+    )
+    def test_wrong_ones_are_refused(self, args: dict[str, object], complaint: str) -> None:
+        with pytest.raises(UsageError, match=complaint):
+            HyperQueue().check_args(args)
+
+    def test_misspelt_one_lists_the_valid(self) -> None:
+        with pytest.raises(UnknownNameError, match='Did you mean "n_cpus"'):
+            HyperQueue().check_args({"n_cpu": 1})
+
+    def test_defaults_for_new_tasks_are_valid(self) -> None:
+        HyperQueue().check_args(HyperQueue.USER_DEFAULT_ARGS)
+
+
+class TestAnswers:
+    def test_listing_tells_less(self) -> None:
+        def state(**counts: int) -> str:
+            told = [{"id": 7, "name": "a:b", "task_count": 3, "task_stats": counts}]
+            (status,) = HyperQueue().parse_status(json.dumps(told)).values()
+            assert (status.id, status.name) == ("7", "a:b" if any(counts.values()) else "")
+            return status.status
+
+        assert state(running=0, finished=3, failed=0, canceled=0, waiting=0) == "D"
+        assert state(running=1, finished=1, failed=1) == "R"
+        assert state(finished=2, failed=1) == "F"
+        assert state(waiting=3, finished=0) == "Q"
+        assert state(canceled=3) == "C"
+        assert state(unheard_of=3) == "?"
+        assert state() == "?"
+
+    def test_unknown_state_is_unknown(self) -> None:
+        told = json.dumps([{"info": {"id": 7, "name": "t"}, "tasks": [{"id": 0, "state": "odd"}]}])
+        assert HyperQueue().parse_status(told) == {"7": ("7", "?", "t")}
+
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [
+            ("Program terminated with exit code 3.", "exit code 3"),
+            ("Program terminated with exit code 124.", "timeout"),
+            (KILLED, KILLED),
+            (None, ""),
+        ],
+    )
+    def test_failed_task_says_why(self, error: str | None, reason: str) -> None:
+        task = {"id": 0, "state": "failed", "error": error}
+        told = json.dumps([{"info": {"id": 7, "name": "t"}, "tasks": [task]}])
+        assert HyperQueue().parse_status(told)["7"].reason == reason
+
+    @pytest.mark.parametrize("text", ["", "7", "[]", '{"id": "x"}', "Job submitted"])
+    def test_answer_without_an_id(self, text: str) -> None:
+        assert HyperQueue().parse_job_id(text) == ""
+
+    @given(
+        st.recursive(
+            st.none() | st.integers() | st.text(max_size=3) | st.sampled_from(["info", "failed"]),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        ["info", "tasks", "id", "state", "name", "task_stats", "error"]
+                    ),
+                    inner,
+                    max_size=5,
+                )
+            ),
+        )
+    )
+    def test_nonsense_never_raises(self, told: object) -> None:
+        statuses = HyperQueue().parse_status(json.dumps([told]))
+        assert all(isinstance(status, JobStatus) for status in statuses.values())
+        assert HyperQueue().parse_status(json.dumps(told)[:-1]) == {} or told is None
+
+
+def test_task_file_of_the_page(hq: Path, tmp_path: Path) -> None:
+    check_task_file("hyperqueue", Place(tmp_path))
