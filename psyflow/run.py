@@ -32,6 +32,7 @@ from psyflow.plan import Plan, new_run_id, provenance, save_items
 from psyflow.scheduler.base import JobStatus
 from psyflow.submission import Submission, allotment, process_job
 from psyflow.tasks import TaskDef
+from psyflow.tasks.site import SITE_FILE
 
 __all__ = ["Run"]
 
@@ -216,6 +217,8 @@ class Run:
         make_folder(self.layout.out)
         write_atomic(plan.frozen.space, assessment.frozen.pickled)
         freeze_code(self.task.path, self.task.conf_path, plan.frozen.code)
+        if self.task.site_path is not None:
+            write_atomic(plan.frozen.code / SITE_FILE, self.task.site_path.read_bytes())
         save_items(plan.frozen.pending, pending)
         plan.write()
         return plan

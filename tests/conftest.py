@@ -8,6 +8,9 @@ import re
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+# The site profile of whoever runs the tests is none of theirs.
+os.environ["PSYFLOW_SITE"] = ""
+
 # Tests that share something slow to start, or that there can be only one of on a machine.
 TOGETHER = re.compile(r"tests/(scheduler|engines|examples)/\w+\.py")
 

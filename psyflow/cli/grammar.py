@@ -209,6 +209,42 @@ def _new_task(parser: ArgumentParser) -> None:
     _taskdir(parser)
 
 
+def _doctor(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--workdir",
+        metavar="DIR",
+        default="psy-work",
+        help="folder for runs, whose file system is tried (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--probe",
+        action="store_true",
+        help="submit a small job, and measure how fast hosts see each other's files",
+    )
+    parser.add_argument(
+        "--patience",
+        metavar="SECONDS",
+        type=_seconds,
+        default=300.0,
+        help="how long to wait for that job (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--write",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        help="write the site profile; to ~/.config/psyflow/site.yaml unless FILE says otherwise",
+    )
+    parser.add_argument(
+        "-s",
+        "--scheduler",
+        metavar="SCHED",
+        help="scheduler for the job and the profile, if several are found",
+    )
+    _taskdir(parser)
+    _json(parser)
+
+
 COMMANDS = {
     "run": Command(
         "bring tasks up to date",
@@ -322,6 +358,16 @@ COMMANDS = {
         "order of the parameter space, also while it is running.",
         "  psy merge old-results all.npz\n  psy merge psy-work/circle so-far.h5",
         _merge,
+    ),
+    "doctor": Command(
+        "look at this site, and write its profile",
+        "Look which schedulers there are, and their limits, and whether the file system of the\n"
+        "workdir does what psyflow needs. With --write, put what was found into site.yaml, whose\n"
+        "`scheduler` and `scheduler_args` are the defaults of task files. Never replaces a file.",
+        "  psy doctor\n"
+        "  psy doctor --probe       also see whether a job runs, and sees our files\n"
+        "  psy doctor --write       write ~/.config/psyflow/site.yaml",
+        _doctor,
     ),
     "new-task": Command(
         "write a new task file",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, TypeAlias
 
 from psyflow.exceptions import SchedulerError
+from psyflow.scheduler.facts import SiteFacts
 
 __all__ = [
     "CANCELLED",
@@ -257,6 +258,10 @@ class Scheduler(ABC):
 
     def check_args(self, scheduler_args: Mapping[str, object] | None) -> None:  # noqa: B027
         """Raise `UsageError` for arguments that `submit` would not take; contact nothing."""
+
+    def site(self) -> SiteFacts | None:
+        """Look at the site; None if this scheduler cannot be used here."""
+        return None
 
     def max_array_size(self) -> int | None:
         """Return how many members an array may have; None if there is no limit."""

@@ -25,6 +25,7 @@ from psyflow.scheduler.base import (
     combine,
 )
 from psyflow.scheduler.checked import CheckedScheduler
+from psyflow.scheduler.facts import Partition, SiteFacts, are_here
 from psyflow.scheduler.request import SubmitRequest
 
 __all__ = ["BatchScheduler", "SubmitRequest", "with_only_members"]
@@ -45,6 +46,12 @@ class BatchScheduler(CheckedScheduler):
 
     HINT: ClassVar[str] = "Log in to a node of the cluster that has it."
     """What to do when the scheduler's programs are not there."""
+    PROGRAMS: ClassVar[tuple[str, ...]] = ()
+    """Programs by which a site is known to have this scheduler."""
+    VERSION_COMMAND: ClassVar[tuple[str, ...]] = ()
+    """Prints the version in its first line."""
+    QUEUES_COMMAND: ClassVar[tuple[str, ...]] = ()
+    """Prints the queues, for `parse_queues`; fails if the scheduler does not answer."""
     QUERY_TIMEOUT: ClassVar[float] = 120.0
     RETRY_PAUSES: ClassVar[tuple[float, ...]] = (0.5, 2.0)
     """Seconds to wait before asking again when a query failed. Submissions are never repeated."""
@@ -164,6 +171,24 @@ class BatchScheduler(CheckedScheduler):
         for some in _chunks(asked, self.MAX_IDS):
             found |= self.parse_status(self.query(self.status_command(some)))
         return found
+
+    def parse_queues(self, stdout: str) -> tuple[Partition, ...]:
+        """Return what the answer to `QUEUES_COMMAND` says: a queue in each line, as a rule."""
+        return tuple(Partition(line.split()[0]) for line in stdout.splitlines() if line.strip())
+
+    def site(self) -> SiteFacts | None:
+        """Look at the site; None if this scheduler's programs are not here."""
+        if not (self.PROGRAMS and are_here(self.PROGRAMS)):
+            return None
+        version = self.try_query(self.VERSION_COMMAND) if self.VERSION_COMMAND else None
+        told = self.try_query(self.QUEUES_COMMAND) if self.QUEUES_COMMAND else ""
+        return SiteFacts(
+            version=(version or "").strip().partition("\n")[0],
+            partitions=self.parse_queues(told or ""),
+            problems=()
+            if told is not None
+            else (f"{shlex.join(self.QUEUES_COMMAND)} fails. {self.HINT}",),
+        )
 
     def query(self, command: Sequence[str]) -> str:
         """Return what a command that changes nothing prints; ask again if it fails.

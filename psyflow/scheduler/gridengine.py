@@ -69,6 +69,9 @@ class GridEngine(BatchScheduler):
     )
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
+    PROGRAMS = ("qsub", "qstat", "qconf")
+    VERSION_COMMAND = ("qstat", "-help")
+    QUEUES_COMMAND = ("qconf", "-sql")
     HINT = (
         "Is this a submit host of a Grid Engine cluster? If so, source its settings.sh; if not, "
         "set scheduler = ImmediateRun() in the task file to run on this machine."

@@ -22,6 +22,7 @@ from psyflow.scheduler.base import (
     combine,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_members
+from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.request import flags, logged_command
 
 __all__ = ["HyperQueue"]
@@ -94,6 +95,9 @@ class HyperQueue(BatchScheduler):
     ARGS = frozenset({*_OPTIONS, *_TIMES, "memory", "n_gpus", "resources"})
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
+    PROGRAMS = ("hq",)
+    VERSION_COMMAND = ("hq", "--version")
+    QUEUES_COMMAND = ("hq", "server", "info")
     HINT = (
         "Is HyperQueue installed here? If not, set scheduler = ImmediateRun() in the task file to "
         "run on this machine."
@@ -121,6 +125,10 @@ class HyperQueue(BatchScheduler):
             )
         if option == "resources" and not isinstance(value, Mapping):
             raise UsageError(f'HyperQueue argument "resources" is a dict, not {value!r}.')
+
+    def parse_queues(self, stdout: str) -> tuple[Partition, ...]:
+        """HyperQueue has workers, and no queues among which to choose."""
+        return ()
 
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``hq submit`` command, whose last word is the script of the job."""

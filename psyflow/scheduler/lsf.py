@@ -22,6 +22,7 @@ from psyflow.scheduler.base import (
     array_of,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.request import flags, logged_command
 
@@ -79,6 +80,9 @@ class LSF(BatchScheduler):
     ARGS = frozenset({*_OPTIONS, *_SWITCHES, "max_running", "n_gpus"})
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
+    PROGRAMS = ("bsub", "bjobs", "bqueues")
+    VERSION_COMMAND = ("lsid",)
+    QUEUES_COMMAND = ("bqueues",)
     HINT = (
         "Is this a login node of an LSF cluster? If so, source its profile.lsf; if not, set "
         "scheduler = ImmediateRun() in the task file to run on this machine."
@@ -93,6 +97,10 @@ class LSF(BatchScheduler):
         """Raise `UsageError` if `value` is nothing for `option`."""
         if option in _SWITCHES and not isinstance(value, bool):
             raise UsageError(f'LSF argument "{option}" is True or False, not {value!r}.')
+
+    def parse_queues(self, stdout: str) -> tuple[Partition, ...]:
+        """Read the table of ``bqueues``."""
+        return super().parse_queues(stdout.partition("\n")[2])
 
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``bsub`` command; it reads the script from stdin."""

@@ -24,6 +24,7 @@ from psyflow.scheduler.base import (
     array_of,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_members
+from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.request import flags, logged_command
 
@@ -87,6 +88,9 @@ class PBS(BatchScheduler):
     )
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
+    PROGRAMS = ("qsub", "qstat", "pbsnodes")
+    VERSION_COMMAND = ("qstat", "--version")
+    QUEUES_COMMAND = ("qstat", "-Q")
     HINT = (
         "Is this a login node of a PBS cluster? If not, set scheduler = ImmediateRun() in the "
         "task file to run on this machine."
@@ -102,6 +106,10 @@ class PBS(BatchScheduler):
             raise UsageError(f'PBS argument "hold" is True or False, not {value!r}.')
         if option == "resources" and not isinstance(value, Mapping):
             raise UsageError(f'PBS argument "resources" is a dict, not {value!r}.')
+
+    def parse_queues(self, stdout: str) -> tuple[Partition, ...]:
+        """Read the table of ``qstat -Q``, whose head ends with a rule."""
+        return super().parse_queues(re.split(r"^-[- ]*\n", stdout, flags=re.MULTILINE)[-1])
 
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``qsub`` command; it reads the script from stdin."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler.base import JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.facts import SiteFacts, are_here
 from psyflow.scheduler.request import quoted
 from psyflow.scheduler.slurm_options import (
     MAX_RUNNING,
@@ -18,9 +19,12 @@ from psyflow.scheduler.slurm_options import (
 )
 from psyflow.scheduler.slurm_texts import (
     SACCT_FORMAT,
+    SINFO_FORMAT,
     SQUEUE_FORMAT,
+    parse_config,
     parse_sacct,
     parse_scontrol,
+    parse_sinfo,
     parse_squeue,
     parse_time_limit,
 )
@@ -135,7 +139,7 @@ class Slurm(BatchScheduler):
         cleaned = {
             name: value
             for name, value in environment.items()
-            if not name.startswith(("SQUEUE_", "SACCT_", "SCANCEL_"))
+            if not name.startswith(("SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_"))
         }
         return {
             **cleaned,
@@ -183,14 +187,29 @@ class Slurm(BatchScheduler):
         stdout = self.query(["squeue", "--noheader", "--me", "--format=%F"])
         return list(dict.fromkeys(stdout.split()))
 
+    def site(self) -> SiteFacts | None:
+        """Look at the site; None if Slurm is not here."""
+        if not are_here(["sbatch", "squeue", "scancel"]):
+            return None
+        config = parse_config(self.try_query(["scontrol", "show", "config"]) or "")
+        told = self.try_query(["sinfo", "--noheader", f"--format={SINFO_FORMAT}"])
+        accounting = config.get("AccountingStorageType")
+        return SiteFacts(
+            version=(self.try_query(["sinfo", "--version"]) or "").strip(),
+            partitions=parse_sinfo(told or ""),
+            max_array_size=int(config.get("MaxArraySize", 0)) or None,
+            has_accounting=None if accounting is None else not accounting.endswith("/none"),
+            problems=() if told else (f"Slurm does not answer. {self.HINT}",),
+        )
+
     def max_array_size(self) -> int:
         """Return how many members an array may have on this cluster (``MaxArraySize``)."""
         if self._max_array_size is None:
             stdout = self.query(["scontrol", "show", "config"])
-            match = re.search(r"^MaxArraySize\s*=\s*(\d+)", stdout, re.MULTILINE)
-            if not match:
+            size = parse_config(stdout).get("MaxArraySize", "")
+            if not size.isdecimal():
                 raise SchedulerError("`scontrol show config` does not tell MaxArraySize.")
-            self._max_array_size = int(match[1])
+            self._max_array_size = int(size)
         return self._max_array_size
 
 

@@ -20,12 +20,16 @@ from psyflow.scheduler.base import (
     JobId,
     JobStatus,
 )
+from psyflow.scheduler.facts import Partition
 
 __all__ = [
     "SACCT_FORMAT",
+    "SINFO_FORMAT",
     "SQUEUE_FORMAT",
+    "parse_config",
     "parse_sacct",
     "parse_scontrol",
+    "parse_sinfo",
     "parse_squeue",
     "parse_time_limit",
 ]
@@ -33,6 +37,7 @@ __all__ = [
 # The name comes last, because it alone may contain the separator.
 SQUEUE_FORMAT = "%i|%t|%r|%j"
 SACCT_FORMAT = "JobID,State,JobName"
+SINFO_FORMAT = "%P|%a|%l|%D|%c|%m"
 
 # Short code (squeue), long name (sacct, scontrol), and what it is to psyflow. A revoked job runs
 # on another cluster; one in SPECIAL_EXIT or on hold after a requeue waits for somebody.
@@ -166,6 +171,36 @@ def parse_time_limit(text: str) -> float | None:
         numbers.insert(0, 0)  # without days, one or two numbers begin with the minutes
     hours, minutes, seconds = (*numbers, 0, 0)[:3]
     return int(match["days"] or 0) * 86400.0 + hours * 3600 + minutes * 60 + seconds
+
+
+def parse_config(stdout: str) -> dict[str, str]:
+    r"""Read what ``scontrol show config`` prints.
+
+    Examples
+    --------
+    >>> parse_config("MaxArraySize            = 1001\nSlurmUser = slurm(64030)\n")
+    {'MaxArraySize': '1001', 'SlurmUser': 'slurm(64030)'}
+    """
+    pairs = (line.partition("=") for line in stdout.splitlines())
+    return {name.strip(): value.strip() for name, equals, value in pairs if equals}
+
+
+def parse_sinfo(stdout: str) -> tuple[Partition, ...]:
+    r"""Read what ``sinfo`` prints in `SINFO_FORMAT`, without partitions that are switched off.
+
+    Examples
+    --------
+    >>> (partition,) = parse_sinfo("debug*|up|infinite|2|4|4000\nold|down|1:00:00|1|4|4000\n")
+    >>> partition.name, partition.is_default, partition.time_limit
+    ('debug', True, 'infinite')
+    """
+    rows = [line.split("|") for line in stdout.splitlines()]
+    found = {
+        name.rstrip("*"): Partition(name.rstrip("*"), name.endswith("*"), limit, *more)
+        for name, state, limit, *more in (row for row in rows if len(row) == 6)
+        if state == "up"
+    }
+    return tuple(found.values())
 
 
 def _collect(groups: Iterator[Iterator[JobStatus]]) -> dict[JobId, JobStatus]:

@@ -47,6 +47,7 @@ class Sqsub(BatchScheduler):
     ARGS = frozenset({"timelimit", "memory", "n_cpus", "n_nodes"})
     REQUIRED_ARGS = ("timelimit", "memory")
     KILLS_MANY = False
+    PROGRAMS = ("sqsub", "sqjobs", "sqkill")
     HINT = (
         "Is this a login node of SHARCNET? If not, set scheduler = ImmediateRun() in the task "
         "file to run on this machine."

@@ -12,6 +12,7 @@ from psyflow.exceptions import TaskFileError, UnknownNameError, did_you_mean
 from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.modules import run_file
 from psyflow.tasks.signature import check_execute, check_setup, names_parameter, takes_keyword
+from psyflow.tasks.site import find_site
 from psyflow.tasks.spelling import warn_of_misspelt_settings
 from psyflow.tasks.surroundings import Surroundings
 
@@ -44,6 +45,8 @@ class TaskDef(Config):
         The task file, absolute.
     conf_path : pathlib.Path or None
         The ``psy-conf.py`` whose defaults the task has.
+    site_path : pathlib.Path or None
+        The site profile whose defaults the task has.
     base : pathlib.Path
     name : str
     workdir, resultfile : pathlib.Path
@@ -124,6 +127,7 @@ class TaskDef(Config):
         self.take(self._conf)
         module, self._import_path = run_file(path, self._surroundings)
         self._take_module(module)
+        self._take_site()
         self._resolve()
         if code is None:
             # Who froze the task has been warned.
@@ -139,6 +143,15 @@ class TaskDef(Config):
             raise TaskFileError(
                 f"{self.source}: `{missing[0]}` is not set.{did_you_mean(missing[0], public)}"
             )
+
+    def _take_site(self) -> None:
+        site = find_site(self._surroundings)
+        self.site_path = None if site is None else site.path
+        if site is None:
+            return
+        if "scheduler" not in self.given:
+            self.scheduler = site.make_scheduler()
+        self.scheduler_args = site.with_defaults(self.scheduler, self.scheduler_args)
 
     def _resolve(self) -> None:
         self.workdir = _absolute(self.base / self.workdir)

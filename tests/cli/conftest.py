@@ -79,6 +79,9 @@ class Place:
         stats = {path: path.lstat() for path in [self.folder, *self.folder.rglob("*")]}
         return {str(path): (stat.st_mtime_ns, stat.st_size) for path, stat in stats.items()}
 
+    def result_exists(self, task: str, ext: str = ".pkl") -> bool:
+        return (self.work / task / f"result{ext}").exists()
+
     def result(self, task: str, ext: str = ".pkl") -> dict[str, list[object]]:
         from psyflow.store import store_for
 

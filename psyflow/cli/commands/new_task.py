@@ -16,6 +16,8 @@ from psyflow.exceptions import UsageError
 from psyflow.files import link_new, make_folder
 from psyflow.scheduler import Scheduler, scheduler_by_name
 from psyflow.tasks.config import NAME
+from psyflow.tasks.site import Site, find_site
+from psyflow.tasks.surroundings import Surroundings
 
 __all__ = ["execute"]
 
@@ -25,7 +27,8 @@ def execute(arguments: Namespace) -> int:
     name = _checked(arguments.name)
     # The scheduler is looked up first: if there is none of that name, nothing is made.
     with _importing_from(arguments.taskdir):
-        text = _task_file(name, arguments.scheduler)
+        site = find_site(Surroundings(Path(arguments.taskdir).absolute()))
+        text = _task_file(name, arguments.scheduler, site)
     path = make_folder(Path(arguments.taskdir)) / f"task_{name}.py"
     if not link_new(path, text.encode()):
         raise UsageError(f"{path} exists already, and stays as it is. Choose another name.")
@@ -55,13 +58,13 @@ def _importing_from(folder: str) -> Iterator[None]:
         sys.path[:] = path
 
 
-def _task_file(name: str, scheduler: str | None) -> str:
+def _task_file(name: str, scheduler: str | None, site: Site | None) -> str:
     template = Template(files("psyflow.cli").joinpath("templates/task.py.txt").read_text())
     found = None if scheduler is None else scheduler_by_name(scheduler)
     return template.substitute(
         name=name,
         scheduler_import=f"from {found.__module__} import {found.__qualname__}\n" if found else "",
-        scheduler="\n".join(_local_lines() if found is None else _scheduler_lines(found)),
+        scheduler="\n".join(_local_lines() if found is None else _scheduler_lines(found, site)),
     )
 
 
@@ -72,11 +75,15 @@ def _local_lines() -> list[str]:
     ]
 
 
-def _scheduler_lines(scheduler: type[Scheduler]) -> list[str]:
-    options = [f"    {name!r}: {value!r}," for name, value in scheduler.USER_DEFAULT_ARGS.items()]
+def _scheduler_lines(scheduler: type[Scheduler], site: Site | None) -> list[str]:
+    args, made = scheduler.USER_DEFAULT_ARGS, ""
+    if site is not None and site.kind() is scheduler:
+        args = site.scheduler_args
+        made = ", ".join(f"{name}={value!r}" for name, value in site.options.items())
+    options = [f"    {name!r}: {value!r}," for name, value in args.items()]
     return [
         "pool_size = 1  # workers in each job; ask the scheduler for as many CPUs",
         "max_jobs = 100  # at most",
-        f"scheduler = {scheduler.__qualname__}()",
+        f"scheduler = {scheduler.__qualname__}({made})",
         *(["scheduler_args = {", *options, "}"] if options else ["scheduler_args = {}"]),
     ]

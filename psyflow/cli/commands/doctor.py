@@ -1,0 +1,225 @@
+"""``psy doctor``: look at the site, and write its profile."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from psyflow import __version__
+from psyflow.cli.output import OK, TROUBLE, say, shown_path
+from psyflow.cli.probe import Probe, ProbeFacts
+from psyflow.exceptions import PsyflowError, UsageError
+from psyflow.files import link_new, make_folder
+from psyflow.filesystem import FolderFacts, look_at_folder
+from psyflow.scheduler import Scheduler, scheduler_by_name, scheduler_names
+from psyflow.scheduler.facts import SiteFacts
+from psyflow.tasks.site import Site, find_site, user_site_file
+from psyflow.tasks.surroundings import Surroundings
+
+__all__ = ["execute"]
+
+GIGABYTE = 1e9
+LOW_SPACE = 1e9
+SKEW_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What the doctor has found."""
+
+    site: Site | None
+    schedulers: dict[str, SiteFacts]
+    folder: FolderFacts
+    probe: ProbeFacts | None = None
+
+    def problems(self) -> list[str]:
+        """Return what does not work, in sentences."""
+        folder = f"{shown_path(self.folder.folder)}{_in_brackets(self.folder.kind)}"
+        found = [
+            f"{folder}: {problem}. Choose another workdir." for problem in self.folder.problems
+        ]
+        for name, facts in self.schedulers.items():
+            if name in self._needed():
+                found += [f"{name}: {problem}" for problem in facts.problems]
+        if self.site is not None and self.site.scheduler not in (*self.schedulers, "immediate"):
+            found.append(
+                f"{shown_path(self.site.path)} names the scheduler {self.site.scheduler}, which "
+                "was not found here."
+            )
+        if self.probe is not None and self.probe.problem:
+            found.append(self.probe.problem)
+        return found
+
+    def _needed(self) -> set[str]:
+        """Return the schedulers that have to work: the site's, or one at least of those found."""
+        if self.site is not None:
+            return {self.site.scheduler}
+        is_any_fine = any(not facts.problems for facts in self.schedulers.values())
+        return set() if is_any_fine else set(self.schedulers)
+
+
+def execute(arguments: Namespace) -> int:
+    """Say what the site offers; write its profile if asked to."""
+    report = _look(arguments)
+    if arguments.json:
+        print(json.dumps(_as_json(report), indent=2))
+    else:
+        print("\n".join(_lines(report)))
+    if arguments.write is not None:
+        _write(report, arguments)
+    for problem in report.problems():
+        say(f"Problem: {problem}")
+    return TROUBLE if report.problems() else OK
+
+
+def _look(arguments: Namespace) -> _Report:
+    site = find_site(Surroundings(Path(arguments.taskdir).absolute()))
+    schedulers = {name: facts for name in scheduler_names() if (facts := _facts_of(name))}
+    report = _Report(site, schedulers, look_at_folder(Path(arguments.workdir)))
+    if not arguments.probe:
+        return report
+    name, scheduler = _scheduler_to_probe(report, arguments.scheduler)
+    args = {} if site is None else site.with_defaults(scheduler, {})
+    probe = Probe(
+        name, scheduler, args or dict(scheduler.USER_DEFAULT_ARGS), Path(arguments.workdir)
+    )
+    return dataclasses.replace(report, probe=probe.run(arguments.patience))
+
+
+def _facts_of(name: str) -> SiteFacts | None:
+    try:
+        return scheduler_by_name(name)().site()
+    except PsyflowError as error:
+        return SiteFacts(problems=(str(error),))
+
+
+def _scheduler_to_probe(report: _Report, name: str | None) -> tuple[str, Scheduler]:
+    if name is None and report.site is not None:
+        return report.site.scheduler, report.site.make_scheduler()
+    chosen = _chosen(report, name)
+    return chosen, scheduler_by_name(chosen)()
+
+
+def _chosen(report: _Report, name: str | None) -> str:
+    if name is not None:
+        scheduler_by_name(name)  # or say what there is
+        return name
+    # What answers goes first.
+    found = sorted(report.schedulers, key=lambda name: len(report.schedulers[name].problems))
+    if not found:
+        raise UsageError("No scheduler was found here. If there is one, name it: --scheduler NAME")
+    return found[0]
+
+
+# -- in words -------------------------------------------------------------------------------------
+
+
+def _lines(report: _Report) -> Iterator[str]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield f"psyflow {__version__}, Python {python}, {sys.executable}"
+    yield from _about_folder(report.folder)
+    if not report.schedulers:
+        yield "No scheduler was found: tasks run on this machine."
+    for name, facts in report.schedulers.items():
+        yield from _about_scheduler(name, facts)
+    if report.probe is not None:
+        yield from report.probe.lines()
+    if report.site is None:
+        yield "There is no site profile. Write one with: psy doctor --write"
+    else:
+        yield f"Site profile: {shown_path(report.site.path)}, scheduler {report.site.scheduler}"
+
+
+def _about_folder(facts: FolderFacts) -> Iterator[str]:
+    free = f"{facts.free / GIGABYTE:.1f} GB free"
+    yield f"Workdir in {facts.folder}{_in_brackets(facts.kind)}: {free}"
+    if facts.free < LOW_SPACE:
+        yield "  That is not much: results and what workers write need room."
+    for problem in facts.problems:
+        yield f"  {problem}"
+    if not facts.problems:
+        yield "  hard links, exclusive creation and renaming work"
+    if facts.sync_seconds is not None:
+        yield f"  {1000 * facts.sync_seconds:.1f} ms to bring a small file to the disk"
+    if facts.clock_ahead is not None and abs(facts.clock_ahead) > SKEW_SECONDS:
+        yield f"  its clock is {facts.clock_ahead:+.0f} s ahead of this host's"
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def _about_scheduler(name: str, facts: SiteFacts) -> Iterator[str]:
+    yield f"Scheduler {name}{_in_brackets(facts.version)}"
+    if facts.problems:
+        yield "  is installed, and does not answer"
+    for partition in facts.partitions:
+        told = {
+            "nodes": partition.n_nodes,
+            "CPUs each": partition.n_cpus,
+            "MB each": partition.memory,
+        }
+        more = [f"{value} {what}" for what, value in told.items() if value]
+        limit = [f"time limit {partition.time_limit}"] if partition.time_limit else []
+        default = ["default"] if partition.is_default else []
+        yield f"  {partition.name}: {', '.join([*default, *limit, *more]) or 'a queue'}"
+    if facts.max_array_size is not None:
+        yield f"  at most {facts.max_array_size} jobs in an array; more become several arrays"
+    if facts.has_accounting is not None:
+        yield (
+            "  has accounting: it remembers jobs that are over"
+            if facts.has_accounting
+            else "  has no accounting: it soon forgets jobs that are over"
+        )
+
+
+def _as_json(report: _Report) -> dict[str, object]:
+    folder = {**dataclasses.asdict(report.folder), "folder": str(report.folder.folder)}
+    return {
+        "psyflow": __version__,
+        "python": sys.executable,
+        "site": None if report.site is None else str(report.site.path),
+        "schedulers": {name: dataclasses.asdict(f) for name, f in report.schedulers.items()},
+        "workdir": folder,
+        "probe": None if report.probe is None else dataclasses.asdict(report.probe),
+        "problems": report.problems(),
+    }
+
+
+# -- the profile ----------------------------------------------------------------------------------
+
+
+def _write(report: _Report, arguments: Namespace) -> None:
+    path = Path(arguments.write) if arguments.write else user_site_file()
+    name = _chosen(report, arguments.scheduler)
+    text = _profile(name, report.schedulers.get(name, SiteFacts()))
+    make_folder(path.absolute().parent)
+    if not link_new(path, text.encode()):
+        raise UsageError(
+            f"{path} exists already, and stays as it is. Remove it, or name another file: "
+            "psy doctor --write FILE"
+        )
+    Site.read(path)
+    say(f"Wrote {path}. Have a look at it; task files come before it.")
+
+
+def _profile(name: str, facts: SiteFacts) -> str:
+    import yaml
+
+    args = dict(scheduler_by_name(name).USER_DEFAULT_ARGS)
+    if facts.partitions and facts.default_partition is None and name == "slurm":
+        args["partition"] = facts.partitions[0].name
+    known = [f"#   {line.strip()}" for line in _about_scheduler(name, facts)]
+    body = yaml.safe_dump({"scheduler": name, "scheduler_args": args}, sort_keys=False)
+    head = [
+        f"# What psy doctor found on {time.strftime('%Y-%m-%d')}; edit it as you like.",
+        "# Defaults for `scheduler`, and for `scheduler_args` of tasks with this scheduler.",
+        *known,
+    ]
+    return "\n".join(head) + "\n\n" + body
