@@ -10,6 +10,7 @@ from typing import Any
 
 from psyflow.jobs import Jobs
 from psyflow.plan import Plan
+from psyflow.scheduler import Scheduler
 from psyflow.scheduler.arguments import resolve
 from psyflow.tasks import TaskDef
 
@@ -132,12 +133,17 @@ def allotment(
         "n_pending": n_pending,
         "n_jobs": n_jobs,
         "batch_of_job": [backend.batch_of(job) for job in range(n_jobs)],
-        "time_limit": scheduler.time_limit(options, process),
+        "time_limit": _time_limit(scheduler, options, process),
         "n_cpus": _as_number(options.get("n_cpus")),
         "n_gpus": _as_number(options.get("n_gpus")),
         "attempt": attempt,
         "reason": reason,
     }
+
+
+def _time_limit(scheduler: Scheduler, options: dict[str, object], job: str) -> float | None:
+    given = scheduler.time_limit(options, job)
+    return scheduler.default_time_limit(options, job) if given is None else given
 
 
 def _as_number(value: object) -> int | None:

@@ -262,6 +262,13 @@ COMMANDS = {
         "  psy run --wait circle    with a cluster: return when the jobs are over",
         _run,
     ),
+    "submit": Command(
+        "another name for run",
+        "The same as psy run, for those who think of it as handing jobs to a cluster. Tasks\n"
+        "whose scheduler is this machine are run here.",
+        "  psy submit circle\n  psy submit -n circle     only show the job scripts",
+        _run,
+    ),
     "status": Command(
         "show how much is done",
         "Show how many rows of each task are completed, and why it is not up to date.\n"

@@ -256,6 +256,20 @@ class Scheduler(ABC):
         """
         return None
 
+    def default_time_limit(
+        self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
+    ) -> float | None:
+        """Return after how many seconds a job is ended for which nobody gave a limit.
+
+        Unlike `time_limit`, this may ask the cluster. None if there is none, or it is not told.
+
+        Parameters
+        ----------
+        scheduler_args, name
+            As for `time_limit`.
+        """
+        return None
+
     def check_args(self, scheduler_args: Mapping[str, object] | None) -> None:  # noqa: B027
         """Raise `UsageError` for arguments that `submit` would not take; contact nothing."""
 

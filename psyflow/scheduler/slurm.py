@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from psyflow.exceptions import SchedulerError, UsageError
+from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.base import JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.facts import SiteFacts, are_here
@@ -27,6 +28,7 @@ from psyflow.scheduler.slurm_texts import (
     parse_sinfo,
     parse_squeue,
     parse_time_limit,
+    partition_time_limit,
 )
 
 __all__ = ["Slurm"]
@@ -202,6 +204,17 @@ class Slurm(BatchScheduler):
             problems=() if told else (f"Slurm does not answer. {self.HINT}",),
         )
 
+    def default_time_limit(
+        self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
+    ) -> float | None:
+        """Ask for the limit of the job's partition."""
+        options = resolve(self._canonical_args(scheduler_args), name)
+        named = options.get("partition")
+        if isinstance(named, list | tuple) or "," in str(named):
+            return None  # whichever is free first
+        told = self.try_query(["scontrol", "--oneliner", "show", "partition", *_text(named)])
+        return partition_time_limit(told or "")
+
     def max_array_size(self) -> int:
         """Return how many members an array may have on this cluster (``MaxArraySize``)."""
         if self._max_array_size is None:
@@ -211,6 +224,10 @@ class Slurm(BatchScheduler):
                 raise SchedulerError("`scontrol show config` does not tell MaxArraySize.")
             self._max_array_size = int(size)
         return self._max_array_size
+
+
+def _text(value: object) -> list[str]:
+    return [] if value is None else [str(value)]
 
 
 def _sacct_command(jobids: Sequence[JobId]) -> list[str]:

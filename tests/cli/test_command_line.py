@@ -45,7 +45,7 @@ def test_alone_it_shows_the_help_and_fails(capsys):
     [
         (["rnu"], 'there is no command "rnu". Did you mean "run"?'),
         (["new-tsk"], 'Did you mean "new-task"?'),
-        (["xyz"], 'there is no command "xyz". Known: run, status,'),
+        (["xyz"], 'there is no command "xyz". Known: run, submit, status,'),
         (["run", "--contine"], 'unknown: --contine. Did you mean "--continue"?'),
         (["run", "a", "--taskdr", "x", "b"], 'unknown: --taskdr. Did you mean "--taskdir"?'),
         (["--verison"], "unrecognized arguments: --verison"),

@@ -35,3 +35,18 @@ def test_every_option_of_sbatch_is_known(slurm: PrivateSlurm) -> None:
             pytest.fail(str(error))
         except UsageError as error:
             assert "set by psyflow itself" in str(error)
+
+
+def test_limit_of_the_partition_counts_where_none_is_given(slurm: PrivateSlurm) -> None:
+    limits = {"short": ("DefaultTime=2", "MaxTime=10"), "day": ("MaxTime=1-0",)}
+    for name, words in limits.items():
+        slurm.client("scontrol", "create", f"PartitionName={name}", "Nodes=ALL", *words)
+    try:
+        assert Slurm().default_time_limit({"partition": "short"}) == 120
+        assert Slurm().default_time_limit({"partition": "day"}) == 86400
+        assert Slurm().default_time_limit({"partition": ["short", "day"]}) is None
+        assert Slurm().default_time_limit({"partition": "nosuch"}) is None
+        assert Slurm().default_time_limit({}) is None, "the default partition has no limit"
+    finally:
+        for name in limits:
+            slurm.client("scontrol", "delete", f"PartitionName={name}")

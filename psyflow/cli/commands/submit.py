@@ -1,0 +1,7 @@
+"""``psy submit``: another name for ``psy run``."""
+
+from __future__ import annotations
+
+from psyflow.cli.commands.run import execute
+
+__all__ = ["execute"]
