@@ -7,6 +7,7 @@ import dataclasses
 import math
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ from psyflow.jobs import Jobs, wait_until_dead
 from psyflow.layout import Layout
 from psyflow.plan import Plan, new_run_id, provenance, save_items
 from psyflow.scheduler.base import JobStatus
+from psyflow.store import Store
 from psyflow.submission import Submission, allotment, process_job
 from psyflow.tasks import TaskDef
 from psyflow.tasks.site import SITE_FILE
@@ -281,6 +283,8 @@ class Run:
         """Run the one process job, and return its exit status."""
         plan = self._begun()
         submission = Submission(plan, self.task, self.jobs)
+        # The merge is next, and this process has nothing to do until then.
+        threading.Thread(target=_warm_up, args=(self.task.store,), daemon=True).start()
         jobid = submission.hand_over(process_job(plan, self.task.python, 0), None)
         exit_code = self.task.scheduler.exit_code(jobid)
         if exit_code is None:
@@ -362,6 +366,12 @@ class Run:
         with self.layout.log(step).open("a") as log, contextlib.redirect_stdout(log):
             print(self._begun().heading(step))
             yield
+
+
+def _warm_up(store: Store) -> None:
+    # What is wrong with the store is said where it is needed.
+    with contextlib.suppress(Exception):
+        store.warm_up()
 
 
 def _as_count(limit: int | float | None, n_items: int) -> int | None:

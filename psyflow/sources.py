@@ -132,9 +132,19 @@ def recover(
     # Shards come first: they are what the result was made from, if it is older than they are.
     pieces = [*outcomes.pieces, *earlier.pieces()]
     table = Table.index(pieces, len(frozen))
-    left = np.flatnonzero(table.piece_of < 0)
-    failed, skipped = (np.intersect1d(some, left) for some in (outcomes.failed, outcomes.skipped))
-    return Recovered(table, outcomes, failed, skipped, earlier.is_unknown, earlier.summary)
+    return Recovered(
+        table,
+        outcomes,
+        failed=_without_result(outcomes.failed, table),
+        skipped=_without_result(outcomes.skipped, table),
+        is_unknown=earlier.is_unknown,
+        earlier=earlier.summary,
+    )
+
+
+def _without_result(items: Items, table: Table) -> Items:
+    known = items[items < len(table.piece_of)]
+    return known[table.piece_of[known] < 0]
 
 
 class _Numbering:

@@ -133,6 +133,12 @@ class Store(ABC):
         """
         return columns.table_length(self.load(filename))
 
+    def warm_up(self) -> None:  # noqa: B027
+        """Import what `write` needs, if that takes long: there is time while workers are busy.
+
+        This may be called in a thread.
+        """
+
     def check(self, row: Mapping[str, Any]) -> None:
         """Raise UnsupportedDataError, naming the column, if `row` could not be stored.
 

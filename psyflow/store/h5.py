@@ -74,6 +74,10 @@ class H5Store(Store):
         with saving(filename) as temporary:
             write_table(temporary, self.node, map(as_table, blocks), filename)
 
+    def warm_up(self) -> None:
+        """Import PyTables."""
+        import psyflow.store._h5write  # noqa: F401
+
     def append(self, filename: StorePath, data: TableLike) -> None:
         """Put the rows of `data` below the table in `filename`, which is created if need be.
 

@@ -126,6 +126,10 @@ class AutodetectStore(Store):
         """Return the number of rows in `filename`."""
         return store_for(filename).length(filename)
 
+    def warm_up(self) -> None:
+        """Import what the store for `ext` needs."""
+        store_for(f"row{self.ext}").warm_up()
+
     def check(self, row: Mapping[str, Any]) -> None:
         """Raise UnsupportedDataError if the store for `ext` could not hold `row`."""
         store_for(f"row{self.ext}").check(row)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from types import FrameType
 
 from psyflow.cli.doit_adapter import run_steps
-from psyflow.cli.dry_run import dry_run
 from psyflow.cli.grammar import AUTO
 from psyflow.cli.output import INTERRUPTED, OK, TROUBLE
 from psyflow.cli.selection import load_tasks
@@ -28,6 +27,8 @@ def execute(arguments: Namespace) -> int:
     if arguments.pool_size == AUTO:
         arguments.pool_size = usable_cpus()
     if arguments.dry_run:
+        from psyflow.cli.dry_run import dry_run  # a run needs none of what that imports
+
         return dry_run(arguments)
     if arguments.json:
         raise UsageError("--json shows what would run, so it goes with -n: psy run -n --json")
