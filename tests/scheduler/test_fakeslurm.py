@@ -118,6 +118,27 @@ class TestChance:
             with pytest.raises(TimeoutError, match=rf"jobs at work:\nPriority {job} PENDING"):
                 slurm.wait(0.1)
 
+    def test_programs_fail(self, tmp_path: Path) -> None:
+        with FakeSlurm(seed=1, flaky=0.5) as slurm:
+            answers = [call(slurm, "squeue", "--me") for _ in range(40)]
+            codes = [answer.returncode for answer in answers]
+            assert 5 < sum(codes) < 35
+            told = slurm.client("sbatch", *NULL, "--wrap=env | grep -q RELIABLE")
+            assert told == "Submitted batch job 1\n"
+            slurm.wait()
+            assert endings(slurm, ["1"]) == ["FAILED"], "its calls would not fail"
+            assert {a.stderr for a in answers} == {
+                "",
+                "slurm_load_jobs error: Socket timed out on send/recv operation\n",
+            }
+            submissions = [call(slurm, "sbatch", *NULL, "--wrap=true") for _ in range(40)]
+            slurm.wait()
+            told = [answer for answer in submissions if not answer.returncode]
+            n_jobs = len(slurm.client("sacct", "-n", "-X").splitlines())
+            assert len(told) < n_jobs < 40, "some are submitted and some are not"
+        with FakeSlurm(seed=1, flaky=0.5) as slurm:
+            assert codes == [call(slurm, "squeue", "--me").returncode for _ in range(40)]
+
 
 class TestTime:
     def test_limit_ends_a_job(self, slurm: FakeSlurm, tmp_path: Path) -> None:
@@ -249,6 +270,7 @@ class TestUse:
             ({"nodes": 0}, "nodes is at least 1, not 0"),
             ({"delay": -1}, "delay is not negative"),
             ({"kill": 0.6, "preempt": 0.6}, "at most 1 together"),
+            ({"flaky": 1.0}, "flaky is a chance below 1"),
         ],
     )
     def test_settings_are_checked(self, settings: dict[str, float], complaint: str) -> None:

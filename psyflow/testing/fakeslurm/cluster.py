@@ -19,6 +19,7 @@ from types import TracebackType
 
 from psyflow.exceptions import SchedulerError
 from psyflow.testing.fakeslurm import client, server
+from psyflow.testing.fakeslurm.request import RELIABLE
 from psyflow.testing.fakeslurm.settings import Settings
 
 __all__ = ["FakeSlurm"]
@@ -58,6 +59,10 @@ class FakeSlurm:
         is spared.
     delay : float
         Seconds, at the most, that a job waits although it could start.
+    flaky : float
+        Chance that a call of one of the programs fails as if the controller was busy; half of them
+        only after it did what it was asked for: a job may be submitted though ``sbatch`` says
+        that it is not. What `client` and `wait` of this class call does not fail so.
     accounting : bool
         Whether there is a ``sacct`` that answers.
     max_array_size : int
@@ -98,6 +103,7 @@ class FakeSlurm:
         preempt: float = 0.0,
         within: float = 2.0,
         delay: float = 0.0,
+        flaky: float = 0.0,
         accounting: bool = True,
         max_array_size: int = 1001,
         min_job_age: float = 300.0,
@@ -112,6 +118,7 @@ class FakeSlurm:
             preempt=preempt,
             within=within,
             delay=delay,
+            flaky=flaky,
             accounting=accounting,
             max_array_size=max_array_size,
             min_job_age=min_job_age,
@@ -164,7 +171,7 @@ class FakeSlurm:
         """
         answer = subprocess.run(
             [self._bin / command[0], *command[1:]],
-            env=self.environment,
+            env={**self.environment, RELIABLE: "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

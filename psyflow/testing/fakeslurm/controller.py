@@ -44,11 +44,18 @@ class Controller:
     folder : str
         Where scripts are kept; its name is part of the marks of processes.
     settings : Settings
+
+    Attributes
+    ----------
+    n_calls : int
+        How often somebody has asked for something.
+    members : list of Member
     """
 
     def __init__(self, folder: str, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
+        self.n_calls = 0
         self.members: list[Member] = []
         self._by_id: dict[str, list[Member]] = {}
         self._next_id = 1
