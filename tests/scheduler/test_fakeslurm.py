@@ -279,12 +279,32 @@ class TestUse:
             pass
 
 
+def is_sleep(pid_file: Path) -> bool:
+    try:
+        command = Path(f"/proc/{int(pid_file.read_text())}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return False
+    return command == b"/bin/sleep\x0060\0"
+
+
 class TestEnd:
     def test_jobs_end_with_it(self, tmp_path: Path) -> None:
         with FakeSlurm(tmp_path) as slurm:
             submit(slurm, *NULL, script=f"{SHEBANG}trap '' TERM\nsleep 60 & sleep 60\n")
             until(lambda: len(marked(str(tmp_path))) == 3, "the job has begun", 30)
         assert marked(str(tmp_path)) == []
+
+    def test_job_that_hides_is_ended_too(self, tmp_path: Path) -> None:
+        script = f"{SHEBANG}echo $$ >{tmp_path}/pid\nexec env -i /bin/sleep 60\n"
+        with FakeSlurm() as slurm:
+            cancelled = submit(slurm, *NULL, script=script)
+            until((tmp_path / "pid").exists, "the job has begun", 30)
+            slurm.client("scancel", cancelled)
+            wait_for(slurm, cancelled, "CA")
+            left = submit(slurm, *NULL, script=script)
+            wait_for(slurm, left, "R")
+            until(lambda: is_sleep(tmp_path / "pid"), "it has lost its mark", 30)
+        assert not is_sleep(tmp_path / "pid")
 
     def test_jobs_end_with_the_process_that_started_it(self) -> None:
         program = (
