@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from psyflow.exceptions import SchedulerError
 from psyflow.testing import FakeSlurm
 from tests.run.conftest import Study
 
@@ -104,6 +109,55 @@ def test_run_is_complete_in_the_end(
         monkeypatch.setenv("PATH", slurm.environment["PATH"])
         done = run_until_complete(study, slurm)
     assert done == sorted(done), "what was done is lost"
+    assert study.rows() == [(x, x**2) for x in range(int(str(task["n"])))]
+    assert study.processes() == []
+
+
+DEEDS = [
+    ("scancel",),
+    ("scancel", "--signal=KILL", "--batch"),
+    ("scancel", "--signal=USR1", "--batch"),
+    ("scontrol", "requeue"),
+]
+
+
+@contextlib.contextmanager
+def meddling(slurm: FakeSlurm, chance: random.Random) -> Iterator[None]:
+    """Cancel, kill, warn and requeue jobs at random, as administrators and colleagues do."""
+    is_over = threading.Event()
+
+    def meddle() -> None:
+        while not is_over.wait(chance.uniform(0.2, 1.2)):
+            jobids = slurm.client("squeue", "-h", "-r", "-o", "%i").split()
+            # What is chosen may have ended since, or be queued already.
+            with contextlib.suppress(SchedulerError, IndexError):
+                slurm.client(*chance.choice(DEEDS), chance.choice(jobids))
+
+    meddler = threading.Thread(target=meddle)
+    meddler.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        meddler.join()
+
+
+@pytest.mark.parametrize("seed", [4, 7, 8])
+def test_others_meddle_and_psy_is_killed(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    task, chance = settings(seed), random.Random(seed)
+    study.task(HEAD + BODY.format(**task))
+    with FakeSlurm(tmp_path / "slurm", seed=seed, delay=0.5, kill_wait=0.5) as slurm:
+        monkeypatch.setenv("PATH", slurm.environment["PATH"])
+        for _ in range(3):
+            with meddling(slurm, chance):
+                psy = study.start("run")
+                time.sleep(chance.uniform(0.3, 1.0))
+                psy.send_signal(chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+                psy.communicate(timeout=PATIENCE)
+                slurm.wait(PATIENCE)
+        run_until_complete(study, slurm)
     assert study.rows() == [(x, x**2) for x in range(int(str(task["n"])))]
     assert study.processes() == []
 
