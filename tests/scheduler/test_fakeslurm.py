@@ -115,7 +115,7 @@ class TestChance:
         with FakeSlurm(seed=2, delay=3600.0) as slurm:
             job = submit(slurm, *NULL)
             assert listed(slurm, job, "%t %r") == ["PD Priority"]
-            with pytest.raises(TimeoutError, match=rf"jobs at work:\nPriority {job} PENDING"):
+            with pytest.raises(TimeoutError, match=rf"jobs at work:\nPENDING Priority {job} "):
                 slurm.wait(0.1)
 
     def test_programs_fail(self, tmp_path: Path) -> None:
@@ -201,6 +201,14 @@ class TestAccounting:
 
 
 class TestUse:
+    def test_waiting_leaves_out_what_never_begins(self) -> None:
+        with FakeSlurm() as slurm:
+            held = submit(slurm, *NULL, "--hold", "-J", "a RUNNING b")
+            failed = submit(slurm, *NULL, script=f"{SHEBANG}sleep 0.2; exit 1")
+            never = submit(slurm, *NULL, f"--dependency=afterok:{failed}")
+            slurm.wait()
+            assert endings(slurm, [held, failed, never]) == ["PENDING", "FAILED", "PENDING"]
+
     def test_slots_limit_what_runs(self) -> None:
         with FakeSlurm(nodes=2, slots=1) as slurm:
             array = submit(slurm, *NULL, "--array=0-2", script=SLEEP)

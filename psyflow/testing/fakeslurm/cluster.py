@@ -29,6 +29,7 @@ _FOREIGN = ("SLURM", "SQUEUE_", "SACCT_", "SCANCEL_", "SBATCH_", "SINFO_")
 _LONGEST_TEMPORARY = 70
 """Bytes. The path of a socket has at most 107, 103 on macOS."""
 _SECONDS_TO_END = 15.0
+_STUCK = {("PENDING", "JobHeldUser"), ("PENDING", "DependencyNeverSatisfied")}
 
 
 class FakeSlurm:
@@ -41,8 +42,8 @@ class FakeSlurm:
     Parameters
     ----------
     folder : str or path, optional
-        For the programs, the scripts of jobs and ``controller.log``; it is made. Not given: a
-        temporary one, which is removed at the end.
+        For the programs, the scripts of jobs and ``controller.log``, and for nothing else; it is
+        made. Not given: a temporary one, which is removed at the end.
     seed : int
         Decides what chance does to a job. It depends on the job's id and on how often it was
         started, and on nothing else.
@@ -202,9 +203,8 @@ class FakeSlurm:
             time.sleep(0.05)
 
     def _at_work(self) -> list[str]:
-        listed = self.client("squeue", "--noheader", "--format=%r %i %T %j").splitlines()
-        stuck = ("JobHeldUser ", "DependencyNeverSatisfied ")
-        return [line for line in listed if not line.startswith(stuck) or " RUNNING " in line]
+        listed = self.client("squeue", "--noheader", "--format=%T %r %i %j").splitlines()
+        return [line for line in listed if tuple(line.split()[:2]) not in _STUCK]
 
     @property
     def _bin(self) -> Path:
