@@ -115,8 +115,29 @@ class TestChance:
         with FakeSlurm(seed=2, delay=3600.0) as slurm:
             job = submit(slurm, *NULL)
             assert listed(slurm, job, "%t %r") == ["PD Priority"]
-            with pytest.raises(TimeoutError, match=rf"jobs at work:\nPriority {job} PENDING"):
+            with pytest.raises(TimeoutError, match=rf"jobs at work:\nPENDING Priority {job} "):
                 slurm.wait(0.1)
+
+    def test_programs_fail(self, tmp_path: Path) -> None:
+        with FakeSlurm(seed=1, flaky=0.5) as slurm:
+            answers = [call(slurm, "squeue", "--me") for _ in range(40)]
+            codes = [answer.returncode for answer in answers]
+            assert 5 < sum(codes) < 35
+            told = slurm.client("sbatch", *NULL, "--wrap=env | grep -q RELIABLE")
+            assert told == "Submitted batch job 1\n"
+            slurm.wait()
+            assert endings(slurm, ["1"]) == ["FAILED"], "its calls would not fail"
+            assert {a.stderr for a in answers} == {
+                "",
+                "slurm_load_jobs error: Socket timed out on send/recv operation\n",
+            }
+            submissions = [call(slurm, "sbatch", *NULL, "--wrap=true") for _ in range(40)]
+            slurm.wait()
+            told = [answer for answer in submissions if not answer.returncode]
+            n_jobs = len(slurm.client("sacct", "-n", "-X").splitlines())
+            assert len(told) < n_jobs < 40, "some are submitted and some are not"
+        with FakeSlurm(seed=1, flaky=0.5) as slurm:
+            assert codes == [call(slurm, "squeue", "--me").returncode for _ in range(40)]
 
 
 class TestTime:
@@ -180,6 +201,14 @@ class TestAccounting:
 
 
 class TestUse:
+    def test_waiting_leaves_out_what_never_begins(self) -> None:
+        with FakeSlurm() as slurm:
+            held = submit(slurm, *NULL, "--hold", "-J", "a RUNNING b")
+            failed = submit(slurm, *NULL, script=f"{SHEBANG}sleep 0.2; exit 1")
+            never = submit(slurm, *NULL, f"--dependency=afterok:{failed}")
+            slurm.wait()
+            assert endings(slurm, [held, failed, never]) == ["PENDING", "FAILED", "PENDING"]
+
     def test_slots_limit_what_runs(self) -> None:
         with FakeSlurm(nodes=2, slots=1) as slurm:
             array = submit(slurm, *NULL, "--array=0-2", script=SLEEP)
@@ -249,6 +278,7 @@ class TestUse:
             ({"nodes": 0}, "nodes is at least 1, not 0"),
             ({"delay": -1}, "delay is not negative"),
             ({"kill": 0.6, "preempt": 0.6}, "at most 1 together"),
+            ({"flaky": 1.0}, "flaky is a chance below 1"),
         ],
     )
     def test_settings_are_checked(self, settings: dict[str, float], complaint: str) -> None:
@@ -257,12 +287,32 @@ class TestUse:
             pass
 
 
+def is_sleep(pid_file: Path) -> bool:
+    try:
+        command = Path(f"/proc/{int(pid_file.read_text())}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return False
+    return command == b"/bin/sleep\x0060\0"
+
+
 class TestEnd:
     def test_jobs_end_with_it(self, tmp_path: Path) -> None:
         with FakeSlurm(tmp_path) as slurm:
             submit(slurm, *NULL, script=f"{SHEBANG}trap '' TERM\nsleep 60 & sleep 60\n")
             until(lambda: len(marked(str(tmp_path))) == 3, "the job has begun", 30)
         assert marked(str(tmp_path)) == []
+
+    def test_job_that_hides_is_ended_too(self, tmp_path: Path) -> None:
+        script = f"{SHEBANG}echo $$ >{tmp_path}/pid\nexec env -i /bin/sleep 60\n"
+        with FakeSlurm() as slurm:
+            cancelled = submit(slurm, *NULL, script=script)
+            until((tmp_path / "pid").exists, "the job has begun", 30)
+            slurm.client("scancel", cancelled)
+            wait_for(slurm, cancelled, "CA")
+            left = submit(slurm, *NULL, script=script)
+            wait_for(slurm, left, "R")
+            until(lambda: is_sleep(tmp_path / "pid"), "it has lost its mark", 30)
+        assert not is_sleep(tmp_path / "pid")
 
     def test_jobs_end_with_the_process_that_started_it(self) -> None:
         program = (

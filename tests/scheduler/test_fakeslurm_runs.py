@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from psyflow.exceptions import SchedulerError
 from psyflow.testing import FakeSlurm
 from tests.run.conftest import Study
 
 N_ROUNDS = 20
 PATIENCE = 120
 SITES: list[dict[str, float]] = [
-    {"accounting": True, "tell_end": True},
-    {"accounting": False},
-    {"accounting": False, "min_job_age": 0.0},
+    {"accounting": True, "tell_end": True, "kill": 0.35, "preempt": 0.3},
+    {"accounting": False, "flaky": 0.15, "kill": 0.2, "preempt": 0.2},
+    {"accounting": False, "min_job_age": 0.0, "kill": 0.35, "preempt": 0.3},
 ]
 HEAD = """
 from psyflow import DistributeBackend, LoadBalancingBackend
@@ -58,12 +63,21 @@ def settings(seed: int) -> dict[str, object]:
         "pool_size": chance.randint(1, 2),
         "max_chain": chance.randint(0, 2),
         "n": chance.randint(20, 60),
-        "seconds": chance.choice([0.02, 0.05, 0.1]),
+        "seconds": chance.choice([0.05, 0.1, 0.2]),
     }
 
 
+def try_psy(study: Study, *words: str) -> tuple[str, str]:
+    """Call `psy` on a cluster that may not answer; return what it prints to both streams."""
+    process = study.start(*words)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode in (0, 3), f"{out}\n{err}"
+    assert "Traceback" not in err
+    return out, err
+
+
 def status(study: Study) -> dict[str, object]:
-    report: dict[str, object] = json.loads(study.psy("status", "--json", "t").stdout)["t"]
+    report: dict[str, object] = json.loads(try_psy(study, "status", "--json", "t")[0])["t"]
     return report
 
 
@@ -71,7 +85,7 @@ def run_until_complete(study: Study, slurm: FakeSlurm) -> list[int]:
     """Run again and again, as a user would; return how many items were done after each time."""
     done: list[int] = []
     while len(done) < N_ROUNDS:
-        study.psy("run")
+        try_psy(study, "run")
         slurm.wait(PATIENCE)
         report = status(study)
         done.append(int(str(report["n_done"])))
@@ -79,9 +93,8 @@ def run_until_complete(study: Study, slurm: FakeSlurm) -> list[int]:
             return done
         if report["jobs"]:
             # Forgotten by everybody, before the merge job could note that they are over.
-            assert set(dict(report["job_states"])) == {"unknown"}  # type: ignore[call-overload]
-            assert "psy kill t" in study.psy("run").stderr
-            study.psy("kill", "t")
+            assert all("unknown" in job for job in report["jobs"])  # type: ignore[attr-defined]
+            try_psy(study, "kill", "t")
     raise AssertionError(f"not complete after {N_ROUNDS} runs, but {done}\n{study.logs()}")
 
 
@@ -91,11 +104,60 @@ def test_run_is_complete_in_the_end(
 ) -> None:
     task, site = settings(seed), SITES[seed % 3]
     study.task(HEAD + BODY.format(**task))
-    chances = {"kill": 0.35, "preempt": 0.3, "within": 1.5, "delay": 0.5, "kill_wait": 0.5}
-    with FakeSlurm(tmp_path / "slurm", seed=seed, **chances, **site) as slurm:  # type: ignore[arg-type]
+    times = {"within": 1.2, "delay": 0.5, "kill_wait": 0.5}
+    with FakeSlurm(tmp_path / "slurm", seed=seed, **times, **site) as slurm:  # type: ignore[arg-type]
         monkeypatch.setenv("PATH", slurm.environment["PATH"])
         done = run_until_complete(study, slurm)
     assert done == sorted(done), "what was done is lost"
+    assert study.rows() == [(x, x**2) for x in range(int(str(task["n"])))]
+    assert study.processes() == []
+
+
+DEEDS = [
+    ("scancel",),
+    ("scancel", "--signal=KILL", "--batch"),
+    ("scancel", "--signal=USR1", "--batch"),
+    ("scontrol", "requeue"),
+]
+
+
+@contextlib.contextmanager
+def meddling(slurm: FakeSlurm, chance: random.Random) -> Iterator[None]:
+    """Cancel, kill, warn and requeue jobs at random, as administrators and colleagues do."""
+    is_over = threading.Event()
+
+    def meddle() -> None:
+        while not is_over.wait(chance.uniform(0.2, 1.2)):
+            jobids = slurm.client("squeue", "-h", "-r", "-o", "%i").split()
+            # What is chosen may have ended since, or be queued already.
+            with contextlib.suppress(SchedulerError, IndexError):
+                slurm.client(*chance.choice(DEEDS), chance.choice(jobids))
+
+    meddler = threading.Thread(target=meddle)
+    meddler.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        meddler.join()
+
+
+@pytest.mark.parametrize("seed", [4, 7, 8])
+def test_others_meddle_and_psy_is_killed(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    task, chance = settings(seed), random.Random(seed)
+    study.task(HEAD + BODY.format(**task))
+    with FakeSlurm(tmp_path / "slurm", seed=seed, delay=0.5, kill_wait=0.5) as slurm:
+        monkeypatch.setenv("PATH", slurm.environment["PATH"])
+        for _ in range(3):
+            with meddling(slurm, chance):
+                psy = study.start("run")
+                time.sleep(chance.uniform(0.3, 1.0))
+                psy.send_signal(chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+                psy.communicate(timeout=PATIENCE)
+                slurm.wait(PATIENCE)
+        run_until_complete(study, slurm)
     assert study.rows() == [(x, x**2) for x in range(int(str(task["n"])))]
     assert study.processes() == []
 

@@ -286,3 +286,59 @@ class TestAnswers:
 
 def test_task_file_of_the_page(hq: Path, tmp_path: Path) -> None:
     check_task_file("hyperqueue", Place(tmp_path))
+
+
+def report(place: Place) -> dict[str, object]:
+    told: dict[str, object] = json.loads(place.program("status", "--json").stdout)["t"]
+    return told
+
+
+def test_job_that_dies_is_continued_without_anybody(hq: Path, tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.task(
+        "t",
+        "import os, time\n"
+        "from pathlib import Path\n"
+        "from psyflow import LoadBalancingBackend, Param\n"
+        "from psyflow.scheduler import HyperQueue\n"
+        "scheduler = HyperQueue()\n"
+        'scheduler_args = {"timelimit": "5m"}\n'
+        "backend = LoadBalancingBackend\n"
+        "max_jobs = 1\n"
+        "pspace = Param(x=range(12))\n"
+        "def execute(x):\n"
+        "    time.sleep(0.05)\n"
+        "    if x == 6 and not Path('died').exists():\n"
+        "        Path('died').touch()\n"
+        "        os.kill(os.getppid(), 9)\n"
+        "        time.sleep(60)\n"
+        '    return {"y": x**2}\n',
+    )
+    assert place.program("run").returncode == 0
+    until(lambda: report(place)["up_to_date"], "the run is continued and complete", 60)
+    assert place.result("t") == {"x": list(range(12)), "y": [x**2 for x in range(12)]}
+    assert "Continued as" in (place.work / "t/t:merge.log").read_text()
+
+
+def test_kill_ends_own_jobs_only(hq: Path, tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.task(
+        "t",
+        "import time\n"
+        "from psyflow import Param\n"
+        "from psyflow.scheduler import HyperQueue\n"
+        "scheduler = HyperQueue()\n"
+        "max_jobs = 2\n"
+        "pspace = Param(x=range(40))\n"
+        "def execute(x):\n"
+        "    time.sleep(0.5)\n"
+        '    return {"y": x**2}\n',
+    )
+    foreign = HyperQueue().submit(["sleep", "60"], tmp_path / "log", "foreign")
+    assert place.program("run").returncode == 0
+    until(lambda: int(str(report(place)["n_done"])) > 1, "some items are done", 60)
+    assert place.program("kill", "t").returncode == 0
+    until(lambda: not report(place)["jobs"], "no job is at work", 60)
+    assert 1 < int(str(report(place)["n_done"])) < 40
+    assert states(HyperQueue(), foreign) == "R", "a foreign job was killed"
+    HyperQueue().kill(foreign)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from psyflow.testing.fakeslurm.settings import Settings
 
-__all__ = ["PREEMPT", "Fate", "fate_of", "start_delay"]
+__all__ = ["AFTER", "BEFORE", "PREEMPT", "Fate", "failure_of", "fate_of", "start_delay"]
 
 PREEMPT = "preempt"
 DEATHS = ("F", "OOM", "NF")
+BEFORE, AFTER = "before", "after"
 
 
 @dataclass(frozen=True)
@@ -53,5 +54,11 @@ def fate_of(settings: Settings, jobid: int, restarts: int) -> Fate | None:
     return Fate(dice.uniform(0, settings.within), deed)
 
 
-def _dice(settings: Settings, purpose: str, jobid: int, restarts: int) -> random.Random:
-    return random.Random(f"{settings.seed} {purpose} {jobid} {restarts}")
+def failure_of(settings: Settings, call: int) -> str | None:
+    """Return whether a call of a program fails before or after it had its effect, if it does."""
+    dice = _dice(settings, "call", call, 0)
+    return dice.choice((BEFORE, AFTER)) if dice.random() < settings.flaky else None
+
+
+def _dice(settings: Settings, purpose: str, number: int, restarts: int) -> random.Random:
+    return random.Random(f"{settings.seed} {purpose} {number} {restarts}")

@@ -19,6 +19,7 @@ from types import TracebackType
 
 from psyflow.exceptions import SchedulerError
 from psyflow.testing.fakeslurm import client, server
+from psyflow.testing.fakeslurm.request import RELIABLE
 from psyflow.testing.fakeslurm.settings import Settings
 
 __all__ = ["FakeSlurm"]
@@ -28,6 +29,7 @@ _FOREIGN = ("SLURM", "SQUEUE_", "SACCT_", "SCANCEL_", "SBATCH_", "SINFO_")
 _LONGEST_TEMPORARY = 70
 """Bytes. The path of a socket has at most 107, 103 on macOS."""
 _SECONDS_TO_END = 15.0
+_STUCK = {("PENDING", "JobHeldUser"), ("PENDING", "DependencyNeverSatisfied")}
 
 
 class FakeSlurm:
@@ -40,8 +42,8 @@ class FakeSlurm:
     Parameters
     ----------
     folder : str or path, optional
-        For the programs, the scripts of jobs and ``controller.log``; it is made. Not given: a
-        temporary one, which is removed at the end.
+        For the programs, the scripts of jobs and ``controller.log``, and for nothing else; it is
+        made. Not given: a temporary one, which is removed at the end.
     seed : int
         Decides what chance does to a job. It depends on the job's id and on how often it was
         started, and on nothing else.
@@ -58,6 +60,10 @@ class FakeSlurm:
         is spared.
     delay : float
         Seconds, at the most, that a job waits although it could start.
+    flaky : float
+        Chance that a call of one of the programs fails as if the controller was busy; half of them
+        only after it did what it was asked for: a job may be submitted though ``sbatch`` says
+        that it is not. What `client` and `wait` of this class call does not fail so.
     accounting : bool
         Whether there is a ``sacct`` that answers.
     max_array_size : int
@@ -98,6 +104,7 @@ class FakeSlurm:
         preempt: float = 0.0,
         within: float = 2.0,
         delay: float = 0.0,
+        flaky: float = 0.0,
         accounting: bool = True,
         max_array_size: int = 1001,
         min_job_age: float = 300.0,
@@ -112,6 +119,7 @@ class FakeSlurm:
             preempt=preempt,
             within=within,
             delay=delay,
+            flaky=flaky,
             accounting=accounting,
             max_array_size=max_array_size,
             min_job_age=min_job_age,
@@ -164,7 +172,7 @@ class FakeSlurm:
         """
         answer = subprocess.run(
             [self._bin / command[0], *command[1:]],
-            env=self.environment,
+            env={**self.environment, RELIABLE: "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -195,9 +203,8 @@ class FakeSlurm:
             time.sleep(0.05)
 
     def _at_work(self) -> list[str]:
-        listed = self.client("squeue", "--noheader", "--format=%r %i %T %j").splitlines()
-        stuck = ("JobHeldUser ", "DependencyNeverSatisfied ")
-        return [line for line in listed if not line.startswith(stuck) or " RUNNING " in line]
+        listed = self.client("squeue", "--noheader", "--format=%T %r %i %j").splitlines()
+        return [line for line in listed if tuple(line.split()[:2]) not in _STUCK]
 
     @property
     def _bin(self) -> Path:

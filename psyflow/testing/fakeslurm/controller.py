@@ -44,11 +44,18 @@ class Controller:
     folder : str
         Where scripts are kept; its name is part of the marks of processes.
     settings : Settings
+
+    Attributes
+    ----------
+    n_calls : int
+        How often somebody has asked for something.
+    members : list of Member
     """
 
     def __init__(self, folder: str, settings: Settings) -> None:
         self.folder = folder
         self.settings = settings
+        self.n_calls = 0
         self.members: list[Member] = []
         self._by_id: dict[str, list[Member]] = {}
         self._next_id = 1
@@ -101,11 +108,18 @@ class Controller:
             self._queue_again(member)
 
     def send(self, member: Member, number: int, *, to_all: bool) -> None:
-        """Signal the processes of a member, or its script alone."""
-        if to_all:
-            signal_all(mark_of(self.folder, member), number)
-        elif member.process is not None:
-            member.process.send_signal(number)
+        """Signal the processes of a running member, or its script alone."""
+        process = member.process
+        assert process is not None
+        if not to_all:
+            process.send_signal(number)
+            return
+        signalled = signal_all(mark_of(self.folder, member), number)
+        # What shows no mark is at least in the group of its script. A script that has been waited
+        # for is none any more: its number may be somebody else's.
+        if process.returncode is None and process.pid not in signalled:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
 
     # -- what time does ---------------------------------------------------------------------------
 
@@ -183,18 +197,10 @@ class Controller:
         if member.ending is None:
             return
         if code is not None or time.monotonic() >= member.ending.kill_at:
-            self._kill_all(member)  # nothing of a job outlives its script
+            # Nothing of a job outlives its script.
+            self.send(member, signal.SIGKILL, to_all=True)
         if code is not None and not marked(mark_of(self.folder, member)):
             self._ended(member, code, member.ending)
-
-    def _kill_all(self, member: Member) -> None:
-        assert member.process is not None
-        signal_all(mark_of(self.folder, member), signal.SIGKILL)
-        # The group too, for where processes do not show their marks; as long as its number cannot
-        # have been given to somebody else.
-        if member.process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(member.process.pid, signal.SIGKILL)
 
     def _see_what_is_due(self, member: Member) -> None:
         job, age = member.job, time.monotonic() - member.began
@@ -274,5 +280,5 @@ class Controller:
             time.sleep(0.02)
         for member in self.members:
             if member.process is not None:
-                self._kill_all(member)
+                self.send(member, signal.SIGKILL, to_all=True)
                 member.process.wait()

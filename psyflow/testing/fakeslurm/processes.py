@@ -21,11 +21,13 @@ def marked(mark: str) -> list[int]:
     return [pid for pid, variables in _environments() if _has(variables, mark)]
 
 
-def signal_all(mark: str, number: int) -> None:
-    """Send a signal to every marked process."""
-    for pid in marked(mark):
+def signal_all(mark: str, number: int) -> list[int]:
+    """Send a signal to every marked process, and return which those are."""
+    pids = marked(mark)
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+    return pids
 
 
 def _environments() -> Iterator[tuple[int, bytes]]:

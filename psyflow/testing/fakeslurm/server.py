@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from psyflow.testing.fakeslurm import sacct, sbatch, scancel, scontrol, sinfo, squeue
+from psyflow.testing.fakeslurm.chance import AFTER, BEFORE, failure_of
 from psyflow.testing.fakeslurm.controller import Controller
 from psyflow.testing.fakeslurm.options import RefusedError
-from psyflow.testing.fakeslurm.request import Request, StdinWanted
+from psyflow.testing.fakeslurm.request import RELIABLE, Request, StdinWanted
 from psyflow.testing.fakeslurm.settings import Settings
 
 __all__ = ["PROGRAMS", "main"]
@@ -34,6 +35,7 @@ PROGRAMS: dict[str, Callable[[Request, Controller], str]] = {
     "sinfo": sinfo.answer,
 }
 READY = "ready"
+_TIMED_OUT = "Socket timed out on send/recv operation\n"
 _TICK = 0.02
 """Seconds between two looks at the jobs, while there are any."""
 _PATIENCE = 5.0
@@ -72,6 +74,26 @@ def _serve(
         controller.advance()
 
 
+def _do(request: Request, controller: Controller, *, is_reliable: bool) -> str:
+    """Do what a program is called for, unless chance has it that the call fails."""
+    failure = None
+    if not is_reliable:
+        controller.n_calls += 1
+        failure = failure_of(controller.settings, controller.n_calls)
+    if failure == BEFORE:
+        raise _timed_out(request.program)
+    stdout = PROGRAMS[request.program](request, controller)
+    if failure == AFTER:
+        raise _timed_out(request.program)
+    return stdout
+
+
+def _timed_out(program: str) -> RefusedError:
+    if program == "sbatch":
+        return RefusedError(f"sbatch: error: Batch job submission failed: {_TIMED_OUT}")
+    return RefusedError(f"slurm_load_jobs error: {_TIMED_OUT}")
+
+
 def _converse(controller: Controller, listener: socket.socket) -> None:
     connection, _ = listener.accept()
     with connection:
@@ -86,10 +108,13 @@ def _converse(controller: Controller, listener: socket.socket) -> None:
 def _answer(controller: Controller, asked: bytes) -> dict[str, Any]:
     stdout, stderr, code = "", "", 0
     try:
-        request = Request(**json.loads(asked))
+        told = json.loads(asked)
+        # It is for this call alone, and not for the jobs that it may submit.
+        is_reliable = told["environment"].pop(RELIABLE, None) is not None
+        request = Request(**told)
         # What is due comes first, so that the answer is about the present.
         controller.advance()
-        stdout = PROGRAMS[request.program](request, controller)
+        stdout = _do(request, controller, is_reliable=is_reliable)
     except RefusedError as refusal:
         stderr, code = refusal.stderr, refusal.code
     except StdinWanted:

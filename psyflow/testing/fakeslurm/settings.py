@@ -20,6 +20,7 @@ class Settings:
     preempt: float = 0.0
     within: float = 2.0
     delay: float = 0.0
+    flaky: float = 0.0
     accounting: bool = True
     max_array_size: int = 1001
     min_job_age: float = 300.0
@@ -39,3 +40,5 @@ class Settings:
                 "FakeSlurm: kill and preempt are chances that exclude each other, "
                 f"at most 1 together, not {self.kill} + {self.preempt}."
             )
+        if not 0 <= self.flaky < 1:
+            raise UsageError(f"FakeSlurm: flaky is a chance below 1, not {self.flaky}.")
