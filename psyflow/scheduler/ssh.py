@@ -16,6 +16,7 @@ from psyflow.exceptions import HostWarning, SchedulerError, UsageError
 from psyflow.scheduler.arguments import parse_seconds
 from psyflow.scheduler.base import OVER, UNKNOWN, JobId, JobStatus, array_of, combine
 from psyflow.scheduler.checked import CheckedScheduler
+from psyflow.scheduler.facts import Partition, SiteFacts
 from psyflow.scheduler.request import SubmitRequest
 from psyflow.scheduler.spool import Spool, SpooledJob
 
@@ -40,9 +41,9 @@ class Ssh(CheckedScheduler):
 
     Parameters
     ----------
-    hosts : mapping from str to int, or sequence of str
+    hosts : mapping from str to int, or sequence of str, optional
         The hosts, as ``ssh`` knows them, and the number of slots of each; a host without a number
-        has as many as processors.
+        has as many as processors. ``localhost`` if not given.
     workdir : str or path
         The folder of the jobs, which all hosts see under this name.
     ssh : str or sequence of str
@@ -64,12 +65,13 @@ class Ssh(CheckedScheduler):
 
     def __init__(
         self,
-        hosts: Mapping[str, int | None] | Sequence[str] = ("localhost",),
+        hosts: Mapping[str, int | None] | Sequence[str] | None = None,
         workdir: str | os.PathLike[str] = SPOOL,
         ssh: str | Sequence[str] = "ssh",
         python: str | None = None,
     ) -> None:
-        self.hosts = _checked(hosts)
+        self.hosts = _checked(("localhost",) if hosts is None else hosts)
+        self._names_hosts = hosts is not None
         self.workdir = workdir
         self.ssh = shlex.split(ssh) if isinstance(ssh, str) else list(ssh)
         self.python = python
@@ -156,18 +158,38 @@ class Ssh(CheckedScheduler):
                 stacklevel=2,
             )
 
+    def site(self) -> SiteFacts | None:
+        """See whether the hosts answer; None if none are given."""
+        if not self._names_hosts:
+            return None
+        psyflow = [self.python or sys.executable, "-c", "import psyflow"]
+        commands = [self._remote(host, psyflow) for host in self.hosts]
+        with ThreadPoolExecutor(len(commands)) as pool:
+            answers = dict(zip(self.hosts, pool.map(self._ask, commands), strict=True))
+        slots = {host: "" if n is None else str(n) for host, n in self.hosts.items()}
+        return SiteFacts(
+            partitions=tuple(Partition(host, n_cpus=n) for host, n in slots.items()),
+            problems=tuple(f"{host}: {what}" for host, what in answers.items() if what),
+        )
+
     def start_command(self, host: str) -> list[str]:
         """Return the command that starts the runner of a host, unless it is at work."""
-        python = self.python or sys.executable
-        runner = [python, "-m", "psyflow.scheduler.runner", str(self._spool().folder), host]
+        python, folder = self.python or sys.executable, str(self._spool().folder)
+        return self._remote(host, [python, "-m", "psyflow.scheduler.runner", folder, host])
+
+    def _remote(self, host: str, command: Sequence[str]) -> list[str]:
         options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={_CONNECT_SECONDS}"]
-        return [*self.ssh, *options, host, shlex.join(runner)]
+        return [*self.ssh, *options, host, shlex.join(command)]
 
     def _start_runner(self, host: str) -> str | None:
         """Start the runner of a host; return what went wrong."""
+        return self._ask(self.start_command(host))
+
+    def _ask(self, command: Sequence[str]) -> str | None:
+        """Have a host do something; return what went wrong."""
         try:
             answer = subprocess.run(
-                self.start_command(host),
+                command,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",

@@ -263,6 +263,24 @@ def test_scheduler_that_does_not_answer_is_a_problem_if_it_is_the_sites(
     assert "names the scheduler pbs, which was not found here" in told.stderr
 
 
+def test_hosts_of_the_profile_are_tried(
+    place: Place, nobodys_profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssh = write(place.folder / "bin/ssh", '#!/bin/sh\nfor last; do :; done\ncase "$*" in\n')
+    with ssh.open("a") as program:
+        program.write('*" up "*) exec sh -c "$last";;\n*) echo no route >&2; exit 255;;\nesac\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
+    write(nobodys_profile, "scheduler: {ssh: {hosts: {up: 4}}}\n")
+    told = place.program("doctor")
+    assert told.returncode == 0, told.stderr
+    assert "Scheduler ssh\n  up: 4 CPUs each\n" in told.stdout
+    write(nobodys_profile, "scheduler: {ssh: {hosts: [up, down]}}\n")
+    told = place.program("doctor")
+    assert told.returncode == 3
+    assert told.stderr == "Problem: ssh: down: no route\n"
+
+
 def test_nothing_is_found(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(place.folder))
     told = place.program("doctor")

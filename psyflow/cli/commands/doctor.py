@@ -80,7 +80,7 @@ def execute(arguments: Namespace) -> int:
 
 def _look(arguments: Namespace) -> _Report:
     site = find_site(Surroundings(Path(arguments.taskdir).absolute()))
-    schedulers = {name: facts for name in scheduler_names() if (facts := _facts_of(name))}
+    schedulers = {name: f for name in scheduler_names() if (f := _facts_of(name, site))}
     report = _Report(site, schedulers, look_at_folder(Path(arguments.workdir)))
     if not arguments.probe:
         return report
@@ -92,8 +92,10 @@ def _look(arguments: Namespace) -> _Report:
     return dataclasses.replace(report, probe=probe.run(arguments.patience))
 
 
-def _facts_of(name: str) -> SiteFacts | None:
+def _facts_of(name: str, site: Site | None) -> SiteFacts | None:
     try:
+        if site is not None and site.scheduler == name:
+            return site.make_scheduler().site()
         return scheduler_by_name(name)().site()
     except PsyflowError as error:
         return SiteFacts(problems=(str(error),))
@@ -157,8 +159,7 @@ def _in_brackets(text: str) -> str:
 
 def _about_scheduler(name: str, facts: SiteFacts) -> Iterator[str]:
     yield f"Scheduler {name}{_in_brackets(facts.version)}"
-    if facts.problems:
-        yield "  is installed, and does not answer"
+    yield from (f"  problem: {problem}" for problem in facts.problems)
     for partition in facts.partitions:
         told = {
             "nodes": partition.n_nodes,
