@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import socket
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from psyflow.evaluate import Evaluator
-from psyflow.exceptions import PsyflowError
+from psyflow.exceptions import PsyflowError, PsyflowWarning
 from psyflow.prepared import Prepared
 from psyflow.pspace import ParameterSpace
 from psyflow.shard import Failure, Rows, pset_repr
@@ -29,6 +30,9 @@ __all__ = ["Returned", "evaluate_through"]
 BATCHES_PER_WORKER = 16
 BATCHES_PER_ROUND = 2
 _BYTES_PER_ROW = 64
+LONGEST_PAUSE = 0.05
+LOOK_SECONDS = 30.0
+"""How often to see whether Dask has workers at all, when nothing comes back."""
 
 
 @dataclass
@@ -247,7 +251,24 @@ class _Dask(_Engine):
         return future
 
     def wait(self) -> Any:
+        pause, looked = 0.001, time.monotonic()
+        while not self._done.has_ready():
+            time.sleep(pause)
+            pause = min(1.5 * pause, LONGEST_PAUSE)
+            if time.monotonic() - looked > LOOK_SECONDS:
+                looked = time.monotonic()
+                self._warn_of_no_workers()
         return next(self._done)
+
+    def _warn_of_no_workers(self) -> None:
+        # Those of a cluster may be queued for hours: that is no error.
+        if not self._client.nthreads():
+            warnings.warn(
+                f"The Dask cluster {self._client.scheduler.address} has no workers; waiting for "
+                "some. Ctrl-C ends the waiting.",
+                PsyflowWarning,
+                stacklevel=2,
+            )
 
     def result(self, handle: Any) -> Returned:
         returned: Returned = handle.result()

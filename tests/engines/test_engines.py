@@ -46,7 +46,10 @@ def as_pickled_before() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def dask() -> Iterator[str]:
     distributed = require("distributed")
+    # A loaded machine takes long to start another worker for one that died.
+    patient = {"distributed.comm.timeouts.connect": "120s"}
     with (
+        require("dask").config.set(patient),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=None
         ) as cluster,
@@ -70,6 +73,9 @@ def backend(request: pytest.FixtureRequest) -> str:
     if request.param == "loky":
         return "loky"
     name: str = request.getfixturevalue(request.param)
+    if name == "dask":
+        # Those that an earlier test has killed may not have been replaced yet.
+        require("distributed").get_client().wait_for_workers(2, timeout=120)
     return name
 
 
@@ -166,6 +172,33 @@ def test_exclude_and_empty_spaces(backend: str) -> None:
     found = map_pspace_parallel(lambda a, b: {"c": a}, SPACE[:3], 2, backend, exclude=["b"])
     assert found == {"a": [0, 0, 1], "c": [0, 0, 1]}
     assert map_pspace_parallel(lambda a: {}, Param(a=[]), 2, backend) == {"a": []}
+
+
+WITHOUT_WORKERS = """
+import threading
+import distributed
+import psyflow.engines
+from psyflow import Param, map_pspace_parallel
+
+psyflow.engines.LOOK_SECONDS = 0.3
+if __name__ == "__main__":
+    with (
+        distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as c,
+        distributed.Client(c),
+    ):
+        threading.Timer(2.0, c.scale, [1]).start()
+        print(map_pspace_parallel(lambda x: {"y": 2 * x}, Param(x=[1, 2]), backend="dask"))
+"""
+
+
+def test_dask_without_workers_is_waited_for_and_said(tmp_path: Path) -> None:
+    require("distributed")
+    script = tmp_path / "without_workers.py"
+    script.write_text(WITHOUT_WORKERS)
+    words = [sys.executable, str(script)]
+    told = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert told.stdout == "{'x': [1, 2], 'y': [2, 4]}\n", told.stderr
+    assert "has no workers; waiting for some." in told.stderr
 
 
 def test_dask_without_a_cluster_says_what_to_type() -> None:
