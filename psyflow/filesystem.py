@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from psyflow.lease import server_time
 __all__ = ["FolderFacts", "look_at_folder"]
 
 _PREFIX = ".psyflow-doctor-"
+_N_RACERS = 8
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,10 @@ def _links(scratch: Path) -> bool:
 
 
 def _links_are_exclusive(scratch: Path) -> bool:
-    path = scratch / "once"
-    is_made = link_new(path, b"first")
-    return is_made and not link_new(path, b"second") and path.read_bytes() == b"first"
+    path = scratch / "raced-for"
+    with ThreadPoolExecutor(_N_RACERS) as racers:
+        won = list(racers.map(lambda i: link_new(path, b"%d" % i), range(_N_RACERS)))
+    return won.count(True) == 1 and path.read_bytes() == b"%d" % won.index(True)
 
 
 def _replaces(scratch: Path) -> bool:
@@ -119,7 +122,7 @@ def _appends(scratch: Path) -> bool:
 _NEEDS: dict[str, Callable[[Path], bool]] = {
     "Appending to a file": _appends,
     "Giving a file a second name (a hard link)": _links,
-    "Refusing a name that exists to a hard link": _links_are_exclusive,
+    "Giving a name to one file only of several that race for it": _links_are_exclusive,
     "Refusing to make a file that exists": _creates_exclusively,
     "Replacing a file by renaming another": _replaces,
 }

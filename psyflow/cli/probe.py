@@ -23,6 +23,7 @@ __all__ = ["Probe", "ProbeFacts"]
 
 ASK_SECONDS = 5.0
 LOOK_SECONDS = 0.02
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 _JOB = """
 import json, os, pathlib, socket, sys, time
@@ -170,13 +171,14 @@ class Probe:
 
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Have SIGTERM unwind the stack, so that the job is ended."""
+    """Have signals unwind the stack, so that the job is ended."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in _ENDING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

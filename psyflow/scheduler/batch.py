@@ -185,10 +185,17 @@ class BatchScheduler(CheckedScheduler):
         return SiteFacts(
             version=(version or "").strip().partition("\n")[0],
             partitions=self.parse_queues(told or ""),
+            max_array_size=self._try_max_array_size() if told is not None else None,
             problems=()
             if told is not None
             else (f"{shlex.join(self.QUEUES_COMMAND)} fails. {self.HINT}",),
         )
+
+    def _try_max_array_size(self) -> int | None:
+        try:
+            return self.max_array_size()
+        except SchedulerError:
+            return None  # a submission of several jobs will say so
 
     def query(self, command: Sequence[str]) -> str:
         """Return what a command that changes nothing prints; ask again if it fails.

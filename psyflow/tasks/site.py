@@ -100,7 +100,7 @@ class Site:
             Of the task. The site's arguments are for one of its own kind only.
         scheduler_args : mapping
         """
-        if type(scheduler) is not self.kind():
+        if not isinstance(scheduler, self.kind()):
             return dict(scheduler_args)
         try:
             given = {_canonical(scheduler, name) for name in scheduler_args}

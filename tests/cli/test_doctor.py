@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from psyflow.scheduler import ImmediateRun, Slurm, Ssh
 from psyflow.tasks import TaskDef
 from psyflow.testing import FakeSlurm
 from psyflow.testing.schedulers import until
+from tests.durability.requirements import need_recorder
 
 from .conftest import SQUARE, Place
 
@@ -53,6 +52,18 @@ def test_profile_gives_defaults(place: Place, nobodys_profile: Path) -> None:
     assert isinstance(task.scheduler, Slurm)
     assert task.scheduler_args == {"timelimit": 5, "partition": "debug"}
     assert task.site_path == nobodys_profile
+
+
+def test_none_takes_a_default_away(place: Place, nobodys_profile: Path) -> None:
+    write(nobodys_profile, SLURM_SITE)
+    args = 'scheduler_args = {"partition": None}\n'
+    assert load(place, args + SQUARE).scheduler_args == {"timelimit": 5, "partition": None}
+
+
+def test_own_kind_of_the_scheduler_gets_the_arguments(place: Place, nobodys_profile: Path) -> None:
+    write(nobodys_profile, SLURM_SITE)
+    own = "from psyflow import Slurm\nclass Mine(Slurm): ...\nscheduler = Mine()\n"
+    assert load(place, own + SQUARE).scheduler_args == {"timelimit": 5, "partition": "debug"}
 
 
 def test_times_are_text_and_numbers_are_numbers(place: Place, nobodys_profile: Path) -> None:
@@ -141,6 +152,8 @@ def test_new_task_is_filled_in_from_the_profile(place: Place, nobodys_profile: P
     assert place.psy("new-task", "-s", "slurm", "t").returncode == 0
     source = (place.folder / "psy-tasks/task_t.py").read_text()
     assert "    'timelimit': 5,\n    'partition': 'debug',\n" in source
+    assert place.psy("new-task", "w").returncode == 0
+    assert "'partition'" in (place.folder / "psy-tasks/task_w.py").read_text()
     assert place.psy("new-task", "-s", "pbs", "u").returncode == 0
     assert "partition" not in (place.folder / "psy-tasks/task_u.py").read_text()
     nobodys_profile.write_text("scheduler: {ssh: {hosts: {node1: 4}}}\n")
@@ -214,7 +227,7 @@ def cluster_jobs(place: Place) -> str:
     return subprocess.run(squeue, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_probe_that_is_ended_ends_its_job(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
@@ -295,18 +308,27 @@ def test_folder_where_nothing_can_be_made(place: Place) -> None:
     assert "/proc (proc): No folder can be made" in told.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
-def test_file_system_without_links(place: Place) -> None:
-    folder = place.folder / "mounted"
-    folder.mkdir()
-    # The kernel's file system for message queues: it knows neither folders nor links.
-    probe = subprocess.run(["mount", "-t", "mqueue", "none", folder], capture_output=True)
-    if probe.returncode:
-        pytest.skip(f"no such file system here: {probe.stderr.decode()}")
-    try:
-        told = place.program("doctor", "--workdir", str(folder))
-    finally:
-        subprocess.run(["umount", folder], check=True)
-        time.sleep(0)
-    assert told.returncode == 3
-    assert "(mqueue)" in told.stdout
+@pytest.mark.parametrize(
+    ("calls", "error", "failing"),
+    [
+        ("link,linkat", "EPERM", "Giving a file a second name (a hard link) does not work"),
+        ("rename,renameat,renameat2", "EIO", "Replacing a file by renaming another does not"),
+    ],
+)
+def test_file_system_that_lacks_something(
+    place: Place, calls: str, error: str, failing: str
+) -> None:
+    need_recorder()
+    # The kernel itself answers as it does for such a file system.
+    inject = ["-e", f"trace={calls}", "-e", f"inject={calls}:error={error}"]
+    told = subprocess.run(
+        ["strace", "-f", "-o/dev/null", *inject, *place.command("doctor")],
+        cwd=place.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 3, told.stderr
+    assert failing in told.stdout
+    assert f"Problem: . (ext4): {failing}" in told.stderr or f"): {failing}" in told.stderr
+    assert "Choose another workdir." in told.stderr
+    assert not list(place.folder.glob(".psyflow-doctor-*"))

@@ -28,7 +28,8 @@ def execute(arguments: Namespace) -> int:
     # The scheduler is looked up first: if there is none of that name, nothing is made.
     with _importing_from(arguments.taskdir):
         site = find_site(Surroundings(Path(arguments.taskdir).absolute()))
-        text = _task_file(name, arguments.scheduler, site)
+        of_site = None if site is None else site.scheduler
+        text = _task_file(name, arguments.scheduler or of_site, site)
     path = make_folder(Path(arguments.taskdir)) / f"task_{name}.py"
     if not link_new(path, text.encode()):
         raise UsageError(f"{path} exists already, and stays as it is. Choose another name.")
