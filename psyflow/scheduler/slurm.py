@@ -141,7 +141,7 @@ class Slurm(BatchScheduler):
         cleaned = {
             name: value
             for name, value in environment.items()
-            if not name.startswith(("SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_"))
+            if not name.startswith(("SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "SINFO_"))
         }
         return {
             **cleaned,

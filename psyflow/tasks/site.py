@@ -102,19 +102,37 @@ class Site:
         """
         if not isinstance(scheduler, self.kind()):
             return dict(scheduler_args)
+        return self._joined(scheduler, self.scheduler_args, scheduler_args)
+
+    def above(
+        self, scheduler: Scheduler, scheduler_args: Mapping[str, object]
+    ) -> dict[str, object]:
+        """Return the arguments of the site, with further ones that it does not give.
+
+        Parameters
+        ----------
+        scheduler : Scheduler
+            Of the site's kind.
+        scheduler_args : mapping
+        """
+        return self._joined(scheduler, scheduler_args, self.scheduler_args)
+
+    def _joined(
+        self, scheduler: Scheduler, low: Mapping[str, object], high: Mapping[str, object]
+    ) -> dict[str, object]:
+        """Return the arguments in `high`, and those in `low` that are not in it."""
         try:
-            given = {_canonical(scheduler, name) for name in scheduler_args}
-        except PsyflowError:
-            # Whoever checks the task's arguments says it better.
-            return dict(scheduler_args)
-        try:
-            names = {name: _canonical(scheduler, name) for name in self.scheduler_args}
+            for name in self.scheduler_args:
+                _canonical(scheduler, name)
         except PsyflowError as error:
             raise TaskFileError(f"{self.path}: `scheduler_args`: {error}") from error
-        mine = {
-            name: value for name, value in self.scheduler_args.items() if names[name] not in given
-        }
-        return {**mine, **scheduler_args}
+        try:
+            given = {_canonical(scheduler, name) for name in high}
+            rest = {n: v for n, v in low.items() if _canonical(scheduler, n) not in given}
+        except PsyflowError:
+            # It is a mistake of the task's, and whoever checks its arguments says so.
+            return dict(high)
+        return {**rest, **high}
 
 
 def _read_yaml(path: Path) -> object:

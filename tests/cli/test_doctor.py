@@ -151,7 +151,10 @@ def test_new_task_is_filled_in_from_the_profile(place: Place, nobodys_profile: P
     write(nobodys_profile, SLURM_SITE)
     assert place.psy("new-task", "-s", "slurm", "t").returncode == 0
     source = (place.folder / "psy-tasks/task_t.py").read_text()
+    # The site's come before the scheduler's own defaults.
     assert "    'timelimit': 5,\n    'partition': 'debug',\n" in source
+    assert source.count("timelimit") == 1
+    assert "'memory': '1G'" in source
     assert place.psy("new-task", "w").returncode == 0
     assert "'partition'" in (place.folder / "psy-tasks/task_w.py").read_text()
     assert place.psy("new-task", "-s", "pbs", "u").returncode == 0
@@ -197,7 +200,8 @@ def test_profile_that_is_written_is_used(
     assert f"Wrote {nobodys_profile}." in told.stderr
     text = nobodys_profile.read_text()
     assert "at most 77 jobs in an array" in text
-    assert yaml.safe_load(text)["scheduler"] == "slurm"
+    profile = yaml.safe_load(text)
+    assert (profile["scheduler"], list(profile["scheduler_args"])) == ("slurm", ["partition"])
     told = place.program("doctor").stdout
     assert "Site profile: config/psyflow/site.yaml, scheduler slurm" in told
     again = place.program("doctor", "--write", "-s", "slurm")

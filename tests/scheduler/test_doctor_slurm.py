@@ -61,7 +61,7 @@ def test_what_a_real_slurm_tells(place: Place, monkeypatch: pytest.MonkeyPatch) 
             "memory": "4000",
         }
     ]
-    for name, value in (("SINFO_FORMAT", "%N"), ("SINFO_PARTITION", "x"), ("SINFO_ALL", "1")):
+    for name, value in (("SINFO_FORMAT", "%N"), ("SINFO_PARTITION", "x"), ("SCONTROL_ALL", "1")):
         monkeypatch.setenv(name, value)
     assert slurm_facts(place) == facts
 
@@ -69,6 +69,7 @@ def test_what_a_real_slurm_tells(place: Place, monkeypatch: pytest.MonkeyPatch) 
 def test_tasks_go_by_the_profile_and_continue_by_the_frozen_one(place: Place) -> None:
     site = place.folder / "psy-tasks" / "site.yaml"
     assert place.program("doctor", "-s", "slurm", "--write", str(site)).returncode == 0
+    assert site.read_text().endswith("scheduler_args:\n  partition: debug\n")
     site.write_text(site.read_text() + "  comment: as at first\n")
     place.task("t", DIES_ONCE)
     assert "jobs are submitted" in place.program("run").stderr

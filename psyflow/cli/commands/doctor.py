@@ -213,9 +213,9 @@ def _write(report: _Report, arguments: Namespace) -> None:
 def _profile(name: str, facts: SiteFacts) -> str:
     import yaml
 
-    args = dict(scheduler_by_name(name).USER_DEFAULT_ARGS)
-    if facts.partitions and facts.default_partition is None and name == "slurm":
-        args["partition"] = facts.partitions[0].name
+    # What the cluster would do anyway, so that the profile changes no task that ran before.
+    default = facts.default_partition
+    args = {} if default is None else {"partition": default.name}
     known = [f"#   {line.strip()}" for line in _about_scheduler(name, facts)]
     body = yaml.safe_dump({"scheduler": name, "scheduler_args": args}, sort_keys=False)
     head = [

@@ -79,7 +79,7 @@ def _local_lines() -> list[str]:
 def _scheduler_lines(scheduler: type[Scheduler], site: Site | None) -> list[str]:
     args, made = scheduler.USER_DEFAULT_ARGS, ""
     if site is not None and site.kind() is scheduler:
-        args = site.scheduler_args
+        args = site.above(site.make_scheduler(), args)
         made = ", ".join(f"{name}={value!r}" for name, value in site.options.items())
     options = [f"    {name!r}: {value!r}," for name, value in args.items()]
     return [
