@@ -25,9 +25,9 @@ class Explanation:
         Whether there is a plan, so that anything can have changed.
     changes : list of Change
         What ``execute`` and ``setup`` depend on and has changed.
-    n_done, n_failed, n_new, n_never_ran : int
-        How many items have a result, failed, were not in the space of the last run, and were there
-        but have not run. Together they are all items.
+    n_done, n_failed, n_skipped, n_new, n_never_ran : int
+        How many items have a result, failed, were skipped, were not in the space of the last run,
+        and were there but have not run. Together they are all items.
     preview : Preview
         What ``psy run`` would do.
     """
@@ -36,6 +36,7 @@ class Explanation:
     changes: list[Change]
     n_done: int
     n_failed: int
+    n_skipped: int
     n_new: int
     n_never_ran: int
     preview: Preview
@@ -49,15 +50,16 @@ class Explanation:
 def explain(run: Run) -> Explanation:
     """Find out why a task is or is not up to date. Writes nothing."""
     assessment = run.assess()
-    n_failed = len(assessment.failed)
+    n_failed, n_skipped = len(assessment.failed), len(assessment.skipped)
     n_new = _n_new(assessment)
     return Explanation(
         has_run=assessment.plan is not None,
         changes=assessment.code_changes,
         n_done=assessment.n_done,
         n_failed=n_failed,
+        n_skipped=n_skipped,
         n_new=n_new,
-        n_never_ran=assessment.n_items - assessment.n_done - n_failed - n_new,
+        n_never_ran=assessment.n_items - assessment.n_done - n_failed - n_skipped - n_new,
         preview=preview(run, assessment),
     )
 
@@ -67,7 +69,7 @@ def _n_new(assessment: Assessment) -> int:
     plan, frozen = assessment.plan, assessment.frozen
     if plan is None or plan.space_digest == frozen.digest:
         return 0
-    unknown = np.setdiff1d(assessment.pending(), assessment.failed)
+    unknown = np.setdiff1d(assessment.pending(), [*assessment.failed, *assessment.skipped])
     # Whole spaces are matched, for psets may be repeated: the fourth of a kind may be new.
     planned = frozen.keys_of(plan.load_space().space)
     return int(np.count_nonzero(match(frozen.keys(), planned)[unknown] < 0))

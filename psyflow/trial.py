@@ -25,11 +25,11 @@ class Trial:
     Attributes
     ----------
     row : dict or None
-        The result row as the store gave it back; None if there is none.
+        The result row as the store gave it back; None if the pset failed or was skipped.
     log : str
         What the worker printed.
     failures : list of str
-        What went wrong, with tracebacks where there are any; empty if all went well.
+        What went wrong, with tracebacks where there are any; empty if nothing did.
     """
 
     row: dict[str, Any] | None
@@ -69,9 +69,10 @@ def try_task(task: TaskDef) -> Trial:
         status = run.process()
         log = _printed(run.layout)
         failures = list(_failures(run.layout))
-        if status and not failures:
+        is_skipped = bool(len(read_outcomes(run.layout.shards()).skipped))
+        if status and not failures and not is_skipped:
             failures = [f"The worker gave up (exit status {status})."]
-        if failures:
+        if failures or is_skipped:
             return Trial(None, log, failures)
         run.merge()
         columns = run.task.store.load(run.layout.result, row=0)
@@ -95,9 +96,6 @@ def _printed(layout: Layout) -> str:
 
 
 def _failures(layout: Layout) -> Iterator[str]:
-    outcomes = read_outcomes(layout.shards())
-    if len(outcomes.skipped):
-        yield "The pset was skipped."
-    for record in outcomes.failures:
+    for record in read_outcomes(layout.shards()).failures:
         failure = record.read()
         yield failure.traceback.rstrip() or failure.exception

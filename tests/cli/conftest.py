@@ -20,6 +20,9 @@ pspace = Param(x=range(4))
 def execute(x):
     return {"y": x**2}
 """
+SKIPS_ZERO = SQUARE.replace(
+    "    return", "    if x == 0:\n        raise psyflow.Skip('dull')\n    return"
+).replace("from", "import psyflow\nfrom", 1)
 
 
 class Place:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .conftest import SQUARE
+from .conftest import SKIPS_ZERO, SQUARE
 
 BAD = SQUARE.replace("return", "y = 10 * x\n    assert x != 2, 'not two'\n    return")
 
@@ -123,3 +123,10 @@ def test_another_python_is_pointed_out(place):
     shown = debug(place, "square", "3")
     assert shown.returncode == 0
     assert "where jobs would run in /usr/bin/python-of-the-cluster." in shown.stderr
+
+
+def test_a_skip_opens_no_debugger(place):
+    place.task("square", SKIPS_ZERO)
+    shown = debug(place, "square", "0")
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert shown.stderr == "square: item 0: {'x': 0}\nsquare: item 0 is skipped: dull\n"

@@ -278,6 +278,11 @@ def test_scheduler_that_does_not_answer_is_a_problem_if_it_is_the_sites(
     told = place.program("doctor")
     assert told.returncode == 3
     assert "names the scheduler pbs, which was not found here" in told.stderr
+    assert "Name another one there" in told.stderr
+    write(nobodys_profile, "scheduler: slrm\n")
+    told = place.program("doctor")
+    assert told.returncode == 3
+    assert 'There is no scheduler "slrm". Did you mean "slurm"?' in told.stderr
 
 
 def test_hosts_of_the_profile_are_tried(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import SQUARE
+from .conftest import SKIPS_ZERO, SQUARE
 
 LOUD = SQUARE.replace("return", "print('I am', x)\n    assert x != 2, 'not two'\n    return")
 
@@ -96,3 +96,12 @@ def test_there_may_be_no_failed_item(place, command):
     shown = place.psy(command, "square", "first-failed")
     assert (shown.returncode, shown.stdout) == (2, "")
     assert shown.stderr == 'square: Task "square" has no failed items.\n'
+
+
+def test_a_skipped_item(place):
+    place.task("square", SKIPS_ZERO)
+    place.psy("run")
+    shown = ask(place, "square", "0")
+    assert shown.stdout == "square: item 0: {'x': 0}\n=== skipped\n"
+    assert shown.stderr == "The reason is in the whole log: psy log square\n"
+    assert "Item 0 is skipped: dull" in ask(place, "square").stdout

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from .conftest import SQUARE
+from .conftest import SKIPS_ZERO, SQUARE
 
 
 def run_trial(place, *words: str):
@@ -80,3 +80,12 @@ def test_an_empty_space(place):
     shown = run_trial(place)
     assert (shown.returncode, shown.stdout) == (2, "")
     assert shown.stderr == "empty: The parameter space is empty, so there is nothing to try.\n"
+
+
+def test_a_skip_is_no_failure(place):
+    place.task("square", SKIPS_ZERO)
+    shown = run_trial(place)
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert "Item 0 is skipped: dull" in shown.stderr
+    assert "the first parameter set was skipped, so there is no row." in shown.stderr
+    assert "failed" not in shown.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Place
+from .conftest import SKIPS_ZERO, Place
 from .test_jobs import CLUSTER, FAR, cluster
 
 __all__ = ["cluster"]
@@ -243,3 +243,10 @@ def test_status_tells_states_and_reasons(cluster: Place) -> None:
         "state": "failed",
         "reason": "oom",
     }
+
+
+def test_watch_tells_what_was_skipped(place: Place) -> None:
+    place.task("square", SKIPS_ZERO)
+    place.psy("run")
+    told = place.program("watch").stderr
+    assert "square: 3/4 done, 0 failed, 0 running, 0 queued, 1 skipped\n" in told

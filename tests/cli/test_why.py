@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from .conftest import SQUARE
+from .conftest import SKIPS_ZERO, SQUARE
 from .test_jobs import CLUSTER, FAR
 
 HELPED = "import helper\nN = 2\n" + SQUARE.replace("x**2", "helper.f(x) * N")
@@ -133,7 +133,8 @@ def test_json(place):
     assert (report["up_to_date"], report["has_run"], report["refusal"]) == (False, True, None)
     numbers = {name: report[name] for name in report if name.startswith("n_")}
     assert numbers == {
-        "n_items": 5, "n_done": 4, "n_failed": 0, "n_new": 1, "n_never_ran": 0, "n_to_run": 5
+        "n_items": 5, "n_done": 4, "n_failed": 0, "n_skipped": 0, "n_new": 1, "n_never_ran": 0,
+        "n_to_run": 5,
     }  # fmt: skip
     (change,) = report["changes"]
     assert change["name"] == "execute"
@@ -147,3 +148,13 @@ def test_json(place):
     assert {"meaning": "The old results are still good", "command": "psy accept square"} in (
         report["commands"]
     )
+
+
+def test_skipped_items_did_run(place):
+    place.task("square", SKIPS_ZERO)
+    place.psy("run")
+    assert "  Of 4 items: 3 done, 1 skipped.\n" in ask(place).stdout
+    place.task("square", SKIPS_ZERO.replace("range(4)", "range(-2, 4)"))
+    assert "  Of 6 items: 3 done, 1 skipped, 2 new.\n" in ask(place).stdout
+    told = json.loads(ask(place, "--json").stdout)["square"]
+    assert (told["n_skipped"], told["n_new"], told["n_never_ran"]) == (1, 2, 0)

@@ -16,7 +16,7 @@ from psyflow.cli.psets import pset_text, value_text
 from psyflow.cli.selection import for_each_task
 from psyflow.debug import ItemCall, item_number
 from psyflow.evaluate import result_row
-from psyflow.exceptions import StoreError
+from psyflow.exceptions import Skip, StoreError
 from psyflow.run import Run
 from psyflow.tasks import TaskDef
 
@@ -41,6 +41,9 @@ def _debug(task: TaskDef, arguments: Namespace) -> int:
     except bdb.BdbQuit:
         say(f"{task.name}: the debugger was left, so item {item} has no result.")
         return FAILED
+    except Skip as reason:
+        say(f"{task.name}: item {item} is skipped: {reason}".removesuffix(": "))
+        return OK
     except (Exception, SystemExit) as error:
         return _failed(task, item, error)
     print(f"{task.name}:")

@@ -14,7 +14,7 @@ from pathlib import Path
 from psyflow import __version__
 from psyflow.cli.output import OK, TROUBLE, say, shown_path
 from psyflow.cli.probe import Probe, ProbeFacts
-from psyflow.exceptions import PsyflowError, UsageError
+from psyflow.exceptions import PsyflowError, UnknownNameError, UsageError
 from psyflow.files import link_new, make_folder
 from psyflow.filesystem import FolderFacts, look_at_folder
 from psyflow.scheduler import Scheduler, scheduler_by_name, scheduler_names
@@ -48,10 +48,7 @@ class _Report:
             if name in self._needed():
                 found += [f"{name}: {problem}" for problem in facts.problems]
         if self.site is not None and self.site.scheduler not in (*self.schedulers, "immediate"):
-            found.append(
-                f"{shown_path(self.site.path)} names the scheduler {self.site.scheduler}, which "
-                "was not found here."
-            )
+            found.append(_about_missing(self.site))
         if self.probe is not None and self.probe.problem:
             found.append(self.probe.problem)
         return found
@@ -62,6 +59,16 @@ class _Report:
             return {self.site.scheduler}
         is_any_fine = any(not facts.problems for facts in self.schedulers.values())
         return set() if is_any_fine else set(self.schedulers)
+
+
+def _about_missing(site: Site) -> str:
+    path, names = shown_path(site.path), scheduler_names()
+    if site.scheduler not in names:
+        return f"{path}: {UnknownNameError('scheduler', site.scheduler, names)}"
+    return (
+        f"{path} names the scheduler {site.scheduler}, which was not found here. "
+        "Name another one there, or put its programs on PATH."
+    )
 
 
 def execute(arguments: Namespace) -> int:

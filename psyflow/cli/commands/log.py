@@ -12,7 +12,7 @@ from psyflow.assess import Assessment
 from psyflow.cli.output import OK, say, shown_path
 from psyflow.cli.psets import pset_text
 from psyflow.cli.reading import without_bytecode
-from psyflow.cli.selection import for_each_task
+from psyflow.cli.selection import for_each_task, suggestion
 from psyflow.debug import item_number
 from psyflow.failures import FailedItem, attempts_of
 from psyflow.printed import printed_by_failure, printed_by_item
@@ -25,12 +25,12 @@ __all__ = ["execute"]
 def execute(arguments: Namespace) -> int:
     """Print the logs of a task, or what they and the shards say about an item."""
     with without_bytecode():
-        return for_each_task(arguments, lambda task: _show(task, arguments.item))
+        return for_each_task(arguments, lambda task: _show(task, arguments))
 
 
-def _show(task: TaskDef, item: str | None) -> int:
+def _show(task: TaskDef, arguments: Namespace) -> int:
     run = Run(task)
-    if item is None:
+    if arguments.item is None:
         logs = run.layout.logs()
         for log in logs:
             _print_log(log)
@@ -38,7 +38,12 @@ def _show(task: TaskDef, item: str | None) -> int:
             say(f"{task.name}: has no logs.")
     else:
         assessment = run.assess()
-        _show_item(task.name, assessment, item_number(assessment, item))
+        item = item_number(assessment, arguments.item)
+        _show_item(task.name, assessment, item)
+        if item in assessment.skipped:
+            print("=== skipped")
+            command = suggestion(arguments, task.name, command="log")
+            say(f"The reason is in the whole log: {command}")
     return OK
 
 

@@ -28,7 +28,8 @@ PROMPT_SECONDS = 3.0
 """How long the view is held up for an answer of the scheduler."""
 SHARE = 5.0
 """How much longer than looking at results it is left alone afterwards."""
-COLUMNS = ("task", "done", "failed", "running", "queued", "pace", "jobs")
+COUNTED = ("failed", "running", "queued", "skipped")
+COLUMNS = ("task", "done", *COUNTED, "pace", "jobs")
 
 
 class _Show(Protocol):
@@ -78,8 +79,10 @@ class _Watch:
         return [
             inquiry.name,
             f"{states['done']}/{inquiry.n_items}",
-            *(str(states[name]) for name in ("failed", "running", "queued")),
-            self._pace(now, states["done"], inquiry.n_items - states["failed"]),
+            *(str(states[name]) for name in COUNTED),
+            self._pace(
+                now, states["done"], inquiry.n_items - states["failed"] - states["skipped"]
+            ),
             self._jobs(inquiry),
         ]
 
@@ -162,7 +165,9 @@ def _lines() -> Iterator[_Show]:
 
     def show(rows: Sequence[Sequence[str]]) -> None:
         for name, done, *more, pace, jobs in rows:
-            counts = (f"{n} {word}" for word, n in zip(COLUMNS[2:5], more, strict=True))
+            counts = [f"{n} {word}" for word, n in zip(COUNTED, more, strict=True)]
+            if counts[-1].startswith("0 "):
+                del counts[-1]  # few tasks skip anything
             told = f"{name}: {done} done, {', '.join(counts)}"
             if before.get(name) != told + jobs:
                 before[name] = told + jobs

@@ -62,6 +62,7 @@ def _about_items(explanation: Explanation) -> str:
     numbers = (
         (explanation.n_done, "done"),
         (explanation.n_failed, "failed"),
+        (explanation.n_skipped, "skipped"),
         (explanation.n_new, "new"),
         (explanation.n_never_ran, "never ran"),
     )
@@ -118,6 +119,7 @@ def _as_json(task: TaskDef, arguments: Namespace) -> dict[str, object]:
         "n_items": preview.n_items,
         "n_done": explanation.n_done,
         "n_failed": explanation.n_failed,
+        "n_skipped": explanation.n_skipped,
         "n_new": explanation.n_new,
         "n_never_ran": explanation.n_never_ran,
         "n_to_run": preview.n_pending,
