@@ -51,7 +51,7 @@ def dask() -> Iterator[str]:
     with (
         require("dask").config.set(patient),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
     ):
@@ -183,7 +183,7 @@ from psyflow import Param, map_pspace_parallel
 psyflow.engines.LOOK_SECONDS = 0.3
 if __name__ == "__main__":
     with (
-        distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as c,
+        distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=":0") as c,
         distributed.Client(c),
     ):
         threading.Timer(2.0, c.scale, [1]).start()
@@ -232,7 +232,7 @@ def slow(x):
 if __name__ == "__main__":
     import distributed
     folder = Path(sys.argv[1]).parent
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as c:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as c:
         with distributed.Client(c):
             map_pspace_hdd_backed(
                 lambda x: slow(x), Param(x=range(60)), sys.argv[1], pool_size=2, backend="dask"
