@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from psyflow.bookkeeping import ItemsFile
-from psyflow.columns import Column, concatenate
+from psyflow.columns import Column, concatenate, unpacked
 from psyflow.exceptions import UsageError
 from psyflow.plan import Plan
 from psyflow.processing import load_task
@@ -88,7 +88,7 @@ def _load_planned(plan: Plan) -> dict[str, Column]:
         store.length(plan.result)
     frozen = plan.load_space()
     recovered = recover(plan.layout, frozen, store, plan.exclude, verify=True)
-    return concatenate(MergedTable(recovered, frozen, frozenset(plan.exclude)).blocks())
+    return unpacked(concatenate(MergedTable(recovered, frozen, frozenset(plan.exclude)).blocks()))
 
 
 def _store_of(plan: Plan) -> Store:

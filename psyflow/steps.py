@@ -28,6 +28,7 @@ from psyflow.merge import BOOKKEEPING, LOG_POSITIONS, Items, merged_blocks
 from psyflow.plan import Plan, save_items
 from psyflow.rng import RandomStreams
 from psyflow.sources import Earlier, Recovered, recover
+from psyflow.store.base import write_packed
 from psyflow.tasks import TaskDef, streams_of
 
 __all__ = ["Merged", "MergedTable", "merge", "split"]
@@ -75,7 +76,7 @@ def merge(plan: Plan, task: TaskDef) -> Merged:
     staged = plan.layout.staged_result
     make_folder(staged.parent)
     table = MergedTable(recovered, frozen, frozenset(plan.exclude), streams_of(task))
-    task.store.write(staged, table.blocks())
+    write_packed(task.store, staged, table.blocks())
     stamp = Stamp.of(staged)
     assert stamp is not None
     items_file = ItemsFile(plan.layout)
@@ -128,9 +129,9 @@ class MergedTable:
         }
 
     def blocks(self) -> Iterator[Columns]:
-        """Yield parameters and outputs, block by block."""
+        """Yield parameters and outputs, block by block, numbers packed (see `Numbers`)."""
         for items, block in merged_blocks(self._recovered.table):
-            parameters = self._frozen.space.take(items)
+            parameters = self._frozen.space.take_packed(items)
             self._note(items, block.bookkeeping)
             self._outputs.update(dict.fromkeys(block.columns))
             row = {**parameters, **block.columns}

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from psyflow.columns import Column, from_rows, pack, take
+from psyflow.columns import Column, Numbers, from_rows, pack, take
 from psyflow.pspace.keys import Keys, add_keys, column_keys
 from psyflow.pspace.show import values_text
 from psyflow.pspace.space import NAN, ParameterSpace
@@ -203,10 +203,9 @@ def _common_length(levels: Mapping[str, Levels], has_fixed: bool) -> int:
     return next(iter(lengths.values()), int(has_fixed))
 
 
-def _take_range(levels: range, items: Items) -> list[int]:
+def _take_range(levels: range, items: Items) -> Column:
     if max(abs(levels.start), abs(levels.stop)) < 2**62:
-        found: list[int] = (levels.start + levels.step * items).tolist()
-        return found
+        return Numbers(levels.start + levels.step * items)
     return [levels[i] for i in items.tolist()]
 
 

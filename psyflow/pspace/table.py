@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Column
+from psyflow.columns import Column, unpacked
 from psyflow.pspace.keys import Keys, no_keys
 
 __all__ = ["Items", "LazyTable", "blocks", "by_part"]
@@ -69,7 +69,7 @@ class LazyTable(ABC):
 
     @abstractmethod
     def _take(self, items: Items) -> dict[str, Column]:
-        """Do what `take` says, for items that exist."""
+        """Do what `take_packed` says, for items that exist."""
 
     @abstractmethod
     def _key_take(self, items: Items, names: frozenset[str] | None) -> Keys:
@@ -103,6 +103,10 @@ class LazyTable(ABC):
         >>> (Param(a=[1, 2]) * Param(b=[3, 4])).take([3, 0])
         {'a': [2, 1], 'b': [4, 3]}
         """
+        return unpacked(self._take(self._checked(items)))
+
+    def take_packed(self, items: npt.ArrayLike) -> dict[str, Column]:
+        """Do what `take` says, but give Python numbers that are at hand as `Numbers` as such."""
         return self._take(self._checked(items))
 
     def key_take(self, items: npt.ArrayLike, names: Collection[str] | None = None) -> Keys:
@@ -140,7 +144,7 @@ class LazyTable(ABC):
             In the order of `keys`; a column is a list or an array (see `psyflow.columns`).
         """
         rows = range(len(self))[start:stop]
-        return self._take(np.arange(rows.start, rows.stop, dtype=np.int64))
+        return unpacked(self._take(np.arange(rows.start, rows.stop, dtype=np.int64)))
 
     def build(self) -> dict[str, list[Any]]:
         """Return all psets as a dict from each name to the list of its values.

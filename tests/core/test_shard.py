@@ -156,10 +156,10 @@ def test_rows_that_cannot_be_unpickled_name_the_file(
 def test_a_later_format_is_an_error_that_names_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("psyflow.shard.VERSION", 2)
+    monkeypatch.setattr("psyflow.shard.VERSION", 3)
     write_frames(tmp_path / "a.rows", 1)
     monkeypatch.undo()
-    with pytest.raises(DamagedFileError, match=r"a\.rows.*format 2"):
+    with pytest.raises(DamagedFileError, match=r"a\.rows.*format 3"):
         read(tmp_path / "a.rows")
 
 
