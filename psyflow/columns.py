@@ -23,6 +23,7 @@ __all__ = [
     "Columns",
     "Numbers",
     "concatenate",
+    "cut",
     "from_rows",
     "pack",
     "pack_numbers",
@@ -182,6 +183,15 @@ def take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
     if isinstance(column, Numbers):
         return Numbers(column.array[rows])
     return [column[i] for i in rows.tolist()]
+
+
+def cut(column: Column, start: int, stop: int) -> Column:
+    """Return the values of `column` from `start` to `stop`, in memory of their own."""
+    if isinstance(column, np.ndarray):
+        return column[start:stop].copy()
+    if isinstance(column, Numbers):
+        return Numbers(column.array[start:stop].copy())
+    return column[start:stop]
 
 
 def _join(parts: list[Column]) -> Column:

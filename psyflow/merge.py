@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Columns, concatenate, take
+from psyflow.columns import Column, Columns, concatenate, cut, take
 from psyflow.exceptions import DamagedShardWarning
 from psyflow.shard import FAILURE, ROWS, SKIP, Failure, Frame, ShardReader
 
@@ -145,43 +145,54 @@ def merged_blocks(table: Table) -> Iterator[tuple[Items, Block]]:
 
 def _cuts(table: Table, done: Items) -> Iterator[tuple[int, int]]:
     """Cut `done` into ranges of about BLOCK_BYTES, and at most BLOCK_ROWS, each."""
-    if not len(done):
-        return
     row_bytes = np.array([p.n_bytes / max(1, len(p.items)) for p in table.pieces])
-    end_bytes = np.cumsum(row_bytes[table.piece_of[done]])
     start = 0
     while start < len(done):
-        begun = end_bytes[start - 1] if start else 0.0
-        fitting = int(np.searchsorted(end_bytes, begun + BLOCK_BYTES, side="right"))
-        stop = min(max(start + 1, fitting), start + BLOCK_ROWS, len(done))
-        yield start, stop
-        start = stop
+        end_bytes = np.cumsum(row_bytes[table.piece_of[done[start : start + BLOCK_ROWS]]])
+        fitting = int(np.searchsorted(end_bytes, BLOCK_BYTES, side="right"))
+        yield start, start + max(1, fitting)
+        start += max(1, fitting)
 
 
 def _gather(cache: _Cache, piece_of: npt.NDArray[np.int32], row_of: Items) -> Block:
-    order = np.argsort(piece_of, kind="stable")
-    numbers, starts = np.unique(piece_of[order], return_index=True)
+    numbers, starts = _runs(piece_of)
+    if len(set(numbers)) < len(numbers):
+        # Each piece once, because it may not be in the cache any more when its turn comes again.
+        order = np.argsort(piece_of, kind="stable")
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return _take_block(_gather(cache, piece_of[order], row_of[order]), back)
     parts = [
         _take_block(cache[number], rows)
-        for number, rows in zip(numbers.tolist(), np.split(row_of[order], starts[1:]), strict=True)
+        for number, rows in zip(numbers, np.split(row_of, starts[1:]), strict=True)
     ]
     # A part without columns, of functions that returned empty dicts, has rows all the same.
-    lengths = np.diff([*starts, len(order)]).tolist()
+    lengths = np.diff([*starts, len(row_of)]).tolist()
     columns = concatenate((part.columns for part in parts), lengths=lengths)
     bookkeeping = concatenate(part.bookkeeping for part in parts)
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    whole = Block(columns, {k: np.asarray(v) for k, v in bookkeeping.items()})
-    return whole if len(parts) == 1 else _take_block(whole, back)
+    return Block(columns, {k: np.asarray(v) for k, v in bookkeeping.items()})
+
+
+def _runs(piece_of: npt.NDArray[np.int32]) -> tuple[list[int], Items]:
+    """Return which pieces follow each other, and where each begins."""
+    starts = np.flatnonzero(np.diff(piece_of, prepend=-1))
+    return piece_of[starts].tolist(), starts
 
 
 def _take_block(block: Block, rows: Items) -> Block:
-    n_rows = len(block.bookkeeping["start"])
-    if len(rows) == n_rows and np.array_equal(rows, np.arange(n_rows)):
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first + 1 != len(rows) or np.any(np.diff(rows) != 1):
+        return _each_column(block, lambda column: take(column, rows))
+    if len(rows) == len(block.bookkeeping["start"]):
         return block
+    # Not a view, which would keep the whole piece in memory.
+    return _each_column(block, lambda column: cut(column, first, last + 1))
+
+
+def _each_column(block: Block, change: Callable[[Column], Column]) -> Block:
     return Block(
-        {name: take(column, rows) for name, column in block.columns.items()},
-        {name: column[rows] for name, column in block.bookkeeping.items()},
+        {name: change(column) for name, column in block.columns.items()},
+        {name: np.asarray(change(column)) for name, column in block.bookkeeping.items()},
     )
 
 

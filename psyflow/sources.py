@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,14 @@ def recover(
     # Shards come first: they are what the result was made from, if it is older than they are.
     pieces = [*outcomes.pieces, *earlier.pieces()]
     table = Table.index(pieces, len(frozen))
-    left = np.flatnonzero(table.piece_of < 0)
-    failed, skipped = (np.intersect1d(some, left) for some in (outcomes.failed, outcomes.skipped))
+    failed, skipped = (_left(some, table) for some in (outcomes.failed, outcomes.skipped))
     return Recovered(table, outcomes, failed, skipped, earlier.is_unknown, earlier.summary)
+
+
+def _left(items: Items, table: Table) -> Items:
+    """Return those of `items` that have no result."""
+    items = items[items < len(table.piece_of)]
+    return items[table.piece_of[items] < 0]
 
 
 class _Numbering:
@@ -238,8 +244,11 @@ class _Result:
         result = self._layout.result
         # A file of another format is psyflow's own only in the run's folder: a merge removes it.
         is_ours = result.parent == self._layout.root
-        others = [result.with_suffix(ext) for ext in known_extensions()] if is_ours else []
-        return next((path for path in (result, *others) if path.exists()), None)
+        # Seldom are there any, and asking for all plugins' extensions takes its time.
+        if is_ours and not result.exists() and any(result.parent.glob(f"{escape(result.stem)}.*")):
+            others = [result.with_suffix(ext) for ext in known_extensions()]
+            return next((path for path in others if path.exists()), None)
+        return result if result.exists() else None
 
     def _known_pieces(self, about: About, arrays: Arrays) -> Iterator[Piece]:
         path = Path(about.result)

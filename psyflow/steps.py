@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.backend import Backend
-from psyflow.bookkeeping import About, Arrays, ItemsFile, Stamp
+from psyflow.bookkeeping import About, Arrays, ItemsFile, Parts, Stamp
 from psyflow.columns import Columns
 from psyflow.exceptions import IneffectiveExcludeWarning
 from psyflow.files import (
@@ -166,11 +166,11 @@ class MergedTable:
             seed=self._streams.seed if self._streams is not None else None,
         )
 
-    def bookkeeping(self) -> Arrays:
-        """Return the columns of the bookkeeping; valid once all blocks are through."""
+    def bookkeeping(self) -> Parts:
+        """Return the columns of the bookkeeping in parts; valid once all blocks are through."""
         # Most functions print nothing: two columns that say so would be a third of the file.
         return {
-            name: np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+            name: parts or [np.empty(0, dtype=np.int64)]
             for name, parts in self._arrays.items()
             if name not in LOG_POSITIONS or any(np.any(part >= 0) for part in parts)
         }
