@@ -153,7 +153,8 @@ class Param(ParameterSpace):
         wanted = self._names if names is None else names
         columns = {name: self._column(name, items) for name in self._levels if name in wanted}
         fixed = {name: value for name, value in self._fixed.items() if name in wanted}
-        return add_keys(column_keys(columns, len(items)), column_keys(fixed, 1))
+        keys = column_keys(columns, len(items))
+        return add_keys(keys, column_keys(fixed, 1)) if fixed else keys
 
 
 def _as_levels(name: str, value: Any) -> Levels | None:
