@@ -227,7 +227,13 @@ def concatenate(
     names = dict.fromkeys(name for table in tables for name in table)
     lengths = [table_length(table) for table in tables] if lengths is None else lengths
     return {
-        name: _join([t.get(name, [absent] * n) for t, n in zip(tables, lengths, strict=True) if n])
+        name: _join(
+            [
+                t[name] if name in t else [absent] * n
+                for t, n in zip(tables, lengths, strict=True)
+                if n
+            ]
+        )
         if any(lengths)
         else next(t[name] for t in tables if name in t)
         for name in names
