@@ -101,6 +101,11 @@ class Table:
         piece_of = np.full(n_items, -1, dtype=np.int32)
         row_of = np.zeros(n_items, dtype=np.int64)
         for number, piece in enumerate(pieces):
+            place = _free_place(piece.items, piece_of)
+            if place is not None:
+                piece_of[place] = number
+                row_of[place] = np.arange(len(piece.items))
+                continue
             rows = np.flatnonzero((piece.items >= 0) & (piece.items < n_items))
             rows = rows[piece_of[piece.items[rows]] == -1]
             # Backwards: of several assignments to one place, the last stays.
@@ -112,6 +117,15 @@ class Table:
     def done(self) -> Items:
         """Return the items that have a result, ascending."""
         return np.flatnonzero(self.piece_of >= 0)
+
+
+def _free_place(items: Items, piece_of: npt.NDArray[np.int32]) -> slice | None:
+    """Return where `items` are if they follow each other, and no piece has any of them yet."""
+    if not len(items) or not 0 <= items[0] <= items[-1] < len(piece_of):
+        return None
+    place = slice(int(items[0]), int(items[-1]) + 1)
+    follow = np.array_equal(items, np.arange(place.start, place.stop))
+    return place if follow and np.all(piece_of[place] == -1) else None
 
 
 class _Cache:
