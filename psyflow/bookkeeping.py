@@ -172,6 +172,7 @@ class ItemsFile:
 def _write_entry(archive: zipfile.ZipFile, name: str, parts: Sequence[npt.NDArray[Any]]) -> None:
     """Write as `numpy.savez` does, but without bringing the parts together in memory."""
     header = np.lib.format.header_data_from_array_1_0(parts[0])
+    header["fortran_order"] = False
     if parts[0].ndim:
         header["shape"] = (sum(map(len, parts)), *parts[0].shape[1:])
     with archive.open(f"{name}.npy", "w", force_zip64=True) as file:

@@ -30,6 +30,7 @@ __all__ = [
     "Piece",
     "Table",
     "merged_blocks",
+    "nowhere",
     "read_outcomes",
 ]
 
@@ -53,7 +54,7 @@ class Block:
     bookkeeping : dict from str to ndarray
         ``start``, ``duration``, ``attempt``, ``worker``, an index into a list of workers, and
         ``log_start`` and ``log_stop``, from which byte to which of the worker's log the item
-        printed (−1: nothing).
+        printed (−1: nothing); these two are left out where no item printed.
     """
 
     columns: Columns
@@ -183,8 +184,15 @@ def _gather(cache: _Cache, piece_of: npt.NDArray[np.int32], row_of: Items) -> Bl
     # A part without columns, of functions that returned empty dicts, has rows all the same.
     lengths = np.diff([*starts, len(row_of)]).tolist()
     columns = concatenate((part.columns for part in parts), lengths=lengths)
-    bookkeeping = concatenate(part.bookkeeping for part in parts)
-    return Block(columns, {k: np.asarray(v) for k, v in bookkeeping.items()})
+    notes = [part.bookkeeping for part in parts]
+    if any(LOG_POSITIONS[0] in note for note in notes):
+        notes = [{**nowhere(n), **note} for n, note in zip(lengths, notes, strict=True)]
+    return Block(columns, {k: np.asarray(v) for k, v in concatenate(notes).items()})
+
+
+def nowhere(n_rows: int) -> Bookkeeping:
+    """Return the positions in the log of rows whose items printed nothing."""
+    return dict.fromkeys(LOG_POSITIONS, np.broadcast_to(np.int64(-1), n_rows))
 
 
 def _runs(piece_of: npt.NDArray[np.int32]) -> tuple[list[int], Items]:
@@ -310,19 +318,14 @@ def _frame_loader(reader: ShardReader, frame: Frame, workers: list[str]) -> Call
         worker = f"{rows.host} {rows.pid} {rows.log}"
         if worker not in workers:
             workers.append(worker)
-        printed = rows.printed
-        if printed is None:
-            printed = np.full((len(rows.items), 2), -1, dtype=np.int64)
-        return Block(
-            rows.columns,
-            {
-                "start": rows.start,
-                "duration": rows.duration,
-                "attempt": rows.attempt,
-                "worker": np.full(len(rows.items), workers.index(worker), dtype=np.int32),
-                "log_start": printed[:, 0],
-                "log_stop": printed[:, 1],
-            },
-        )
+        bookkeeping: Bookkeeping = {
+            "start": rows.start,
+            "duration": rows.duration,
+            "attempt": rows.attempt,
+            "worker": np.full(len(rows.items), workers.index(worker), dtype=np.int32),
+        }
+        if rows.printed is not None:
+            bookkeeping |= dict(zip(LOG_POSITIONS, rows.printed.T, strict=True))
+        return Block(rows.columns, bookkeeping)
 
     return load

@@ -22,7 +22,6 @@ from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
 from psyflow.merge import (
     BOOKKEEPING,
-    LOG_POSITIONS,
     Block,
     Items,
     Outcomes,
@@ -324,9 +323,8 @@ class _Result:
     def _bookkeeping(self, about: About, arrays: Arrays, start: int, stop: int) -> Arrays:
         number = {w: _number_of(w, self._workers) for w in about.workers}
         renumber = np.array([number[w] for w in about.workers], dtype=np.int32)
-        nowhere = dict.fromkeys(LOG_POSITIONS, np.full(stop - start, -1, dtype=np.int64))
         some = {n: arrays[n][start:stop] for n in BOOKKEEPING if n in arrays}
-        return {**nowhere, **some, "worker": renumber[some["worker"]]}
+        return {**some, "worker": renumber[some["worker"]]}
 
 
 def _number_of(worker: str, workers: list[str]) -> int:
@@ -341,6 +339,4 @@ def _unknown_bookkeeping(n_rows: int, workers: list[str]) -> Arrays:
         "duration": np.full(n_rows, np.nan),
         "attempt": np.zeros(n_rows, dtype=np.int16),
         "worker": np.full(n_rows, _number_of("unknown", workers), dtype=np.int32),
-        "log_start": np.full(n_rows, -1, dtype=np.int64),
-        "log_stop": np.full(n_rows, -1, dtype=np.int64),
     }

@@ -24,7 +24,7 @@ from psyflow.files import (
 )
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
-from psyflow.merge import BOOKKEEPING, LOG_POSITIONS, Items, merged_blocks
+from psyflow.merge import BOOKKEEPING, LOG_POSITIONS, Items, merged_blocks, nowhere
 from psyflow.plan import Plan, save_items
 from psyflow.rng import RandomStreams
 from psyflow.sources import Earlier, Recovered, recover
@@ -181,7 +181,7 @@ class MergedTable:
         if self._streams is not None:
             keys = self._streams.keys(self._frozen.space, items)
             self._arrays.setdefault("seed_key", []).append(keys)
-        for name, column in bookkeeping.items():
+        for name, column in {**nowhere(len(items)), **bookkeeping}.items():
             self._arrays[name].append(column)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,7 +18,8 @@ __all__ = ["Items", "LazyTable", "blocks", "by_part"]
 
 Items: TypeAlias = npt.NDArray[np.int64]
 
-_KEY_BLOCK = 1 << 16
+# As many as a processor's own cache holds the intermediate results of.
+_KEY_BLOCK = 1 << 14
 _ROW_BLOCK = 1024
 _BLOCK_BYTES = 1 << 22
 
@@ -123,7 +124,18 @@ class LazyTable(ABC):
         ndarray of uint64, shape (n, 2)
             The low and the high half of each key.
         """
-        return self._key_take(self._checked(items), None if names is None else frozenset(names))
+        checked = self._checked(items)
+        cuts = range(0, len(checked), _KEY_BLOCK)
+        return self._keys_of((checked[at : at + _KEY_BLOCK] for at in cuts), len(checked), names)
+
+    def _keys_of(self, parts: Iterable[Items], length: int, names: Collection[str] | None) -> Keys:
+        wanted = None if names is None else frozenset(names)
+        keys = no_keys(length)
+        begin = 0
+        for items in parts:
+            keys[begin : begin + len(items)] = self._key_take(items, wanted)
+            begin += len(items)
+        return keys
 
     def _checked(self, items: npt.ArrayLike) -> Items:
         checked = np.asarray(items)
@@ -209,9 +221,4 @@ class LazyTable(ABC):
             The low and the high half of each key.
         """
         rows = range(len(self))[start:stop]
-        wanted = None if names is None else frozenset(names)
-        keys = no_keys(len(rows))
-        for items in blocks(rows.start, rows.stop, _KEY_BLOCK):
-            first = int(items[0]) - rows.start
-            keys[first : first + len(items)] = self._key_take(items, wanted)
-        return keys
+        return self._keys_of(blocks(rows.start, rows.stop, _KEY_BLOCK), len(rows), names)
