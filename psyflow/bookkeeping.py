@@ -1,7 +1,8 @@
 """The bookkeeping beside a result: whose rows these are, and how each was made.
 
 ``items.npz`` has a row for each row of the result: the item's number and key, when it began, how
-long it took, at which attempt, and on which worker. Its header tells which file it describes, by
+long it took, at which attempt, and on which worker. The numbers are left out where the result has
+a row for every item. Its header tells which file it describes, by
 size and time of change, so that a crash between replacing the one and the other is noticed.
 """
 
@@ -11,7 +12,7 @@ import errno
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from psyflow.files import atomic_path, move
 from psyflow.layout import Layout
 
-__all__ = ["About", "ItemsFile", "Stamp"]
+__all__ = ["About", "Arrays", "ItemsFile", "Parts", "Stamp"]
 
 _DAMAGED = (
     zipfile.BadZipFile,
@@ -38,6 +39,7 @@ _DAMAGED = (
 
 T = TypeVar("T")
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
+Parts: TypeAlias = Mapping[str, Sequence[npt.NDArray[Any]]]
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,10 @@ class ItemsFile:
     def arrays(self) -> Arrays:
         """Return the columns that go with `about`; empty if they are not there, or damaged."""
         current = self._current()
-        return _read(current[0], _arrays_in) or {} if current else {}
+        arrays = (_read(current[0], _arrays_in) or {}) if current else {}
+        if arrays and current and current[1].is_complete:
+            arrays.setdefault("item", np.arange(current[1].n_items, dtype=np.int64))
+        return arrays
 
     def _current(self) -> tuple[Path, About] | None:
         for path in (self._layout.items_file, self._layout.new_items_file):
@@ -143,15 +148,37 @@ class ItemsFile:
                 return path, about
         return None
 
-    def prepare(self, about: About, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Write the bookkeeping of a result that is about to get its final name."""
+    def prepare(self, about: About, columns: Parts) -> None:
+        """Write the bookkeeping of a result that is about to get its final name.
+
+        Parameters
+        ----------
+        about : About
+        columns : mapping from str to sequence of ndarray
+            The parts of each column, which follow each other.
+        """
         path = self._layout.new_items_file
-        with atomic_path(path) as temporary:
-            np.savez(temporary, about=np.array(about.to_json()), **dict(arrays))  # type: ignore[arg-type]
+        with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "x") as archive:
+            _write_entry(archive, "about", [np.array(about.to_json())])
+            for name, parts in columns.items():
+                if name != "item" or not about.is_complete:
+                    _write_entry(archive, name, parts)
 
     def commit(self) -> None:
         """Put what `prepare` wrote in place of the old bookkeeping."""
         move(self._layout.new_items_file, self._layout.items_file)
+
+
+def _write_entry(archive: zipfile.ZipFile, name: str, parts: Sequence[npt.NDArray[Any]]) -> None:
+    """Write as `numpy.savez` does, but without bringing the parts together in memory."""
+    header = np.lib.format.header_data_from_array_1_0(parts[0])
+    header["fortran_order"] = False
+    if parts[0].ndim:
+        header["shape"] = (sum(map(len, parts)), *parts[0].shape[1:])
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part, dtype=parts[0].dtype).data)
 
 
 def _about_in(file: Mapping[str, npt.NDArray[Any]]) -> About:

@@ -5,11 +5,14 @@ and iterating over it gives the values exactly as they were put in: a list holds
 objects; an array stands for NumPy scalars of its dtype (one dimension) or for NumPy arrays of one
 shape (more dimensions). So a column can be packed into an array without any value changing its
 type.
+
+On their way from a worker to a store, lists of Python numbers are packed too, as `Numbers`. What
+users and stores of other packages get to see is unpacked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,15 +21,64 @@ import numpy.typing as npt
 __all__ = [
     "Column",
     "Columns",
+    "Numbers",
     "concatenate",
+    "cut",
     "from_rows",
     "pack",
+    "pack_numbers",
     "table_length",
     "take",
+    "unpacked",
     "without",
 ]
 
-Column: TypeAlias = "list[Any] | npt.NDArray[Any]"
+_PYTHON_DTYPES: Mapping[type, type] = {
+    bool: np.bool_,
+    int: np.int64,
+    float: np.float64,
+    complex: np.complex128,
+}
+
+
+class Numbers(Sequence[Any]):
+    """Python numbers of one type, packed into an array.
+
+    Parameters
+    ----------
+    array : ndarray, one-dimensional
+        Its dtype tells the type: bool, int64, float64 and complex128 stand for ``bool``, ``int``,
+        ``float`` and ``complex``.
+
+    Examples
+    --------
+    >>> numbers = Numbers(np.array([1, 2]))
+    >>> list(numbers), type(numbers[0])
+    ([1, 2], <class 'int'>)
+    """
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        self.array = array
+
+    def __reduce__(self) -> tuple[type[Numbers], tuple[npt.NDArray[Any]]]:
+        return Numbers, (self.array,)
+
+    def __repr__(self) -> str:
+        return f"Numbers({self.array!r})"
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, rows: Any) -> Any:
+        return Numbers(self.array[rows]) if isinstance(rows, slice) else self.array[rows].item()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.array.tolist())
+
+
+Column: TypeAlias = "list[Any] | npt.NDArray[Any] | Numbers"
 Columns: TypeAlias = Mapping[str, Column]
 
 
@@ -71,6 +123,39 @@ def pack(values: Sequence[Any]) -> Column:
     return np.array(values, dtype=dtype)
 
 
+def pack_numbers(column: Column) -> Column:
+    """Pack a list of Python numbers of one type into `Numbers`; return other columns as they are.
+
+    Examples
+    --------
+    >>> pack_numbers([1, 2])
+    Numbers(array([1, 2]))
+    >>> pack_numbers([1, 2.0]), pack_numbers([1, True]), pack_numbers([2**63])
+    ([1, 2.0], [1, True], [9223372036854775808])
+    """
+    if not isinstance(column, list):
+        return column
+    types = set(map(type, column))
+    dtype = _PYTHON_DTYPES.get(types.pop()) if len(types) == 1 else None
+    if dtype is None:
+        return column
+    try:
+        return Numbers(np.fromiter(column, dtype, len(column)))
+    except OverflowError:
+        return column
+
+
+def unpacked(columns: Columns) -> dict[str, Column]:
+    """Return a table with lists in place of `Numbers`.
+
+    Examples
+    --------
+    >>> unpacked({"a": Numbers(np.array([True, False])), "b": ["x", "y"]})
+    {'a': [True, False], 'b': ['x', 'y']}
+    """
+    return {n: list(c) if isinstance(c, Numbers) else c for n, c in columns.items()}
+
+
 def from_rows(rows: Sequence[Mapping[str, Any]], absent: Any = float("nan")) -> dict[str, Column]:
     """Turn rows into columns; a name that a row lacks gets `absent`.
 
@@ -95,7 +180,18 @@ def take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
     """Return the values of `column` at `rows`."""
     if isinstance(column, np.ndarray):
         return column[rows]
+    if isinstance(column, Numbers):
+        return Numbers(column.array[rows])
     return [column[i] for i in rows.tolist()]
+
+
+def cut(column: Column, start: int, stop: int) -> Column:
+    """Return the values of `column` from `start` to `stop`, in memory of their own."""
+    if isinstance(column, np.ndarray):
+        return column[start:stop].copy()
+    if isinstance(column, Numbers):
+        return Numbers(column.array[start:stop].copy())
+    return column[start:stop]
 
 
 def _join(parts: list[Column]) -> Column:
@@ -105,6 +201,10 @@ def _join(parts: list[Column]) -> Column:
         first = parts[0]
         if all(p.dtype == first.dtype and p.shape[1:] == first.shape[1:] for p in parts):  # type: ignore[union-attr]
             return np.concatenate(parts)
+    if all(isinstance(p, Numbers) for p in parts):
+        arrays = [p.array for p in parts]  # type: ignore[union-attr]
+        if len({array.dtype for array in arrays}) == 1:
+            return Numbers(np.concatenate(arrays))
     return [value for part in parts for value in part]
 
 
@@ -127,7 +227,13 @@ def concatenate(
     names = dict.fromkeys(name for table in tables for name in table)
     lengths = [table_length(table) for table in tables] if lengths is None else lengths
     return {
-        name: _join([t.get(name, [absent] * n) for t, n in zip(tables, lengths, strict=True) if n])
+        name: _join(
+            [
+                t[name] if name in t else [absent] * n
+                for t, n in zip(tables, lengths, strict=True)
+                if n
+            ]
+        )
         if any(lengths)
         else next(t[name] for t in tables if name in t)
         for name in names

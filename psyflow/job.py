@@ -53,14 +53,14 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
     if len(numbers) > 1:
         _log_to(plan.layout.log(f"process:{job}"))
     print(plan.heading(f"process:{job}" if step == "process" else step), flush=True)
-    from psyflow import processing
-
     if step == "process":
+        from psyflow import processing
+
         return processing.process(plan, job)
     from psyflow import steps
     from psyflow.jobs import Jobs
 
-    task = processing.load_task(plan)
+    task = plan.load_task()
     if step == "split":
         steps.split(plan, task.backend(task))
         return 0
@@ -73,10 +73,12 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
 
 def _merge_or_continue(plan: Plan, task: TaskDef) -> int:
     from psyflow import steps
+
+    if steps.merge(plan, task).is_settled:
+        return 0
     from psyflow.run import Run
 
-    merged = steps.merge(plan, task)
-    return 0 if merged.is_settled or Run(task).continue_plan(plan) else 1
+    return 0 if Run(task).continue_plan(plan) else 1
 
 
 def _log_to(log: Path) -> None:

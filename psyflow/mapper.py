@@ -15,7 +15,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from psyflow.columns import Column, Columns, concatenate, from_rows, table_length, without
+from psyflow.columns import (
+    Column,
+    Columns,
+    concatenate,
+    from_rows,
+    table_length,
+    unpacked,
+    without,
+)
 from psyflow.engines import Returned, evaluate_through
 from psyflow.evaluate import result_row
 from psyflow.exceptions import (
@@ -368,7 +376,8 @@ class _Backing:
         table.piece_of[known] = -1
         blocks = [{**space.take(items), **block.columns} for items, block in merged_blocks(table)]
         if blocks:
-            self.store.append(self.path, self._without_excluded(concatenate(blocks)))
+            rows = unpacked(concatenate(blocks))
+            self.store.append(self.path, self._without_excluded(rows))
         shutil.rmtree(self._folder)
 
     def _outcomes(self) -> Outcomes:

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Columns, concatenate, take
+from psyflow.columns import Column, Columns, concatenate, cut, take
 from psyflow.exceptions import DamagedShardWarning
 from psyflow.shard import FAILURE, ROWS, SKIP, Failure, Frame, ShardReader
 
@@ -30,6 +30,7 @@ __all__ = [
     "Piece",
     "Table",
     "merged_blocks",
+    "nowhere",
     "read_outcomes",
 ]
 
@@ -53,7 +54,7 @@ class Block:
     bookkeeping : dict from str to ndarray
         ``start``, ``duration``, ``attempt``, ``worker``, an index into a list of workers, and
         ``log_start`` and ``log_stop``, from which byte to which of the worker's log the item
-        printed (−1: nothing).
+        printed (−1: nothing); these two are left out where no item printed.
     """
 
     columns: Columns
@@ -101,6 +102,11 @@ class Table:
         piece_of = np.full(n_items, -1, dtype=np.int32)
         row_of = np.zeros(n_items, dtype=np.int64)
         for number, piece in enumerate(pieces):
+            place = _free_place(piece.items, piece_of)
+            if place is not None:
+                piece_of[place] = number
+                row_of[place] = np.arange(len(piece.items))
+                continue
             rows = np.flatnonzero((piece.items >= 0) & (piece.items < n_items))
             rows = rows[piece_of[piece.items[rows]] == -1]
             # Backwards: of several assignments to one place, the last stays.
@@ -112,6 +118,15 @@ class Table:
     def done(self) -> Items:
         """Return the items that have a result, ascending."""
         return np.flatnonzero(self.piece_of >= 0)
+
+
+def _free_place(items: Items, piece_of: npt.NDArray[np.int32]) -> slice | None:
+    """Return where `items` are if they follow each other, and no piece has any of them yet."""
+    if not len(items) or not 0 <= items[0] <= items[-1] < len(piece_of):
+        return None
+    place = slice(int(items[0]), int(items[-1]) + 1)
+    follow = np.array_equal(items, np.arange(place.start, place.stop))
+    return place if follow and np.all(piece_of[place] == -1) else None
 
 
 class _Cache:
@@ -145,43 +160,61 @@ def merged_blocks(table: Table) -> Iterator[tuple[Items, Block]]:
 
 def _cuts(table: Table, done: Items) -> Iterator[tuple[int, int]]:
     """Cut `done` into ranges of about BLOCK_BYTES, and at most BLOCK_ROWS, each."""
-    if not len(done):
-        return
     row_bytes = np.array([p.n_bytes / max(1, len(p.items)) for p in table.pieces])
-    end_bytes = np.cumsum(row_bytes[table.piece_of[done]])
     start = 0
     while start < len(done):
-        begun = end_bytes[start - 1] if start else 0.0
-        fitting = int(np.searchsorted(end_bytes, begun + BLOCK_BYTES, side="right"))
-        stop = min(max(start + 1, fitting), start + BLOCK_ROWS, len(done))
-        yield start, stop
-        start = stop
+        end_bytes = np.cumsum(row_bytes[table.piece_of[done[start : start + BLOCK_ROWS]]])
+        fitting = int(np.searchsorted(end_bytes, BLOCK_BYTES, side="right"))
+        yield start, start + max(1, fitting)
+        start += max(1, fitting)
 
 
 def _gather(cache: _Cache, piece_of: npt.NDArray[np.int32], row_of: Items) -> Block:
-    order = np.argsort(piece_of, kind="stable")
-    numbers, starts = np.unique(piece_of[order], return_index=True)
+    numbers, starts = _runs(piece_of)
+    if len(set(numbers)) < len(numbers):
+        # Each piece once, because it may not be in the cache any more when its turn comes again.
+        order = np.argsort(piece_of, kind="stable")
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return _take_block(_gather(cache, piece_of[order], row_of[order]), back)
     parts = [
         _take_block(cache[number], rows)
-        for number, rows in zip(numbers.tolist(), np.split(row_of[order], starts[1:]), strict=True)
+        for number, rows in zip(numbers, np.split(row_of, starts[1:]), strict=True)
     ]
     # A part without columns, of functions that returned empty dicts, has rows all the same.
-    lengths = np.diff([*starts, len(order)]).tolist()
+    lengths = np.diff([*starts, len(row_of)]).tolist()
     columns = concatenate((part.columns for part in parts), lengths=lengths)
-    bookkeeping = concatenate(part.bookkeeping for part in parts)
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    whole = Block(columns, {k: np.asarray(v) for k, v in bookkeeping.items()})
-    return whole if len(parts) == 1 else _take_block(whole, back)
+    notes = [part.bookkeeping for part in parts]
+    if any(LOG_POSITIONS[0] in note for note in notes):
+        notes = [{**nowhere(n), **note} for n, note in zip(lengths, notes, strict=True)]
+    return Block(columns, {k: np.asarray(v) for k, v in concatenate(notes).items()})
+
+
+def nowhere(n_rows: int) -> Bookkeeping:
+    """Return the positions in the log of rows whose items printed nothing."""
+    return dict.fromkeys(LOG_POSITIONS, np.broadcast_to(np.int64(-1), n_rows))
+
+
+def _runs(piece_of: npt.NDArray[np.int32]) -> tuple[list[int], Items]:
+    """Return which pieces follow each other, and where each begins."""
+    starts = np.flatnonzero(np.diff(piece_of, prepend=-1))
+    return piece_of[starts].tolist(), starts
 
 
 def _take_block(block: Block, rows: Items) -> Block:
-    n_rows = len(block.bookkeeping["start"])
-    if len(rows) == n_rows and np.array_equal(rows, np.arange(n_rows)):
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first + 1 != len(rows) or np.any(np.diff(rows) != 1):
+        return _each_column(block, lambda column: take(column, rows))
+    if len(rows) == len(block.bookkeeping["start"]):
         return block
+    # Not a view, which would keep the whole piece in memory.
+    return _each_column(block, lambda column: cut(column, first, last + 1))
+
+
+def _each_column(block: Block, change: Callable[[Column], Column]) -> Block:
     return Block(
-        {name: take(column, rows) for name, column in block.columns.items()},
-        {name: column[rows] for name, column in block.bookkeeping.items()},
+        {name: change(column) for name, column in block.columns.items()},
+        {name: np.asarray(change(column)) for name, column in block.bookkeeping.items()},
     )
 
 
@@ -285,19 +318,14 @@ def _frame_loader(reader: ShardReader, frame: Frame, workers: list[str]) -> Call
         worker = f"{rows.host} {rows.pid} {rows.log}"
         if worker not in workers:
             workers.append(worker)
-        printed = rows.printed
-        if printed is None:
-            printed = np.full((len(rows.items), 2), -1, dtype=np.int64)
-        return Block(
-            rows.columns,
-            {
-                "start": rows.start,
-                "duration": rows.duration,
-                "attempt": rows.attempt,
-                "worker": np.full(len(rows.items), workers.index(worker), dtype=np.int32),
-                "log_start": printed[:, 0],
-                "log_stop": printed[:, 1],
-            },
-        )
+        bookkeeping: Bookkeeping = {
+            "start": rows.start,
+            "duration": rows.duration,
+            "attempt": rows.attempt,
+            "worker": np.full(len(rows.items), workers.index(worker), dtype=np.int32),
+        }
+        if rows.printed is not None:
+            bookkeeping |= dict(zip(LOG_POSITIONS, rows.printed.T, strict=True))
+        return Block(rows.columns, bookkeeping)
 
     return load

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from psyflow.frozen import FrozenSpace
+    from psyflow.tasks import TaskDef
 
 __all__ = ["FORMAT", "Plan", "new_run_id", "provenance", "save_items"]
 
@@ -132,6 +133,13 @@ class Plan:
         from psyflow.frozen import FrozenSpace
 
         return FrozenSpace.load(self.frozen.space, self.space_digest)
+
+    def load_task(self) -> TaskDef:
+        """Load the task as this plan froze it."""
+        from psyflow.tasks import Config, TaskDef
+
+        conf = self.conf_file or Config()
+        return TaskDef.load_frozen(self.frozen.code, self.task_file, conf, self.base)
 
     def heading(self, step: str) -> str:
         """Return the line that tells in a log where the output of a job begins."""

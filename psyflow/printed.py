@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from psyflow.layout import Layout
+from psyflow.merge import LOG_POSITIONS
 from psyflow.shard import Failure
 from psyflow.sources import Recovered
 
@@ -28,7 +29,10 @@ def printed_by_item(layout: Layout, recovered: Recovered, item: int) -> str | No
     bookkeeping = table.pieces[number].load().bookkeeping
     worker = recovered.outcomes.workers[int(bookkeeping["worker"][row])]
     log = worker.split(" ", 2)[-1] if worker.count(" ") == 2 else ""
-    return _cut(layout, log, int(bookkeeping["log_start"][row]), int(bookkeeping["log_stop"][row]))
+    # They are left out where no item of the piece printed.
+    positions = [bookkeeping[name][row] for name in LOG_POSITIONS if name in bookkeeping]
+    start, stop = map(int, positions or (-1, -1))
+    return _cut(layout, log, start, stop)
 
 
 def printed_by_failure(layout: Layout, failure: Failure) -> str | None:

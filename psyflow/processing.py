@@ -16,16 +16,10 @@ from psyflow.limits import GPUS, deadline, own_gpus
 from psyflow.plan import Plan
 from psyflow.prepared import Prepared, Retries
 from psyflow.supervisor import Supervisor
-from psyflow.tasks import Config, TaskDef, streams_of, takes_context
+from psyflow.tasks import TaskDef, streams_of, takes_context
 from psyflow.worker import Work
 
-__all__ = ["load_task", "process"]
-
-
-def load_task(plan: Plan) -> TaskDef:
-    """Load the task as the plan froze it."""
-    conf = plan.conf_file or Config()
-    return TaskDef.load_frozen(plan.frozen.code, plan.task_file, conf, plan.base)
+__all__ = ["process"]
 
 
 def process(plan: Plan, job: int) -> int:
@@ -64,7 +58,7 @@ def _set_up(task: TaskDef, proc_id: int) -> Mapping[str, Any]:
 def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
     if plan.n_gpus is not None:
         os.environ[GPUS] = own_gpus(os.environ.get(GPUS), plan.n_gpus, worker, plan.pool_size)
-    task = load_task(plan)
+    task = plan.load_task()
     task.enter()
     proc_id = task.backend(task).proc_id(job, worker, plan.pool_size)
     extra = _set_up(task, proc_id)

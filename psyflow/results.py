@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 
 from psyflow.bookkeeping import ItemsFile
-from psyflow.columns import Column, concatenate
+from psyflow.columns import Column, concatenate, unpacked
 from psyflow.exceptions import UsageError
 from psyflow.plan import Plan
-from psyflow.processing import load_task
 from psyflow.sources import recover
 from psyflow.steps import MergedTable
 from psyflow.store import Store, known_extensions, store_for
@@ -88,7 +87,7 @@ def _load_planned(plan: Plan) -> dict[str, Column]:
         store.length(plan.result)
     frozen = plan.load_space()
     recovered = recover(plan.layout, frozen, store, plan.exclude, verify=True)
-    return concatenate(MergedTable(recovered, frozen, frozenset(plan.exclude)).blocks())
+    return unpacked(concatenate(MergedTable(recovered, frozen, frozenset(plan.exclude)).blocks()))
 
 
 def _store_of(plan: Plan) -> Store:
@@ -96,4 +95,4 @@ def _store_of(plan: Plan) -> Store:
         return store_for(plan.result)
     except UsageError:
         # A store of the task's own, which no entry point makes known.
-        return load_task(plan).store
+        return plan.load_task().store

@@ -15,7 +15,8 @@ whose head CRC fits goes on. A frame in a payload, of a user who computes with s
 nowhere.
 
 The payload of a ``ROWS`` frame is a pickle (psyflow's own file, never a result that users
-exchange), the payload of a ``FAILURE`` or ``SKIP`` frame is JSON.
+exchange), the payload of a ``FAILURE`` or ``SKIP`` frame is JSON. Since version 2, lists of Python
+numbers are packed in that pickle; version 1 has them as lists, and is still read.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Columns
+from psyflow.columns import Columns, pack_numbers
 from psyflow.exceptions import (
     DamagedFileError,
     DamagedShardWarning,
@@ -59,13 +60,16 @@ __all__ = [
 ]
 
 MAGIC = b"\x89psyrow\n"
-VERSION = 1
+VERSION = 2
+READ_VERSIONS = (1, VERSION)
 ROWS, FAILURE, SKIP = 1, 2, 3
 SKIPPED = "skipped"
 _HEADER = struct.Struct("<8sHHIQI")
 _CRC = struct.Struct("<I")
 _HEAD_LENGTH = _HEADER.size + _CRC.size
 _SCAN_BYTES = 1 << 20
+# Up to this many rows, arrays take more time and bytes than lists.
+_FEW = 8
 
 Items = npt.NDArray[np.int64]
 
@@ -202,6 +206,8 @@ class ShardWriter:
             If a value cannot be pickled; nothing is written then.
         """
         fields = {k: v for k, v in vars(rows).items() if k != "items"}
+        if len(rows.items) > _FEW:
+            fields["columns"] = {n: pack_numbers(c) for n, c in rows.columns.items()}
         try:
             payload = pickle.dumps(fields, protocol=5)
         except Exception as error:
@@ -368,10 +374,10 @@ class ShardReader:
         index = _read(fd, 8 * n_items, position + _HEAD_LENGTH)
         if _CRC.pack(_head_crc(header, index, position)) != head_crc:
             return None
-        if version != VERSION:
+        if version not in READ_VERSIONS:
             raise DamagedFileError(
-                f"{self.path} was written in format {version}, and this psyflow reads format "
-                f"{VERSION}. Use the psyflow that wrote it."
+                f"{self.path} was written in format {version}, and this psyflow reads the formats "
+                f"up to {VERSION}. Use the psyflow that wrote it."
             )
         return Frame(kind, np.frombuffer(index, dtype="<i8"), offset, length, crc)
 

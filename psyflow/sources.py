@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
 from psyflow.merge import (
     BOOKKEEPING,
-    LOG_POSITIONS,
     Block,
     Items,
     Outcomes,
@@ -132,19 +132,14 @@ def recover(
     # Shards come first: they are what the result was made from, if it is older than they are.
     pieces = [*outcomes.pieces, *earlier.pieces()]
     table = Table.index(pieces, len(frozen))
-    return Recovered(
-        table,
-        outcomes,
-        failed=_without_result(outcomes.failed, table),
-        skipped=_without_result(outcomes.skipped, table),
-        is_unknown=earlier.is_unknown,
-        earlier=earlier.summary,
-    )
+    failed, skipped = (_left(some, table) for some in (outcomes.failed, outcomes.skipped))
+    return Recovered(table, outcomes, failed, skipped, earlier.is_unknown, earlier.summary)
 
 
-def _without_result(items: Items, table: Table) -> Items:
-    known = items[items < len(table.piece_of)]
-    return known[table.piece_of[known] < 0]
+def _left(items: Items, table: Table) -> Items:
+    """Return those of `items` that have no result."""
+    items = items[items < len(table.piece_of)]
+    return items[table.piece_of[items] < 0]
 
 
 class _Numbering:
@@ -248,8 +243,11 @@ class _Result:
         result = self._layout.result
         # A file of another format is psyflow's own only in the run's folder: a merge removes it.
         is_ours = result.parent == self._layout.root
-        others = [result.with_suffix(ext) for ext in known_extensions()] if is_ours else []
-        return next((path for path in (result, *others) if path.exists()), None)
+        # Seldom are there any, and asking for all plugins' extensions takes its time.
+        if is_ours and not result.exists() and any(result.parent.glob(f"{escape(result.stem)}.*")):
+            others = [result.with_suffix(ext) for ext in known_extensions()]
+            return next((path for path in others if path.exists()), None)
+        return result if result.exists() else None
 
     def _known_pieces(self, about: About, arrays: Arrays) -> Iterator[Piece]:
         path = Path(about.result)
@@ -325,9 +323,8 @@ class _Result:
     def _bookkeeping(self, about: About, arrays: Arrays, start: int, stop: int) -> Arrays:
         number = {w: _number_of(w, self._workers) for w in about.workers}
         renumber = np.array([number[w] for w in about.workers], dtype=np.int32)
-        nowhere = dict.fromkeys(LOG_POSITIONS, np.full(stop - start, -1, dtype=np.int64))
         some = {n: arrays[n][start:stop] for n in BOOKKEEPING if n in arrays}
-        return {**nowhere, **some, "worker": renumber[some["worker"]]}
+        return {**some, "worker": renumber[some["worker"]]}
 
 
 def _number_of(worker: str, workers: list[str]) -> int:
@@ -342,6 +339,4 @@ def _unknown_bookkeeping(n_rows: int, workers: list[str]) -> Arrays:
         "duration": np.full(n_rows, np.nan),
         "attempt": np.zeros(n_rows, dtype=np.int16),
         "worker": np.full(n_rows, _number_of("unknown", workers), dtype=np.int32),
-        "log_start": np.full(n_rows, -1, dtype=np.int64),
-        "log_stop": np.full(n_rows, -1, dtype=np.int64),
     }

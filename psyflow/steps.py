@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.backend import Backend
-from psyflow.bookkeeping import About, Arrays, ItemsFile, Stamp
+from psyflow.bookkeeping import About, Arrays, ItemsFile, Parts, Stamp
 from psyflow.columns import Columns
 from psyflow.exceptions import IneffectiveExcludeWarning
 from psyflow.files import (
@@ -24,10 +24,11 @@ from psyflow.files import (
 )
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
-from psyflow.merge import BOOKKEEPING, LOG_POSITIONS, Items, merged_blocks
+from psyflow.merge import BOOKKEEPING, LOG_POSITIONS, Items, merged_blocks, nowhere
 from psyflow.plan import Plan, save_items
 from psyflow.rng import RandomStreams
 from psyflow.sources import Earlier, Recovered, recover
+from psyflow.store.base import write_packed
 from psyflow.tasks import TaskDef, streams_of
 
 __all__ = ["Merged", "MergedTable", "merge", "split"]
@@ -75,7 +76,7 @@ def merge(plan: Plan, task: TaskDef) -> Merged:
     staged = plan.layout.staged_result
     make_folder(staged.parent)
     table = MergedTable(recovered, frozen, frozenset(plan.exclude), streams_of(task))
-    task.store.write(staged, table.blocks())
+    write_packed(task.store, staged, table.blocks())
     stamp = Stamp.of(staged)
     assert stamp is not None
     items_file = ItemsFile(plan.layout)
@@ -128,9 +129,9 @@ class MergedTable:
         }
 
     def blocks(self) -> Iterator[Columns]:
-        """Yield parameters and outputs, block by block."""
+        """Yield parameters and outputs, block by block, numbers packed (see `Numbers`)."""
         for items, block in merged_blocks(self._recovered.table):
-            parameters = self._frozen.space.take(items)
+            parameters = self._frozen.space.take_packed(items)
             self._note(items, block.bookkeeping)
             self._outputs.update(dict.fromkeys(block.columns))
             row = {**parameters, **block.columns}
@@ -165,11 +166,11 @@ class MergedTable:
             seed=self._streams.seed if self._streams is not None else None,
         )
 
-    def bookkeeping(self) -> Arrays:
-        """Return the columns of the bookkeeping; valid once all blocks are through."""
+    def bookkeeping(self) -> Parts:
+        """Return the columns of the bookkeeping in parts; valid once all blocks are through."""
         # Most functions print nothing: two columns that say so would be a third of the file.
         return {
-            name: np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+            name: parts or [np.empty(0, dtype=np.int64)]
             for name, parts in self._arrays.items()
             if name not in LOG_POSITIONS or any(np.any(part >= 0) for part in parts)
         }
@@ -180,7 +181,7 @@ class MergedTable:
         if self._streams is not None:
             keys = self._streams.keys(self._frozen.space, items)
             self._arrays.setdefault("seed_key", []).append(keys)
-        for name, column in bookkeeping.items():
+        for name, column in {**nowhere(len(items)), **bookkeeping}.items():
             self._arrays[name].append(column)
 
 

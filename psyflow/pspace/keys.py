@@ -87,11 +87,11 @@ def column_keys(columns: Mapping[str, Column], length: int) -> Keys:
     """
     if length <= _FEW:
         return _few_keys(columns, length)
-    keys = no_keys(length)
-    for name, column in columns.items():
-        low, high = _column_pairs(name, column)
-        keys = add_keys(keys, np.stack((low, high), axis=-1))
-    return keys
+    if not columns:
+        return no_keys(length)
+    pairs = (_column_pairs(name, column) for name, column in columns.items())
+    total: Hash = functools.reduce(add, pairs)
+    return np.stack(total, axis=-1)
 
 
 def _few_keys(columns: Mapping[str, Column], length: int) -> Keys:
@@ -109,7 +109,7 @@ def _column_pairs(name: str, column: Column) -> Hash:
         raise TypeError(f"Parameter `{name}`: {error}") from error
     is_present = (low | high) != 0
     pairs = absorb_all(seed("psyflow name", name), (low, high))
-    return pairs[0] * is_present, pairs[1] * is_present
+    return pairs if is_present.all() else (pairs[0] * is_present, pairs[1] * is_present)
 
 
 def no_keys(length: int) -> Keys:

@@ -21,24 +21,29 @@ Hash: TypeAlias = tuple[Word, Word]
 MASK = 2**64 - 1
 
 
+def _wrapped(x: Word) -> Word:
+    """Return `x` modulo 2**64, which arrays of uint64 are of themselves."""
+    return x & MASK if isinstance(x, int) else x
+
+
 def _mix_low(x: Word) -> Word:
     # The finaliser of splitmix64: a bijection of the 64-bit words.
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & MASK
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & MASK
+    x = _wrapped((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9)
+    x = _wrapped((x ^ (x >> 27)) * 0x94D049BB133111EB)
     return x ^ (x >> 31)
 
 
 def _mix_high(x: Word) -> Word:
     # The finaliser of MurmurHash3: another bijection, so that the two halves are independent.
-    x = (x ^ (x >> 33)) * 0xFF51AFD7ED558CCD & MASK
-    x = (x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53 & MASK
+    x = _wrapped((x ^ (x >> 33)) * 0xFF51AFD7ED558CCD)
+    x = _wrapped((x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53)
     return x ^ (x >> 33)
 
 
 def absorb(state: Hash, word: Word) -> Hash:
     """Return the hash that follows from `state` by taking in one more 64-bit word."""
     low, high = state
-    return _mix_low(low ^ word), _mix_high((high + word) & MASK)
+    return _mix_low(low ^ word), _mix_high(_wrapped(high + word))
 
 
 def add(a: Hash, b: Hash) -> Hash:
@@ -49,8 +54,8 @@ def add(a: Hash, b: Hash) -> Hash:
     >>> add((2**64 - 1, 0), (1, 5))
     (0, 6)
     """
-    low = (a[0] + b[0]) & MASK
-    return low, (a[1] + b[1] + (low < a[0])) & MASK
+    low = _wrapped(a[0] + b[0])
+    return low, _wrapped(a[1] + b[1] + (low < a[0]))
 
 
 def digest_bytes(tag: str, data: bytes) -> bytes:

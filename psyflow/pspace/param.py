@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from psyflow.columns import Column, from_rows, pack, take
+from psyflow.columns import Column, Numbers, from_rows, pack, take
 from psyflow.pspace.keys import Keys, add_keys, column_keys
 from psyflow.pspace.show import values_text
 from psyflow.pspace.space import NAN, ParameterSpace
@@ -153,7 +153,8 @@ class Param(ParameterSpace):
         wanted = self._names if names is None else names
         columns = {name: self._column(name, items) for name in self._levels if name in wanted}
         fixed = {name: value for name, value in self._fixed.items() if name in wanted}
-        return add_keys(column_keys(columns, len(items)), column_keys(fixed, 1))
+        keys = column_keys(columns, len(items))
+        return add_keys(keys, column_keys(fixed, 1)) if fixed else keys
 
 
 def _as_levels(name: str, value: Any) -> Levels | None:
@@ -203,10 +204,9 @@ def _common_length(levels: Mapping[str, Levels], has_fixed: bool) -> int:
     return next(iter(lengths.values()), int(has_fixed))
 
 
-def _take_range(levels: range, items: Items) -> list[int]:
+def _take_range(levels: range, items: Items) -> Column:
     if max(abs(levels.start), abs(levels.stop)) < 2**62:
-        found: list[int] = (levels.start + levels.step * items).tolist()
-        return found
+        return Numbers(levels.start + levels.step * items)
     return [levels[i] for i in items.tolist()]
 
 

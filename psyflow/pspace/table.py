@@ -5,20 +5,21 @@ from __future__ import annotations
 import itertools
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Column
+from psyflow.columns import Column, unpacked
 from psyflow.pspace.keys import Keys, no_keys
 
 __all__ = ["Items", "LazyTable", "blocks", "by_part"]
 
 Items: TypeAlias = npt.NDArray[np.int64]
 
-_KEY_BLOCK = 1 << 16
+# As many as a processor's own cache holds the intermediate results of.
+_KEY_BLOCK = 1 << 14
 _ROW_BLOCK = 1024
 _BLOCK_BYTES = 1 << 22
 
@@ -69,7 +70,7 @@ class LazyTable(ABC):
 
     @abstractmethod
     def _take(self, items: Items) -> dict[str, Column]:
-        """Do what `take` says, for items that exist."""
+        """Do what `take_packed` says, for items that exist."""
 
     @abstractmethod
     def _key_take(self, items: Items, names: frozenset[str] | None) -> Keys:
@@ -103,6 +104,10 @@ class LazyTable(ABC):
         >>> (Param(a=[1, 2]) * Param(b=[3, 4])).take([3, 0])
         {'a': [2, 1], 'b': [4, 3]}
         """
+        return unpacked(self._take(self._checked(items)))
+
+    def take_packed(self, items: npt.ArrayLike) -> dict[str, Column]:
+        """Do what `take` says, but give Python numbers that are at hand as `Numbers` as such."""
         return self._take(self._checked(items))
 
     def key_take(self, items: npt.ArrayLike, names: Collection[str] | None = None) -> Keys:
@@ -119,7 +124,18 @@ class LazyTable(ABC):
         ndarray of uint64, shape (n, 2)
             The low and the high half of each key.
         """
-        return self._key_take(self._checked(items), None if names is None else frozenset(names))
+        checked = self._checked(items)
+        cuts = range(0, len(checked), _KEY_BLOCK)
+        return self._keys_of((checked[at : at + _KEY_BLOCK] for at in cuts), len(checked), names)
+
+    def _keys_of(self, parts: Iterable[Items], length: int, names: Collection[str] | None) -> Keys:
+        wanted = None if names is None else frozenset(names)
+        keys = no_keys(length)
+        begin = 0
+        for items in parts:
+            keys[begin : begin + len(items)] = self._key_take(items, wanted)
+            begin += len(items)
+        return keys
 
     def _checked(self, items: npt.ArrayLike) -> Items:
         checked = np.asarray(items)
@@ -140,7 +156,7 @@ class LazyTable(ABC):
             In the order of `keys`; a column is a list or an array (see `psyflow.columns`).
         """
         rows = range(len(self))[start:stop]
-        return self._take(np.arange(rows.start, rows.stop, dtype=np.int64))
+        return unpacked(self._take(np.arange(rows.start, rows.stop, dtype=np.int64)))
 
     def build(self) -> dict[str, list[Any]]:
         """Return all psets as a dict from each name to the list of its values.
@@ -205,9 +221,4 @@ class LazyTable(ABC):
             The low and the high half of each key.
         """
         rows = range(len(self))[start:stop]
-        wanted = None if names is None else frozenset(names)
-        keys = no_keys(len(rows))
-        for items in blocks(rows.start, rows.stop, _KEY_BLOCK):
-            first = int(items[0]) - rows.start
-            keys[first : first + len(items)] = self._key_take(items, wanted)
-        return keys
+        return self._keys_of(blocks(rows.start, rows.stop, _KEY_BLOCK), len(rows), names)

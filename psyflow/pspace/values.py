@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from psyflow.columns import Column
+from psyflow.columns import Column, Numbers
 from psyflow.pspace.arrays import (
     MISSING,
     Array,
@@ -273,6 +273,8 @@ def column_hashes(column: Column) -> tuple[Array, Array]:
     -------
     low, high : ndarray of uint64, shape (n,)
     """
+    if isinstance(column, Numbers):
+        return array_hashes(column.array)
     if not isinstance(column, np.ndarray) or not is_vectorised(column.dtype):
         return _list_hashes(list(column))
     if column.ndim == 1:

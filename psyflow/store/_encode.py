@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from psyflow.columns import Column
+from psyflow.columns import Column, Numbers
 from psyflow.store._forms import (
     FAMILIES,
     MASK_NAN,
@@ -59,6 +59,8 @@ def encode(name: str, column: Column) -> Cells:
     >>> encode("a", ["x", None]).form
     Form(kind='text', dtype='', shape=(), masked=True, python=False, all_nan=False)
     """
+    if isinstance(column, Numbers) and len(column):
+        return array_cells(column.array, python=True)
     if not isinstance(column, np.ndarray):
         return _encode_list(name, column)
     if type(column) is not np.ndarray:

@@ -6,15 +6,15 @@ import contextlib
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from psyflow import columns, files
-from psyflow.columns import Column, Columns
+from psyflow.columns import Column, Columns, Numbers
 from psyflow.exceptions import (
     DamagedFileError,
     MissingFileError,
@@ -34,7 +34,11 @@ __all__ = [
     "one_row",
     "reading",
     "saving",
+    "takes_numbers",
+    "write_packed",
 ]
+
+_Write = TypeVar("_Write", bound=Callable[..., None])
 
 StorePath: TypeAlias = str | os.PathLike[str]
 TableLike: TypeAlias = "Mapping[str, Sequence[Any] | npt.NDArray[Any]]"
@@ -199,15 +203,40 @@ def as_store(store: Any) -> Store:
     return AdaptedStore(store)
 
 
-def as_table(data: TableLike) -> dict[str, Column]:
+# A method, not a store: a subclass that replaces the method is not asked to know of Numbers.
+_TAKING_NUMBERS: set[Callable[..., None]] = set()
+
+
+def takes_numbers(write: _Write) -> _Write:
+    """Mark a `Store.write` that takes columns packed as `Numbers`."""
+    _TAKING_NUMBERS.add(write)
+    return write
+
+
+def write_packed(store: Store, filename: StorePath, blocks: Iterable[Columns]) -> None:
+    """Let `store` write `blocks`, whose columns may be packed as `Numbers`."""
+    takes = type(store).write in _TAKING_NUMBERS
+    store.write(filename, blocks if takes else map(columns.unpacked, blocks))
+
+
+def as_table(data: TableLike, *, packed: bool = False) -> dict[str, Column]:
     """Return `data` with lists and arrays as columns, of equal length.
+
+    Parameters
+    ----------
+    data : mapping from str to sequence
+    packed : bool
+        Whether columns that are packed as `Numbers` stay so.
 
     Raises
     ------
     StoreError
         If it is not a table.
     """
-    table = {name: _as_column(name, column) for name, column in data.items()}
+    table = {
+        name: column if packed and isinstance(column, Numbers) else _as_column(name, column)
+        for name, column in data.items()
+    }
     try:
         columns.table_length(table)
     except ValueError as error:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from psyflow.columns import Column, Columns
 from psyflow.store._encode import encode
-from psyflow.store.base import Store, StorePath, TableLike, as_table, check_row, reading, saving
+from psyflow.store.base import (
+    Store,
+    StorePath,
+    TableLike,
+    as_table,
+    check_row,
+    reading,
+    saving,
+    takes_numbers,
+)
 
 if TYPE_CHECKING:
     from psyflow.store._h5read import PsyrunTable, Table
@@ -63,6 +72,7 @@ class H5Store(Store):
         """
         self.write(filename, [as_table(data)])
 
+    @takes_numbers
     def write(self, filename: StorePath, blocks: Iterable[Columns]) -> None:
         """Save the tables `blocks` below each other; a name that a block lacks gets NaN there.
 
@@ -71,8 +81,9 @@ class H5Store(Store):
         """
         from psyflow.store._h5write import write_table
 
+        tables = (as_table(block, packed=True) for block in blocks)
         with saving(filename) as temporary:
-            write_table(temporary, self.node, map(as_table, blocks), filename)
+            write_table(temporary, self.node, tables, filename)
 
     def warm_up(self) -> None:
         """Import PyTables."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from psyflow import columns
-from psyflow.columns import Column
+from psyflow.columns import Column, Columns
 from psyflow.exceptions import RaggedColumnWarning
 from psyflow.store._decode import check_consistent, decode
 from psyflow.store._encode import encode
@@ -27,6 +27,7 @@ from psyflow.store.base import (
     one_row,
     reading,
     saving,
+    takes_numbers,
 )
 
 __all__ = ["NpzStore", "ragged_warning"]
@@ -71,7 +72,7 @@ class NpzStore(Store):
         RaggedColumnWarning
             For each column with arrays of different shapes.
         """
-        table = as_table(data)
+        table = as_table(data, packed=True)
         cells = {name: encode(name, column) for name, column in table.items()}
         layout = Layout.of(columns.table_length(table), ((n, c.form) for n, c in cells.items()))
         with saving(filename) as temporary, zipfile.ZipFile(temporary, "x") as archive:
@@ -81,6 +82,14 @@ class NpzStore(Store):
                 if column.form.kind == "ragged":
                     warnings.warn(ragged_warning(column.name), stacklevel=2)
             _write_entry(archive, _LAYOUT_ENTRY, layout.to_array())
+
+    @takes_numbers
+    def write(self, filename: StorePath, blocks: Iterable[Columns]) -> None:
+        """Save the tables `blocks` below each other; a name that a block lacks gets NaN there.
+
+        All blocks are brought together in memory.
+        """
+        self.save(filename, columns.concatenate(as_table(block, packed=True) for block in blocks))
 
     def load(
         self, filename: StorePath, row: int | None = None, ragged: bool = False

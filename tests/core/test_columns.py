@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import enum
+import pickle
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from psyflow.columns import concatenate, from_rows, pack, table_length, take
+from psyflow.columns import (
+    Numbers,
+    concatenate,
+    cut,
+    from_rows,
+    pack,
+    pack_numbers,
+    table_length,
+    take,
+    unpacked,
+)
 
 from .helpers import Half, column_values, same, values
 
@@ -120,3 +132,67 @@ def test_columns_of_different_length_are_an_error() -> None:
     assert table_length({}) == 0
     with pytest.raises(ValueError, match="'a': 1, 'b': 2"):
         table_length({"a": [1], "b": [1, 2]})
+
+
+# --------------------------------------------------------------------------- numbers
+
+number_columns = st.one_of(
+    st.lists(st.booleans(), min_size=1),
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1),
+    st.lists(st.floats(), min_size=1),
+    st.lists(st.complex_numbers(), min_size=1),
+)
+
+
+@given(number_columns)
+def test_packed_numbers_are_what_they_were(column: list[Any]) -> None:
+    packed = pack_numbers(column)
+    assert isinstance(packed, Numbers)
+    assert same(list(packed), column)
+    assert same([packed[i] for i in range(len(column))], column)
+    assert same(list(pickle.loads(pickle.dumps(packed))), column)
+    assert unpacked({"a": packed})["a"].__class__ is list
+
+
+@given(column_values)
+def test_packing_numbers_changes_no_value(column: list[Any]) -> None:
+    packed = pack_numbers(column)
+    assert same(list(packed), column)
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+@pytest.mark.parametrize(
+    "column",
+    [[], [1, True], [1, 2.0], [2**63], [Level.LOW], [Half(1)], [np.float64(1)], ["1"], [None]],
+    ids=str,
+)
+def test_what_is_no_plain_number_is_not_packed(column: list[Any]) -> None:
+    assert pack_numbers(column) is column
+
+
+@given(number_columns, st.data())
+def test_rows_of_packed_numbers(column: list[Any], data: st.DataObject) -> None:
+    packed = pack_numbers(column)
+    places = st.integers(0, len(column) - 1)
+    rows = data.draw(st.lists(places, max_size=5))
+    assert same(list(take(packed, np.array(rows, dtype=np.int64))), [column[i] for i in rows])
+    start, stop = sorted((data.draw(places), data.draw(places)))
+    assert same(list(cut(packed, start, stop)), column[start:stop])
+    assert same(list(packed[start:stop]), column[start:stop])
+
+
+@given(st.lists(number_columns | column_values, min_size=1, max_size=4))
+def test_packed_and_other_columns_below_each_other(parts: list[list[Any]]) -> None:
+    blocks = [{"a": pack_numbers(part)} for part in parts]
+    joined = concatenate(blocks)["a"]
+    assert same(list(joined), [value for part in parts for value in part])
+
+
+def test_numbers_of_one_type_stay_packed_and_a_gap_gives_a_list() -> None:
+    blocks = [{"a": pack_numbers([1, 2])}, {"a": pack_numbers([3])}]
+    assert isinstance(concatenate(blocks)["a"], Numbers)
+    with_gap = concatenate([*blocks, {"b": [1]}], absent=None)
+    assert with_gap == {"a": [1, 2, 3, None], "b": [None, None, None, 1]}

@@ -217,9 +217,20 @@ def test_read_outcomes_tells_results_and_failures(tmp_path: Path) -> None:
         "duration": "f8",
         "attempt": "i2",
         "worker": "i4",
-        "log_start": "i8",
-        "log_stop": "i8",
     }
+
+
+def test_rows_that_printed_nothing_beside_rows_that_did(tmp_path: Path) -> None:
+    silent, loud = make_rows([0, 2], [{"y": 0}] * 2), make_rows([1, 3], [{"y": 1}] * 2)
+    loud.printed = np.array([[0, 5], [-1, -1]])
+    with ShardWriter(tmp_path / "a.rows") as writer:
+        writer.write_rows(silent)
+        writer.write_rows(loud)
+    outcomes = read_outcomes([tmp_path / "a.rows"])
+    ((_, block),) = merged_blocks(Table.index(outcomes.pieces, 4))
+    assert block.bookkeeping["log_start"].tolist() == [-1, 0, -1, -1]
+    assert block.bookkeeping["log_stop"].tolist() == [-1, 5, -1, -1]
+    assert block.bookkeeping["log_stop"].dtype == np.int64
 
 
 def test_shards_of_another_space_are_renumbered(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import base64
 import json
 import random
 import tempfile
 import time
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from psyflow.columns import Numbers
 from psyflow.exceptions import (
     DamagedFileError,
     DamagedShardWarning,
@@ -49,6 +52,60 @@ def read_quietly(path: Path) -> tuple[dict[int, Any], int]:
 
 
 # --------------------------------------------------------------------------- round trip
+
+whole_numbers = st.integers(-(2**63), 2**63 - 1)
+kinds_of_numbers = st.sampled_from(
+    [st.booleans(), whole_numbers, st.integers(), st.floats(), st.complex_numbers()]
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(kinds_of_numbers, min_size=1, max_size=4), st.integers(1, 30), st.data())
+def test_numbers_come_back_with_their_types(
+    kinds: list[st.SearchStrategy[Any]], n: int, data: st.DataObject
+) -> None:
+    columns = [data.draw(st.lists(kind, min_size=n, max_size=n)) for kind in kinds]
+    rows = [{f"c{k}": column[i] for k, column in enumerate(columns)} for i in range(n)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.rows"
+        with ShardWriter(path) as writer:
+            writer.write_rows(make_rows(range(n), rows))
+        reader, (frame,) = read(path)
+        got = reader.rows(frame).columns
+    for k, column in enumerate(columns):
+        assert same(list(got[f"c{k}"]), column)
+
+
+@pytest.mark.parametrize(("n", "is_packed"), [(8, False), (9, True)])
+def test_numbers_of_many_rows_are_packed(tmp_path: Path, n: int, is_packed: bool) -> None:
+    path = tmp_path / "a.rows"
+    with ShardWriter(path) as writer:
+        writer.write_rows(make_rows(range(n), [{"y": i, "text": str(i)} for i in range(n)]))
+    reader, (frame,) = read(path)
+    columns = reader.rows(frame).columns
+    assert isinstance(columns["y"], Numbers) is is_packed
+    assert type(columns["text"]) is list
+
+
+# What psyflow wrote when this was the format: ten rows, i = k * k and f = k / 2.
+VERSION_1 = (
+    "c-pO!PfNov7>AR!wObX@sR!?ZI}P;YLD;~<z(Da2c+;`1sV%HcNmFD8!Hei1H(&iOegd!JC-CmYgNNO;t%-_y+#B"
+    "fggoOOwgpQMR#MzmH5k?L|=%j+mdb@vEmq#y8NEKF8%g9hP6)nXXMO(3|SW~>PZV%NN=g^S$fDN-KPNA6K5RRci5"
+    "W&PGHL^ff$r{-pZL&`#_KUTSZl}|F*7B-lqNJ_&v`sBlEpu8HwA4R^X3|PUj|-4XaTX<`W_Q3iZRSpSH~=}@^*M|"
+    "BneS5$H_*7-LqBWMnifG?Wdk`qF-mA2CM*6HjIXcYAb%c1;%#tUclSN7@<Wh-K5;HV;vEqACRz0|-V-5<A#i?o`q"
+    "-KlAy_O@gOxJV?g>GoM3j-sU%$=Y0l~bigqz<N3hMt~M;&YiEENSPryz|a^nlpX7_w84D9=rJ7z^rwn>9ZGNEM`w"
+)
+
+
+def test_the_first_format_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.rows"
+    path.write_bytes(zlib.decompress(base64.b85decode(VERSION_1)))
+    reader, (frame,) = read(path)
+    assert frame.items.tolist() == list(range(10))
+    rows = reader.rows(frame)
+    assert same(rows.columns["i"], [k * k for k in range(10)])
+    assert same(rows.columns["f"], [k / 2 for k in range(10)])
+    assert (rows.host, rows.pid, rows.start[0]) == ("here", 7, 1.5)
 
 
 @settings(max_examples=60)
@@ -156,10 +213,10 @@ def test_rows_that_cannot_be_unpickled_name_the_file(
 def test_a_later_format_is_an_error_that_names_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("psyflow.shard.VERSION", 2)
+    monkeypatch.setattr("psyflow.shard.VERSION", 3)
     write_frames(tmp_path / "a.rows", 1)
     monkeypatch.undo()
-    with pytest.raises(DamagedFileError, match=r"a\.rows.*format 2"):
+    with pytest.raises(DamagedFileError, match=r"a\.rows.*format 3"):
         read(tmp_path / "a.rows")
 
 
@@ -195,9 +252,10 @@ def check_flip(path: Path, content: bytes, ends: list[tuple[int, list[int]]], at
     assert n_reported == 1 or (n_reported == 0 and touched == ends[-1][1])
 
 
-def test_a_flip_of_any_byte_costs_its_frame_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("per_frame", [2, 9], ids=["lists", "packed"])
+def test_a_flip_of_any_byte_costs_its_frame_alone(tmp_path: Path, per_frame: int) -> None:
     path = tmp_path / "a.rows"
-    ends = write_frames(path, 4)
+    ends = write_frames(path, 4, per_frame)
     content = path.read_bytes()
     for at in range(len(content)):
         check_flip(path, content, ends, at)

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from psyflow.columns import Numbers, pack_numbers
 from psyflow.pspace import Param
 from psyflow.pspace.keys import (
     KeySet,
@@ -365,3 +366,22 @@ def test_all_128_bits_are_compared(wanted, have):
     assert sum(found >= 0) == sum((counts & collections.Counter(wanted)).values())
     assert all(have[j] == row for row, j in zip(wanted, found, strict=True) if j >= 0)
     assert len(first_positions(a)) == len(set(wanted))
+
+
+@given(
+    st.one_of(
+        st.lists(kind, min_size=9)
+        for kind in (
+            st.booleans(),
+            st.integers(-(2**63), 2**63 - 1),
+            st.floats(),
+            st.complex_numbers(),
+        )
+    )
+)
+def test_packed_numbers_have_the_keys_of_the_numbers(column):
+    packed = pack_numbers(column)
+    assert isinstance(packed, Numbers)
+    keys = column_keys({"a": packed, "b": packed}, len(column))
+    for key, value in zip(keys, column, strict=True):
+        assert key_hex(key) == f"{pset_key({'a': value, 'b': value}):032x}"

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from psyflow.columns import Numbers, unpacked
 from psyflow.pspace import Param, dict_concat
 
 
@@ -244,3 +245,25 @@ def test_dict_concat():
         "b": [None, 2, 4],
     }
     assert dict_concat([]) == {}
+
+
+def test_what_is_taken_are_lists_of_python_numbers():
+    space = Param(a=range(20)) * Param(b=["x"]) + Param(a=range(3))
+    for table in (space.take(np.arange(23)), space.columns()):
+        assert type(table["a"]) is list
+        assert set(map(type, table["a"])) == {int}
+    assert type(space[3]["a"]) is int
+    assert {type(pset["a"]) for pset in space} == {int}
+
+
+def test_ranges_are_at_hand_as_packed_numbers():
+    space = Param(a=range(5, 25, 2)) * Param(b=["x", "y"])
+    packed = space.take_packed(np.arange(20)[::-1])
+    assert isinstance(packed["a"], Numbers)
+    assert unpacked(packed) == space.take(np.arange(20)[::-1])
+    assert space.keys() == list(packed)
+
+
+def test_a_range_beyond_64_bits_is_taken_too():
+    levels = range(2**63 - 2, 2**63 + 8)
+    assert Param(a=levels).take(np.arange(10)) == {"a": list(levels)}

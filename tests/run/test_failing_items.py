@@ -108,6 +108,26 @@ def test_retried_item_that_succeeds_is_done(study: Study, kind: str) -> None:
     assert attempts.tolist() == [1, 1, 1, 2, 1, 1, 1, 1, 1, 1]
 
 
+def test_the_bookkeeping_tells_the_items_of_the_rows(study: Study) -> None:
+    body = f"""if x == 3 and not Path({str(study.folder / "mended")!r}).exists():
+        raise ValueError"""
+    study.task(TASK.format(settings="", n=10, body=body))
+    study.psy("run", code=1)
+    items_file = ItemsFile(
+        Assessment(TaskDef(study.tasks / "task_t.py", base=study.folder)).layout
+    )
+    incomplete = items_file.arrays()
+    assert incomplete["item"].tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    (study.folder / "mended").touch()
+    study.psy("run")
+    complete = items_file.arrays()
+    assert complete["item"].tolist() == list(range(10))
+    assert complete["key"].shape == (10, 2)
+    assert np.array_equal(complete["key"][complete["item"] != 3], incomplete["key"])
+    with np.load(study.folder / "psy-work/t/items.npz", allow_pickle=False) as file:
+        assert "item" not in file
+
+
 def test_errors_are_not_retried_unless_asked_for(study: Study) -> None:
     study.task(TASK.format(settings="retries = 3", n=5, body=RAISE))
     study.psy("run", code=1)

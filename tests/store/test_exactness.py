@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from psyflow.columns import concatenate
+from psyflow.columns import concatenate, pack_numbers
 from psyflow.exceptions import RaggedColumnWarning, UnsupportedDataError
-from psyflow.store import H5Store, NpzStore, PickleStore, _h5write
+from psyflow.store import H5Store, NpzStore, PickleStore, Store, _h5write
+from psyflow.store.base import AdaptedStore, write_packed
 from psyflow.testing.stores import assert_same_table
 
 EXACT = [NpzStore(), H5Store()]
@@ -363,3 +364,48 @@ def _compare_blocks(tmp_path, blocks):
         assert list(loaded) == list(expected)
         for name in expected:
             assert_identical(list(loaded[name]), list(expected[name]))
+
+
+@quick
+@given(blocks=blocks)
+def test_packed_numbers_are_stored_as_lists_are(store, tmp_path, blocks):
+    blocks = [equal_lengths(block) for block in blocks]
+    packed = [{n: pack_numbers(column) for n, column in block.items()} for block in blocks]
+    plain_path, packed_path = (tmp_path / f"{name}{store.ext}" for name in ("plain", "packed"))
+    error = save_or_error(lambda: store.write(plain_path, iter(blocks)))
+    assert save_or_error(lambda: write_packed(store, packed_path, iter(packed))) is error
+    if error is None:
+        assert plain_path.read_bytes() == packed_path.read_bytes()
+
+
+class Overridden(H5Store):
+    """As a plugin might do it, which knows of lists and arrays alone."""
+
+    def write(self, filename, blocks):
+        blocks = list(blocks)
+        assert all(type(column) is list for block in blocks for column in block.values())
+        super().write(filename, blocks)
+
+
+class Saving(Store):
+    """The least that a plugin has to do."""
+
+    ext = ".saved"
+
+    def save(self, filename, data):
+        assert all(type(column) is list for column in data.values())
+        PickleStore().save(filename, data)
+
+    def load(self, filename, row=None):
+        return PickleStore().load(filename, row)
+
+
+@pytest.mark.parametrize(
+    "store",
+    [PickleStore(), Overridden(), Saving(), AdaptedStore(Saving())],
+    ids=["pickle", "write", "save", "adapted"],
+)
+def test_other_stores_get_lists(store, tmp_path):
+    path = tmp_path / "table"
+    write_packed(store, path, iter([{"a": pack_numbers([1, 2])}, {"a": pack_numbers([3])}]))
+    assert list(store.load(path)["a"]) == [1, 2, 3]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from psyflow.cli.output import OK, say, shown_path
-from psyflow.columns import Columns
+from psyflow.columns import Columns, unpacked
 from psyflow.exceptions import UsageError
 from psyflow.files import TEMPORARY_MARK
 from psyflow.plan import Plan
@@ -98,7 +98,7 @@ def _rows_so_far(folder: Path) -> Iterator[Columns]:
     frozen = plan.load_space()
     earlier = store_for(plan.result)
     recovered = recover(plan.layout, frozen, earlier, verify=True)
-    yield from MergedTable(recovered, frozen, frozenset(plan.exclude)).blocks()
+    yield from map(unpacked, MergedTable(recovered, frozen, frozenset(plan.exclude)).blocks())
 
 
 def _plan_in(folder: Path) -> Plan:
