@@ -21,9 +21,9 @@ import numpy as np
 
 from psyflow.evaluate import Evaluator
 from psyflow.exceptions import PsyflowError, PsyflowWarning
+from psyflow.outcomes import Failure, Rows, pset_repr
 from psyflow.prepared import Prepared
 from psyflow.pspace import ParameterSpace
-from psyflow.shard import Failure, Rows, pset_repr
 
 __all__ = ["Returned", "evaluate_through"]
 

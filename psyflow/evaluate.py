@@ -21,9 +21,9 @@ from psyflow.columns import from_rows, without
 from psyflow.context import StopNow
 from psyflow.exceptions import Skip, UnsupportedDataError
 from psyflow.flusher import FLUSH_SECONDS, Flusher
+from psyflow.outcomes import SKIPPED, Failure, Rows, pset_repr, safe_repr
 from psyflow.output import Output
 from psyflow.prepared import NO_RETRIES, Prepared, Retries
-from psyflow.shard import SKIPPED, Failure, Rows, pset_repr, safe_repr
 
 __all__ = ["Evaluator", "StopNow", "Writer", "result_row", "say"]
 

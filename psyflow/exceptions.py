@@ -109,7 +109,7 @@ class ItemsFailedError(PsyflowError):
     message : str
     columns : dict or None
         The rows of the others, as columns; None if they are in a file.
-    failures : sequence of psyflow.shard.Failure
+    failures : sequence of psyflow.outcomes.Failure
         Each with ``item``, ``exception``, ``traceback``, ``pset``, ``host`` and more.
     """
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from psyflow.assess import Assessment
 from psyflow.layout import Layout
 from psyflow.merge import Items
+from psyflow.outcomes import Failure, safe_repr
 from psyflow.pspace import ParameterSpace
-from psyflow.shard import Failure, safe_repr
 
 __all__ = [
     "FailedItem",

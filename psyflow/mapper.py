@@ -36,11 +36,12 @@ from psyflow.exceptions import (
 from psyflow.exits import STOPPED
 from psyflow.files import make_folder, write_atomic
 from psyflow.merge import Outcomes, Table, merged_blocks, read_outcomes
+from psyflow.outcomes import SKIPPED, Failure
 from psyflow.prepared import Prepared
 from psyflow.pspace import Param, ParameterSpace
 from psyflow.pspace.keys import Keys, column_keys, match
 from psyflow.pspace.space import Selection
-from psyflow.shard import SKIPPED, Failure, ShardWriter
+from psyflow.shard import ShardWriter
 from psyflow.store import Store, store_for
 from psyflow.supervisor import Supervisor
 from psyflow.worker import Work

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from psyflow.columns import Column, Columns, concatenate, cut, take
 from psyflow.exceptions import DamagedShardWarning
-from psyflow.shard import FAILURE, ROWS, SKIP, Failure, Frame, ShardReader
+from psyflow.outcomes import Failure
+from psyflow.shard import FAILURE, ROWS, SKIP, Frame, ShardReader
 
 __all__ = [
     "BOOKKEEPING",

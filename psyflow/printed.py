@@ -6,7 +6,7 @@ from pathlib import Path
 
 from psyflow.layout import Layout
 from psyflow.merge import LOG_POSITIONS
-from psyflow.shard import Failure
+from psyflow.outcomes import Failure
 from psyflow.sources import Recovered
 
 __all__ = ["printed_by_failure", "printed_by_item"]

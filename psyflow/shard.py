@@ -28,15 +28,14 @@ import pickle
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Columns, pack_numbers
+from psyflow.columns import pack_numbers
 from psyflow.exceptions import (
     DamagedFileError,
     DamagedShardWarning,
@@ -44,26 +43,21 @@ from psyflow.exceptions import (
     UnsupportedDataError,
 )
 from psyflow.files import make_folder, sync_file, sync_folder, write_all
+from psyflow.outcomes import SKIPPED, Failure, Rows
 
 __all__ = [
     "FAILURE",
     "ROWS",
     "SKIP",
-    "SKIPPED",
-    "Failure",
     "Frame",
-    "Rows",
     "ShardReader",
     "ShardWriter",
-    "pset_repr",
-    "safe_repr",
 ]
 
 MAGIC = b"\x89psyrow\n"
 VERSION = 2
 READ_VERSIONS = (1, VERSION)
 ROWS, FAILURE, SKIP = 1, 2, 3
-SKIPPED = "skipped"
 _HEADER = struct.Struct("<8sHHIQI")
 _CRC = struct.Struct("<I")
 _HEAD_LENGTH = _HEADER.size + _CRC.size
@@ -72,79 +66,6 @@ _SCAN_BYTES = 1 << 20
 _FEW = 8
 
 Items = npt.NDArray[np.int64]
-
-
-@dataclass
-class Rows:
-    """Result rows of some items, with their bookkeeping.
-
-    Attributes
-    ----------
-    items : ndarray of int64, shape (n,)
-        Item numbers.
-    columns : mapping from str to column of length n
-        What the function returned.
-    start, duration : ndarray of float64, shape (n,)
-        Seconds since 1970, and seconds.
-    attempt : ndarray of int16, shape (n,)
-    host : str
-    pid : int
-    log : str
-        Name of the file with what the items printed; empty if it was not kept.
-    printed : ndarray of int64, shape (n, 2), or None
-        From which byte to which of the log each item printed, −1 if nothing; None if none did.
-    """
-
-    items: Items
-    columns: Columns
-    start: npt.NDArray[np.float64]
-    duration: npt.NDArray[np.float64]
-    attempt: npt.NDArray[np.int16]
-    host: str
-    pid: int
-    log: str = ""
-    printed: npt.NDArray[np.int64] | None = None
-
-
-@dataclass
-class Failure:
-    """What became of an item that has no result.
-
-    Attributes
-    ----------
-    item : int
-    kind : str
-        ``"error"`` (an exception), ``"oom"``, ``"crash"`` (its process died), ``"timeout"``,
-        ``"result"`` (what it returned is no dict, or nothing that the store can hold), or
-        `SKIPPED`: it is no failure, but wanted to be left out.
-    exception : str
-        The exception's type and message, or what happened instead.
-    traceback : str
-    pset : dict from str to str
-        The ``repr`` of each parameter.
-    start, duration : float
-        Seconds since 1970, and seconds.
-    attempt : int
-    host : str
-    pid : int
-    log : str
-        Name of the file with what the item printed; empty if it was not kept.
-    printed : (int, int) or None
-        From which byte to which of the log.
-    """
-
-    item: int
-    kind: str
-    exception: str
-    traceback: str = ""
-    pset: dict[str, str] = field(default_factory=dict)
-    start: float = 0.0
-    duration: float = 0.0
-    attempt: int = 1
-    host: str = ""
-    pid: int = 0
-    log: str = ""
-    printed: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -405,17 +326,3 @@ def _magics(fd: int, position: int, size: int) -> Iterator[int]:
         while at != -1:
             yield begin + at
             at = stretch.find(MAGIC, at + 1)
-
-
-def pset_repr(pset: Mapping[str, Any], limit: int = 500) -> dict[str, str]:
-    """Return the ``repr`` of each value, cut to `limit` characters, for failure records."""
-    return {name: safe_repr(value, limit) for name, value in pset.items()}
-
-
-def safe_repr(value: Any, limit: int) -> str:
-    """Return ``repr(value)``, cut to `limit` characters, even if the value's class has none."""
-    try:
-        text = repr(value)
-    except Exception as error:
-        text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

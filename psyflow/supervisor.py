@@ -34,7 +34,8 @@ from psyflow.evaluate import say
 from psyflow.exits import OUT_OF_TIME, RECYCLED, SETUP_FAILED, STOPPED, TOO_MANY_FAILURES
 from psyflow.guard import GROUP_SECONDS, Guard, signal_group
 from psyflow.lease import Lease
-from psyflow.shard import FAILURE, Failure, Frame, ShardReader, ShardWriter, pset_repr
+from psyflow.outcomes import Failure, pset_repr
+from psyflow.shard import FAILURE, Frame, ShardReader, ShardWriter
 from psyflow.worker import Items, Slot, Work, work
 
 __all__ = ["Supervisor"]

@@ -7,8 +7,9 @@ import time
 
 import numpy as np
 
+from psyflow.outcomes import Failure, Rows
 from psyflow.run import Run
-from psyflow.shard import Failure, Rows, ShardWriter
+from psyflow.shard import ShardWriter
 from psyflow.tasks import TaskDef
 
 FRAME = 8192

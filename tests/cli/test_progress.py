@@ -12,7 +12,8 @@ import pytest
 
 from psyflow.cli.progress import Counts, Progress, Tally
 from psyflow.layout import Layout
-from psyflow.shard import Failure, Rows, ShardWriter
+from psyflow.outcomes import Failure, Rows
+from psyflow.shard import ShardWriter
 
 from .conftest import SQUARE, lines
 

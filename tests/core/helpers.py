@@ -18,7 +18,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from psyflow.columns import from_rows
-from psyflow.shard import FAILURE, ROWS, Failure, Rows, ShardReader, ShardWriter
+from psyflow.outcomes import Failure, Rows
+from psyflow.shard import FAILURE, ROWS, ShardReader, ShardWriter
 
 MARK = "PSYFLOW_TEST_MARK"
 

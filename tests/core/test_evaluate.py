@@ -23,8 +23,9 @@ import psyflow.flusher
 import psyflow.shard
 from psyflow.evaluate import Evaluator, StopNow, result_row, say
 from psyflow.exceptions import UnsupportedDataError
+from psyflow.outcomes import Failure
 from psyflow.prepared import Prepared
-from psyflow.shard import Failure, ShardReader, ShardWriter
+from psyflow.shard import ShardReader, ShardWriter
 
 from .helpers import Half, load, same, script, values
 

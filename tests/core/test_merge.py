@@ -14,7 +14,8 @@ import psyflow.merge
 from psyflow.columns import from_rows
 from psyflow.exceptions import DamagedFileError, DamagedShardWarning
 from psyflow.merge import Block, Piece, Table, merged_blocks, read_outcomes
-from psyflow.shard import Failure, ShardReader, ShardWriter
+from psyflow.outcomes import Failure
+from psyflow.shard import ShardReader, ShardWriter
 
 from .helpers import make_rows, same, values
 

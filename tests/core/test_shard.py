@@ -22,16 +22,8 @@ from psyflow.exceptions import (
     StoreError,
     UnsupportedDataError,
 )
-from psyflow.shard import (
-    FAILURE,
-    MAGIC,
-    Failure,
-    Frame,
-    ShardReader,
-    ShardWriter,
-    pset_repr,
-    safe_repr,
-)
+from psyflow.outcomes import Failure, pset_repr, safe_repr
+from psyflow.shard import FAILURE, MAGIC, Frame, ShardReader, ShardWriter
 
 from .helpers import column_values, load, make_rows, same, script, write_frames
 
@@ -360,7 +352,8 @@ WRITER = """
     import sys, time
     import numpy as np
     from pathlib import Path
-    from psyflow.shard import Rows, ShardWriter
+    from psyflow.outcomes import Rows
+    from psyflow.shard import ShardWriter
     writer = ShardWriter(Path(sys.argv[1]))
     size, k = int(sys.argv[2]), 0
     while True:
@@ -431,7 +424,8 @@ def test_a_full_disk_leaves_whole_frames_and_room_makes_it_go_on(tmp_path: Path)
         import json, resource, signal, sys
         import numpy as np
         from pathlib import Path
-        from psyflow.shard import Failure, Rows, ShardWriter
+        from psyflow.outcomes import Failure, Rows
+        from psyflow.shard import ShardWriter
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         def rows(item, size):
             one = np.zeros(1)
@@ -467,7 +461,8 @@ def test_a_closed_standard_stream_does_not_become_the_shard(tmp_path: Path) -> N
     source = """
         import os, sys
         from pathlib import Path
-        from psyflow.shard import Failure, ShardWriter
+        from psyflow.outcomes import Failure
+        from psyflow.shard import ShardWriter
         os.close(0)
         os.close(1)
         with ShardWriter(Path(sys.argv[1])) as writer:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from psyflow.exits import DISK_FULL, SETUP_FAILED, STOPPED
-from psyflow.shard import FAILURE, Failure, ShardReader
+from psyflow.outcomes import Failure
+from psyflow.shard import FAILURE, ShardReader
 
 from .helpers import Job, eventually, marked
 

@@ -12,7 +12,7 @@ import pytest
 import psyflow
 from psyflow.assess import Assessment
 from psyflow.bookkeeping import ItemsFile
-from psyflow.shard import Failure
+from psyflow.outcomes import Failure
 from psyflow.tasks import TaskDef
 from tests.run.conftest import Study
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from psyflow import Param
 from psyflow.failures import hypergeometric_tail, place_of, suspects
 from psyflow.layout import Layout
-from psyflow.shard import Failure
+from psyflow.outcomes import Failure
 
 
 @st.composite

@@ -12,7 +12,7 @@ from psyflow.cli.output import MOST_LINES, first_lines, say
 from psyflow.cli.psets import pset_text
 from psyflow.cli.reading import report_each
 from psyflow.jobs import STATE_WORDS
-from psyflow.shard import pset_repr
+from psyflow.outcomes import pset_repr
 
 __all__ = ["execute"]
 
