@@ -300,13 +300,24 @@ class Job:
     def shards(self) -> list[Path]:
         return sorted((self.folder / "out").glob("run.*.rows"))
 
+    def _told(self) -> str:
+        """Return all that is known of the run, for a failure that may not come again."""
+        shards = (
+            f"{shard.name}: {frame.kind} {frame.items.tolist()}"
+            for shard in self.shards()
+            for frame in ShardReader(shard).new_frames()
+        )
+        claims = (f"{p.name}: {p.read_text()}" for p in sorted(self.folder.glob("claims/*")))
+        return "\n".join([*shards, *claims, self.log.read_text()])
+
     def outcomes(self) -> dict[int, Any]:
         """Return the row or Failure of each item that is on disk; each at most once."""
         outcomes: dict[int, Any] = {}
         for shard in self.shards():
             reader = ShardReader(shard)
             found = load(reader, reader.new_frames())
-            assert not found.keys() & outcomes.keys()
+            twice = found.keys() & outcomes.keys()
+            assert not twice, f"{twice} in {shard}, and before\n{self._told()}"
             outcomes.update(found)
         return outcomes
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,6 +156,16 @@ class Cluster:
 
 def main(words: list[str]) -> None:
     Cluster().run(words[0])
+
+
+def end(state: Path) -> None:
+    """Remove a cluster's folder: what still runs sees that it is gone, and ends."""
+    deadline = time.monotonic() + 20
+    while state.exists():
+        # A job may write its last into it just now.
+        shutil.rmtree(state, ignore_errors=True)
+        assert time.monotonic() < deadline, f"{state} is still written to"
+        time.sleep(0.1)
 
 
 def command_of(module: str, *words: str) -> list[str]:

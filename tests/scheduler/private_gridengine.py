@@ -137,9 +137,10 @@ class PrivateGridEngine:
         self._wait_until("the queue is up", self._is_up)
 
     def stop(self) -> None:
-        self.client("qdel", "-f", "-u", "*", check=False)
-        self.client("qconf", "-kej", check=False)
-        self.client("qconf", "-km", check=False)
+        for command in (("qdel", "-f", "-u", "*"), ("qconf", "-kej"), ("qconf", "-km")):
+            # On a loaded machine it may not answer; its daemons are ended all the same.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.client(*command, check=False)
         self._end_daemons()
         MARK.unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)

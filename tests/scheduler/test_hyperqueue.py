@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from psyflow.scheduler import HyperQueue, JobStatus
 from psyflow.testing.schedulers import SchedulerTests, until
 from tests.cli.conftest import Place
 
-from .fake_cluster import command_of
+from .fake_cluster import command_of, end
 from .fake_programs import FakePrograms, failing
 from .page_runs import check_task_file
 
@@ -38,9 +36,7 @@ def hq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_CLUSTER", str(state))
     yield state
-    # What still runs sees that its cluster is gone.
-    shutil.rmtree(state)
-    time.sleep(0.1)
+    end(state)
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from psyflow.scheduler.batch import BatchScheduler
 from psyflow.testing.schedulers import SchedulerTests, until
 from tests.cli.conftest import Place
 
-from .fake_cluster import command_of
+from .fake_cluster import command_of, end
 from .page_runs import check_task_file
 
 PROGRAMS = {"pbs": ("qsub", "qstat", "qdel"), "lsf": ("bsub", "bjobs", "bkill", "bparams")}
@@ -41,9 +39,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_CLUSTER", str(state))
     yield state
-    # What still runs sees that its cluster is gone.
-    shutil.rmtree(state)
-    time.sleep(0.1)
+    end(state)
 
 
 class TestPBS(SchedulerTests):
