@@ -265,7 +265,8 @@ class _Dask(_Engine):
         if not self._client.nthreads():
             warnings.warn(
                 f"The Dask cluster {self._client.scheduler.address} has no workers; waiting for "
-                "some. Ctrl-C ends the waiting.",
+                "some. If it has given up those that died, start it again with the option "
+                "distributed.deploy.lost-worker-timeout: 1 hour. Ctrl-C ends the waiting.",
                 PsyflowWarning,
                 stacklevel=2,
             )

@@ -46,8 +46,9 @@ def as_pickled_before() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def dask() -> Iterator[str]:
     distributed = require("distributed")
-    # A loaded machine takes long to start another worker for one that died.
-    patient = {"distributed.comm.timeouts.connect": "120s"}
+    # Else a cluster of this machine gives workers up 15 seconds after they died, though others
+    # have taken their places by then.
+    patient = {"distributed.deploy.lost-worker-timeout": "1 hour"}
     with (
         require("dask").config.set(patient),
         distributed.LocalCluster(
