@@ -117,11 +117,12 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
-def link_new(path: Path, data: bytes, *, durable: bool = True) -> bool:
+def link_new(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666) -> bool:
     """Create `path` with `data` if nothing has that name yet, as one step.
 
     ``os.link`` either happens whole or fails, on NFS too, which exclusive creation followed by a
-    write does not promise. With ``durable=False`` a power loss may undo it.
+    write does not promise. With ``durable=False`` a power loss may undo it. From `mode`, the umask
+    is taken away.
 
     Returns
     -------
@@ -130,7 +131,7 @@ def link_new(path: Path, data: bytes, *, durable: bool = True) -> bool:
     """
     temporary = _temporary_name(path)
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             write_all(fd, data)
             if durable:

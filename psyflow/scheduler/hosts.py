@@ -44,6 +44,11 @@ class Hosts:
         slots: int | None = json.loads(self._slots_file(host).read_bytes())
         return slots
 
+    def most_slots(self) -> int | None:
+        """Return how many slots the largest host has; None if that is not known."""
+        slots = [json.loads(path.read_bytes()) for path in self.folder.glob(f"*{_SLOTS}")]
+        return None if not slots or None in slots else max(slots)
+
     def any_served(self) -> bool:
         """Tell whether a runner is at work on any host."""
         files = self.folder.glob(f"*{_SLOTS}")

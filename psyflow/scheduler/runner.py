@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from psyflow.guard import Guard
 from psyflow.lease import Lease, server_time
 from psyflow.scheduler.base import TIMEOUT, JobId
 from psyflow.scheduler.hosts import Leases
@@ -27,10 +28,12 @@ __all__ = ["Runner", "main"]
 
 PAUSE = 0.3
 IDLE_SECONDS = 20.0
+MOST_FAILED_LOOKS = 100
 GRACE = 30.0
 """Seconds from asking a job to end to ending it."""
 KEPT_SECONDS = 30 * 86400.0
 _CANNOT_START = 127
+_BEGUN = b"1"
 
 
 @dataclass
@@ -107,20 +110,45 @@ class Runner:
         self._host = host
         self._lease = Lease(lease)
         self._running: list[Running] = []
+        # Jobs must not outlive a runner that is killed: they begin anew on another host.
+        self._guard = Guard(os.fork)
         self._stopped = False
+        self._n_failed_looks = 0
         self._last_busy = time.monotonic()
 
-    def run(self) -> None:
-        """Run jobs until there have been none for a while, or SIGTERM says to stop."""
+    def run(self) -> bool:
+        """Run jobs until there have been none for a while, or SIGTERM says to stop.
+
+        Returns
+        -------
+        bool
+            Whether it ended of itself.
+        """
         signal.signal(signal.SIGTERM, self._stop)
-        while self._running or not (self._stopped or self._is_idle()):
+        try:
+            while self._running or not (self._stopped or self._is_idle()):
+                self._look()
+                time.sleep(PAUSE)
+        finally:
+            # Ends what still runs, if something went wrong: it is begun anew elsewhere.
+            self._guard.dismiss()
+            self._lease.give_up()
+        return not self._stopped
+
+    def _look(self) -> None:
+        try:
             self._lease.renew()
             self._reap()
             self._end_what_has_to()
             if not self._stopped:
                 self._begin_what_fits()
-            time.sleep(PAUSE)
-        self._lease.give_up()
+            self._n_failed_looks = 0
+        except OSError as error:
+            # A full disk, a file server that is away: it may be better the next time.
+            self._n_failed_looks += 1
+            print(f"{type(error).__name__}: {error}", flush=True)
+            if self._n_failed_looks > MOST_FAILED_LOOKS:
+                raise
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopped = True
@@ -133,8 +161,11 @@ class Runner:
     def _reap(self) -> None:
         for member in [member for member in self._running if member.has_ended()]:
             self._running.remove(member)
+            self._guard.ended(member.process.pid)
             code = member.process.returncode
-            if self._is_still_ours(member) and not (self._stopped and member.asked):
+            # One that was asked to end because the runner ends has done nothing wrong.
+            is_told = code == 0 or not (self._stopped and member.asked)
+            if self._is_still_ours(member) and is_told:
                 ended = Exit(code, member.was_killed, member.reason if code else "")
                 self._spool.record_exit(member.jobid, member.index, ended)
 
@@ -203,26 +234,34 @@ class Runner:
             print(f"job {jobid}, member {index}, cannot be started: {error}", flush=True)
             self._spool.record_exit(jobid, index, Exit(_CANNOT_START, reason=str(error)))
         else:
+            self._guard.begun(process.pid)
             begun = time.monotonic()
             self._running.append(Running(jobid, index, count, job, process, begun))
 
 
-def serve(spool: Spool, host: str) -> None:
-    """Be the runner of a host in the background, unless there is one; return when it has begun."""
+def serve(spool: Spool, host: str) -> bool:
+    """Be the runner of a host in the background, unless there is one.
+
+    Returns
+    -------
+    bool
+        In the calling process, when the runner has begun: whether the host has one.
+    """
     hears, tells = os.pipe()
     if os.fork():
         os.close(tells)
-        os.read(hears, 1)  # returns when the runner has closed its end
-        return
+        return os.read(hears, 1) == _BEGUN
     try:
         os.setsid()
         os.chdir("/")
         _log_to(spool.hosts.log(host))
         lease = spool.hosts.take_lease(host)
+        os.write(tells, _BEGUN)
         os.close(tells)
         while lease is not None:
             spool.forget_old(KEPT_SECONDS)
-            Runner(spool, host, lease).run()
+            if not Runner(spool, host, lease).run():
+                break
             # Who added a job while this runner was about to end thinks that it is at work.
             lease = spool.hosts.take_lease(host) if spool.unfinished() else None
     except BaseException:
@@ -241,7 +280,13 @@ def _log_to(path: Path) -> None:
 def main(folder: str, host: str) -> int:
     """Start the runner of `host` for the spool in `folder`, unless it is at work."""
     path = Path(folder)
-    serve(Spool(path, clock=lambda: server_time(path / "hosts")), host)
+    if not (path / "hosts").is_dir():
+        print(f"{path} is not there: `workdir` has to be the same on all hosts", file=sys.stderr)
+        return 1
+    spool = Spool(path, clock=lambda: server_time(path / "hosts"))
+    if not serve(spool, host):
+        print(f"the runner cannot begin; see {spool.hosts.log(host)}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -117,8 +118,7 @@ class Spool:
     Parameters
     ----------
     folder : Path
-        It is made, for its owner only, when the first job is added: jobs have environments, and
-        those may have secrets.
+        It is made when the first job is added. What is in it is for its owner only.
     clock : callable
         Tells the time that leases are compared with.
     """
@@ -136,20 +136,19 @@ class Spool:
         self._make()
         number = max(map(int, self.ids()), default=0) + 1
         data = json.dumps(asdict(job)).encode()
-        while not link_new(self._job_file(str(number)), data):
+        # Jobs have environments, and those may have secrets.
+        while not link_new(self._job_file(str(number)), data, mode=0o600):
             number += 1
         return str(number)
 
     def _make(self) -> None:
-        if not self.folder.is_dir():
-            make_folder(self.folder)
-            self.folder.chmod(0o700)
-        make_folder(self.folder / "jobs")
+        if not (self.folder / "jobs").is_dir():
+            make_folder(self.folder / "jobs").chmod(0o700)
 
     def ids(self) -> list[JobId]:
         """Return the ids of all jobs, oldest first."""
-        stems = [path.stem for path in (self.folder / "jobs").glob("[0-9]*.json")]
-        return sorted(stems, key=int)
+        stems = [path.stem for path in (self.folder / "jobs").glob("*.json")]
+        return sorted((stem for stem in stems if stem.isdecimal()), key=int)
 
     def unfinished(self) -> list[JobId]:
         """Return the ids of the jobs that are not over, oldest first."""
@@ -160,11 +159,12 @@ class Spool:
         if jobid not in self._jobs:
             try:
                 fields: dict[str, Any] = json.loads(self._job_file(jobid).read_bytes())
-            except FileNotFoundError:
+                for name in ("args", "depends_on"):
+                    fields[name] = tuple(fields[name])
+                self._jobs[jobid] = SpooledJob(**fields)
+            except (FileNotFoundError, ValueError, TypeError, KeyError):
+                # Forgotten, or damaged: then nobody can run it, and it is as good as forgotten.
                 return None
-            for name in ("args", "depends_on"):
-                fields[name] = tuple(fields[name])
-            self._jobs[jobid] = SpooledJob(**fields)
         return self._jobs[jobid]
 
     def marks(self, jobid: JobId) -> Marks:
@@ -242,8 +242,16 @@ class Spool:
             return True
         if not (marks.all_killed or marks.kills):
             return False
-        states = {status.status for status in self.statuses(jobid)}
-        return states <= {DONE, FAILED, CANCELLED}
+        leases = Leases(self._clock())
+        left = (index for index in job.indices if index not in marks.exits)
+        return all(
+            marks.is_killed(index) and not self._is_run(jobid, index, marks, leases)
+            for index in left
+        )
+
+    def _is_run(self, jobid: JobId, index: int, marks: Marks, leases: Leases) -> bool:
+        count = marks.claims.get(index)
+        return count is not None and not leases.is_over(self.claimant(jobid, index, count))
 
     def is_ready(self, job: SpooledJob) -> bool:
         """Tell whether everything is over that a job has to wait for."""
@@ -261,6 +269,9 @@ class Spool:
     def _waiting(self, job: SpooledJob) -> tuple[str, str]:
         if not self.is_ready(job):
             return HELD, "Dependency"
+        most = self.hosts.most_slots()
+        if most is not None and job.n_cpus > most:
+            return QUEUED, f"no host has {job.n_cpus} slots"
         return QUEUED, "" if self.hosts.any_served() else "no host is at work"
 
     def _status(
@@ -276,24 +287,21 @@ class Spool:
         name = job.name if job.array_size is None else f"{job.name}:{index}"
         if index in marks.exits and (ended := self.exit_of(jobid, index)):
             return JobStatus(shown, _state_after(ended), name, ended.reason)
-        if index in marks.claims:
-            lease = self.claimant(jobid, index, marks.claims[index])
-            if not leases.is_over(lease):
-                return JobStatus(shown, RUNNING, name)
+        if self._is_run(jobid, index, marks, leases):
+            return JobStatus(shown, RUNNING, name)
         if marks.is_killed(index):
             return JobStatus(shown, CANCELLED, name)
         return JobStatus(shown, waiting[0], name, waiting[1])
 
     def forget_old(self, seconds: float) -> None:
         """Remove the jobs that were over `seconds` ago."""
-        for jobid in self.ids():
+        # Never the newest: its number tells which ones have been given away.
+        for jobid in self.ids()[:-1]:
             changed = max(_changed(self._job_file(jobid)), _changed(self._marks_folder(jobid)))
             if time.time() - changed > seconds and self.is_over(jobid):
-                for mark in self._marks_folder(jobid).glob("*"):
-                    mark.unlink(missing_ok=True)
-                if self._marks_folder(jobid).is_dir():
-                    self._marks_folder(jobid).rmdir()
+                # The job first: without its marks it would look as if nobody had run it.
                 self._job_file(jobid).unlink(missing_ok=True)
+                shutil.rmtree(self._marks_folder(jobid), ignore_errors=True)
 
     def _job_file(self, jobid: JobId) -> Path:
         return self.folder / "jobs" / f"{jobid}.json"

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from psyflow.exceptions import HostWarning, SchedulerError, UsageError
+from psyflow.lease import server_time
 from psyflow.scheduler.arguments import parse_seconds
 from psyflow.scheduler.base import OVER, UNKNOWN, JobId, JobStatus, array_of, combine
 from psyflow.scheduler.checked import CheckedScheduler
@@ -25,6 +27,7 @@ __all__ = ["Ssh"]
 SPOOL = "~/.psyflow/ssh"
 _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60
+MOST_LINES = 3
 # What belongs to the place of the submission and means nothing, or something else, elsewhere.
 _OF_THIS_HOST = ("DBUS_", "DISPLAY", "HOSTNAME", "SSH_", "TMPDIR", "XAUTHORITY", "XDG_")
 
@@ -108,14 +111,16 @@ class Ssh(CheckedScheduler):
         try:
             # After that, or a runner that is about to end might not see the job.
             self._start_runners(spool)
-        except SchedulerError:
+        except BaseException:
+            # Also Ctrl-C: nobody would know of the job.
             spool.ask_to_kill(jobid)
             raise
         self._submitted.append(jobid)
         return jobid
 
     def _spool(self) -> Spool:
-        return Spool(Path(self.workdir).expanduser().absolute())
+        folder = Path(self.workdir).expanduser().absolute()
+        return Spool(folder, clock=lambda: _time(folder / "hosts"))
 
     def _job(self, request: SubmitRequest) -> SpooledJob:
         limit, n_cpus = request.options.get("timelimit"), request.options.get("n_cpus", 1)
@@ -199,11 +204,12 @@ class Ssh(CheckedScheduler):
             )
         except subprocess.TimeoutExpired:
             return f"it did not answer within {_ANSWER_SECONDS} s"
-        except FileNotFoundError:
-            return f'there is no program "{self.ssh[0]}"'
+        except OSError as error:
+            return f"{self.ssh[0]}: {error.strerror}"
         if answer.returncode:
-            said = answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"]
-            return said[-1]
+            # Hosts may greet before that.
+            said = answer.stderr.strip().splitlines()[-MOST_LINES:]
+            return "; ".join(said) or f"exit code {answer.returncode}"
         return None
 
     def kill(self, jobid: JobId) -> None:
@@ -236,6 +242,14 @@ class Ssh(CheckedScheduler):
         array, _, index = jobid.partition("_")
         ended = self._spool().exit_of(array, int(index or 0))
         return None if ended is None else ended.code
+
+
+def _time(folder: Path) -> float:
+    """Return the time of the clock that leases are stamped with, if it can be asked."""
+    try:
+        return server_time(folder)
+    except OSError:
+        return time.time()
 
 
 def _checked(hosts: Mapping[str, int | None] | Sequence[str]) -> dict[str, int | None]:

@@ -109,9 +109,17 @@ def running_sshd() -> Iterator[PrivateSshd]:
 
 
 def runners(spool: Path) -> list[int]:
-    """Return the processes that serve a spool."""
+    """Return the processes that serve a spool, without their guards."""
     found = subprocess.run(["pgrep", "-f", f"runner {spool}"], capture_output=True, text=True)
-    return [int(pid) for pid in found.stdout.split()]
+    pids = [int(pid) for pid in found.stdout.split()]
+    return [pid for pid in pids if _parent_of(pid) not in pids]
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except FileNotFoundError:
+        return None
 
 
 def end_runners(spool: Path) -> None:

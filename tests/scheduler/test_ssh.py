@@ -142,15 +142,7 @@ def test_program_that_does_not_exist(ssh: Ssh, tmp_path: Path) -> None:
 def test_what_a_job_leaves_behind_is_ended(ssh: Ssh, tmp_path: Path) -> None:
     job = submit(ssh, tmp_path, f"sleep 60 & echo $! > {tmp_path}/pid; exit 3")
     wait_for(ssh, job, "F")
-    pid = int((tmp_path / "pid").read_text())
-
-    def is_gone() -> bool:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
-        except FileNotFoundError:
-            return True
-
-    until(is_gone, "what the job has started is gone", PATIENCE)
+    wait_until_gone(int((tmp_path / "pid").read_text()))
     assert ssh.exit_code(job) == 3
 
 
@@ -172,6 +164,29 @@ def test_jobs_of_a_host_that_dies_begin_anew_on_another(
     assert len((tmp_path / "pids").read_text().split()) == 2
 
 
+def test_jobs_do_not_outlive_a_runner_that_is_killed(
+    sshd: PrivateSshd, spool: Path, tmp_path: Path
+) -> None:
+    ssh = Ssh({"node1": 1}, spool, sshd.ssh)
+    job = submit(ssh, tmp_path, f"sleep 600 & echo $! > {tmp_path}/pid; wait")
+    until((tmp_path / "pid").exists, "the job has begun", PATIENCE)
+    wait_for(ssh, job, "R")
+    lease = next(spool.glob("hosts/node1.lease-*"))
+    os.kill(json.loads(lease.read_text())["pid"], signal.SIGKILL)
+    wait_until_gone(int((tmp_path / "pid").read_text()))
+    assert ssh.get_statuses([job])[job].status == "Q"
+
+
+def wait_until_gone(pid: int) -> None:
+    def is_gone() -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+        except FileNotFoundError:
+            return True
+
+    until(is_gone, "the process is gone", PATIENCE)
+
+
 def test_runner_that_is_told_to_end_gives_its_jobs_back(ssh: Ssh, tmp_path: Path) -> None:
     begin = f"echo >> {tmp_path}/began; test $(wc -l < {tmp_path}/began) = 2 || sleep 600"
     job = submit(ssh, tmp_path, begin)
@@ -179,8 +194,19 @@ def test_runner_that_is_told_to_end_gives_its_jobs_back(ssh: Ssh, tmp_path: Path
     claim = next(Path(ssh.workdir).glob("jobs/1/claim-0-1"))
     lease = json.loads((Path(ssh.workdir) / "hosts" / claim.read_text()).read_text())
     os.kill(lease["pid"], signal.SIGTERM)
+    wait_until_gone(lease["pid"])
     wait_for(ssh, job, "D")
     assert (tmp_path / "began").read_text() == "\n\n"
+    again = next(Path(ssh.workdir).glob("jobs/1/claim-0-2"))
+    assert again.read_text() != claim.read_text()
+
+
+def test_damaged_job_holds_up_nobody(ssh: Ssh, tmp_path: Path, spool: Path) -> None:
+    wait_for(ssh, submit(ssh, tmp_path, "true"), "D")
+    (spool / "jobs/2.json").write_text("")
+    third = submit(ssh, tmp_path, "true")
+    wait_for(ssh, third, "D")
+    assert len(runners(spool)) == 2
 
 
 def test_runners_end_when_there_is_nothing_to_do(
