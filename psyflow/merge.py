@@ -7,9 +7,10 @@ items at once, and the values are then read block by block.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -283,7 +284,7 @@ def read_outcomes(
     """
     workers: list[str] = []
     outcomes = Outcomes([], [], np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), workers)
-    latest: dict[int, int] = {}
+    skips: list[FailureRecord] = []
     for shard in shards:
         reader = ShardReader(shard)
         renumber = numbering(shard)
@@ -301,16 +302,31 @@ def read_outcomes(
                 load = _frame_loader(reader, frame, workers)
                 outcomes.pieces.append(Piece(items, frame.length, load))
                 continue
-            if frame.kind == FAILURE:
-                outcomes.failures.append(FailureRecord(int(items[0]), reader, frame))
-            latest.update(dict.fromkeys(items[items >= 0].tolist(), frame.kind))
-    outcomes.failed = _items_of_kind(FAILURE, latest)
-    outcomes.skipped = _items_of_kind(SKIP, latest)
+            records = outcomes.failures if frame.kind == FAILURE else skips
+            records.append(FailureRecord(int(items[0]), reader, frame))
+    outcomes.failed, outcomes.skipped = _by_last_word(outcomes.failures, skips)
     return outcomes
 
 
-def _items_of_kind(kind: int, latest: Mapping[int, int]) -> Items:
-    return np.array(sorted(item for item in latest if latest[item] == kind), dtype=np.int64)
+def _by_last_word(
+    failures: Sequence[FailureRecord], skips: Sequence[FailureRecord]
+) -> tuple[Items, Items]:
+    """Return the items that failed, and those that were skipped; the latest counts."""
+    failed, skipped = ({r.item for r in records if r.item >= 0} for records in (failures, skips))
+    latest: dict[int, tuple[float, int]] = {}
+    # Reading takes time: only where both have happened. The names of shards do not tell, for those
+    # of two runs within a second are in no order.
+    for record in itertools.chain(failures, skips) if failed & skipped else ():
+        if record.item in failed and record.item in skipped:
+            word = record.read().start, record.frame.kind
+            latest[record.item] = max(latest.get(record.item, word), word)
+    failed -= {item for item, (_, kind) in latest.items() if kind == SKIP}
+    skipped -= failed
+    return _sorted(failed), _sorted(skipped)
+
+
+def _sorted(items: Collection[int]) -> Items:
+    return np.array(sorted(items), dtype=np.int64)
 
 
 def _frame_loader(reader: ShardReader, frame: Frame, workers: list[str]) -> Callable[[], Block]:

@@ -12,7 +12,9 @@ import pytest
 import psyflow
 from psyflow.assess import Assessment
 from psyflow.bookkeeping import ItemsFile
-from psyflow.outcomes import Failure
+from psyflow.merge import read_outcomes
+from psyflow.outcomes import SKIPPED, Failure
+from psyflow.shard import FAILURE, SKIP, ShardWriter
 from psyflow.tasks import TaskDef
 from tests.run.conftest import Study
 
@@ -274,6 +276,20 @@ def test_last_word_of_an_item_counts(study: Study) -> None:
     assert "1 of 3 items were skipped." in study.psy("run").stderr
     (study.folder / "dull").unlink()
     assert "1 of 3 items failed;" in study.psy("run", code=1).stderr
+
+
+@pytest.mark.parametrize(("first", "second"), [(FAILURE, SKIP), (SKIP, FAILURE)])
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_last_word_is_told_by_time_and_not_by_the_names_of_shards(
+    tmp_path: Path, first: int, second: int, names: tuple[str, str]
+) -> None:
+    kinds = {FAILURE: "error", SKIP: SKIPPED}
+    for name, kind, start in zip(names, (first, second), (1.0, 2.0), strict=True):
+        with ShardWriter(tmp_path / f"{name}.rows") as writer:
+            writer.write_failure(Failure(7, kinds[kind], "", start=start))
+    outcomes = read_outcomes(sorted(tmp_path.glob("*.rows")))
+    told = {FAILURE: outcomes.failed.tolist(), SKIP: outcomes.skipped.tolist()}
+    assert told == {first: [], second: [7]}
 
 
 def test_functions_in_python_leave_skipped_psets_out(tmp_path: Path) -> None:
