@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping, MutableMapping
 
-__all__ = ["GPUS", "THREAD_VARIABLES", "deadline", "own_gpus", "share_processors"]
+__all__ = ["GPUS", "THREAD_VARIABLES", "deadline", "own_gpus", "share_processors", "usable_cpus"]
 
 GPUS = "CUDA_VISIBLE_DEVICES"
 END_OF_JOB = "SLURM_JOB_END_TIME"
@@ -83,6 +83,13 @@ def own_gpus(of_job: str | None, n_gpus: int, worker: int, pool_size: int) -> st
     return ",".join(devices[worker * share : end])
 
 
+def usable_cpus() -> int:
+    """Return how many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def share_processors(
     n_cpus: int | None, pool_size: int, environment: MutableMapping[str, str]
 ) -> None:
@@ -97,6 +104,6 @@ def share_processors(
     environment : mutable mapping
         Where the libraries look.
     """
-    n_threads = max(1, (n_cpus or len(os.sched_getaffinity(0))) // pool_size)
+    n_threads = max(1, (n_cpus or usable_cpus()) // pool_size)
     for variable in THREAD_VARIABLES:
         environment.setdefault(variable, str(n_threads))

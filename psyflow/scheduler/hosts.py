@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from psyflow.files import link_new, make_folder, write_atomic
 from psyflow.lease import is_over
@@ -49,10 +49,9 @@ class Hosts:
         slots = [json.loads(path.read_bytes()) for path in self.folder.glob(f"*{_SLOTS}")]
         return None if not slots or None in slots else max(slots)
 
-    def any_served(self) -> bool:
+    def any_served(self, leases: Leases) -> bool:
         """Tell whether a runner is at work on any host."""
-        files = self.folder.glob(f"*{_SLOTS}")
-        return any(self.is_served(unquote(path.name.removesuffix(_SLOTS))) for path in files)
+        return not all(map(leases.is_over, self.folder.glob(f"*{_LEASE}*")))
 
     def is_served(self, host: str) -> bool:
         """Tell whether a runner is at work on a host."""
@@ -61,9 +60,9 @@ class Hosts:
 
     def take_lease(self, host: str) -> Path | None:
         """Make the calling process the runner of a host, unless there is one at work."""
-        leases = self._leases(host)
-        if leases and not is_over(leases[-1], self._clock()):
+        if self.is_served(host):
             return None
+        leases = self._leases(host)
         number = _number(leases[-1]) + 1 if leases else 1
         lease = self.folder / f"{quote(host, safe='')}{_LEASE}{number}"
         return lease if link_new(lease, json.dumps(asdict(Owner.here())).encode()) else None

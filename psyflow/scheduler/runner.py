@@ -20,6 +20,7 @@ from types import FrameType
 
 from psyflow.guard import Guard
 from psyflow.lease import Lease, server_time
+from psyflow.limits import usable_cpus
 from psyflow.scheduler.base import TIMEOUT, JobId
 from psyflow.scheduler.hosts import Leases
 from psyflow.scheduler.spool import Exit, Marks, Spool, SpooledJob
@@ -84,6 +85,8 @@ class Running:
 
     def has_ended(self) -> bool:
         """Tell whether it has, and if so, end what it left behind."""
+        if self.process.returncode is not None:
+            return True
         look = os.WEXITED | os.WNOHANG | os.WNOWAIT
         if os.waitid(os.P_PID, self.process.pid, look) is None:
             return False
@@ -110,8 +113,8 @@ class Runner:
         self._host = host
         self._lease = Lease(lease)
         self._running: list[Running] = []
-        # Jobs must not outlive a runner that is killed: they begin anew on another host.
-        self._guard = Guard(os.fork)
+        # Kept until they are on the disk: a member without one would look as if it ran for ever.
+        self._exits: list[tuple[JobId, int, Exit]] = []
         self._stopped = False
         self._n_failed_looks = 0
         self._last_busy = time.monotonic()
@@ -125,8 +128,10 @@ class Runner:
             Whether it ended of itself.
         """
         signal.signal(signal.SIGTERM, self._stop)
+        # Jobs must not outlive a runner that is killed: they begin anew on another host.
+        self._guard = Guard(os.fork)
         try:
-            while self._running or not (self._stopped or self._is_idle()):
+            while self._running or self._exits or not (self._stopped or self._is_idle()):
                 self._look()
                 time.sleep(PAUSE)
         finally:
@@ -142,10 +147,14 @@ class Runner:
             self._end_what_has_to()
             if not self._stopped:
                 self._begin_what_fits()
+            self._record_exits()
+            if self._running or self._spool.unfinished():
+                self._last_busy = time.monotonic()
             self._n_failed_looks = 0
         except OSError as error:
             # A full disk, a file server that is away: it may be better the next time.
             self._n_failed_looks += 1
+            self._last_busy = time.monotonic()
             print(f"{type(error).__name__}: {error}", flush=True)
             if self._n_failed_looks > MOST_FAILED_LOOKS:
                 raise
@@ -154,20 +163,23 @@ class Runner:
         self._stopped = True
 
     def _is_idle(self) -> bool:
-        if self._running or self._spool.unfinished():
-            self._last_busy = time.monotonic()
         return time.monotonic() - self._last_busy > IDLE_SECONDS
 
     def _reap(self) -> None:
         for member in [member for member in self._running if member.has_ended()]:
-            self._running.remove(member)
             self._guard.ended(member.process.pid)
             code = member.process.returncode
             # One that was asked to end because the runner ends has done nothing wrong.
             is_told = code == 0 or not (self._stopped and member.asked)
             if self._is_still_ours(member) and is_told:
                 ended = Exit(code, member.was_killed, member.reason if code else "")
-                self._spool.record_exit(member.jobid, member.index, ended)
+                self._exits.append((member.jobid, member.index, ended))
+            self._running.remove(member)
+
+    def _record_exits(self) -> None:
+        while self._exits:
+            self._spool.record_exit(*self._exits[0])
+            del self._exits[0]
 
     def _is_still_ours(self, member: Running) -> bool:
         """Tell whether nobody has taken this runner for dead and begun the member anew."""
@@ -201,7 +213,7 @@ class Runner:
 
     def _n_slots(self) -> int:
         slots = self._spool.hosts.slots(self._host)
-        return len(os.sched_getaffinity(0)) if slots is None else slots
+        return usable_cpus() if slots is None else slots
 
     def _to_begin(
         self, jobid: JobId, job: SpooledJob, leases: Leases
@@ -232,7 +244,7 @@ class Runner:
                 )
         except OSError as error:
             print(f"job {jobid}, member {index}, cannot be started: {error}", flush=True)
-            self._spool.record_exit(jobid, index, Exit(_CANNOT_START, reason=str(error)))
+            self._exits.append((jobid, index, Exit(_CANNOT_START, reason=str(error))))
         else:
             self._guard.begun(process.pid)
             begun = time.monotonic()

@@ -201,23 +201,24 @@ class Spool:
         lease : Path
             The lease of the runner: while it is renewed, the member is being run.
         """
-        return link_new(self._mark(jobid, f"claim-{index}-{count}"), lease.name.encode())
+        return self._put(jobid, f"claim-{index}-{count}", lease.name.encode())
 
     def claimant(self, jobid: JobId, index: int, count: int) -> Path:
         """Return the lease of the runner that began a member for the `count`-th time."""
-        mark = self._mark(jobid, f"claim-{index}-{count}")
+        mark = self._marks_folder(jobid) / f"claim-{index}-{count}"
         if mark not in self._claimants:
             self._claimants[mark] = self.hosts.folder / mark.read_text()
         return self._claimants[mark]
 
     def record_exit(self, jobid: JobId, index: int, ended: Exit) -> None:
         """Say how a member ended, unless that has been said."""
-        link_new(self._mark(jobid, f"exit-{index}"), json.dumps(asdict(ended)).encode())
+        self._put(jobid, f"exit-{index}", json.dumps(asdict(ended)).encode())
 
     def exit_of(self, jobid: JobId, index: int) -> Exit | None:
         """Return how a member ended; None if it has not."""
         try:
-            return Exit(**json.loads(self._mark(jobid, f"exit-{index}").read_bytes()))
+            path = self._marks_folder(jobid) / f"exit-{index}"
+            return Exit(**json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
 
@@ -225,7 +226,7 @@ class Spool:
         """Ask whoever runs a job, an array or a member to kill it; nobody will begin it."""
         array, _, index = jobid.partition("_")
         if self.job(array) is not None:
-            link_new(self._mark(array, f"kill-{index or WHOLE}"), b"")
+            self._put(array, f"kill-{index or WHOLE}", b"")
 
     def is_over(self, jobid: JobId) -> bool:
         """Tell whether no member of a job runs or will be run; so it is if there is none."""
@@ -263,16 +264,16 @@ class Spool:
         if job is None:
             return []
         marks, leases = self.marks(jobid), Leases(self._clock())
-        waiting = self._waiting(job)
+        waiting = self._waiting(job, leases)
         return [self._status(jobid, job, index, marks, leases, waiting) for index in job.indices]
 
-    def _waiting(self, job: SpooledJob) -> tuple[str, str]:
+    def _waiting(self, job: SpooledJob, leases: Leases) -> tuple[str, str]:
         if not self.is_ready(job):
             return HELD, "Dependency"
         most = self.hosts.most_slots()
         if most is not None and job.n_cpus > most:
             return QUEUED, f"no host has {job.n_cpus} slots"
-        return QUEUED, "" if self.hosts.any_served() else "no host is at work"
+        return QUEUED, "" if self.hosts.any_served(leases) else "no host is at work"
 
     def _status(
         self,
@@ -309,11 +310,8 @@ class Spool:
     def _marks_folder(self, jobid: JobId) -> Path:
         return self.folder / "jobs" / jobid
 
-    def _mark(self, jobid: JobId, name: str) -> Path:
-        folder = self._marks_folder(jobid)
-        if not folder.is_dir():
-            make_folder(folder)
-        return folder / name
+    def _put(self, jobid: JobId, mark: str, data: bytes) -> bool:
+        return link_new(make_folder(self._marks_folder(jobid)) / mark, data)
 
 
 def _state_after(ended: Exit) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyflow.exceptions import TaskFileError, did_you_mean
+from psyflow.limits import usable_cpus
 
 if TYPE_CHECKING:
     from psyflow.backend import Backend
@@ -129,13 +130,6 @@ def _integer_from(lowest: int) -> Callable[[Any], int]:
         return number
 
     return convert
-
-
-def usable_cpus() -> int:
-    """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _pool_size(value: Any) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import stat
 import time
 from pathlib import Path
@@ -116,3 +118,43 @@ def test_runner_without_the_folder_is_an_error(
 ) -> None:
     assert runner.main(str(tmp_path / "nosuch"), "a") == 1
     assert "`workdir` has to be the same on all hosts" in capsys.readouterr().err
+
+
+def test_exit_is_recorded_when_there_is_room_again(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "IDLE_SECONDS", 0.5)
+    words = ("sh", "-c", f"echo >> {tmp_path}/began; exit 3")
+    works = SpooledJob(words, str(tmp_path / "log"), "t:job", str(tmp_path), {})
+    cannot = SpooledJob(("no-such-program",), str(tmp_path / "log"), "t:job", str(tmp_path), {})
+    jobs = [spool.add(works), spool.add(cannot)]
+    record, refused = spool.record_exit, []
+
+    def is_full_at_first(jobid: str, index: int, ended: Exit) -> None:
+        if len(refused) < 3:
+            refused.append(jobid)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        record(jobid, index, ended)
+
+    monkeypatch.setattr(spool, "record_exit", is_full_at_first)
+    lease = spool.hosts.take_lease("a")
+    assert lease is not None
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert runner.Runner(spool, "a", lease).run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(refused) == 3
+    assert [states(spool, job) for job in jobs] == ["F", "F"]
+    assert spool.exit_of(jobs[0], 0) == Exit(3)
+    assert (tmp_path / "began").read_text() == "\n"
+
+
+def test_looking_makes_nothing(spool: Spool) -> None:
+    jobid = spool.add(JOB)
+    before = sorted(spool.folder.rglob("*"))
+    ssh = Ssh(["a"], spool.folder)
+    assert (ssh.exit_code(jobid), ssh.exit_code("7")) == (None, None)
+    assert ssh.get_status("7") is None
+    assert ssh.get_statuses([jobid])[jobid].status == "Q"
+    assert sorted(spool.folder.rglob("*")) == before

@@ -16,8 +16,8 @@ from psyflow.cli.selection import load_tasks
 from psyflow.cli.task_run import TaskRun
 from psyflow.cli.waiting import wait_for
 from psyflow.exceptions import TaskWorkdirDirtyWarning, UsageError
+from psyflow.limits import usable_cpus
 from psyflow.tasks import TaskDef
-from psyflow.tasks.settings import usable_cpus
 
 __all__ = ["execute"]
 
