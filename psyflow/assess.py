@@ -112,10 +112,8 @@ class Assessment:
             return np.empty(0, dtype=np.int64)
         if choice is Choice.FAILED:
             return self.failed
-        pending = self.recovered.pending()
-        if choice is Choice.MISSING:
-            return np.setdiff1d(pending, [*self.failed, *self.skipped])
-        return pending
+        is_missing = choice is Choice.MISSING
+        return self.recovered.never_ran() if is_missing else self.recovered.pending()
 
     def missing(self) -> ParameterSpace:
         """Return the psets without a result, as a space."""

@@ -70,7 +70,7 @@ def continuation_of(plan: Plan, task: TaskDef, statuses: Mapping[str, JobStatus]
     recovered = recover(plan.layout, plan.load_space(), task.store, plan.exclude, verify=True)
     if plan.max_failures is not None and len(recovered.failed) >= plan.max_failures:
         raise NotContinuedError("so many items failed")
-    pending = np.setdiff1d(recovered.pending(), [*recovered.failed, *recovered.skipped])
+    pending = recovered.never_ran()
     if _grows(task.scheduler_args):
         pending = np.union1d(pending, list(_failed_for_want(recovered)))
     if not len(pending):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from psyflow.assess import Assessment
+from psyflow.assess import Assessment, Choice
 from psyflow.fingerprint import Change
 from psyflow.preview import Preview, preview
 from psyflow.pspace.keys import match
@@ -69,7 +69,7 @@ def _n_new(assessment: Assessment) -> int:
     plan, frozen = assessment.plan, assessment.frozen
     if plan is None or plan.space_digest == frozen.digest:
         return 0
-    unknown = np.setdiff1d(assessment.pending(), [*assessment.failed, *assessment.skipped])
+    unknown = assessment.pending(Choice.MISSING)
     # Whole spaces are matched, for psets may be repeated: the fourth of a kind may be new.
     planned = frozen.keys_of(plan.load_space().space)
     return int(np.count_nonzero(match(frozen.keys(), planned)[unknown] < 0))

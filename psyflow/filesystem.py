@@ -14,7 +14,7 @@ from pathlib import Path
 from psyflow.files import append_line, link_new, write_atomic
 from psyflow.lease import server_time
 
-__all__ = ["FolderFacts", "look_at_folder"]
+__all__ = ["FolderFacts", "look_at_folder", "nearest_folder"]
 
 _PREFIX = ".psyflow-doctor-"
 _N_RACERS = 8
@@ -47,6 +47,18 @@ class FolderFacts:
     problems: tuple[str, ...]
 
 
+def nearest_folder(folder: Path) -> Path:
+    """Return `folder`, or where it would be made: the nearest folder above that exists.
+
+    Examples
+    --------
+    >>> nearest_folder(Path("/no/such/folder"))
+    PosixPath('/')
+    """
+    absolute = folder.absolute()
+    return next(path for path in (absolute, *absolute.parents) if path.is_dir())
+
+
 def look_at_folder(folder: Path) -> FolderFacts:
     """Try what psyflow needs in a folder of its own there, which is removed again.
 
@@ -61,9 +73,7 @@ def look_at_folder(folder: Path) -> FolderFacts:
     ...     look_at_folder(Path(folder, "psy-work")).problems
     ()
     """
-    folder = folder.absolute()
-    while not folder.is_dir():
-        folder = folder.parent
+    folder = nearest_folder(folder)
     kind, free = _kind_of(folder), shutil.disk_usage(folder).free
     try:
         with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder) as scratch:

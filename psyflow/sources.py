@@ -100,6 +100,10 @@ class Recovered:
         """Return the items without a result, ascending."""
         return np.flatnonzero(self.table.piece_of < 0)
 
+    def never_ran(self) -> Items:
+        """Return the items with neither a result nor a failure nor a skip, ascending."""
+        return np.setdiff1d(self.pending(), np.concatenate([self.failed, self.skipped]))
+
 
 def recover(
     layout: Layout,

@@ -8,13 +8,14 @@ from typing import TypeAlias
 
 from psyflow.exceptions import SchedulerError
 from psyflow.failures import FailedItem, failed_items
+from psyflow.plan import Plan
 from psyflow.pspace import Param, ParameterSpace
 from psyflow.run import Run
 from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
 from psyflow.states import count_states
 from psyflow.tasks import TaskDef
 
-__all__ = ["Inquiry", "Members"]
+__all__ = ["Inquiry", "Members", "ask"]
 
 Members: TypeAlias = Mapping[str, Sequence[JobStatus]]
 
@@ -91,13 +92,7 @@ class Inquiry:
     @functools.cached_property
     def members(self) -> Members | SchedulerError:
         """What the scheduler says of the jobs, which is asked once, or why it does not."""
-        plan = self._assessment.plan
-        if plan is None:
-            return {}
-        try:
-            return self._run.jobs.members(plan.run_id, self._run.task.scheduler)
-        except SchedulerError as error:
-            return error
+        return ask(self._run, self._assessment.plan)
 
     @functools.cached_property
     def jobs(self) -> list[str]:
@@ -124,6 +119,16 @@ class Inquiry:
     def failures(self) -> list[FailedItem]:
         """Return the latest failure of each item that has no result, in item order."""
         return failed_items(self._assessment)
+
+
+def ask(run: Run, plan: Plan | None) -> Members | SchedulerError:
+    """Ask the scheduler about the jobs of a plan; return why, if it does not answer."""
+    if plan is None:
+        return {}
+    try:
+        return run.jobs.members(plan.run_id, run.task.scheduler)
+    except SchedulerError as error:
+        return error
 
 
 def _in_words(status: JobStatus) -> str:

@@ -15,6 +15,7 @@ from types import FrameType
 
 from psyflow.cli.output import duration, say
 from psyflow.exceptions import SchedulerError
+from psyflow.filesystem import nearest_folder
 from psyflow.lease import server_time
 from psyflow.scheduler import Scheduler
 from psyflow.scheduler.base import OVER
@@ -101,13 +102,11 @@ class Probe:
         self._name = name
         self._scheduler = scheduler
         self._args = scheduler_args
-        self._workdir = workdir.absolute()
+        self._workdir = workdir
 
     def run(self, patience: float) -> ProbeFacts:
         """Submit the job, wait at most `patience` seconds for it, and return how it fared."""
-        place = self._workdir
-        while not place.is_dir():
-            place = place.parent
+        place = nearest_folder(self._workdir)
         with (
             tempfile.TemporaryDirectory(prefix=".psyflow-doctor-", dir=place) as folder,
             _terminated_as_interrupted(),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from psyflow.cli.inquiry import Inquiry, Members
+from psyflow.cli.inquiry import Inquiry, Members, ask
 from psyflow.cli.output import OK, duration, say
 from psyflow.cli.progress import is_terminal
 from psyflow.cli.reading import without_bytecode
@@ -127,15 +127,8 @@ class _Asker:
         return self._answer
 
     def _ask(self) -> None:
-        plan = Plan.present(self._run.layout)
         try:
-            self._answer = (
-                {}
-                if plan is None
-                else self._run.jobs.members(plan.run_id, self._run.task.scheduler)
-            )
-        except SchedulerError as error:
-            self._answer = error
+            self._answer = ask(self._run, Plan.present(self._run.layout))
         except Exception as error:
             self._answer = SchedulerError(f"{type(error).__name__}: {error}")
 
