@@ -298,6 +298,20 @@ class Run:
         with self._logged("merge"):
             return steps.merge(plan, self.task)
 
+    def remove_leftovers(self) -> None:
+        """Remove the shards that a merge has left which died after all else was done."""
+        if not self.layout.shards():
+            return
+        # They do no harm, so whatever is in the way of this is no reason to complain.
+        with contextlib.suppress(RunHeldError, SchedulerError):
+            self.take_hold()
+            try:
+                assessment = self.assess()
+                if assessment.is_complete and not self._alive(assessment):
+                    steps.remove_shards(self.layout)
+            finally:
+                self.release()
+
     # -- steps, where the scheduler runs elsewhere ------------------------------------------------
 
     def submit(self) -> None:

@@ -31,7 +31,7 @@ from psyflow.sources import Earlier, Recovered, recover
 from psyflow.store.base import write_packed
 from psyflow.tasks import TaskDef, streams_of
 
-__all__ = ["Merged", "MergedTable", "merge", "split"]
+__all__ = ["Merged", "MergedTable", "merge", "remove_shards", "split"]
 
 
 def split(plan: Plan, backend: Backend) -> None:
@@ -92,7 +92,7 @@ def merge(plan: Plan, task: TaskDef) -> Merged:
         table.warn_of_ineffective_excludes()
     merged = Merged(len(frozen), recovered.n_done, len(recovered.failed), len(recovered.skipped))
     if merged.n_rows == merged.n_items:
-        _remove_shards(plan.layout)
+        remove_shards(plan.layout)
     _remove_old_plans(plan)
     print(f"{merged.n_rows} of {merged.n_items} rows in {plan.layout.result}.", flush=True)
     return merged
@@ -193,7 +193,8 @@ def _keep(plan: Plan, earlier: Earlier) -> None:
         print(f"The earlier result is in {archive}.", flush=True)
 
 
-def _remove_shards(layout: Layout) -> None:
+def remove_shards(layout: Layout) -> None:
+    """Remove all shards: what they hold is in the result."""
     for shard in layout.shards():
         shard.unlink()
     if layout.out.is_dir():

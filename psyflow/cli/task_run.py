@@ -74,7 +74,10 @@ class TaskRun:
 
     def _begin(self) -> frozenset[str]:
         assessment = self._run.assess()
-        if not assessment.reasons() or self._is_nothing_chosen(assessment):
+        reasons = assessment.reasons()
+        if not reasons:
+            self._run.remove_leftovers()
+        if not reasons or self._is_nothing_chosen(assessment):
             self._is_done = True
             return frozenset()
         self._task.check_execute()
