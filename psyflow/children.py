@@ -28,6 +28,7 @@ __all__ = [
     "Signals",
     "be_worker",
     "cause_of_death",
+    "die_with_parent",
     "flush_standard_streams",
     "fork",
     "oom_kills",
@@ -142,8 +143,8 @@ def _be_random() -> None:
         np.random.seed()
 
 
-def _die_with_parent(parent: int) -> None:
-    """Have the kernel, where it can, kill this process when its supervisor is killed."""
+def die_with_parent(parent: int) -> None:
+    """Have the kernel, where it can, kill this process when its parent is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -159,7 +160,7 @@ def be_worker(supervisor: int, slot: Slot, do_work: Callable[[], int]) -> NoRetu
         for number in HANDLED:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
-        _die_with_parent(supervisor)
+        die_with_parent(supervisor)
         _be_random()
         # Where the standard error is no file, as in a notebook, there is nothing to print to.
         with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):

@@ -27,7 +27,6 @@ def main(arguments: list[str]) -> int:
     """
     step, plan_file, *numbers = arguments
     _share_processors(Path(plan_file))
-    # NumPy's libraries read these variables when they are loaded.
     from psyflow.exits import DISK_FULL
     from psyflow.files import is_full
 
@@ -90,13 +89,16 @@ def _log_to(log: Path) -> None:
 
 
 def _share_processors(plan_file: Path) -> None:
-    from psyflow.limits import share_processors
+    from psyflow.limits import limit_loaded_libraries, share_processors
 
     try:
         plan = json.loads(plan_file.read_text())
     except FileNotFoundError:
         return  # said where the plan is read
+    # NumPy's libraries read this when they are loaded, and in a fork they are.
     share_processors(plan.get("n_cpus"), plan["pool_size"], os.environ)
+    if "numpy" in sys.modules:
+        limit_loaded_libraries(os.environ)
 
 
 if __name__ == "__main__":

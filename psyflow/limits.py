@@ -6,7 +6,15 @@ import os
 import time
 from collections.abc import Mapping, MutableMapping
 
-__all__ = ["GPUS", "THREAD_VARIABLES", "deadline", "own_gpus", "share_processors", "usable_cpus"]
+__all__ = [
+    "GPUS",
+    "THREAD_VARIABLES",
+    "deadline",
+    "limit_loaded_libraries",
+    "own_gpus",
+    "share_processors",
+    "usable_cpus",
+]
 
 GPUS = "CUDA_VISIBLE_DEVICES"
 END_OF_JOB = "SLURM_JOB_END_TIME"
@@ -95,6 +103,8 @@ def share_processors(
 ) -> None:
     """Let the workers' numerical libraries share the processors, unless the user decided.
 
+    All of them heed ``OMP_NUM_THREADS`` if their own variable is not set.
+
     Parameters
     ----------
     n_cpus : int or None
@@ -103,7 +113,37 @@ def share_processors(
         Number of workers.
     environment : mutable mapping
         Where the libraries look.
+
+    Examples
+    --------
+    >>> environment = {"MKL_NUM_THREADS": "1"}
+    >>> share_processors(8, 2, environment)
+    >>> environment["MKL_NUM_THREADS"], environment["OPENBLAS_NUM_THREADS"]
+    ('1', '4')
+    >>> environment = {"OMP_NUM_THREADS": "1"}
+    >>> share_processors(8, 2, environment)
+    >>> environment
+    {'OMP_NUM_THREADS': '1'}
     """
+    if "OMP_NUM_THREADS" in environment:
+        return
     n_threads = max(1, (n_cpus or usable_cpus()) // pool_size)
     for variable in THREAD_VARIABLES:
         environment.setdefault(variable, str(n_threads))
+
+
+def limit_loaded_libraries(environment: Mapping[str, str]) -> None:
+    """Have numerical libraries obey `environment` that have been loaded already.
+
+    Parameters
+    ----------
+    environment : mapping
+        Where libraries that are loaded from now on look.
+    """
+    from threadpoolctl import ThreadpoolController  # not where nothing is loaded
+
+    for library in ThreadpoolController().lib_controllers:
+        variable = f"{library.internal_api.upper()}_NUM_THREADS"
+        wanted = environment.get(variable, environment.get("OMP_NUM_THREADS", ""))
+        if wanted.isdecimal():
+            library.set_num_threads(max(1, int(wanted)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -40,4 +41,7 @@ def main() -> None:
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:
             setattr(sys, stream, open(os.devnull, "w"))  # noqa: PTH123, SIM115
-    sys.exit(psy_main())
+    status = run_command_line(sys.argv[1:], is_program=True)
+    # The kernel is quicker at taking back the memory.
+    gc.freeze()
+    sys.exit(status)

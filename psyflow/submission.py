@@ -18,6 +18,7 @@ __all__ = [
     "JobRequest",
     "Submission",
     "allotment",
+    "job_command",
     "process_arrays",
     "process_job",
     "scheduler_args",
@@ -105,8 +106,13 @@ def share_throttle(args: Mapping[str, object], n_arrays: int) -> dict[str, objec
     return {**args, "max_running": max(1, limit // n_arrays)}
 
 
+def job_command(python: str) -> list[str]:
+    """Return how the command lines of all jobs begin that the interpreter `python` does."""
+    return [python, "-m", "psyflow.job"]
+
+
 def _command(plan: Plan, python: str, step: str, *numbers: str) -> list[str]:
-    return [python, "-m", "psyflow.job", step, str(plan.frozen.plan_file), *numbers]
+    return [*job_command(python), step, str(plan.frozen.plan_file), *numbers]
 
 
 def allotment(

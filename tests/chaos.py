@@ -26,7 +26,7 @@ from pathlib import Path
 
 from psyflow.claims import Hold
 from psyflow.exceptions import UsageError
-from tests.core.helpers import is_guard
+from tests.core.helpers import children_of, is_guard, jobs_of
 from tests.run.conftest import Study
 
 __all__ = ["Round", "main"]
@@ -58,7 +58,7 @@ TROUBLES = (
     "raise SystemExit(4)",
     "os.kill(os.getpid(), signal.SIGSEGV)",
 )
-VICTIMS = ("psy", "supervisor", "worker", "worker", "all")
+VICTIMS = ("psy", "server", "supervisor", "worker", "worker", "all")
 SECONDS_TO_END = 60
 
 
@@ -153,24 +153,17 @@ def _without_ignored(err: str) -> str:
 
 
 def _victims(psy: subprocess.Popen[str], kind: str) -> list[int]:
-    supervisors = _children(psy.pid)
-    workers = [worker for supervisor in supervisors for worker in _children(supervisor)]
+    servers, supervisors = children_of(psy.pid), jobs_of(psy.pid)
+    workers = [worker for supervisor in supervisors for worker in children_of(supervisor)]
     if psy.poll() is not None:
         return []
     return {
         "psy": [psy.pid],
+        "server": servers,
         "supervisor": supervisors,
         "worker": [worker for worker in workers if not is_guard(worker)][:1],
-        "all": [psy.pid, *supervisors, *workers],
+        "all": [psy.pid, *servers, *supervisors, *workers],
     }[kind]
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    return [int(child) for child in text.split()]
 
 
 def _done(study: Study) -> set[object]:
@@ -193,7 +186,8 @@ def _wait_until_alone(study: Study) -> None:
 def _check_left(study: Study) -> None:
     run = study.folder / "psy-work" / "t"
     assert Hold(run / "hold", "the run").holder() is None
-    assert list(run.glob("out/*")) == []
+    left = [path.name for path in run.glob("out/*")]
+    assert not left, f"{left} in out\n{study.logs()}"
     names = [str(path.relative_to(run)) for path in run.rglob("*")]
     assert not [name for name in names if ".psytmp" in name or ".new." in name], names
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import os
 import sys
-from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
 from psyflow.cli.output import INTERRUPTED, REFUSED, TROUBLE, Notices, describe, exit_code_of, say
 from psyflow.cli.parser import parse
@@ -14,16 +17,26 @@ from psyflow.cli.parser import parse
 __all__ = ["run_command_line"]
 
 
-def run_command_line(argv: list[str]) -> int:
-    """Do what `argv` says, and return the exit code."""
+def run_command_line(argv: list[str], *, is_program: bool = False) -> int:
+    """Do what `argv` says, and return the exit code.
+
+    Parameters
+    ----------
+    argv : list of str
+        The command line without the program's name.
+    is_program : bool
+        Whether this process is there for nothing else, and has run nobody else's code.
+    """
     try:
         arguments = parse(argv)
     except SystemExit as end:  # argparse has said why
         return end.code if isinstance(end.code, int) else REFUSED
     try:
-        with Notices().shown() as notices:
+        with _no_collection() if is_program else contextlib.nullcontext():
+            command = importlib.import_module(arguments.module)
+        with _server_for(command, is_program) as arguments.server, Notices().shown() as notices:
             arguments.notices = notices
-            status = _command(arguments.module)(arguments)
+            status: int = command.execute(arguments)
             # What a pipe's reader has not taken must not turn up as an error at exit.
             sys.stdout.flush()
         return status
@@ -38,6 +51,20 @@ def run_command_line(argv: list[str]) -> int:
         return exit_code_of(error)
 
 
-def _command(module: str) -> Callable[[Namespace], int]:
-    command: Callable[[Namespace], int] = importlib.import_module(module).execute
-    return command
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Do not look for garbage, neither now among what comes, nor ever, for it is there to stay."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _server_for(command: ModuleType, is_program: bool) -> contextlib.AbstractContextManager[Any]:
+    """Return what forks jobs for a command that has some, if this process may be forked."""
+    if is_program and hasattr(command, "server"):
+        server: contextlib.AbstractContextManager[Any] = command.server()
+        return server
+    return contextlib.nullcontext()

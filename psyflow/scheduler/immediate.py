@@ -6,10 +6,10 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar, Protocol, TypeAlias
 
 from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler.base import (
@@ -27,12 +27,38 @@ from psyflow.scheduler.base import (
     combine,
 )
 
-__all__ = ["ImmediateRun"]
+__all__ = ["ImmediateRun", "Process", "start_program"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 10.0
 # What a shell says, for want of a better convention.
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+
+
+class Process(Protocol):
+    """What is asked of a process; `subprocess.Popen` has it."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code, minus the signal that ended it, when it has ended."""
+
+    def send_signal(self, signum: int, /) -> None:
+        """Send a signal, unless it has ended."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+
+Starter: TypeAlias = Callable[[list[str], IO[bytes]], Process]
+
+
+def start_program(args: list[str], output: IO[bytes]) -> Process:
+    """Start a program that prints to `output`; raises OSError if it cannot be started."""
+    return subprocess.Popen(
+        args, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+    )
 
 
 class ImmediateRun(Scheduler):
@@ -57,6 +83,9 @@ class ImmediateRun(Scheduler):
     """
 
     runs_here: ClassVar[bool] = True
+
+    start: Starter = staticmethod(start_program)
+    """Starts a command; `psy run` has something quicker for the jobs of psyflow."""
 
     def __init__(self) -> None:
         self._statuses: dict[JobId, JobStatus] = {}
@@ -144,7 +173,7 @@ class ImmediateRun(Scheduler):
     def _run(self, jobid: JobId, name: str, args: list[str], log: str) -> None:
         if self._is_killed(jobid):
             return
-        child = self._children[jobid] = _Child()
+        child = self._children[jobid] = _Child(self.start)
         state = CANCELLED
         self._statuses[jobid] = JobStatus(jobid, RUNNING, name)
         try:
@@ -160,17 +189,16 @@ class ImmediateRun(Scheduler):
 class _Child:
     """A command, and the signals that arrive while it runs."""
 
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, start: Starter) -> None:
+        self._start = start
+        self._process: Process | None = None
         self._received: list[int] = []
         self._too_early: list[int] = []
 
     def run(self, args: list[str], log: str) -> int:
         with _open_log(log) as output:
             try:
-                self._process = subprocess.Popen(
-                    args, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-                )
+                self._process = self._start(args, output)
             except OSError as error:
                 output.write(f"{args[0]} cannot be started: {error.strerror}\n".encode())
                 found = not isinstance(error, FileNotFoundError)
@@ -213,7 +241,7 @@ class _Child:
         elif n_interrupts > 2:
             self.send(signal.SIGKILL)
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> int:
+    def _wait(self, process: Process) -> int:
         try:
             return process.wait()
         except BaseException:  # a signal handler of the user's raised it

@@ -167,7 +167,16 @@ def marked(mark: str) -> list[int]:
 
 
 def children_of(pid: int) -> list[int]:
-    return [child for child in _pids() if _stat(child)[1:2] == [str(pid)]]
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(child) for child in text.split()]
+
+
+def jobs_of(psy: int) -> list[int]:
+    """Return the jobs of a `psy run`: children of the fork server, which is a child of `psy`."""
+    return [job for server in children_of(psy) for job in children_of(server)]
 
 
 def is_guard(pid: int) -> bool:

@@ -20,8 +20,9 @@ from psyflow.assess import Assessment
 from psyflow.exceptions import UsageError
 from psyflow.main import psy_main
 from psyflow.tasks import TaskDef
+from tests.core.helpers import jobs_of
 from tests.run.conftest import Study
-from tests.run.test_faults import children, wait_until_gone
+from tests.run.test_faults import wait_until_gone
 
 BODY = """
 store = ".{store}"
@@ -135,7 +136,7 @@ class StudyMachine(RuleBasedStateMachine):
         slow.touch()
         psy = self.study.start("run")
         time.sleep(moment)
-        for pid in [*(children(psy.pid) if everybody else []), psy.pid]:
+        for pid in [*(jobs_of(psy.pid) if everybody else []), psy.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         psy.communicate()

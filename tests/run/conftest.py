@@ -12,6 +12,7 @@ import pytest
 
 import psyflow
 from psyflow.columns import Column
+from tests.core.helpers import MARK, marked
 
 HEAD = """
 import os, time
@@ -46,6 +47,7 @@ class Study:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, MARK: str(self.folder)},
             start_new_session=True,
         )
         self._processes.append(process)
@@ -86,18 +88,8 @@ class Study:
         return list(zip(*(list(columns[n]) for n in sorted(columns)), strict=True))
 
     def processes(self) -> list[int]:
-        """Return the living processes that work in this folder."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                try:
-                    command = (entry / "cmdline").read_bytes()
-                    state = (entry / "stat").read_bytes().rpartition(b")")[2].split()[0].decode()
-                except OSError:
-                    continue
-                if str(self.folder).encode() in command and state not in "ZX":
-                    found.append(int(entry.name))
-        return found
+        """Return the living processes that `psy` in this folder has to do with, and itself."""
+        return marked(str(self.folder))
 
     def end(self) -> None:
         for process in self._processes:

@@ -8,15 +8,16 @@ import random
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from psyflow.bookkeeping import ItemsFile
 from psyflow.exceptions import DamagedShardWarning
+from psyflow.jobs import Jobs
+from psyflow.layout import Layout
 from psyflow.run import Run
 from psyflow.tasks import TaskDef
-from tests.core.helpers import eventually, is_guard
+from tests.core.helpers import children_of, eventually, is_guard, jobs_of
 from tests.run.conftest import Study
 
 SLOW = """
@@ -30,26 +31,13 @@ def execute(x):
 
 
 def supervisors(study: Study) -> list[int]:
-    return [pid for pid in study.processes() if b"psyflow.job" in cmdline(pid)]
-
-
-def cmdline(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def children(pid: int) -> list[int]:
-    try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except OSError:
-        return []
-    return [int(child) for child in text.split()]
+    """Return the processes at work that the task's run has on record."""
+    root = study.folder / "psy-work" / "t"
+    return [owner.pid for owner in Jobs(Layout(root, "t", root / "result.npz")).processes()]
 
 
 def workers(supervisor: int) -> list[int]:
-    return [child for child in children(supervisor) if not is_guard(child)]
+    return [child for child in children_of(supervisor) if not is_guard(child)]
 
 
 def wait_until_gone(study: Study, seconds: float = 20.0) -> None:
@@ -70,7 +58,7 @@ def check_complete(study: Study, n: int) -> None:
 
 @pytest.mark.parametrize("backend", ["DistributeBackend", "LoadBalancingBackend"])
 @pytest.mark.parametrize("store", ["pkl", "npz", "h5"])
-@pytest.mark.parametrize("victim", ["psy", "supervisor", "worker", "all"])
+@pytest.mark.parametrize("victim", ["psy", "server", "supervisor", "worker", "all"])
 def test_kill_at_a_random_moment(study: Study, backend: str, store: str, victim: str) -> None:
     settings = (
         f"from psyflow import {backend}\nbackend = {backend}\nstore = '.{store}'\npool_size = 2\n"
@@ -81,6 +69,7 @@ def test_kill_at_a_random_moment(study: Study, backend: str, store: str, victim:
         psy = study.start("run")
         time.sleep(chance.uniform(0.3, 0.8))
         doomed = {"psy": [psy.pid], "supervisor": supervisors(study)}
+        doomed["server"] = children_of(psy.pid)
         doomed["worker"] = [c for pid in supervisors(study) for c in workers(pid)][:1]
         doomed["all"] = [*doomed["psy"], *doomed["supervisor"], *doomed["worker"]]
         for pid in doomed[victim]:
@@ -215,7 +204,7 @@ def test_kill_command_ends_the_run_of_another_terminal(study: Study) -> None:
         stranger.wait()
 
 
-@pytest.mark.parametrize("step", ["prepare", "move", "commit"])
+@pytest.mark.parametrize("step", ["prepare", "move", "commit", "remove_shards"])
 def test_death_while_results_are_replaced(
     study: Study, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -236,8 +225,8 @@ def test_death_while_results_are_replaced(
         raise DiedError
 
     with monkeypatch.context() as patch:
-        if step == "move":
-            patch.setattr("psyflow.steps.move", die)
+        if step in ("move", "remove_shards"):
+            patch.setattr(f"psyflow.steps.{step}", die)
         else:
             patch.setattr(ItemsFile, step, die)
         with pytest.raises(DiedError):
@@ -247,6 +236,7 @@ def test_death_while_results_are_replaced(
     study.psy("run")
     assert study.calls() == []
     assert study.rows() == [(x, x * x) for x in [7, *range(7)]]
+    assert list((study.folder / "psy-work/t/out").iterdir()) == []
 
 
 def test_flipped_bit_in_a_shard_costs_its_items_only(study: Study) -> None:
@@ -361,7 +351,7 @@ def execute(x):
     with study.start("run") as psy:
         eventually((study.folder / "begun").exists)
         time.sleep(0.2)
-        (supervisor,) = children(psy.pid)
+        (supervisor,) = jobs_of(psy.pid)
         os.kill(supervisor, signal.SIGKILL)
         psy.communicate(timeout=60)
     wait_until_gone(study, 10)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
+from psyflow import job
 from psyflow.cli.doit_adapter import run_steps
 from psyflow.cli.grammar import AUTO
 from psyflow.cli.output import INTERRUPTED, OK, TROUBLE
@@ -17,9 +19,18 @@ from psyflow.cli.task_run import TaskRun
 from psyflow.cli.waiting import wait_for
 from psyflow.exceptions import TaskWorkdirDirtyWarning, UsageError
 from psyflow.limits import usable_cpus
+from psyflow.scheduler import ImmediateRun
+from psyflow.scheduler.forkserver import ForkServer
+from psyflow.submission import job_command
 from psyflow.tasks import TaskDef
 
-__all__ = ["execute"]
+__all__ = ["execute", "server"]
+
+
+def server() -> ForkServer:
+    """Return what forks the jobs of this machine; to be entered before any task is loaded."""
+    modules = ["psyflow.processing", "threadpoolctl"]
+    return ForkServer(job_command(sys.executable), job.main, modules)
 
 
 def execute(arguments: Namespace) -> int:
@@ -33,6 +44,8 @@ def execute(arguments: Namespace) -> int:
     if arguments.json:
         raise UsageError("--json shows what would run, so it goes with -n: psy run -n --json")
     tasks, status = load_tasks(arguments)
+    if arguments.server is not None:
+        _start_with(arguments.server, tasks)
     runs = [TaskRun(task, arguments) for task in tasks]
     try:
         with _terminated_as_interrupted():
@@ -48,6 +61,12 @@ def execute(arguments: Namespace) -> int:
         return status
     with _terminated_as_interrupted():
         return max([status, *(wait_for(task, arguments) for task in tasks if _is_far(task))])
+
+
+def _start_with(server: ForkServer, tasks: Sequence[TaskDef]) -> None:
+    for task in tasks:
+        if isinstance(task.scheduler, ImmediateRun):
+            task.scheduler.start = server.start
 
 
 def _is_far(task: TaskDef) -> bool:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from psyflow.cli.commands.run import execute
+from psyflow.cli.commands.run import execute, server
 
-__all__ = ["execute"]
+__all__ = ["execute", "server"]

@@ -1,0 +1,242 @@
+"""Jobs of this machine without the start of an interpreter each: a fork does.
+
+An interpreter that imports what a job needs takes longer than most small studies. A fork of `psy`
+has imported it already, but would carry what loading the task files leaves: threads, open files,
+contexts of GPUs. So a process is forked before any of the user's code runs, waits, and forks the
+jobs. `multiprocessing` has the same idea, in its start method ``forkserver``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, NoReturn, TypeAlias
+
+from psyflow.children import (
+    HANDLED,
+    Signals,
+    die_with_parent,
+    flush_standard_streams,
+    fork,
+    signals_blocked,
+)
+from psyflow.scheduler.immediate import Process, start_program
+
+__all__ = ["ForkServer"]
+
+POLL_SECONDS = 1.0
+_SIGNALS = {*HANDLED, signal.SIGHUP} - {signal.SIGCHLD}
+_NUMBER = struct.Struct("<q")
+
+Main: TypeAlias = Callable[[list[str]], int]
+Handlers: TypeAlias = Mapping[int, Any]
+
+
+class ForkServer:
+    """A process that forks jobs; to be entered while this one has run none of the user's code.
+
+    It ends with this process, however that ends. Its jobs then see that their parent is gone.
+
+    Parameters
+    ----------
+    command : sequence of str
+        How the command lines begin that it can do; others are started as programs.
+    main : callable
+        Does what the rest of such a command line says, and returns the exit status.
+    modules : sequence of str
+        What it imports while it waits.
+    """
+
+    def __init__(self, command: Sequence[str], main: Main, modules: Sequence[str] = ()) -> None:
+        self._command = list(command)
+        self._main = main
+        self._modules = modules
+        self._free = threading.Lock()
+
+    def __enter__(self) -> ForkServer:
+        self._socket, theirs = socket.socketpair()
+        flush_standard_streams()
+        psy = os.getpid()
+        with signals_blocked():
+            self._pid = fork()
+            if self._pid == 0:
+                self._socket.close()
+                _serve(psy, theirs, self._main, self._modules)
+        theirs.close()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        # Not only closed: what the user's code has forked may have it, too.
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+    def start(self, args: list[str], output: IO[bytes]) -> Process:
+        """Start a command that prints to `output`; raises OSError if it cannot be started."""
+        n_words = len(self._command)
+        if args[:n_words] == self._command and self._free.acquire(blocking=False):
+            with contextlib.suppress(EOFError, OSError):
+                return self._fork(args[n_words:], output)
+            # Somebody has ended it. It stays busy.
+        return start_program(args, output)
+
+    def _fork(self, words: list[str], output: IO[bytes]) -> _Job:
+        request = {"words": words, "cwd": str(Path.cwd()), "environ": dict(os.environ)}
+        text = json.dumps(request).encode()
+        socket.send_fds(self._socket, [_NUMBER.pack(len(text))], [output.fileno()])
+        self._socket.sendall(text)
+        return _Job(_receive_number(self._socket), self._socket, self._free.release)
+
+
+class _Job:
+    """A job that was forked, with what `subprocess.Popen` offers of one that was started."""
+
+    def __init__(self, pid: int, server: socket.socket, over: Callable[[], None]) -> None:
+        self._pid = pid
+        self._server = server
+        self._over = over
+        self._exit_code: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self._exit_code is None:
+            if not select.select([self._server], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("job", timeout or 0.0)
+            try:
+                self._exit_code = _receive_number(self._server)
+                self._over()
+            except (EOFError, OSError):
+                # Somebody has ended the server; the job notices, and ends, too.
+                self._exit_code = -signal.SIGKILL
+        return self._exit_code
+
+    def send_signal(self, signum: int) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0.0)
+        if self._exit_code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signum)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def _serve(psy: int, requests: socket.socket, main: Main, modules: Sequence[str]) -> NoReturn:
+    """Fork a job per request, one after the other, until there is nobody to ask for one."""
+    try:
+        die_with_parent(psy)
+        # Those that come are meant for `psy` and its jobs, of the same process group.
+        handlers: Handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        for module in modules:
+            importlib.import_module(module)
+        # A job would make a copy of all that its collector touches.
+        gc.freeze()
+        while (received := _receive_request(requests)) is not None:
+            request, output = received
+            with signals_blocked():
+                pid = fork()
+                if pid == 0:
+                    requests.close()
+                    _be_job(main, request, output, handlers)
+            os.close(output)
+            requests.sendall(_NUMBER.pack(pid))
+            requests.sendall(_NUMBER.pack(_wait_for(pid, requests)))
+    except (EOFError, ConnectionError):
+        pass  # psy is gone
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(0)
+
+
+def _wait_for(pid: int, requests: socket.socket) -> int:
+    """Wait until a job has ended, and return its exit code; raise EOFError if nobody asks."""
+    with Signals() as signals:
+        while True:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            # While a job runs, nothing but the end can come.
+            if select.select([requests], [], [], 0.0)[0]:
+                raise EOFError
+            signals.wait(POLL_SECONDS)
+
+
+def _be_job(main: Main, request: dict[str, Any], output: int, handlers: Handlers) -> NoReturn:
+    """Be a job, as if an interpreter had just been started for it."""
+    status = 1
+    try:
+        _take_output(output)
+        os.chdir(request["cwd"])
+        os.environ.clear()
+        os.environ.update(request["environ"])
+        sys.argv[1:] = request["words"]
+        if not sys.flags.safe_path:
+            sys.path[0] = request["cwd"]
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        status = main(request["words"])
+    except KeyboardInterrupt:
+        # As Python does at its end, so that whoever waits for this learns the reason.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        flush_standard_streams()
+        # Not sys.exit: what `psy` registered to happen at its end is not ours to do.
+        os._exit(status)
+
+
+def _take_output(output: int) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    os.close(null)
+    os.close(output)
+    # They are elsewhere if the shell had closed them.
+    if sys.stdout.fileno() != 1:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr.fileno() != 2:
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+
+
+def _receive_request(requests: socket.socket) -> tuple[dict[str, Any], int] | None:
+    start, fds, _, _ = socket.recv_fds(requests, _NUMBER.size, 1)
+    if not start:
+        return None
+    return json.loads(_receive(requests, *_NUMBER.unpack(start))), fds[0]
+
+
+def _receive_number(source: socket.socket) -> int:
+    number: int = _NUMBER.unpack(_receive(source, _NUMBER.size))[0]
+    return number
+
+
+def _receive(source: socket.socket, n_bytes: int) -> bytes:
+    """Return the next bytes; raise EOFError if there is nobody any more to send them."""
+    received = bytearray()
+    while len(received) < n_bytes:
+        part = source.recv(n_bytes - len(received))
+        if not part:
+            raise EOFError
+        received += part
+    return bytes(received)
