@@ -157,18 +157,30 @@ def merged_blocks(table: Table) -> Iterator[tuple[Items, Block]]:
     cache = _Cache(table.pieces)
     for start, stop in _cuts(table, done):
         items = done[start:stop]
-        yield items, _gather(cache, table.piece_of[items], table.row_of[items])
+        where = _as_slice(items)
+        yield items, _gather(cache, table.piece_of[where], table.row_of[where])
 
 
 def _cuts(table: Table, done: Items) -> Iterator[tuple[int, int]]:
     """Cut `done` into ranges of about BLOCK_BYTES, and at most BLOCK_ROWS, each."""
-    row_bytes = np.array([p.n_bytes / max(1, len(p.items)) for p in table.pieces])
+    n_bytes = np.array([piece.n_bytes for piece in table.pieces])
+    row_bytes = n_bytes / np.array([max(1, len(piece.items)) for piece in table.pieces])
+    # Pieces of few rows take many bytes for each.
+    if n_bytes[row_bytes > BLOCK_BYTES / BLOCK_ROWS].sum() <= BLOCK_BYTES:
+        yield from ((n, min(n + BLOCK_ROWS, len(done))) for n in range(0, len(done), BLOCK_ROWS))
+        return
     start = 0
     while start < len(done):
         end_bytes = np.cumsum(row_bytes[table.piece_of[done[start : start + BLOCK_ROWS]]])
         fitting = int(np.searchsorted(end_bytes, BLOCK_BYTES, side="right"))
         yield start, start + max(1, fitting)
         start += max(1, fitting)
+
+
+def _as_slice(items: Items) -> Items | slice:
+    """Return the slice of which `items`, ascending, are the numbers, if there is one."""
+    first, last = int(items[0]), int(items[-1])
+    return slice(first, last + 1) if last - first + 1 == len(items) else items
 
 
 def _gather(cache: _Cache, piece_of: npt.NDArray[np.int32], row_of: Items) -> Block:
@@ -199,7 +211,7 @@ def nowhere(n_rows: int) -> Bookkeeping:
 
 def _runs(piece_of: npt.NDArray[np.int32]) -> tuple[list[int], Items]:
     """Return which pieces follow each other, and where each begins."""
-    starts = np.flatnonzero(np.diff(piece_of, prepend=-1))
+    starts = np.append(0, np.flatnonzero(piece_of[1:] != piece_of[:-1]) + 1)
     return piece_of[starts].tolist(), starts
 
 

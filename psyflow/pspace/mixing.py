@@ -26,18 +26,31 @@ def _wrapped(x: Word) -> Word:
     return x & MASK if isinstance(x, int) else x
 
 
+# Both take over `x` and change it in place, if it is an array: to make arrays takes longer.
+
+
 def _mix_low(x: Word) -> Word:
     # The finaliser of splitmix64: a bijection of the 64-bit words.
-    x = _wrapped((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9)
-    x = _wrapped((x ^ (x >> 27)) * 0x94D049BB133111EB)
-    return x ^ (x >> 31)
+    x ^= x >> 30
+    x *= 0xBF58476D1CE4E5B9
+    x = _wrapped(x)
+    x ^= x >> 27
+    x *= 0x94D049BB133111EB
+    x = _wrapped(x)
+    x ^= x >> 31
+    return x
 
 
 def _mix_high(x: Word) -> Word:
     # The finaliser of MurmurHash3: another bijection, so that the two halves are independent.
-    x = _wrapped((x ^ (x >> 33)) * 0xFF51AFD7ED558CCD)
-    x = _wrapped((x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53)
-    return x ^ (x >> 33)
+    x ^= x >> 33
+    x *= 0xFF51AFD7ED558CCD
+    x = _wrapped(x)
+    x ^= x >> 33
+    x *= 0xC4CEB9FE1A85EC53
+    x = _wrapped(x)
+    x ^= x >> 33
+    return x
 
 
 def absorb(state: Hash, word: Word) -> Hash:
