@@ -11,7 +11,7 @@ from psyflow.columns import Column, Numbers, from_rows, pack, take
 from psyflow.pspace.keys import Keys, add_keys, column_keys
 from psyflow.pspace.show import values_text
 from psyflow.pspace.space import NAN, ParameterSpace
-from psyflow.pspace.table import Items
+from psyflow.pspace.table import Items, LazyTable
 
 __all__ = ["Param", "dict_concat"]
 
@@ -155,6 +155,9 @@ class Param(ParameterSpace):
         fixed = {name: value for name, value in self._fixed.items() if name in wanted}
         keys = column_keys(columns, len(items))
         return add_keys(keys, column_keys(fixed, 1)) if fixed else keys
+
+
+LazyTable.of_columns = Param._of
 
 
 def _as_levels(name: str, value: Any) -> Levels | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from psyflow.exceptions import AmbiguousOperationError
+from psyflow.pspace.depth import shallow
 from psyflow.pspace.select import remaining
 from psyflow.pspace.show import about
 from psyflow.pspace.space import ParameterSpace, Selection
@@ -38,4 +39,5 @@ def missing(minuend: ParameterSpace, subtrahend: ParameterSpace) -> ParameterSpa
             about(absent, "not existent in subtrahend")
             + " To compare on the names that the subtrahend has, use minuend - subtrahend."
         )
-    return Selection(minuend, remaining((None, subtrahend, names)))
+    subtrahend = shallow(subtrahend)
+    return Selection(minuend, remaining((None, subtrahend, names)), subtrahend)

@@ -1,15 +1,15 @@
 """The algebra of parameter spaces: products, sums, differences and selections.
 
 Nodes are immutable and lazy: they compute on first use what they need. Chains of ``+``, ``*`` and
-``-`` are flattened without recursion, so that ten thousand operands are as good as two. A pickled
-space holds its operands' values and the selected positions, but neither predicates nor caches.
+``-`` are flattened without recursion, so that ten thousand operands are as good as two. What is
+nested deeply becomes a table. A pickled space holds its operands' values and the selected
+positions, but neither predicates nor caches.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias, overload
 
@@ -18,13 +18,13 @@ import numpy as np
 from psyflow.columns import Column, concatenate, take
 from psyflow.exceptions import AmbiguousOperationError
 from psyflow.pspace import select
+from psyflow.pspace.depth import shallow
 from psyflow.pspace.keys import Keys, add_keys, no_keys
 from psyflow.pspace.show import about, joined
-from psyflow.pspace.table import Items, LazyTable, by_part
+from psyflow.pspace.table import Items, LazyTable, Show, by_part
 
 __all__ = ["Difference", "ParameterSpace", "Product", "Selection", "Sum"]
 
-Show: TypeAlias = Callable[[object], str]
 Positions: TypeAlias = "range | Items"
 
 NAN = float("nan")
@@ -48,16 +48,6 @@ class ParameterSpace(LazyTable):
     >>> space[::2].build()
     {'a': [1, 3], 'b': ['x', 'x']}
     """
-
-    @abstractmethod
-    def _text(self, show: Show) -> str:
-        """Return the space as an expression; `show` is ``str`` or ``repr``, for the operands."""
-
-    def __str__(self) -> str:
-        return self._text(str)
-
-    def __repr__(self) -> str:
-        return self._text(repr)
 
     def __mul__(self, other: ParameterSpace) -> ParameterSpace:
         return Product(self, other) if isinstance(other, ParameterSpace) else NotImplemented
@@ -136,8 +126,7 @@ class ParameterSpace(LazyTable):
 
 
 def _grouped(operand: LazyTable, show: Show) -> str:
-    is_weak = isinstance(operand, Sum | Difference)
-    return f"({show(operand)})" if is_weak else show(operand)
+    return f"({show(operand)})" if isinstance(operand, Sum | Difference) else show(operand)
 
 
 class Sum(ParameterSpace):
@@ -146,16 +135,12 @@ class Sum(ParameterSpace):
     Parameters
     ----------
     *operands : ParameterSpace
-
-    Examples
-    --------
-    >>> from psyflow.pspace import Param
-    >>> Sum(Param(a=[1, 2]), Param(a=[2, 3], b=[4, 4])).build()
-    {'a': [1, 2, 2, 3], 'b': [nan, nan, 4, 4]}
     """
 
     def __init__(self, *operands: ParameterSpace) -> None:
-        self._operands = operands
+        # A sum of sums becomes one sum, so it is no deeper than they are.
+        self._operands = tuple(op if type(op) is Sum else shallow(op) for op in operands)
+        self.depth = max((op.depth + (type(op) is not Sum) for op in self._operands), default=0)
         self._length: int | None = None
         self._names: tuple[str, ...] | None = None
 
@@ -245,11 +230,12 @@ class Product(ParameterSpace):
         self._names: set[str] = set()
         for factor in factors:
             if isinstance(factor, Product):
-                self._append(factor._factors, factor._names)
+                self._append(factor._factors, factor._names, factor.depth)
             elif factor._sorted_names() or len(factor):
-                self._append([factor], set(factor._sorted_names()))
+                own = shallow(factor)
+                self._append([own], set(own._sorted_names()), 1 + own.depth)
 
-    def _append(self, factors: list[ParameterSpace], names: set[str]) -> None:
+    def _append(self, factors: list[ParameterSpace], names: set[str], depth: int) -> None:
         if shared := sorted(self._names & names):
             raise AmbiguousOperationError(
                 about(shared, "is in both factors of a product")
@@ -257,6 +243,7 @@ class Product(ParameterSpace):
             )
         self._factors += factors
         self._names |= names
+        self.depth = max(self.depth, depth)
 
     def __reduce__(self) -> tuple[type[Product], tuple[ParameterSpace, ...]]:
         return Product, tuple(self._factors)
@@ -270,12 +257,12 @@ class Product(ParameterSpace):
             raise OverflowError(f"The product has {length} psets, the limit is {_MOST_ITEMS}.")
         return length
 
+    def _sorted_names(self) -> tuple[str, ...]:
+        return self._ordered_names
+
     @functools.cached_property
     def _ordered_names(self) -> tuple[str, ...]:
         return tuple(sorted(self._names))
-
-    def _sorted_names(self) -> tuple[str, ...]:
-        return self._ordered_names
 
     def _digits(self, items: Items) -> Iterator[tuple[ParameterSpace, Items]]:
         """Yield each factor, the last first, with its own item numbers."""
@@ -306,11 +293,18 @@ class Selection(ParameterSpace):
     base : ParameterSpace
     positions : range, ndarray of int64 or callable
         Where to look in `base`, or what finds it, given `base`, when it is first needed.
+    *others : ParameterSpace
+        What else is evaluated for that.
     """
 
     def __init__(
-        self, base: ParameterSpace, positions: Positions | Callable[[ParameterSpace], Items]
+        self,
+        base: ParameterSpace,
+        positions: Positions | Callable[[ParameterSpace], Items],
+        *others: ParameterSpace,
     ) -> None:
+        base = shallow(base)
+        self.depth = 1 + max(base.depth, *(other.depth for other in others), 0)
         # One attribute, so that threads see both change at once.
         self._source = base, positions
 
@@ -370,15 +364,10 @@ class Difference(Selection):
     ------
     AmbiguousOperationError
         If the subtrahend has names that the minuend lacks.
-
-    Examples
-    --------
-    >>> from psyflow.pspace import Param
-    >>> Difference(Param(a=[1, 2, 3], b=[1, 2, 3]), Param(a=[2])).build()
-    {'a': [1, 3], 'b': [1, 3]}
     """
 
     def __init__(self, minuend: ParameterSpace, subtrahend: ParameterSpace) -> None:
+        subtrahend = shallow(subtrahend)
         names = frozenset(subtrahend._sorted_names())
         if unknown := sorted(names.difference(minuend._sorted_names())):
             raise AmbiguousOperationError(
@@ -395,7 +384,7 @@ class Difference(Selection):
                 base, pending = minuend._source[0], minuend._pending
         self._removals: select.Removals = (earlier, subtrahend, names)
         self._pending: select.Removals = (pending, subtrahend, names)
-        super().__init__(base, select.remaining(self._pending))
+        super().__init__(base, select.remaining(self._pending), subtrahend)
 
     def _text(self, show: Show) -> str:
         operands = [self._root, *(table for table, _ in select.unlinked(self._removals))]

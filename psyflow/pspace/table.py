@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,10 @@ import numpy.typing as npt
 from psyflow.columns import Column, unpacked
 from psyflow.pspace.keys import Keys, no_keys
 
-__all__ = ["Items", "LazyTable", "blocks", "by_part"]
+__all__ = ["Items", "LazyTable", "Show", "blocks", "by_part"]
 
 Items: TypeAlias = npt.NDArray[np.int64]
+Show: TypeAlias = Callable[[object], str]
 
 # As many as a processor's own cache holds the intermediate results of.
 _KEY_BLOCK = 1 << 14
@@ -60,9 +61,24 @@ def by_part(items: Items, ends: Items) -> tuple[Items, list[tuple[int, Items]]]:
 class LazyTable(ABC):
     """A lazy, finite, ordered table of psets: the reading half of `ParameterSpace`."""
 
+    depth = 0
+    """How deep its operands are nested."""
+    of_columns: ClassVar[Callable[[Mapping[str, Column], int], Any]]
+    """Makes a space of the rows of a table; `Param` provides it, which builds upon this."""
+
     @abstractmethod
     def __len__(self) -> int:
         """Return the number of psets."""
+
+    @abstractmethod
+    def _text(self, show: Show) -> str:
+        """Return the space as an expression; `show` is ``str`` or ``repr``, for the operands."""
+
+    def __str__(self) -> str:
+        return self._text(str)
+
+    def __repr__(self) -> str:
+        return self._text(repr)
 
     @abstractmethod
     def _sorted_names(self) -> tuple[str, ...]:

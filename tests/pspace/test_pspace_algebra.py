@@ -273,6 +273,43 @@ def test_deep_difference_and_slices_that_are_looked_at_as_they_grow():
     assert pickle.loads(pickle.dumps(space)).build() == space.build()
 
 
+@pytest.mark.parametrize("is_looked_at", [False, True])
+def test_deep_chain_of_all_operations(is_looked_at):
+    """As of a study that is extended and thinned out in a loop."""
+    space, psets = Param(a=[0], b=["0"]), [(0, "0")]
+    for i in range(1, 600):
+        space, psets = space + Param(b=[str(i)], a=[i]), [*psets, (i, str(i))]
+        if i % 4 == 0:
+            space = space - Param(a=[i - 2])
+            psets = [pset for pset in psets if pset[0] != i - 2]
+        elif i % 4 == 1:
+            space, psets = (
+                space.where(lambda a, i=i: a != i - 3),
+                [p for p in psets if p[0] != i - 3],
+            )
+        elif i % 4 == 2:
+            space = missing(space, Param(a=[i - 5], b=[str(i - 5)]) + space[:1])
+            psets = [pset for pset in psets[1:] if pset[0] != i - 5]
+        else:
+            space = space.unique()[:]
+        assert not is_looked_at or len(space) == len(psets)
+    assert list(zip(*space.build().values(), strict=True)) == psets
+    assert pickle.loads(pickle.dumps(space)).build() == space.build()
+    assert len(repr(space)) < 10_000
+    once_more = space * Param(c=[1, 2])
+    for _ in range(100):
+        once_more = (once_more - Param(c=[1])).where(lambda a: True) + once_more[:1]
+    assert once_more.keys() == ["a", "b", "c"]
+
+
+def test_products_nested_in_products_with_sums():
+    space = Param(a0=[0, 1])
+    for i in range(1, 101):
+        space = (space * Param(**{f"a{i}": [i]}) + Param(**{f"a{i}": [-i]}))[1:]
+    given = [{name: a for name, a in pset.items() if a == a} for pset in space]
+    assert given == [{"a99": -99, "a100": 100}, {"a100": -100}]
+
+
 def test_pickle_of_a_deep_sum():
     copy = pickle.loads(pickle.dumps(deep_sum()))
     assert copy.build() == deep_sum().build()
