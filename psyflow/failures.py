@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from psyflow.assess import Assessment
 from psyflow.layout import Layout
-from psyflow.merge import Items
+from psyflow.merge import FailureRecord, Items
 from psyflow.outcomes import Failure, safe_repr
 from psyflow.pspace import ParameterSpace
 
@@ -124,7 +124,7 @@ def failed_items(assessment: Assessment) -> list[FailedItem]:
     """
     failed = set(assessment.failed.tolist())
     latest: dict[int, FailedItem] = {}
-    for found in _records(assessment, failed):
+    for found in _read(assessment, failed, assessment.recovered.outcomes.failures):
         before = latest.get(found.item)
         if before is None or found.failure.start >= before.failure.start:
             latest[found.item] = found
@@ -132,18 +132,19 @@ def failed_items(assessment: Assessment) -> list[FailedItem]:
 
 
 def attempts_of(assessment: Assessment, item: int) -> list[FailedItem]:
-    """Return every failure of one item that is on record, also if it has a result, in order."""
+    """Return every failure and skip of one item on record, also if it has a result, in order."""
     if assessment.is_complete:
         return []
-    found = _records(assessment, {item})
+    outcomes = assessment.recovered.outcomes
+    found = _read(assessment, {item}, [*outcomes.failures, *outcomes.skips])
     return sorted(found, key=lambda attempt: attempt.failure.start)
 
 
-def _records(assessment: Assessment, items: set[int]) -> Iterator[FailedItem]:
-    if not items:
-        return
+def _read(
+    assessment: Assessment, items: set[int], records: Iterable[FailureRecord]
+) -> Iterator[FailedItem]:
     layout = assessment.layout
-    for record in assessment.recovered.outcomes.failures:
+    for record in records:
         if record.item in items:
             failure = record.read()
             own = layout.root / failure.log if failure.log else None

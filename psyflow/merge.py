@@ -266,6 +266,10 @@ class Outcomes:
         In the order of the shards, and as they came in each.
     failed : ndarray of int64
         Items with a failure, ascending; some may have a result as well, from another attempt.
+    skips : list of FailureRecord
+        As `failures`.
+    skipped : ndarray of int64
+        Items that were skipped, ascending, likewise.
     workers : list of str
         What the ``worker`` of the bookkeeping counts: ``"<host> <pid> <log>"``.
     """
@@ -273,6 +277,7 @@ class Outcomes:
     pieces: list[Piece]
     failures: list[FailureRecord]
     failed: Items
+    skips: list[FailureRecord]
     skipped: Items
     workers: list[str]
 
@@ -295,8 +300,8 @@ def read_outcomes(
         Read every payload and leave out those that are damaged.
     """
     workers: list[str] = []
-    outcomes = Outcomes([], [], np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), workers)
-    skips: list[FailureRecord] = []
+    nothing = np.empty(0, dtype=np.int64)
+    outcomes = Outcomes([], [], nothing, [], nothing, workers)
     for shard in shards:
         reader = ShardReader(shard)
         renumber = numbering(shard)
@@ -314,9 +319,9 @@ def read_outcomes(
                 load = _frame_loader(reader, frame, workers)
                 outcomes.pieces.append(Piece(items, frame.length, load))
                 continue
-            records = outcomes.failures if frame.kind == FAILURE else skips
+            records = outcomes.failures if frame.kind == FAILURE else outcomes.skips
             records.append(FailureRecord(int(items[0]), reader, frame))
-    outcomes.failed, outcomes.skipped = _by_last_word(outcomes.failures, skips)
+    outcomes.failed, outcomes.skipped = _by_last_word(outcomes.failures, outcomes.skips)
     return outcomes
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from psyflow.layout import Layout
 from psyflow.merge import LOG_POSITIONS
-from psyflow.outcomes import Failure
+from psyflow.outcomes import SKIPPED, Failure
 from psyflow.sources import Recovered
 
 __all__ = ["printed_by_failure", "printed_by_item"]
@@ -36,8 +36,8 @@ def printed_by_item(layout: Layout, recovered: Recovered, item: int) -> str | No
 
 
 def printed_by_failure(layout: Layout, failure: Failure) -> str | None:
-    """Return what an item printed before it failed; None if its log is gone."""
-    if failure.printed is None and failure.kind not in ("error", "result"):
+    """Return what an item printed before it failed or was skipped; None if its log is gone."""
+    if failure.printed is None and failure.kind not in ("error", "result", SKIPPED):
         # Its process died before anybody looked how far the log had come.
         return None
     start, stop = failure.printed or (-1, -1)

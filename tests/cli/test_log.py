@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from .conftest import SKIPS_ZERO, SQUARE
@@ -99,9 +101,11 @@ def test_there_may_be_no_failed_item(place, command):
 
 
 def test_a_skipped_item(place):
-    place.task("square", SKIPS_ZERO)
+    place.task("square", SKIPS_ZERO.replace("raise", "print('hm'); raise"))
     place.psy("run")
     shown = ask(place, "square", "0")
-    assert shown.stdout == "square: item 0: {'x': 0}\n=== skipped\n"
-    assert shown.stderr == "The reason is in the whole log: psy log square\n"
-    assert "Item 0 is skipped: dull" in ask(place, "square").stdout
+    heading, item, reason, *printed = shown.stdout.splitlines()
+    assert heading == "square: item 0: {'x': 0}"
+    assert re.fullmatch(r"=== .* attempt 1: skipped after \S+ s, process \d+ on .*", item)
+    assert (reason, printed) == ("dull", ["=== printed:", "hm"])
+    assert shown.stderr == ""

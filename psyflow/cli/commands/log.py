@@ -12,7 +12,7 @@ from psyflow.assess import Assessment
 from psyflow.cli.output import OK, say, shown_path
 from psyflow.cli.psets import pset_text
 from psyflow.cli.reading import without_bytecode
-from psyflow.cli.selection import for_each_task, suggestion
+from psyflow.cli.selection import for_each_task
 from psyflow.debug import item_number
 from psyflow.failures import FailedItem, attempts_of
 from psyflow.printed import printed_by_failure, printed_by_item
@@ -40,10 +40,6 @@ def _show(task: TaskDef, arguments: Namespace) -> int:
         assessment = run.assess()
         item = item_number(assessment, arguments.item)
         _show_item(task.name, assessment, item)
-        if item in assessment.skipped:
-            print("=== skipped")
-            command = suggestion(arguments, task.name, command="log")
-            say(f"The reason is in the whole log: {command}")
     return OK
 
 
