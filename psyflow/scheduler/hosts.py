@@ -65,7 +65,13 @@ class Hosts:
         leases = self._leases(host)
         number = _number(leases[-1]) + 1 if leases else 1
         lease = self.folder / f"{quote(host, safe='')}{_LEASE}{number}"
-        return lease if link_new(lease, json.dumps(asdict(Owner.here())).encode()) else None
+        if not link_new(lease, json.dumps(asdict(Owner.here())).encode()):
+            return None
+        # One that is gone counts as over, which these are. The last keeps its number taken, for
+        # somebody slow may have looked before it was there.
+        for earlier in leases[:-1]:
+            earlier.unlink(missing_ok=True)
+        return lease
 
     def _leases(self, host: str) -> list[Path]:
         """Return the leases of the runners that a host has had, the newest last."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from psyflow.lease import Lease
 from psyflow.scheduler import Ssh, runner
 from psyflow.scheduler.spool import Exit, Spool, SpooledJob
 
@@ -148,6 +149,16 @@ def test_exit_is_recorded_when_there_is_room_again(
     assert [states(spool, job) for job in jobs] == ["F", "F"]
     assert spool.exit_of(jobs[0], 0) == Exit(3)
     assert (tmp_path / "began").read_text() == "\n"
+
+
+def test_leases_of_earlier_runners_do_not_pile_up(spool: Spool) -> None:
+    for number in range(1, 6):
+        lease = spool.hosts.take_lease("a")
+        assert lease is not None
+        assert lease.name == f"a.lease-{number}"
+        assert spool.hosts.take_lease("a") is None
+        Lease(lease).give_up()
+    assert len(list(spool.hosts.folder.glob("a.lease-*"))) == 2
 
 
 def test_looking_makes_nothing(spool: Spool) -> None:
