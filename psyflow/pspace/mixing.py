@@ -26,37 +26,27 @@ def _wrapped(x: Word) -> Word:
     return x & MASK if isinstance(x, int) else x
 
 
-# Both take over `x` and change it in place, if it is an array: to make arrays takes longer.
+# Two bijections of the 64-bit words, so that the two halves are independent: the finalisers of
+# splitmix64 and of MurmurHash3. Each is two steps of a shift and a factor, and a last shift.
+_LOW = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)), 31
+_HIGH = ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53)), 33
 
 
-def _mix_low(x: Word) -> Word:
-    # The finaliser of splitmix64: a bijection of the 64-bit words.
-    x ^= x >> 30
-    x *= 0xBF58476D1CE4E5B9
-    x = _wrapped(x)
-    x ^= x >> 27
-    x *= 0x94D049BB133111EB
-    x = _wrapped(x)
-    x ^= x >> 31
-    return x
-
-
-def _mix_high(x: Word) -> Word:
-    # The finaliser of MurmurHash3: another bijection, so that the two halves are independent.
-    x ^= x >> 33
-    x *= 0xFF51AFD7ED558CCD
-    x = _wrapped(x)
-    x ^= x >> 33
-    x *= 0xC4CEB9FE1A85EC53
-    x = _wrapped(x)
-    x ^= x >> 33
+def _mix(x: Word, finaliser: tuple[tuple[tuple[int, int], ...], int]) -> Word:
+    """Return `x` mixed. An array is taken over: to make new ones takes longer than to mix."""
+    steps, last_shift = finaliser
+    for shift, factor in steps:
+        x ^= x >> shift
+        x *= factor
+        x = _wrapped(x)
+    x ^= x >> last_shift
     return x
 
 
 def absorb(state: Hash, word: Word) -> Hash:
     """Return the hash that follows from `state` by taking in one more 64-bit word."""
     low, high = state
-    return _mix_low(low ^ word), _mix_high(_wrapped(high + word))
+    return _mix(low ^ word, _LOW), _mix(_wrapped(high + word), _HIGH)
 
 
 def add(a: Hash, b: Hash) -> Hash:
