@@ -20,7 +20,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.files import atomic_path, move
+from psyflow.files import atomic_path, begin_sync, move
 from psyflow.layout import Layout
 
 __all__ = ["About", "Arrays", "ItemsFile", "Parts", "Stamp"]
@@ -163,6 +163,7 @@ class ItemsFile:
             for name, parts in columns.items():
                 if name != "item" or not about.is_complete:
                     _write_entry(archive, name, parts)
+                    begin_sync(temporary)
 
     def commit(self) -> None:
         """Put what `prepare` wrote in place of the old bookkeeping."""

@@ -11,12 +11,14 @@ import contextlib
 import errno
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = [
     "append_line",
     "atomic_path",
+    "begin_sync",
     "is_full",
     "keep_copy",
     "link_new",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 TEMPORARY_MARK = ".psytmp-"
+_SYNC_FILE_RANGE_WRITE = 2
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -63,6 +66,21 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def begin_sync(path: Path) -> None:
+    """Have the disk begin with what was written to `path`, so that a later sync waits for less.
+
+    This promises nothing, and only Linux does it, by ``sync_file_range``.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes  # which little else needs
+
+    call = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if call is not None:
+        with path.open("rb") as file:
+            call(file.fileno(), ctypes.c_int64(0), ctypes.c_int64(0), _SYNC_FILE_RANGE_WRITE)
 
 
 def make_folder(folder: Path) -> Path:

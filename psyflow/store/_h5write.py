@@ -43,6 +43,7 @@ def write_table(path: Path, node: str, blocks: Iterable[Columns], target: StoreP
     """
     try:
         _write_blocks(path, node, blocks)
+        files.begin_sync(path)
         with LOCK:
             # PyTables ignores it when HDF5 cannot write what is left as it closes the file.
             check_whole(path)
