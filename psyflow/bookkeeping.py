@@ -148,22 +148,22 @@ class ItemsFile:
                 return path, about
         return None
 
-    def prepare(self, about: About, columns: Parts) -> None:
+    def prepare(self, columns: Parts, about: Callable[[], About]) -> None:
         """Write the bookkeeping of a result that is about to get its final name.
 
         Parameters
         ----------
-        about : About
         columns : mapping from str to sequence of ndarray
             The parts of each column, which follow each other.
+        about : callable
+            Returns the header. It is called when all else is written, and may wait for it.
         """
         path = self._layout.new_items_file
         with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "x") as archive:
-            _write_entry(archive, "about", [np.array(about.to_json())])
             for name, parts in columns.items():
-                if name != "item" or not about.is_complete:
-                    _write_entry(archive, name, parts)
-                    begin_sync(temporary)
+                _write_entry(archive, name, parts)
+                begin_sync(temporary)
+            _write_entry(archive, "about", [np.array(about().to_json())])
 
     def commit(self) -> None:
         """Put what `prepare` wrote in place of the old bookkeeping."""

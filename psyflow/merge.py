@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Column, Columns, concatenate, cut, take
+from psyflow.columns import Columns, concatenate, cut, take
 from psyflow.exceptions import DamagedShardWarning
 from psyflow.outcomes import Failure
 from psyflow.shard import FAILURE, ROWS, SKIP, Frame, ShardReader
@@ -28,6 +28,7 @@ __all__ = [
     "Block",
     "FailureRecord",
     "LOG_POSITIONS",
+    "MergedBlock",
     "Outcomes",
     "Piece",
     "Table",
@@ -151,7 +152,30 @@ class _Cache:
         return block
 
 
-def merged_blocks(table: Table) -> Iterator[tuple[Items, Block]]:
+@dataclass
+class MergedBlock:
+    """Rows of several pieces, in item order.
+
+    Attributes
+    ----------
+    columns : mapping from str to column
+    parts : list of dict from str to ndarray
+        The bookkeeping, in parts that follow each other.
+    """
+
+    columns: Columns
+    parts: list[Bookkeeping]
+
+    @property
+    def bookkeeping(self) -> Bookkeeping:
+        """The bookkeeping as a whole, with positions in the log if any part has some."""
+        parts = self.parts
+        if any(LOG_POSITIONS[0] in part for part in parts):
+            parts = [{**nowhere(len(part["start"])), **part} for part in parts]
+        return {name: np.asarray(column) for name, column in concatenate(parts).items()}
+
+
+def merged_blocks(table: Table) -> Iterator[tuple[Items, MergedBlock]]:
     """Yield the rows of all done items, in item order, as (items, block) pairs."""
     done = table.done()
     cache = _Cache(table.pieces)
@@ -183,25 +207,24 @@ def _as_slice(items: Items) -> Items | slice:
     return slice(first, last + 1) if last - first + 1 == len(items) else items
 
 
-def _gather(cache: _Cache, piece_of: npt.NDArray[np.int32], row_of: Items) -> Block:
+def _gather(cache: _Cache, piece_of: npt.NDArray[np.int32], row_of: Items) -> MergedBlock:
     numbers, starts = _runs(piece_of)
     if len(set(numbers)) < len(numbers):
         # Each piece once, because it may not be in the cache any more when its turn comes again.
         order = np.argsort(piece_of, kind="stable")
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
-        return _take_block(_gather(cache, piece_of[order], row_of[order]), back)
-    parts = [
-        _take_block(cache[number], rows)
-        for number, rows in zip(numbers, np.split(row_of, starts[1:]), strict=True)
-    ]
-    # A part without columns, of functions that returned empty dicts, has rows all the same.
-    lengths = np.diff([*starts, len(row_of)]).tolist()
-    columns = concatenate((part.columns for part in parts), lengths=lengths)
-    notes = [part.bookkeeping for part in parts]
-    if any(LOG_POSITIONS[0] in note for note in notes):
-        notes = [{**nowhere(n), **note} for n, note in zip(lengths, notes, strict=True)]
-    return Block(columns, {k: np.asarray(v) for k, v in concatenate(notes).items()})
+        whole = _gather(cache, piece_of[order], row_of[order])
+        return _merged([_take_block(Block(whole.columns, whole.bookkeeping), back)])
+    runs = zip(numbers, np.split(row_of, starts[1:]), strict=True)
+    return _merged([_take_block(cache[number], rows) for number, rows in runs])
+
+
+def _merged(blocks: Sequence[Block]) -> MergedBlock:
+    # A block without columns, of functions that returned empty dicts, has rows all the same.
+    lengths = [len(block.bookkeeping["start"]) for block in blocks]
+    columns = concatenate((block.columns for block in blocks), lengths=lengths)
+    return MergedBlock(columns, [block.bookkeeping for block in blocks])
 
 
 def nowhere(n_rows: int) -> Bookkeeping:
@@ -218,17 +241,16 @@ def _runs(piece_of: npt.NDArray[np.int32]) -> tuple[list[int], Items]:
 def _take_block(block: Block, rows: Items) -> Block:
     first, last = int(rows[0]), int(rows[-1])
     if last - first + 1 != len(rows) or np.any(np.diff(rows) != 1):
-        return _each_column(block, lambda column: take(column, rows))
+        return Block(
+            {name: take(column, rows) for name, column in block.columns.items()},
+            {name: column[rows] for name, column in block.bookkeeping.items()},
+        )
     if len(rows) == len(block.bookkeeping["start"]):
         return block
-    # Not a view, which would keep the whole piece in memory.
-    return _each_column(block, lambda column: cut(column, first, last + 1))
-
-
-def _each_column(block: Block, change: Callable[[Column], Column]) -> Block:
     return Block(
-        {name: change(column) for name, column in block.columns.items()},
-        {name: np.asarray(change(column)) for name, column in block.bookkeeping.items()},
+        # Not views, which would keep the whole piece in memory; of the bookkeeping, all is kept.
+        {name: cut(column, first, last + 1) for name, column in block.columns.items()},
+        {name: column[first : last + 1] for name, column in block.bookkeeping.items()},
     )
 
 

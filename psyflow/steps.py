@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from psyflow.backend import Backend
 from psyflow.bookkeeping import About, Arrays, ItemsFile, Parts, Stamp
 from psyflow.columns import Columns
-from psyflow.exceptions import IneffectiveExcludeWarning
+from psyflow.exceptions import IneffectiveExcludeWarning, StoreError
 from psyflow.files import (
     keep_copy,
     make_folder,
@@ -28,6 +29,7 @@ from psyflow.merge import BOOKKEEPING, LOG_POSITIONS, Items, merged_blocks, nowh
 from psyflow.plan import Plan, save_items
 from psyflow.rng import RandomStreams
 from psyflow.sources import Earlier, Recovered, recover
+from psyflow.store import Store
 from psyflow.store.base import write_packed
 from psyflow.tasks import TaskDef, streams_of
 
@@ -76,11 +78,8 @@ def merge(plan: Plan, task: TaskDef) -> Merged:
     staged = plan.layout.staged_result
     make_folder(staged.parent)
     table = MergedTable(recovered, frozen, frozenset(plan.exclude), streams_of(task))
-    write_packed(task.store, staged, table.blocks())
-    stamp = Stamp.of(staged)
-    assert stamp is not None
     items_file = ItemsFile(plan.layout)
-    items_file.prepare(table.about(plan, stamp), table.bookkeeping())
+    _write(plan, task.store, staged, items_file, table)
     if recovered.earlier is not None:
         _keep(plan, recovered.earlier)
     move(staged, plan.layout.result)
@@ -96,6 +95,32 @@ def merge(plan: Plan, task: TaskDef) -> Merged:
     _remove_old_plans(plan)
     print(f"{merged.n_rows} of {merged.n_items} rows in {plan.layout.result}.", flush=True)
     return merged
+
+
+def _write(
+    plan: Plan, store: Store, staged: Path, items_file: ItemsFile, table: MergedTable
+) -> None:
+    """Write the result, and beside that, as soon as it is known, the bookkeeping."""
+    from concurrent.futures import Future, ThreadPoolExecutor  # nothing else needs them
+
+    about: Future[About] = Future()
+    prepared: list[Future[None]] = []
+    with ThreadPoolExecutor(1, "psyflow-items") as beside:
+
+        def blocks() -> Iterator[Columns]:
+            yield from table.blocks()
+            prepared.append(beside.submit(items_file.prepare, table.bookkeeping(), about.result))
+
+        try:
+            write_packed(store, staged, blocks())
+            stamp = Stamp.of(staged)
+            if stamp is None or not prepared:
+                raise StoreError(f"{type(store).__name__} has not written all rows to {staged}.")
+            about.set_result(table.about(plan, stamp))
+        except BaseException as error:
+            about.set_exception(error)
+            raise
+    prepared[0].result()
 
 
 class MergedTable:
@@ -132,7 +157,7 @@ class MergedTable:
         """Yield parameters and outputs, block by block, numbers packed (see `Numbers`)."""
         for items, block in merged_blocks(self._recovered.table):
             parameters = self._frozen.space.take_packed(items)
-            self._note(items, block.bookkeeping)
+            self._note(items, block.parts)
             self._outputs.update(dict.fromkeys(block.columns))
             row = {**parameters, **block.columns}
             self._seen.update(row)
@@ -168,21 +193,25 @@ class MergedTable:
 
     def bookkeeping(self) -> Parts:
         """Return the columns of the bookkeeping in parts; valid once all blocks are through."""
-        # Most functions print nothing: two columns that say so would be a third of the file.
+        # Where every item has a row, rows are numbered as items are. And most functions print
+        # nothing: two columns that say so would be a third of the file.
+        is_complete = self._recovered.n_done == len(self._frozen)
         return {
             name: parts or [np.empty(0, dtype=np.int64)]
             for name, parts in self._arrays.items()
-            if name not in LOG_POSITIONS or any(np.any(part >= 0) for part in parts)
+            if not (name == "item" and is_complete)
+            and (name not in LOG_POSITIONS or any(np.any(part >= 0) for part in parts))
         }
 
-    def _note(self, items: Items, bookkeeping: Arrays) -> None:
+    def _note(self, items: Items, parts: Sequence[Arrays]) -> None:
         self._arrays["item"].append(items)
         self._arrays["key"].append(self._frozen.keys(items))
         if self._streams is not None:
             keys = self._streams.keys(self._frozen.space, items)
             self._arrays.setdefault("seed_key", []).append(keys)
-        for name, column in {**nowhere(len(items)), **bookkeeping}.items():
-            self._arrays[name].append(column)
+        for part in parts:
+            for name, column in {**nowhere(len(part["start"])), **part}.items():
+                self._arrays[name].append(column)
 
 
 def _keep(plan: Plan, earlier: Earlier) -> None:

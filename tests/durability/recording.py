@@ -126,7 +126,7 @@ class _Parser:
         elif name == "ftruncate":
             size = int(arguments.rpartition(", ")[2])
             yield Operation("truncate", self._fd_path(arguments), size=size)
-        else:
+        elif name != "sync_file_range":  # which promises nothing
             yield from self._named(name, arguments)
 
     def _opened(self, process: str, name: str, arguments: str) -> Iterator[Operation]:

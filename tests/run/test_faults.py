@@ -364,3 +364,21 @@ def test_file_beside_a_chosen_result_file_is_somebody_elses(study: Study) -> Non
     study.psy("run")
     assert (study.folder / "data.npz").read_bytes() == b"not ours"
     assert study.rows() == [(x, x * x) for x in range(3)]
+
+
+def test_store_that_does_not_write_all_rows_replaces_nothing(study: Study) -> None:
+    lazy = """
+from psyflow import PickleStore
+class Lazy(PickleStore):
+    def write(self, filename, blocks):
+        self.save(filename, next(iter(blocks)))
+store = Lazy()
+"""
+    study.task(SLOW.format(settings=lazy, n=3, seconds=0))
+    told = study.psy("run", code=3)
+    assert "Lazy has not written all rows to" in told.stderr
+    assert len(study.calls()) == 3
+    study.task(SLOW.format(settings="store = '.pkl'", n=3, seconds=0))
+    study.psy("run")
+    assert study.calls() == []
+    check_complete(study, 3)
