@@ -24,6 +24,7 @@ from psyflow.columns import (
     unpacked,
     without,
 )
+from psyflow.copies import fresh
 from psyflow.engines import Returned, evaluate_through
 from psyflow.evaluate import result_row
 from psyflow.exceptions import (
@@ -88,7 +89,7 @@ def get_result(
     >>> get_result(square, {"x": 3})
     {'x': 3, 'y': 9}
     """
-    row = {**pset, **result_row(function(**pset))}
+    row = {**pset, **result_row(function(**fresh(pset, pset)))}
     for name in exclude or ():
         if name in row:
             del row[name]
