@@ -102,6 +102,12 @@ def test_what_the_function_does_to_its_arguments_stays_there(tmp_path: Path) -> 
     assert map_pspace_hdd_backed(walk, space, tmp_path / "walk.pkl") == expected
 
 
+def test_an_empty_space_gives_empty_columns(tmp_path: Path) -> None:
+    file = tmp_path / "none.pkl"
+    assert map_pspace_hdd_backed(lambda a: {}, Param(a=[]), file) == {"a": []}
+    assert map_pspace_hdd_backed(lambda a: {}, Param(a=[]), file, return_data=False) is None
+
+
 def half(a: int, b: int) -> dict[str, float]:
     if (a, b) == (7, 1):
         raise ZeroDivisionError("seven")
