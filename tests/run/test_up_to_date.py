@@ -387,8 +387,10 @@ def test_closed_standard_output(study: Study) -> None:
     assert study.rows() == [(1, 1), (2, 4)]
 
 
-@pytest.mark.parametrize("returned", ["5", "{'x': 5}"])
+@pytest.mark.parametrize("returned", ["5", "{'x': 5}", "{'z': 5}"])
 def test_setup_that_cannot_be_right_is_no_items_fault(study: Study, returned: str) -> None:
     study.task(f"def setup(proc_id): return {returned}\n" + SQUARE.format(space="[1, 2]"))
-    assert "`setup` returned" in study.psy("run", code=3).stderr
+    run = study.psy("run", code=3)
+    assert "`setup` returned" in run.stderr
+    assert "Traceback" not in run.stderr
     assert study.calls() == []
