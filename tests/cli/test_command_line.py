@@ -165,6 +165,8 @@ def test_what_task_files_print_is_no_result(place):
         assert list(json.loads(shown.stdout)) == ["loud"]
         assert "loading" in shown.stderr
         assert "loading" not in place.psy(*words).stdout
+    place.task("computed", "print('loading')\nname = 'com' + 'puted'\n")
+    assert place.psy("list").stdout == "computed\nloud\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
