@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from psyflow.exceptions import PsyflowError, TaskFileError
 from psyflow.exits import DISK_FULL, SETUP_FAILED
 from psyflow.files import is_full
 from psyflow.worker import WARNINGS, Slot
@@ -166,6 +167,9 @@ def be_worker(supervisor: int, slot: Slot, do_work: Callable[[], int]) -> NoRetu
         with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
             faulthandler.enable()
         status = do_work()
+    except PsyflowError as error:
+        trace = error.traceback if isinstance(error, TaskFileError) else ""
+        print(f"{error}\n{trace}".rstrip(), file=sys.stderr)
     except BaseException as error:
         status = DISK_FULL if is_full(error) else SETUP_FAILED
         traceback.print_exc()

@@ -111,5 +111,10 @@ class Contexts:
 
     def __call__(self, space: ParameterSpace, items: npt.ArrayLike) -> Iterator[Context]:
         """Yield the context of each of `items`."""
+        for folder in self.folders(space, items):
+            yield Context(folder, self.job, self.should_stop)
+
+    def folders(self, space: ParameterSpace, items: npt.ArrayLike) -> Iterator[Path]:
+        """Yield the folder of each of `items`, whether it is there or not."""
         for low, high in identity_keys(space, self.defaults, items).tolist():
-            yield Context(self.root / f"{high:016x}{low:016x}", self.job, self.should_stop)
+            yield self.root / f"{high:016x}{low:016x}"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from psyflow.assess import Assessment
 from psyflow.columns import without
+from psyflow.context import Context, Contexts
 from psyflow.evaluate import result_row
 from psyflow.exceptions import UsageError
-from psyflow.tasks import TaskDef, streams_of
+from psyflow.tasks import TaskDef, streams_of, takes_context
 
 __all__ = ["FIRST_FAILED", "ItemCall", "item_number"]
 
@@ -50,22 +53,28 @@ class ItemCall:
     ----------
     task : TaskDef
     pset : dict
-    rng : numpy.random.Generator or None
-        For a task with a ``seed``.
+    given : mapping
+        The arguments that psyflow gives: ``rng`` to a task with a ``seed``, ``ctx`` if it is asked
+        for.
     """
 
     task: TaskDef
     pset: dict[str, Any]
-    rng: Any = None
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, assessment: Assessment, item: int) -> ItemCall:
-        """Return the call for an item of a task's space."""
+    def of(cls, assessment: Assessment, item: int, scratch: Path) -> ItemCall:
+        """Return the call for an item of a task's space.
+
+        What it does to its folder, ``ctx.dir``, it does to a copy in the folder `scratch`.
+        """
         task, space = assessment.task, assessment.space
-        streams = streams_of(task)
-        if streams is None:
-            return cls(task, space[item])
-        return cls(task, space[item], next(streams.generators(space, [item])))
+        given: dict[str, Any] = {}
+        if (streams := streams_of(task)) is not None:
+            given["rng"] = next(streams.generators(space, [item]))
+        if takes_context(task):
+            given["ctx"] = _context(assessment, item, scratch)
+        return cls(task, space[item], given)
 
     def __call__(
         self, call: Callable[..., Any] = lambda function, **kwargs: function(**kwargs)
@@ -91,11 +100,18 @@ class ItemCall:
         with _surroundings(task):
             proc_id = task.backend(task).proc_id(0, 0, task.pool_size)
             extra = task.setup(proc_id) if task.setup is not None else {}
-            drawn = {} if self.rng is None else {"rng": self.rng}
-            returned = call(task.execute, **extra, **drawn, **self.pset)
+            returned = call(task.execute, **extra, **self.given, **self.pset)
         outputs = without(task.exclude_from_result, result_row(returned))
         task.store.check(outputs)
         return {**without(task.exclude_from_result, self.pset), **outputs}
+
+
+def _context(assessment: Assessment, item: int, scratch: Path) -> Context:
+    kept = Contexts(assessment.layout.psets, "process:0", assessment.task.defaults)
+    (folder,) = kept.folders(assessment.space, [item])
+    if folder.is_dir():
+        shutil.copytree(folder, scratch / folder.name)
+    return Context(scratch / folder.name)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import socket
 import threading
 import time
@@ -19,7 +18,8 @@ import numpy.typing as npt
 
 from psyflow.columns import from_rows, without
 from psyflow.context import StopNow
-from psyflow.exceptions import Skip, UnsupportedDataError
+from psyflow.copies import IMMUTABLE, changeable, fresh, snapshot
+from psyflow.exceptions import Skip
 from psyflow.flusher import FLUSH_SECONDS, Flusher
 from psyflow.outcomes import SKIPPED, Failure, Rows, pset_repr, safe_repr
 from psyflow.output import Output
@@ -30,9 +30,6 @@ __all__ = ["Evaluator", "StopNow", "Writer", "result_row", "say"]
 WRITE_SECONDS = 0.05
 FLUSH_BYTES = 8 << 20
 FLUSH_ROWS = 1 << 16
-_IMMUTABLE = {int, float, complex, bool, str, bytes, type(None)} | {
-    kind for kind in np.sctypeDict.values() if not issubclass(kind, np.void | np.object_)
-}
 _FIELDS = 6
 
 
@@ -107,24 +104,6 @@ def _user_traceback(error: BaseException) -> str:
         return f"(no traceback: showing it raises {type(second).__name__})"
 
 
-def _snapshot(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy that stays what it is if the function uses its arrays or lists again."""
-    return {name: _own(value) for name, value in row.items()}
-
-
-def _own(value: Any) -> Any:
-    kind = type(value)
-    if kind in _IMMUTABLE:
-        return value
-    if kind is np.ndarray and not value.dtype.hasobject:
-        return value.copy(order="K")
-    # Any object: what cannot be pickled, or not unpickled, is found out here, for one item alone.
-    try:
-        return pickle.loads(pickle.dumps(value, protocol=5))
-    except Exception as error:
-        raise UnsupportedDataError(f"The result cannot be pickled: {error!r}") from error
-
-
 class Evaluator:
     """Evaluates items, and appends their outcomes to a shard.
 
@@ -183,6 +162,7 @@ class Evaluator:
         self._max_kept = _FIELDS
         self._in_call = False
         self._interrupted = False
+        self._changeable: list[str] = []
         # Per names and types of a row: whether all its values are immutable.
         self._known: dict[tuple[Any, ...], bool] = {}
         # Item, begin, end, row, attempt and output of each outcome, flat. `evaluate` only extends
@@ -211,6 +191,9 @@ class Evaluator:
         """
         names = tuple(psets)
         value_rows = zip(*psets.values(), strict=True) if names else repeat(())
+        self._changeable = changeable(psets)
+        if self._retries.limit and "rng" in self._prepared.given:
+            self._changeable.append("rng")
         try:
             for item, values in zip(items.tolist(), value_rows, strict=False):
                 if self.stopping:
@@ -278,8 +261,10 @@ class Evaluator:
         self._on_start(item, begin)
         is_outcome = True
         try:
+            # Psets share values, and attempts do: none may see what another has changed.
+            given = fresh(pset, self._changeable) if self._changeable else pset
             self._in_call = True
-            returned = self._prepared.execute(**self._prepared.extra, **pset)
+            returned = self._prepared.execute(**self._prepared.extra, **given)
             self._in_call = False
         except StopNow:
             raise
@@ -306,7 +291,7 @@ class Evaluator:
             if is_immutable is None:
                 is_immutable = self._learn(signature, row)
             if not is_immutable:
-                row = _snapshot(row)
+                row = snapshot(row)
         except BaseException as error:
             # Besides what is wrong with the result: whatever the classes of its values raise.
             self._fail("result", item, pset, error, begin, attempt)
@@ -317,7 +302,7 @@ class Evaluator:
         """Check the first row of its kind, and return whether its values are immutable."""
         result_row(row)
         self._prepared.check(row)
-        return self._known.setdefault(signature, all(type(v) in _IMMUTABLE for v in row.values()))
+        return self._known.setdefault(signature, all(type(v) in IMMUTABLE for v in row.values()))
 
     def _fail(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -41,6 +42,9 @@ def main() -> None:
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:
             setattr(sys, stream, open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As on stderr: what the terminal cannot show is no reason to show nothing.
+        sys.stdout.reconfigure(errors="backslashreplace")
     status = run_command_line(sys.argv[1:], is_program=True)
     # The kernel is quicker at taking back the memory.
     gc.freeze()

@@ -24,6 +24,7 @@ from psyflow.columns import (
     unpacked,
     without,
 )
+from psyflow.copies import fresh
 from psyflow.engines import Returned, evaluate_through
 from psyflow.evaluate import result_row
 from psyflow.exceptions import (
@@ -38,8 +39,9 @@ from psyflow.files import make_folder, write_atomic
 from psyflow.merge import Outcomes, Table, merged_blocks, read_outcomes
 from psyflow.outcomes import SKIPPED, Failure
 from psyflow.prepared import Prepared
-from psyflow.pspace import Param, ParameterSpace
+from psyflow.pspace import ParameterSpace
 from psyflow.pspace.keys import Keys, column_keys, match
+from psyflow.pspace.param import as_space
 from psyflow.pspace.space import Selection
 from psyflow.shard import ShardWriter
 from psyflow.store import Store, store_for
@@ -88,17 +90,13 @@ def get_result(
     >>> get_result(square, {"x": 3})
     {'x': 3, 'y': 9}
     """
-    row = {**pset, **result_row(function(**pset))}
+    row = {**pset, **result_row(function(**fresh(pset, pset)))}
     for name in exclude or ():
         if name in row:
             del row[name]
         else:
             warnings.warn(IneffectiveExcludeWarning(name), stacklevel=2)
     return row
-
-
-def _as_space(pspace: Space) -> ParameterSpace:
-    return pspace if isinstance(pspace, ParameterSpace) else Param.from_psets(pspace)
 
 
 def _as_lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -135,7 +133,7 @@ def map_pspace(
     >>> map_pspace(lambda a, b: {"sum": a + b}, Param(a=[1, 2]) * Param(b=[3, 4]))
     {'a': [1, 1, 2, 2], 'b': [3, 4, 3, 4], 'sum': [4, 5, 5, 6]}
     """
-    space = _as_space(pspace)
+    space = as_space(pspace)
     rows = []
     for pset in space.iterate():
         with contextlib.suppress(Skip):  # the function wants it left out
@@ -192,7 +190,7 @@ def map_pspace_parallel(
     >>> map_pspace_parallel(square, Param(x=[1, 2, 3]), n_jobs=2)
     {'x': [1, 2, 3], 'y': [1, 4, 9]}
     """
-    space = _as_space(pspace)
+    space = as_space(pspace)
     rows: dict[int, dict[str, Any]] = {}
     failures: list[Failure] = []
     for returned in evaluate_through(backend, n_jobs, function, space):
@@ -261,7 +259,8 @@ def map_pspace_hdd_backed(
 
     Returns
     -------
-    dict from str to column, or None
+    dict from str to column
+        None without `return_data`.
 
     Raises
     ------
@@ -282,7 +281,7 @@ def map_pspace_hdd_backed(
     """
     path = Path(filename).absolute()
     backing = _Backing(path, store or store_for(path), exclude or ())
-    space = _as_space(pspace)
+    space = as_space(pspace)
     backing.collect()
     pending = backing.missing(space)
     failures = backing.evaluate(function, pending, pool_size, backend) if len(pending) else []
@@ -293,7 +292,9 @@ def map_pspace_hdd_backed(
             None,
             failures,
         )
-    return backing.store.load(path) if return_data and path.exists() else None
+    if not return_data:
+        return None
+    return backing.store.load(path) if path.exists() else {**_no_rows(space, exclude)}
 
 
 class _Backing:

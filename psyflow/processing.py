@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 import os
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from psyflow.context import Contexts
-from psyflow.files import make_folder
+from psyflow.exceptions import TaskFileError
+from psyflow.files import is_full, make_folder
 from psyflow.jobs import Jobs
 from psyflow.limits import GPUS, deadline, own_gpus
 from psyflow.plan import Plan
 from psyflow.prepared import Prepared, Retries
 from psyflow.supervisor import Supervisor
 from psyflow.tasks import TaskDef, streams_of, takes_context
+from psyflow.tasks.signature import takes_keyword
 from psyflow.worker import Work
 
 __all__ = ["process"]
@@ -47,11 +50,27 @@ def process(plan: Plan, job: int) -> int:
 
 
 def _set_up(task: TaskDef, proc_id: int) -> Mapping[str, Any]:
-    extra = task.setup(proc_id) if task.setup is not None else {}
+    try:
+        extra = task.setup(proc_id) if task.setup is not None else {}
+    except Exception as error:
+        if is_full(error):
+            raise
+        # The first frame is this one, which is of no interest to the user.
+        frames = error.__traceback__.tb_next if error.__traceback__ else None
+        trace = "".join(traceback.format_exception(type(error), error, frames))
+        raise TaskFileError(f"{task.source}: `setup` failed.", trace) from error
     if not isinstance(extra, Mapping):
-        raise TypeError(f"`setup` returned {extra!r}. It has to return a dict of arguments.")
+        raise TaskFileError(
+            f"{task.source}: `setup` returned {extra!r:.80}. It has to return a dict of arguments."
+        )
     if both := sorted(extra.keys() & set(task.pspace.keys())):
-        raise TypeError(f"`setup` returned `{both[0]}`, which the parameter space gives, too.")
+        raise TaskFileError(
+            f"{task.source}: `setup` returned `{both[0]}`, which the parameter space gives, too."
+        )
+    if odd := [name for name in extra if not takes_keyword(task.execute, name)]:
+        raise TaskFileError(
+            f"{task.source}: `setup` returned `{odd[0]}`, which `execute` does not take."
+        )
     return extra
 
 

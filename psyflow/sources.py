@@ -17,7 +17,14 @@ import numpy as np
 
 from psyflow.bookkeeping import About, Arrays, ItemsFile
 from psyflow.columns import Columns, table_length
-from psyflow.exceptions import DamagedFileError, DamagedShardWarning, PsyflowWarning, StoreError
+from psyflow.exceptions import (
+    DamagedFileError,
+    DamagedShardWarning,
+    PsyflowError,
+    PsyflowWarning,
+    StoreError,
+    TaskFileError,
+)
 from psyflow.frozen import FrozenSpace
 from psyflow.layout import Layout
 from psyflow.merge import (
@@ -146,6 +153,28 @@ def _left(items: Items, table: Table) -> Items:
     return items[table.piece_of[items] < 0]
 
 
+def _check_unowned(layout: Layout) -> None:
+    """Raise TaskFileError if the result of `layout` is that of another task."""
+    if layout.result.parent == layout.root or not layout.result.exists():
+        return
+    for file in sorted(layout.root.parent.glob("*/plan.json")):
+        plan = _plan_of_another(file) if file.parent != layout.root else None
+        # The rows of a task that was renamed may be taken over.
+        if plan and plan.layout.result == layout.result and Path(plan.task_file).exists():
+            raise TaskFileError(
+                f'The result file of "{layout.task}", {layout.result}, is that of "{plan.task}" '
+                f"({plan.task_file}). Set another `resultfile` in one of them."
+            )
+
+
+def _plan_of_another(file: Path) -> Plan | None:
+    try:
+        return Plan.read(file)
+    except PsyflowError:
+        # What is wrong with it concerns the task that it is of.
+        return None
+
+
 class _Numbering:
     """Turns the item numbers of earlier plans into those of the present space."""
 
@@ -237,6 +266,8 @@ class _Result:
         """Yield the result's rows; none if there is no result that can be read."""
         items_file = ItemsFile(self._layout)
         about, arrays = items_file.about(), items_file.arrays()
+        if about is None or about.result != str(self._layout.result):
+            _check_unowned(self._layout)
         if about is not None and arrays:
             yield from self._known_pieces(about, arrays)
         elif (path := self._unknown_result()) is not None:

@@ -37,7 +37,9 @@ def report_each(
             show(task)
         return OK
 
-    with without_bytecode():
+    # A space may be computed by code that prints.
+    quiet = contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext()
+    with without_bytecode(), quiet:
         status = for_each_task(arguments, report)
     if arguments.json:
         print(json.dumps(reports, indent=1))

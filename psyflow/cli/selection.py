@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +30,9 @@ def load_tasks(arguments: Namespace) -> tuple[list[TaskDef], int]:
     """
     from psyflow.tasks import PackageLoader
 
-    tasks, failures = PackageLoader(arguments.taskdir).load(arguments.tasks)
+    # What task files print while they load is no result.
+    with contextlib.redirect_stdout(sys.stderr):
+        tasks, failures = PackageLoader(arguments.taskdir).load(arguments.tasks)
     for failure in failures:
         say(f"Warning: {failure}")
     return tasks, TROUBLE if failures else OK

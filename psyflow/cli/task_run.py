@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["TaskRun", "last_words"]
 
 NOT_CHOSEN = {Choice.FAILED: "failed", Choice.MISSING: "is left that has not run"}
+_GAVE_UP = re.compile(r"Worker \d+ gave up")
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*.*$", re.M)
 
 
@@ -217,9 +218,15 @@ class TaskRun:
 
 
 def last_words(log: Path, start: int = 0) -> str:
-    """Return the last traceback in `log` from byte `start` on; the last line if there is none."""
+    """Return the last traceback in `log` from byte `start` on, or else the last line.
+
+    That a worker gave up is left out: it follows what it gave up for.
+    """
     with log.open("rb") as file:
         file.seek(start)
         text = file.read().decode(errors="replace")
     tracebacks = _TRACEBACK.findall(text)
-    return str(tracebacks[-1]) if tracebacks else text.rstrip().rpartition("\n")[2]
+    if tracebacks:
+        return str(tracebacks[-1])
+    lines = [line for line in text.splitlines() if line and not _GAVE_UP.match(line)]
+    return lines[-1] if lines else ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from psyflow.pspace.param import Param
+from psyflow.pspace.param import Param, check_names
 from psyflow.pspace.space import ParameterSpace, Product, Sum
 
 __all__ = ["geom", "igeom", "sweep"]
@@ -26,7 +27,8 @@ def sweep(factors: Mapping[str, Any]) -> ParameterSpace:
     AmbiguousOperationError
         If a factor is given again within one of its own or another factor's levels.
     TypeError
-        If what stands for a level's own factors is neither a mapping nor a space.
+        If `factors` is no mapping, a name is not a string, or what stands for a level's own
+        factors is neither a mapping nor a space.
 
     Examples
     --------
@@ -34,6 +36,9 @@ def sweep(factors: Mapping[str, Any]) -> ParameterSpace:
     >>> [(p["mesh"], p["solver"], p["steps"]) for p in space[:4]]
     [(1, 'direct', nan), (1, 'cg', 9), (1, 'cg', 99), (2, 'direct', nan)]
     """
+    if not isinstance(factors, Mapping):
+        raise TypeError(f"A sweep takes a dict of factors and levels, not {factors!r:.60}.")
+    check_names(factors)
     spaces = (_factor(name, levels) for name, levels in factors.items())
     # A factor without levels would leave no combination at all.
     return Product(*(space for space in spaces if len(space)))
@@ -65,17 +70,18 @@ def geom(first: float, last: float, n: int) -> list[float]:
     Raises
     ------
     ValueError
-        If the ends are zero or of opposite sign, or `n` is less than 1.
+        If the ends are zero, infinite, NaN or of opposite sign, or `n` is less than 1.
 
     Examples
     --------
     >>> geom(1, 1000, 4)
     [1.0, 10.0, 100.0, 1000.0]
     """
-    if first * last <= 0:
+    is_one_sign = first > 0 < last or first < 0 > last
+    if not (is_one_sign and math.isfinite(first) and math.isfinite(last)):
         raise ValueError(
             f"There is no geometric progression from {first} to {last}: both must be positive, "
-            "or both negative."
+            "or both negative, and finite."
         )
     if n < 1:
         raise ValueError(f"A progression has at least one number, not {n}.")

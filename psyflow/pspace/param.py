@@ -13,7 +13,7 @@ from psyflow.pspace.show import values_text
 from psyflow.pspace.space import NAN, ParameterSpace
 from psyflow.pspace.table import Items, LazyTable
 
-__all__ = ["Param", "dict_concat"]
+__all__ = ["Param", "as_space", "check_names", "dict_concat"]
 
 Levels: TypeAlias = "Column | range"
 
@@ -73,7 +73,7 @@ class Param(ParameterSpace):
         Raises
         ------
         TypeError
-            If a name is not a string.
+            If `rows` is no table, or a name is not a string.
         ValueError
             If columns differ in length, or two have one name.
 
@@ -85,14 +85,16 @@ class Param(ParameterSpace):
         if hasattr(rows, "iloc") and hasattr(rows, "columns"):
             return cls._of(_frame_columns(rows), len(rows))
         if isinstance(rows, Mapping):
-            _check_names(rows)
+            check_names(rows)
             return cls(**rows)
-        psets = [row if isinstance(row, Mapping) else dict(row) for row in rows]
+        if not isinstance(rows, Iterable):
+            raise _no_table(rows)
+        psets = [_as_pset(row) for row in rows]
         return cls._of(from_rows(psets, absent=NAN), len(psets))
 
     @classmethod
     def _of(cls, columns: Mapping[str, Column], length: int) -> Param:
-        _check_names(columns)
+        check_names(columns)
         space = cls.__new__(cls)
         space.__setstate__(({name: columns[name] for name in sorted(columns)}, {}, length))
         return space
@@ -213,7 +215,26 @@ def _take_range(levels: range, items: Items) -> Column:
     return [levels[i] for i in items.tolist()]
 
 
-def _check_names(names: Iterable[Any]) -> None:
+def _as_pset(row: Any) -> Mapping[str, Any]:
+    try:
+        return row if isinstance(row, Mapping) else dict(row)
+    except (TypeError, ValueError):
+        raise _no_table(row) from None
+
+
+def _no_table(value: Any) -> TypeError:
+    return TypeError(
+        f"A space is made from dicts, a dict of columns or a data frame, not from {value!r:.60}."
+    )
+
+
+def as_space(table: Any) -> ParameterSpace:
+    """Return `table` if it is a space already, else the space of its psets."""
+    return table if isinstance(table, ParameterSpace) else Param.from_psets(table)
+
+
+def check_names(names: Iterable[Any]) -> None:
+    """Raise TypeError if any of `names` is not a string."""
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"A parameter's name must be a string, not {name!r}.")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from psyflow.exceptions import AmbiguousOperationError
 from psyflow.pspace.depth import shallow
+from psyflow.pspace.param import as_space
 from psyflow.pspace.select import remaining
 from psyflow.pspace.show import about
 from psyflow.pspace.space import ParameterSpace, Selection
@@ -11,7 +14,7 @@ from psyflow.pspace.space import ParameterSpace, Selection
 __all__ = ["missing"]
 
 
-def missing(minuend: ParameterSpace, subtrahend: ParameterSpace) -> ParameterSpace:
+def missing(minuend: ParameterSpace, subtrahend: Any) -> ParameterSpace:
     """Return the psets of `minuend` that equal none of `subtrahend`, on the minuend's names.
 
     The subtrahend may have more names, such as those of results. Rows are compared whole, NaN
@@ -19,12 +22,16 @@ def missing(minuend: ParameterSpace, subtrahend: ParameterSpace) -> ParameterSpa
 
     Parameters
     ----------
-    minuend, subtrahend : ParameterSpace
+    minuend : ParameterSpace
+    subtrahend : ParameterSpace, list of dicts, dict of columns, or DataFrame
+        Such as what `psyflow.load` gives.
 
     Raises
     ------
     AmbiguousOperationError
         If the subtrahend has psets, but lacks a name of the minuend.
+    TypeError
+        If the subtrahend is no table.
 
     Examples
     --------
@@ -32,6 +39,7 @@ def missing(minuend: ParameterSpace, subtrahend: ParameterSpace) -> ParameterSpa
     >>> missing(Param(a=[1, 2, 3]), Param(a=[2], c=[4])).build()
     {'a': [1, 3]}
     """
+    subtrahend = as_space(subtrahend)
     names = frozenset(minuend.keys())
     absent = sorted(names.difference(subtrahend.keys()))
     if absent and len(subtrahend):

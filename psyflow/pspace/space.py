@@ -83,6 +83,8 @@ class ParameterSpace(LazyTable):
 
         Raises
         ------
+        TypeError
+            If `predicate` is no function.
         UnknownNameError
             When the space is first used, if the predicate needs a name that the space lacks.
 
@@ -93,6 +95,10 @@ class ParameterSpace(LazyTable):
         >>> square.where(lambda a, b: a < b).build()
         {'a': [1, 1, 2], 'b': [2, 3, 3]}
         """
+        if not callable(predicate):
+            raise TypeError(
+                f"`where` takes a function, such as where(lambda a: a > 1), not {predicate!r:.60}."
+            )
         return Selection(self, select.accepted(predicate))
 
     def unique(self) -> ParameterSpace:

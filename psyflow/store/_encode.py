@@ -157,7 +157,7 @@ def _is_known(key: _Key) -> bool:
 
 def _unknown_error(name: str, value: Any) -> Exception:
     what = f"holds a value of type {type(value).__name__}"
-    if isinstance(value, np.ndarray | np.generic):
+    if type(value) is np.ndarray or isinstance(value, np.generic):
         what = f"holds a value of dtype {value.dtype}"
     elif isinstance(value, list | tuple):
         what += " (numpy.array(…) of it could be stored)"

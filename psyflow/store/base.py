@@ -300,8 +300,13 @@ def reading(filename: StorePath, ext: str) -> Iterator[Path]:
     except Exception as error:
         raise DamagedFileError(
             f"{path} is damaged, or not a {ext} file of psyflow ({type(error).__name__}: "
-            f"{error}). Restore it from a copy, or remove it and run the task again."
+            f"{_gist(error)}). Restore it from a copy, or remove it and run the task again."
         ) from error
+
+
+def _gist(error: Exception) -> str:
+    # HDF5 puts a trace of its own code, of many lines, before what happened.
+    return str(error).rstrip().rpartition("\n")[2]
 
 
 @contextlib.contextmanager

@@ -50,12 +50,16 @@ class PackageLoader:
         ------
         UsageError
             If there is no such folder or there are no tasks in it.
+        OSError
+            If the folder cannot be read.
         """
         advice = "Type psy new-task NAME to make a task, or --taskdir DIR for another folder."
         if not self.taskdir.is_dir():
             what = "is not a folder" if self.taskdir.exists() else "does not exist"
             raise UsageError(f'The task folder "{self.taskdir}" {what}. {advice}')
-        files = sorted(path for path in self.taskdir.glob(f"{TASK_PREFIX}*.py") if path.is_file())
+        # Unlike glob, this says so if the folder may not be read.
+        found = [path for path in self.taskdir.iterdir() if path.match(f"{TASK_PREFIX}*.py")]
+        files = sorted(path for path in found if path.is_file())
         if not files:
             raise UsageError(f'There is no task in the folder "{self.taskdir}". {advice}')
         return files

@@ -194,10 +194,20 @@ class TaskDef(Config):
         self._surroundings.enter(self._import_path)
 
     def check_execute(self) -> None:
-        """Raise TaskFileError if `execute` or `setup` cannot be called as they will be.
+        """Raise an error if `execute` or `setup` cannot be called as they will be.
 
         `execute` has to take the names of the parameter space as keyword arguments, and, unless
-        there is a `setup` to give more, to need no others.
+        there is a `setup` to give more, to need no others. The store has to hold the first pset,
+        for otherwise nobody would know before all items have run and are merged.
+
+        Raises
+        ------
+        TaskFileError
+            If a call could not be made.
+        UnknownNameError
+            If `seed_by` has a name that is no parameter.
+        UnsupportedDataError
+            If the store cannot hold the parameters.
         """
         if self.setup is not None:
             check_setup(self.setup, source=self.source)
@@ -219,6 +229,9 @@ class TaskDef(Config):
                 has_setup=self.setup is not None,
                 source=self.source,
             )
+            excluded = self.exclude_from_result
+            pset = self.pspace[0]
+            self.store.check({name: pset[name] for name in names if name not in excluded})
 
     def fingerprint(self) -> dict[str, Part]:
         """Return what the results depend on: the code of `execute` and `setup`, and `file_dep`."""

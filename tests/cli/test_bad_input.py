@@ -59,6 +59,18 @@ def test_values_that_the_store_cannot_hold(place):
     assert place.result("objects", ".h5")["y"] == [0, 1, 3]
 
 
+def test_parameters_that_the_store_cannot_hold(place):
+    source = SQUARE.replace("range(4)", "[[1], [2, 3]]").replace("x**2", "len(x)")
+    place.task("lists", source + 'store = ".h5"\n')
+    for command in ("run", "test"):
+        shown = place.psy(command)
+        assert (shown.returncode, shown.stdout) == (3, "")
+        assert 'lists: Column "x" holds a value of type list' in shown.stderr
+    assert not place.work.exists()
+    place.task("lists", source + 'store = ".h5"\nexclude_from_result = ["x"]\n')
+    assert place.psy("run").returncode == 0
+
+
 def test_missing_pspace(place):
     place.task("half", "def execute(x):\n    return {}\n")
     shown = place.psy("run")

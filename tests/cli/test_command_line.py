@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 
@@ -148,3 +150,45 @@ def test_list_prints_a_name_per_line_without_running_task_files(place):
 def test_list_of_another_folder(place):
     place.task("a", taskdir="studies")
     assert place.psy("list", "--taskdir", "studies").stdout == "a\n"
+
+
+def test_what_task_files_print_is_no_result(place):
+    place.task(
+        "loud",
+        "from psyflow import Param\n"
+        "print('loading')\n"
+        "pspace = Param(x=[1, 2]).where(lambda x: print('asked') or True)\n"
+        "def execute(x): return {'y': x}\n",
+    )
+    for words in (("status",), ("why",), ("failures",), ("run", "-n")):
+        shown = place.psy(*words, "--json")
+        assert list(json.loads(shown.stdout)) == ["loud"]
+        assert "loading" in shown.stderr
+        assert "loading" not in place.psy(*words).stdout
+    place.task("computed", "print('loading')\nname = 'com' + 'puted'\n")
+    assert place.psy("list").stdout == "computed\nloud\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_the_terminal_cannot_show_is_shown_otherwise(place, encoding):
+    place.task(
+        "odd",
+        "from psyflow import Param\n"
+        "pspace = Param(x=['\\udcff', 'ü'])\n"
+        "def execute(x): raise ValueError(x)\n",
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    assert place.psy("run").returncode == 1
+    for words in (("failures",), ("log", "odd", "0"), ("status", "-v")):
+        shown = subprocess.run(
+            place.command(*words),
+            cwd=place.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert (
+            shown.returncode,
+            'Traceback (most recent call last):\n  File "' in shown.stderr,
+        ) == (0, False)
+        assert "\\udcff" in shown.stdout

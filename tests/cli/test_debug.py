@@ -78,6 +78,34 @@ def test_setup_and_working_folder_are_those_of_a_worker(place):
     assert shown.stdout == "gpu:\n  x: 1\n  y: ('gpu0', 'psy-tasks')\n"
 
 
+def test_ctx_has_what_the_item_left_and_changes_none_of_it(place):
+    place.task(
+        "long",
+        """
+from psyflow import Param
+pspace = Param(x=range(2))
+def execute(x, ctx):
+    state = ctx.dir / "state"
+    n = int(state.read_text()) + 1 if state.exists() else 0
+    state.write_text(str(n))
+    if x == 1:
+        ctx.stop() if n > 1 else 1 / 0
+    return {"n": n, "attempt": ctx.attempt, "job": ctx.job, "stop": ctx.should_stop()}
+""",
+    )
+    printed = "long:\n  x: 0\n  n: {}\n  attempt: 1\n  job: 'process:0'\n  stop: False\n"
+    assert debug(place, "long", "0").stdout == printed.format(0)
+    place.psy("run")
+    for _ in range(2):
+        assert debug(place, "long", "0").stdout == printed.format(1)
+    shown = debug(place, "long", "first-failed", commands="p state.read_text()\n")
+    assert (shown.returncode, "'1'\n" in shown.stdout) == (1, True)
+    place.psy("run")
+    shown = debug(place, "long", "1")
+    assert shown.returncode == 1
+    assert shown.stderr.endswith("long: item 1 called ctx.stop(), so it has no result.\n")
+
+
 def test_a_setup_that_fails_is_debugged_too(place):
     place.task("gpu", SQUARE + "def setup(proc_id):\n    raise OSError('no GPU')\n")
     shown = debug(place, "gpu", "1", commands="p proc_id\n")

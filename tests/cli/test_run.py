@@ -197,6 +197,7 @@ def test_a_setup_that_fails_is_shown_with_its_traceback_and_log(place):
     assert shown.stderr.startswith("a: the workers gave up (exit status 3); see psy-work/a/a:pro")
     assert shown.stderr.count("Traceback") == 1
     assert shown.stderr.endswith("OSError: no such GPU\n")
+    assert "psyflow/worker.py" not in shown.stderr
     place.task("a", SQUARE + "def setup(proc_id):\n    return {}\n")
     assert place.program("run").returncode == 0
     assert place.result("a")["y"] == [0, 1, 4, 9]

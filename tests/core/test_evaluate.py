@@ -24,7 +24,9 @@ import psyflow.shard
 from psyflow.evaluate import Evaluator, StopNow, result_row, say
 from psyflow.exceptions import UnsupportedDataError
 from psyflow.outcomes import Failure
-from psyflow.prepared import Prepared
+from psyflow.prepared import NO_RETRIES, Prepared, Retries
+from psyflow.pspace import Param
+from psyflow.rng import RandomStreams
 from psyflow.shard import ShardReader, ShardWriter
 
 from .helpers import Half, load, same, script, values
@@ -264,6 +266,65 @@ def test_a_dict_that_is_used_again_stays_what_it_was() -> None:
         return row
 
     assert evaluate(execute, n_items=300) == {i: {"y": i} for i in range(300)}
+
+
+@pytest.mark.parametrize("retries", [NO_RETRIES, Retries(3, {"error"})])
+def test_what_the_function_does_to_its_arguments_no_other_item_or_attempt_sees(
+    tmp_path: Path, retries: Retries
+) -> None:
+    shared: dict[str, Any] = {"list": [0], "dict": {"n": [1]}, "array": np.zeros(2)}
+    shared["object"] = collections.deque([1])
+    psets = {"i": [0, 1, 2], **{name: [value] * 3 for name, value in shared.items()}}
+    seen: list[str] = []
+
+    def execute(i: int, **given: Any) -> dict[str, Any]:
+        seen.append(repr(given))
+        given["list"].append(i)
+        given["dict"]["n"].append(i)
+        given["array"] += 1
+        given["object"].append(i)
+        if len(seen) % 2 and retries.limit:
+            raise ValueError
+        return {"y": i}
+
+    with ShardWriter(tmp_path / "a.rows") as writer:
+        evaluator = Evaluator(Prepared(execute), writer, retries=retries)
+        evaluator.evaluate(np.arange(3), psets)
+        evaluator.flush()
+    assert set(seen) == {repr(shared)}
+    assert len(seen) == (6 if retries.limit else 3)
+    assert evaluator.n_failed == 0
+
+
+def test_what_cannot_be_copied_is_shared(tmp_path: Path) -> None:
+    shared = threading.Lock()
+    with ShardWriter(tmp_path / "a.rows") as writer:
+        evaluator = Evaluator(Prepared(lambda lock: {"is": lock is shared}), writer)
+        evaluator.evaluate(np.arange(2), {"lock": [shared, shared]})
+        evaluator.flush()
+    assert read(tmp_path / "a.rows") == {0: {"is": True}, 1: {"is": True}}
+
+
+def test_each_attempt_begins_with_the_same_random_numbers(tmp_path: Path) -> None:
+    seen = []
+
+    def execute(i: int, rng: np.random.Generator) -> dict[str, Any]:
+        seen.append(rng.random())
+        if len(seen) < 3:
+            raise ValueError
+        return {"y": seen[-1]}
+
+    streams = RandomStreams(1)
+    with ShardWriter(tmp_path / "a.rows") as writer:
+        evaluator = Evaluator(
+            Prepared(execute, streams=streams), writer, retries=Retries(2, {"error"})
+        )
+        generators = streams.generators(Param(i=[0]), np.arange(1))
+        evaluator.evaluate(np.arange(1), {"i": [0], "rng": generators})
+        evaluator.flush()
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
+    assert evaluator.n_failed == 0
 
 
 def test_extra_arguments_are_passed_and_kept_out_of_the_result() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from psyflow import Param, map_pspace_hdd_backed, map_pspace_parallel
+from psyflow import Param, map_pspace, map_pspace_hdd_backed, map_pspace_parallel
 from psyflow.exceptions import ItemsFailedError, PsyflowError
 from psyflow.store import store_for
 
@@ -87,6 +87,25 @@ def test_columns_come_back_in_order(backend: str) -> None:
     found = map_pspace_parallel(lambda a, b: {"c": a * b}, SPACE, 2, backend)
     assert found == {**SPACE.build(), "c": [a * b for a in range(20) for b in (1, 2)]}
     assert all(type(value) is int for value in found["c"])
+
+
+def test_what_the_function_does_to_its_arguments_stays_there(tmp_path: Path) -> None:
+    space = Param(path=[[0]], options={"n": 1}) * Param(b=[1, 2, 3])
+
+    def walk(path: list[int], options: dict[str, int], b: int) -> dict[str, Any]:
+        path.append(b)
+        return {"end": list(path), "n": options.pop("n")}
+
+    expected = {**space.build(), "end": [[0, 1], [0, 2], [0, 3]], "n": [1, 1, 1]}
+    assert map_pspace(walk, space) == expected
+    assert map_pspace_parallel(walk, space, 1) == expected
+    assert map_pspace_hdd_backed(walk, space, tmp_path / "walk.pkl") == expected
+
+
+def test_an_empty_space_gives_empty_columns(tmp_path: Path) -> None:
+    file = tmp_path / "none.pkl"
+    assert map_pspace_hdd_backed(lambda a: {}, Param(a=[]), file) == {"a": []}
+    assert map_pspace_hdd_backed(lambda a: {}, Param(a=[]), file, return_data=False) is None
 
 
 def half(a: int, b: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from psyflow.exceptions import UnknownNameError
@@ -124,6 +125,13 @@ def test_missing():
     assert missing(Param(), Param(a=[1])).build() == {}
 
 
+def test_missing_takes_any_table():
+    for done in ({"a": np.array([2]), "c": [4]}, [{"a": 2}], pd.DataFrame({"a": [2], "c": [4]})):
+        assert missing(Param(a=[1, 2, 3]), done).build() == {"a": [1, 3]}
+    with pytest.raises(TypeError, match="not from None"):
+        missing(Param(a=[1]), None)
+
+
 def test_missing_needs_all_names_of_the_minuend():
     with pytest.raises(AmbiguousOperationError, match="Key `b` not existent in subtrahend"):
         missing(Param(a=[1], b=[1]), Param(a=[1]))
@@ -174,6 +182,11 @@ def test_where_calls_the_predicate_with_the_names_it_takes():
 def test_where_with_an_unknown_name():
     with pytest.raises(UnknownNameError, match=r'no parameter "alpa"\. Did you mean "alpha"'):
         len(Param(alpha=[1]).where(lambda alpa: True))
+
+
+def test_where_wants_a_function():
+    with pytest.raises(TypeError, match=r"takes a function.*not 'a > 1'"):
+        Param(a=[1]).where("a > 1")
 
 
 def test_where_is_asked_once_per_pset_and_not_before_it_is_needed():

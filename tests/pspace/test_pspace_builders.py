@@ -73,6 +73,13 @@ def test_sub_sweeps_must_be_mappings():
         sweep({"a": {"x": [1, 2]}})
 
 
+def test_a_sweep_takes_a_dict_with_names():
+    with pytest.raises(TypeError, match=r"takes a dict of factors and levels, not \[1, 2\]"):
+        sweep([1, 2])
+    with pytest.raises(TypeError, match="must be a string, not 1"):
+        sweep({1: [2]})
+
+
 def test_a_factor_within_itself_is_refused():
     with pytest.raises(AmbiguousOperationError, match="`a`"):
         sweep({"a": {1: {"a": [2]}}})
@@ -90,7 +97,9 @@ def test_geom_and_igeom():
     assert all(type(v) is int for v in igeom(1, 8, 4))
 
 
-@pytest.mark.parametrize("arguments", [(0, 1, 3), (1, 0, 3), (-1, 1, 3), (1, 2, 0)])
+@pytest.mark.parametrize(
+    "arguments", [(0, 1, 3), (1, 0, 3), (-1, 1, 3), (1, 2, 0), (1, math.inf, 3), (math.nan, 1, 2)]
+)
 def test_impossible_progressions(arguments):
     for build in (geom, igeom):
         with pytest.raises(ValueError, match="progression"):

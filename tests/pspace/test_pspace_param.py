@@ -234,6 +234,12 @@ def test_names_that_are_no_strings_are_refused():
             Param.from_psets(rows)
 
 
+@pytest.mark.parametrize("rows", [None, 3, [1], "abc", pd.Series([1]), [("a", 1)]])
+def test_what_is_no_table_is_refused(rows):
+    with pytest.raises(TypeError, match="made from dicts, a dict of columns or a data frame"):
+        Param.from_psets(rows)
+
+
 def test_data_frame_with_two_columns_of_one_name_is_refused():
     with pytest.raises(ValueError, match="Two columns are called `a`"):
         Param.from_psets(pd.DataFrame([[1, 2]], columns=["a", "a"]))

@@ -345,6 +345,22 @@ def test_tasks_do_not_share_a_result_file(study: Study) -> None:
     assert study.rows("a") == [(1, 1)]
 
 
+def test_a_task_run_alone_takes_no_other_tasks_result_for_its_own(study: Study) -> None:
+    twice = SQUARE.replace("x**2", "2 * x")
+    assert twice != SQUARE
+    study.task("resultfile = 'r.npz'\n" + SQUARE.format(space="[1, 3]"), "a")
+    study.task("resultfile = 'own.npz'\n" + twice.format(space="[1, 3]"), "b")
+    study.psy("run")
+    for copy, name in (("c", "c"), ("b", "b")):
+        study.task("resultfile = 'r.npz'\n" + twice.format(space="[1, 3]"), name)
+        for command in ("run", "status", "why"):
+            assert 'is that of "a"' in study.psy(command, copy, code=3).stderr
+    assert study.rows("a") == [(1, 1), (3, 9)]
+    # A task that was renamed takes its rows with it.
+    (study.tasks / "task_a.py").rename(study.tasks / "task_d.py")
+    assert study.executed(study.psy("run", "d").stdout) == []
+
+
 def test_result_of_another_tool_is_loaded(study: Study) -> None:
     study.task(SQUARE.format(space="[1, 2]"))
     (study.folder / "psy-work/t").mkdir(parents=True)
@@ -371,8 +387,10 @@ def test_closed_standard_output(study: Study) -> None:
     assert study.rows() == [(1, 1), (2, 4)]
 
 
-@pytest.mark.parametrize("returned", ["5", "{'x': 5}"])
+@pytest.mark.parametrize("returned", ["5", "{'x': 5}", "{'z': 5}"])
 def test_setup_that_cannot_be_right_is_no_items_fault(study: Study, returned: str) -> None:
     study.task(f"def setup(proc_id): return {returned}\n" + SQUARE.format(space="[1, 2]"))
-    assert "`setup` returned" in study.psy("run", code=3).stderr
+    run = study.psy("run", code=3)
+    assert "`setup` returned" in run.stderr
+    assert "Traceback" not in run.stderr
     assert study.calls() == []

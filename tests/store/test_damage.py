@@ -407,3 +407,11 @@ def test_full_disk_leaves_the_old_file(store, tmp_path, rows):
     assert "too large" in done.stdout or f"{path} could not be written whole" in done.stdout
     assert_same_table(store.load(path), TABLE)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_wrong_with_a_foreign_file_is_said_in_one_line(store, path):
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(DamagedFileError) as caught:
+        store.load(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -161,6 +164,20 @@ def test_warnings_of_misspelt_settings_name_the_task(loader):
     with pytest.warns(UnknownSettingWarning) as caught:
         found.load()
     assert [w.message.task_name for w in caught] == ["a"]
+
+
+def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one():
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o311)
+        if user == 0:  # who may read everything
+            os.seteuid(65534)
+        try:
+            with pytest.raises(PermissionError):
+                PackageLoader(folder).names()
+        finally:
+            os.seteuid(user)
+            Path(folder).chmod(0o700)
 
 
 def test_a_relative_folder(write, monkeypatch, tmp_path):

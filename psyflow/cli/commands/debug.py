@@ -5,15 +5,18 @@ from __future__ import annotations
 import bdb
 import pdb
 import sys
+import tempfile
 import traceback
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from psyflow.cli.output import FAILED, OK, say
 from psyflow.cli.psets import pset_text, value_text
 from psyflow.cli.selection import for_each_task
+from psyflow.context import StopNow
 from psyflow.debug import ItemCall, item_number
 from psyflow.evaluate import result_row
 from psyflow.exceptions import Skip, StoreError
@@ -32,7 +35,12 @@ def _debug(task: TaskDef, arguments: Namespace) -> int:
     task.check_execute()
     assessment = Run(task).assess()
     item = item_number(assessment, arguments.item)
-    call = ItemCall.of(assessment, item)
+    with tempfile.TemporaryDirectory(prefix="psyflow-debug-") as scratch:
+        return _evaluate(ItemCall.of(assessment, item, Path(scratch)), item, arguments)
+
+
+def _evaluate(call: ItemCall, item: int, arguments: Namespace) -> int:
+    task = call.task
     say(f"{task.name}: item {item}: {pset_text(call.pset)}")
     if task.python != sys.executable:
         say(f"{task.name}: runs in {sys.executable}, where jobs would run in {task.python}.")
@@ -44,6 +52,9 @@ def _debug(task: TaskDef, arguments: Namespace) -> int:
     except Skip as reason:
         say(f"{task.name}: item {item} is skipped: {reason}".removesuffix(": "))
         return OK
+    except StopNow:
+        say(f"{task.name}: item {item} called ctx.stop(), so it has no result.")
+        return FAILED
     except (Exception, SystemExit) as error:
         return _failed(task, item, error)
     print(f"{task.name}:")
@@ -84,7 +95,7 @@ def _failed(task: TaskDef, item: int, error: BaseException) -> int:
 
 def _users_frames(frames: TracebackType | None) -> TracebackType | None:
     """Return a traceback from the first line on that is neither psyflow's nor the debugger's."""
-    callers = (_debug, ItemCall.__call__, result_row, bdb.Bdb.runcall)
+    callers = (_evaluate, ItemCall.__call__, result_row, bdb.Bdb.runcall)
     ours = [caller.__code__.co_filename for caller in callers]
     while frames and frames.tb_frame.f_code.co_filename in ours:
         frames = frames.tb_next
