@@ -212,11 +212,6 @@ def _take_output(output: int) -> None:
         os.dup2(source, target)
     os.close(null)
     os.close(output)
-    # They are elsewhere if the shell had closed them.
-    if sys.stdout.fileno() != 1:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-    if sys.stderr.fileno() != 2:
-        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
 
 
 def _receive_request(requests: socket.socket) -> tuple[dict[str, Any], int] | None:

@@ -318,3 +318,24 @@ def execute(x):
     environment = {name: text for name, text in os.environ.items() if "_NUM_THREADS" not in name}
     subprocess.run(place.command("run"), cwd=place.folder, env=environment, check=True)
     assert list(load("t", workdir=place.work)["blas"]) == [n_threads]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", "<&- >&- 2>&-"])
+def test_jobs_run_and_print_though_the_shell_has_closed_streams(place: Place, closed: str) -> None:
+    place.task(
+        "t",
+        """
+import sys
+from psyflow import Param
+pspace = Param(x=range(1))
+def execute(x):
+    print("to the log", flush=True)
+    return {"input": sys.stdin.read()}
+""",
+    )
+    shell = f'exec "$@" {closed}'
+    done = subprocess.run(["sh", "-c", shell, "sh", *place.command("run")], cwd=place.folder)
+    log = place.work / "t" / "t:process:0.log"
+    assert done.returncode == 0, log.read_text()
+    assert "t:process:0 of" in log.read_text()
+    assert list(load("t", workdir=place.work)["input"]) == [""]
