@@ -51,4 +51,4 @@ def _open_closed_streams() -> None:
             # It gets the stream's number, or else a file opened later on would be the stream.
             null = os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(null, True)
-            setattr(sys, name, open(null, mode, buffering=1))  # noqa: SIM115
+            setattr(sys, name, open(null, mode, buffering=1))  # noqa: PTH123, SIM115

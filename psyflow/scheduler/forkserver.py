@@ -124,9 +124,9 @@ class _Job:
         return self._exit_code
 
     def send_signal(self, signum: int) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.wait(0.0)
-        if self._exit_code is None:
+        # A signal handler calls this amid `wait`, from which it must take nothing away.
+        has_ended = self._exit_code is not None or select.select([self._server], [], [], 0.0)[0]
+        if not has_ended:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signum)
 

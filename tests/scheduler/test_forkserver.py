@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,36 @@ def test_ctrl_c_reaches_the_job_and_not_the_server(script: Script) -> None:
     # None is what the job's main returned.
     assert out.startswith("interrupted"), err
     assert script.log.read_text().count("begins") == 2
+
+
+def test_a_signal_that_comes_with_the_end_of_the_job_takes_nothing_away(script: Script) -> None:
+    process = script.start(
+        """
+        def main(words):
+            print("begins", flush=True)
+            while not Path("end").exists():
+                time.sleep(0.01)
+            Path("ended").touch()
+            return 7
+        """,
+        """
+        signal.signal(signal.SIGTERM, lambda number, frame: print("SIGTERM", flush=True))
+        print(submit())
+        """,
+    )
+    assert eventually(lambda: script.log.exists() and script.log.stat().st_size > 0)
+    # Whoever is stopped finds both when it goes on.
+    os.kill(process.pid, signal.SIGSTOP)
+    (script.folder / "end").touch()
+    assert eventually((script.folder / "ended").exists)
+    time.sleep(1.0)
+    os.kill(process.pid, signal.SIGTERM)
+    os.kill(process.pid, signal.SIGCONT)
+    try:
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (out, err) == ("SIGTERM\n7\n", "")
 
 
 def test_other_commands_and_a_second_job_are_started_as_programs(script: Script) -> None:
