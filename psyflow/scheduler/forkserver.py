@@ -53,7 +53,8 @@ class ForkServer:
     Parameters
     ----------
     command : sequence of str
-        How the command lines begin that it can do; others are started as programs.
+        How the command lines begin that it can do; others are started as programs, and all are
+        when the environment has changed.
     main : callable
         Does what the rest of such a command line says, and returns the exit status.
     modules : sequence of str
@@ -67,6 +68,7 @@ class ForkServer:
         self._free = threading.Lock()
 
     def __enter__(self) -> ForkServer:
+        self._environment = dict(os.environ)
         self._socket, theirs = socket.socketpair()
         flush_standard_streams()
         psy = os.getpid()
@@ -87,15 +89,19 @@ class ForkServer:
 
     def start(self, args: list[str], output: IO[bytes]) -> Process:
         """Start a command that prints to `output`; raises OSError if it cannot be started."""
-        n_words = len(self._command)
-        if args[:n_words] == self._command and self._free.acquire(blocking=False):
+        if self._can_do(args) and self._free.acquire(blocking=False):
             with contextlib.suppress(EOFError, OSError):
-                return self._fork(args[n_words:], output)
+                return self._fork(args[len(self._command) :], output)
             # Somebody has ended it. It stays busy.
         return start_program(args, output)
 
+    def _can_do(self, args: list[str]) -> bool:
+        # Python and C libraries read variables at their start: TZ, PYTHONHASHSEED, OMP_PROC_BIND.
+        is_environment_same = dict(os.environ) == self._environment
+        return is_environment_same and args[: len(self._command)] == self._command
+
     def _fork(self, words: list[str], output: IO[bytes]) -> _Job:
-        request = {"words": words, "cwd": str(Path.cwd()), "environ": dict(os.environ)}
+        request = {"words": words, "cwd": str(Path.cwd())}
         text = json.dumps(request).encode()
         socket.send_fds(self._socket, [_NUMBER.pack(len(text))], [output.fileno()])
         self._socket.sendall(text)
@@ -185,8 +191,6 @@ def _be_job(main: Main, request: dict[str, Any], output: int, handlers: Handlers
     try:
         _take_output(output)
         os.chdir(request["cwd"])
-        os.environ.clear()
-        os.environ.update(request["environ"])
         sys.argv[1:] = request["words"]
         if not sys.flags.safe_path:
             sys.path[0] = request["cwd"]

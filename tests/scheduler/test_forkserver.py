@@ -94,23 +94,45 @@ def test_job_is_where_its_parent_is_now(script: Script) -> None:
     script.run(
         """
         def main(words):
-            print(os.getcwd(), os.environ.get("A"), os.environ.get("HOME"), sys.path[0])
+            print(os.getcwd(), sys.path[0])
             print(sys.stdin.read() == "")
             return 0
         """,
         """
-        os.environ["A"] = "b\\udcff"
-        del os.environ["HOME"]
         folder = Path("there")
         folder.mkdir()
         log = Path("log").absolute()
         os.chdir(folder)
         scheduler.submit(COMMAND, log)
         """,
-        before="import sys\nsys.stdout.reconfigure(errors='backslashreplace')\n",
     )
     there = script.folder / "there"
-    assert script.log.read_text().splitlines() == [f"{there} b\\udcff None {there}", "True"]
+    assert script.log.read_text().splitlines() == [f"{there} {there}", "True"]
+
+
+def test_with_another_environment_jobs_are_started_as_programs(script: Script) -> None:
+    script.run(
+        """
+        COMMAND = [sys.executable, "-c", "import os; print(os.environb.get(b'A'), hash('a'))"]
+        def main(words):
+            print("forked", flush=True)
+            return 0
+        """,
+        """
+        submit()
+        os.environ["A"] = "b\\udcff"
+        os.environ["PYTHONHASHSEED"] = "1"
+        submit()
+        submit()
+        del os.environ["A"], os.environ["PYTHONHASHSEED"]
+        submit()
+        """,
+        before="import os\nos.environ.pop('PYTHONHASHSEED', None)\n",
+    )
+    first, second, third, fourth = script.log.read_text().splitlines()
+    assert first == fourth == "forked"
+    assert second == third
+    assert second.startswith(r"b'b\xff' ")
 
 
 def test_what_a_job_raises_is_in_its_log(script: Script) -> None:
@@ -303,22 +325,42 @@ def test_loading_a_task_leaves_no_trace_in_its_workers(place: Place) -> None:
     place.task(
         "t",
         """
-import builtins, os, threading
+import builtins, threading
+from pathlib import Path
 from psyflow import Param
 builtins.n_loaded = getattr(builtins, "n_loaded", 0) + 1
 threading.Thread(target=threading.Event().wait, daemon=True).start()
-inherited = os.environ.get("FROM_PSY", "")
-os.environ["FROM_PSY"] = "as with any program"
 pspace = Param(x=range(2))
 def execute(x):
-    return {"n_loaded": builtins.n_loaded, "inherited": inherited}
+    return {"n_loaded": builtins.n_loaded, "program": Path("/proc/self/cmdline").read_text()}
 """,
     )
     done = place.program("run")
     assert (done.returncode, done.stderr) == (0, "")
     result = load("t", workdir=place.work)
     assert list(result["n_loaded"]) == [1, 1]
+    assert all("psyflow\0run" in program for program in result["program"])
+
+
+def test_what_a_task_sets_at_load_its_workers_find_at_their_start(place: Place) -> None:
+    place.task(
+        "t",
+        """
+import os, time
+from psyflow import Param
+inherited = os.environ.get("FROM_PSY", "")
+os.environ["FROM_PSY"] = "as with any program"
+os.environ["TZ"] = "Etc/GMT-13"
+pspace = Param(x=range(2))
+def execute(x):
+    return {"inherited": inherited, "zone": time.strftime("%z")}
+""",
+    )
+    done = place.program("run")
+    assert (done.returncode, done.stderr) == (0, "")
+    result = load("t", workdir=place.work)
     assert list(result["inherited"]) == ["as with any program"] * 2
+    assert list(result["zone"]) == ["+1300"] * 2
 
 
 @pytest.mark.parametrize(
