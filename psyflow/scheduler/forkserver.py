@@ -147,6 +147,7 @@ def _serve(psy: int, requests: socket.socket, main: Main, modules: Sequence[str]
     """Fork a job per request, one after the other, until there is nobody to ask for one."""
     try:
         die_with_parent(psy)
+        _close_inherited_files()
         # Those that come are meant for `psy` and its jobs, of the same process group.
         handlers: Handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
@@ -170,6 +171,17 @@ def _serve(psy: int, requests: socket.socket, main: Main, modules: Sequence[str]
         traceback.print_exc()
     finally:
         os._exit(0)
+
+
+def _close_inherited_files() -> None:
+    """Close what whoever started `psy` had open, such as a lock, as in a program started by it."""
+    # Without /proc they stay open. Python's own files are not inheritable.
+    with contextlib.suppress(FileNotFoundError):
+        for fd in [int(path.name) for path in Path("/dev/fd").iterdir()]:
+            # The one that listed them is closed now.
+            with contextlib.suppress(OSError):
+                if fd > 2 and os.get_inheritable(fd):
+                    os.close(fd)
 
 
 def _wait_for(pid: int, requests: socket.socket) -> int:

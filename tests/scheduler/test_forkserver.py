@@ -412,3 +412,20 @@ def execute(x):
     assert done.returncode == 0, log.read_text()
     assert "t:process:0 of" in log.read_text()
     assert list(load("t", workdir=place.work)["input"]) == [""]
+
+
+def test_jobs_do_not_have_the_files_of_whoever_started_psy(script: Script) -> None:
+    script.run(
+        """
+        def main(words):
+            print([str(path.resolve()) for path in Path("/dev/fd").iterdir()])
+            return 0
+        """,
+        "submit()",
+        before="""
+import os
+os.set_inheritable(os.open("lock", os.O_RDWR | os.O_CREAT), True)
+""",
+    )
+    assert str(script.log) in script.log.read_text()
+    assert str(script.folder / "lock") not in script.log.read_text()
