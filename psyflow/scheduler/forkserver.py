@@ -71,17 +71,19 @@ class ForkServer:
         self._environment = dict(os.environ)
         self._socket, theirs = socket.socketpair()
         flush_standard_streams()
-        psy = os.getpid()
+        self._psy = os.getpid()
         with signals_blocked():
             self._pid = fork()
             if self._pid == 0:
                 self._socket.close()
-                _serve(psy, theirs, self._main, self._modules)
+                _serve(self._psy, theirs, self._main, self._modules)
         theirs.close()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        # Not only closed: what the user's code has forked may have it, too.
+        if os.getpid() != self._psy:
+            return  # in a process that the user's code has forked
+        # Not only closed: such a process may have it, too.
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         with contextlib.suppress(ChildProcessError):

@@ -429,3 +429,20 @@ os.set_inheritable(os.open("lock", os.O_RDWR | os.O_CREAT), True)
     )
     assert str(script.log) in script.log.read_text()
     assert str(script.folder / "lock") not in script.log.read_text()
+
+
+def test_a_fork_of_psy_that_ends_like_a_program_leaves_the_server_alone(script: Script) -> None:
+    out = script.run(
+        """
+        def main(words):
+            return 7
+        """,
+        """
+        pid = os.fork()
+        if pid == 0:
+            sys.exit()
+        os.waitpid(pid, 0)
+        print(submit())
+        """,
+    )
+    assert out == "7\n"
