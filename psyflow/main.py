@@ -38,10 +38,7 @@ def psy_main(argv: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Be the program: end this process with the exit code of `psy_main`."""
-    # They are None if the shell has closed them.
-    for stream in ("stdout", "stderr"):
-        if getattr(sys, stream) is None:
-            setattr(sys, stream, open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As on stderr: what the terminal cannot show is no reason to show nothing.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -49,3 +46,13 @@ def main() -> None:
     # The kernel is quicker at taking back the memory.
     gc.freeze()
     sys.exit(status)
+
+
+def _open_closed_streams() -> None:
+    """Open the standard streams that the shell has closed; Python has made None of them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It gets the stream's number, or else a file opened later on would be the stream.
+            null = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(null, True)
+            setattr(sys, name, open(null, mode, buffering=1))  # noqa: PTH123, SIM115

@@ -53,7 +53,8 @@ class ForkServer:
     Parameters
     ----------
     command : sequence of str
-        How the command lines begin that it can do; others are started as programs.
+        How the command lines begin that it can do; others are started as programs, and all are
+        when the environment has changed.
     main : callable
         Does what the rest of such a command line says, and returns the exit status.
     modules : sequence of str
@@ -67,19 +68,22 @@ class ForkServer:
         self._free = threading.Lock()
 
     def __enter__(self) -> ForkServer:
+        self._environment = dict(os.environ)
         self._socket, theirs = socket.socketpair()
         flush_standard_streams()
-        psy = os.getpid()
+        self._psy = os.getpid()
         with signals_blocked():
             self._pid = fork()
             if self._pid == 0:
                 self._socket.close()
-                _serve(psy, theirs, self._main, self._modules)
+                _serve(self._psy, theirs, self._main, self._modules)
         theirs.close()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        # Not only closed: what the user's code has forked may have it, too.
+        if os.getpid() != self._psy:
+            return  # in a process that the user's code has forked
+        # Not only closed: such a process may have it, too.
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         with contextlib.suppress(ChildProcessError):
@@ -87,15 +91,19 @@ class ForkServer:
 
     def start(self, args: list[str], output: IO[bytes]) -> Process:
         """Start a command that prints to `output`; raises OSError if it cannot be started."""
-        n_words = len(self._command)
-        if args[:n_words] == self._command and self._free.acquire(blocking=False):
+        if self._can_do(args) and self._free.acquire(blocking=False):
             with contextlib.suppress(EOFError, OSError):
-                return self._fork(args[n_words:], output)
+                return self._fork(args[len(self._command) :], output)
             # Somebody has ended it. It stays busy.
         return start_program(args, output)
 
+    def _can_do(self, args: list[str]) -> bool:
+        # Python and C libraries read variables at their start: TZ, PYTHONHASHSEED, OMP_PROC_BIND.
+        is_environment_same = dict(os.environ) == self._environment
+        return is_environment_same and args[: len(self._command)] == self._command
+
     def _fork(self, words: list[str], output: IO[bytes]) -> _Job:
-        request = {"words": words, "cwd": str(Path.cwd()), "environ": dict(os.environ)}
+        request = {"words": words, "cwd": str(Path.cwd())}
         text = json.dumps(request).encode()
         socket.send_fds(self._socket, [_NUMBER.pack(len(text))], [output.fileno()])
         self._socket.sendall(text)
@@ -124,9 +132,9 @@ class _Job:
         return self._exit_code
 
     def send_signal(self, signum: int) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.wait(0.0)
-        if self._exit_code is None:
+        # A signal handler calls this amid `wait`, from which it must take nothing away.
+        has_ended = self._exit_code is not None or select.select([self._server], [], [], 0.0)[0]
+        if not has_ended:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signum)
 
@@ -141,6 +149,7 @@ def _serve(psy: int, requests: socket.socket, main: Main, modules: Sequence[str]
     """Fork a job per request, one after the other, until there is nobody to ask for one."""
     try:
         die_with_parent(psy)
+        _close_inherited_files()
         # Those that come are meant for `psy` and its jobs, of the same process group.
         handlers: Handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
@@ -166,6 +175,17 @@ def _serve(psy: int, requests: socket.socket, main: Main, modules: Sequence[str]
         os._exit(0)
 
 
+def _close_inherited_files() -> None:
+    """Close what whoever started `psy` had open, such as a lock, as in a program started by it."""
+    # Without /proc they stay open. Python's own files are not inheritable.
+    with contextlib.suppress(FileNotFoundError):
+        for fd in [int(path.name) for path in Path("/dev/fd").iterdir()]:
+            # The one that listed them is closed now.
+            with contextlib.suppress(OSError):
+                if fd > 2 and os.get_inheritable(fd):
+                    os.close(fd)
+
+
 def _wait_for(pid: int, requests: socket.socket) -> int:
     """Wait until a job has ended, and return its exit code; raise EOFError if nobody asks."""
     with Signals() as signals:
@@ -185,8 +205,6 @@ def _be_job(main: Main, request: dict[str, Any], output: int, handlers: Handlers
     try:
         _take_output(output)
         os.chdir(request["cwd"])
-        os.environ.clear()
-        os.environ.update(request["environ"])
         sys.argv[1:] = request["words"]
         if not sys.flags.safe_path:
             sys.path[0] = request["cwd"]
@@ -212,11 +230,6 @@ def _take_output(output: int) -> None:
         os.dup2(source, target)
     os.close(null)
     os.close(output)
-    # They are elsewhere if the shell had closed them.
-    if sys.stdout.fileno() != 1:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-    if sys.stderr.fileno() != 2:
-        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
 
 
 def _receive_request(requests: socket.socket) -> tuple[dict[str, Any], int] | None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -93,23 +94,45 @@ def test_job_is_where_its_parent_is_now(script: Script) -> None:
     script.run(
         """
         def main(words):
-            print(os.getcwd(), os.environ.get("A"), os.environ.get("HOME"), sys.path[0])
+            print(os.getcwd(), sys.path[0])
             print(sys.stdin.read() == "")
             return 0
         """,
         """
-        os.environ["A"] = "b\\udcff"
-        del os.environ["HOME"]
         folder = Path("there")
         folder.mkdir()
         log = Path("log").absolute()
         os.chdir(folder)
         scheduler.submit(COMMAND, log)
         """,
-        before="import sys\nsys.stdout.reconfigure(errors='backslashreplace')\n",
     )
     there = script.folder / "there"
-    assert script.log.read_text().splitlines() == [f"{there} b\\udcff None {there}", "True"]
+    assert script.log.read_text().splitlines() == [f"{there} {there}", "True"]
+
+
+def test_with_another_environment_jobs_are_started_as_programs(script: Script) -> None:
+    script.run(
+        """
+        COMMAND = [sys.executable, "-c", "import os; print(os.environb.get(b'A'), hash('a'))"]
+        def main(words):
+            print("forked", flush=True)
+            return 0
+        """,
+        """
+        submit()
+        os.environ["A"] = "b\\udcff"
+        os.environ["PYTHONHASHSEED"] = "1"
+        submit()
+        submit()
+        del os.environ["A"], os.environ["PYTHONHASHSEED"]
+        submit()
+        """,
+        before="import os\nos.environ.pop('PYTHONHASHSEED', None)\n",
+    )
+    first, second, third, fourth = script.log.read_text().splitlines()
+    assert first == fourth == "forked"
+    assert second == third
+    assert second.startswith(r"b'b\xff' ")
 
 
 def test_what_a_job_raises_is_in_its_log(script: Script) -> None:
@@ -177,6 +200,36 @@ def test_ctrl_c_reaches_the_job_and_not_the_server(script: Script) -> None:
     # None is what the job's main returned.
     assert out.startswith("interrupted"), err
     assert script.log.read_text().count("begins") == 2
+
+
+def test_a_signal_that_comes_with_the_end_of_the_job_takes_nothing_away(script: Script) -> None:
+    process = script.start(
+        """
+        def main(words):
+            print("begins", flush=True)
+            while not Path("end").exists():
+                time.sleep(0.01)
+            Path("ended").touch()
+            return 7
+        """,
+        """
+        signal.signal(signal.SIGTERM, lambda number, frame: print("SIGTERM", flush=True))
+        print(submit())
+        """,
+    )
+    assert eventually(lambda: script.log.exists() and script.log.stat().st_size > 0)
+    # Whoever is stopped finds both when it goes on.
+    os.kill(process.pid, signal.SIGSTOP)
+    (script.folder / "end").touch()
+    assert eventually((script.folder / "ended").exists)
+    time.sleep(1.0)
+    os.kill(process.pid, signal.SIGTERM)
+    os.kill(process.pid, signal.SIGCONT)
+    try:
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (out, err) == ("SIGTERM\n7\n", "")
 
 
 def test_other_commands_and_a_second_job_are_started_as_programs(script: Script) -> None:
@@ -272,22 +325,42 @@ def test_loading_a_task_leaves_no_trace_in_its_workers(place: Place) -> None:
     place.task(
         "t",
         """
-import builtins, os, threading
+import builtins, threading
+from pathlib import Path
 from psyflow import Param
 builtins.n_loaded = getattr(builtins, "n_loaded", 0) + 1
 threading.Thread(target=threading.Event().wait, daemon=True).start()
-inherited = os.environ.get("FROM_PSY", "")
-os.environ["FROM_PSY"] = "as with any program"
 pspace = Param(x=range(2))
 def execute(x):
-    return {"n_loaded": builtins.n_loaded, "inherited": inherited}
+    return {"n_loaded": builtins.n_loaded, "program": Path("/proc/self/cmdline").read_text()}
 """,
     )
     done = place.program("run")
     assert (done.returncode, done.stderr) == (0, "")
     result = load("t", workdir=place.work)
     assert list(result["n_loaded"]) == [1, 1]
+    assert all("psyflow\0run" in program for program in result["program"])
+
+
+def test_what_a_task_sets_at_load_its_workers_find_at_their_start(place: Place) -> None:
+    place.task(
+        "t",
+        """
+import os, time
+from psyflow import Param
+inherited = os.environ.get("FROM_PSY", "")
+os.environ["FROM_PSY"] = "as with any program"
+os.environ["TZ"] = "Etc/GMT-13"
+pspace = Param(x=range(2))
+def execute(x):
+    return {"inherited": inherited, "zone": time.strftime("%z")}
+""",
+    )
+    done = place.program("run")
+    assert (done.returncode, done.stderr) == (0, "")
+    result = load("t", workdir=place.work)
     assert list(result["inherited"]) == ["as with any program"] * 2
+    assert list(result["zone"]) == ["+1300"] * 2
 
 
 @pytest.mark.parametrize(
@@ -318,3 +391,58 @@ def execute(x):
     environment = {name: text for name, text in os.environ.items() if "_NUM_THREADS" not in name}
     subprocess.run(place.command("run"), cwd=place.folder, env=environment, check=True)
     assert list(load("t", workdir=place.work)["blas"]) == [n_threads]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", "<&- >&- 2>&-"])
+def test_jobs_run_and_print_though_the_shell_has_closed_streams(place: Place, closed: str) -> None:
+    place.task(
+        "t",
+        """
+import sys
+from psyflow import Param
+pspace = Param(x=range(1))
+def execute(x):
+    print("to the log", flush=True)
+    return {"input": sys.stdin.read()}
+""",
+    )
+    shell = f'exec "$@" {closed}'
+    done = subprocess.run(["sh", "-c", shell, "sh", *place.command("run")], cwd=place.folder)
+    log = place.work / "t" / "t:process:0.log"
+    assert done.returncode == 0, log.read_text()
+    assert "t:process:0 of" in log.read_text()
+    assert list(load("t", workdir=place.work)["input"]) == [""]
+
+
+def test_jobs_do_not_have_the_files_of_whoever_started_psy(script: Script) -> None:
+    script.run(
+        """
+        def main(words):
+            print([str(path.resolve()) for path in Path("/dev/fd").iterdir()])
+            return 0
+        """,
+        "submit()",
+        before="""
+import os
+os.set_inheritable(os.open("lock", os.O_RDWR | os.O_CREAT), True)
+""",
+    )
+    assert str(script.log) in script.log.read_text()
+    assert str(script.folder / "lock") not in script.log.read_text()
+
+
+def test_a_fork_of_psy_that_ends_like_a_program_leaves_the_server_alone(script: Script) -> None:
+    out = script.run(
+        """
+        def main(words):
+            return 7
+        """,
+        """
+        pid = os.fork()
+        if pid == 0:
+            sys.exit()
+        os.waitpid(pid, 0)
+        print(submit())
+        """,
+    )
+    assert out == "7\n"
