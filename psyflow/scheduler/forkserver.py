@@ -66,26 +66,29 @@ class ForkServer:
         self._main = main
         self._modules = modules
         self._free = threading.Lock()
+        self._pid: int | None = None
 
     def __enter__(self) -> ForkServer:
         self._environment = dict(os.environ)
         self._socket, theirs = socket.socketpair()
         flush_standard_streams()
         self._psy = os.getpid()
-        with signals_blocked():
+        # If there is no process to be had, and a job is to be started, that says so.
+        with theirs, signals_blocked(), contextlib.suppress(OSError):
             self._pid = fork()
             if self._pid == 0:
                 self._socket.close()
                 _serve(self._psy, theirs, self._main, self._modules)
-        theirs.close()
         return self
 
     def __exit__(self, *exc: object) -> None:
         if os.getpid() != self._psy:
             return  # in a process that the user's code has forked
-        # Not only closed: such a process may have it, too.
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        with self._socket:
+            if self._pid is None:
+                return
+            # Not only closed: such a process may have it, too.
+            self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
 
@@ -167,8 +170,8 @@ def _serve(psy: int, requests: socket.socket, main: Main, modules: Sequence[str]
             os.close(output)
             requests.sendall(_NUMBER.pack(pid))
             requests.sendall(_NUMBER.pack(_wait_for(pid, requests)))
-    except (EOFError, ConnectionError):
-        pass  # psy is gone
+    except (EOFError, OSError):
+        pass  # psy is gone, or there is no process to be had, which psy finds out as well
     except BaseException:
         traceback.print_exc()
     finally:

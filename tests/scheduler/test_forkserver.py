@@ -446,3 +446,28 @@ def test_a_fork_of_psy_that_ends_like_a_program_leaves_the_server_alone(script: 
         """,
     )
     assert out == "7\n"
+
+
+@pytest.mark.parametrize("n_forks", [0, 1])
+def test_without_processes_to_be_had_jobs_are_started_as_programs(
+    script: Script, n_forks: int
+) -> None:
+    script.run(
+        """
+        COMMAND = [sys.executable, "-c", "print('started')"]
+        def main(words):
+            return 0
+        """,
+        "print(submit(), submit())",
+        before=f"""
+import psyflow.scheduler.forkserver as module
+fork, n_left = module.fork, [None] * {n_forks}
+def failing():
+    if not n_left:
+        raise BlockingIOError("Resource temporarily unavailable")
+    n_left.pop()
+    return fork()
+module.fork = failing
+""",
+    )
+    assert script.log.read_text() == "started\nstarted\n"
