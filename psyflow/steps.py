@@ -223,9 +223,11 @@ def _keep(plan: Plan, earlier: Earlier) -> None:
 
 
 def remove_shards(layout: Layout) -> None:
-    """Remove all shards: what they hold is in the result."""
+    """Remove all shards, for what they hold is in the result, and what killed workers left."""
     for shard in layout.shards():
         shard.unlink()
+    for folder in layout.plans.glob("*/claims/*"):
+        remove_temporaries(folder)
     if layout.out.is_dir():
         remove_temporaries(layout.out)
         sync_folder(layout.out)

@@ -382,3 +382,19 @@ store = Lazy()
     study.psy("run")
     assert study.calls() == []
     check_complete(study, 3)
+
+
+def test_what_a_worker_left_that_was_killed_while_it_claimed_goes_with_the_shards(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.task(SLOW.format(settings="", n=3, seconds=0))
+    monkeypatch.chdir(study.folder)
+    run = Run(TaskDef(study.tasks / "task_t.py"))
+    plan = run.begin()
+    assert plan is not None
+    run.split()
+    assert run.process() == 0
+    (plan.frozen.claims(0) / ".psytmp-1-0badcafe").write_text("half a cl")
+    run.merge()
+    run.release()
+    check_complete(study, 3)
