@@ -255,8 +255,11 @@ class ShardReader:
         return True
 
     def _payload(self, frame: Frame) -> bytes:
-        with self.path.open("rb") as file:
-            payload = _read(file.fileno(), frame.length, frame.offset)
+        fd = os.open(self.path, os.O_RDONLY)
+        try:
+            payload = _read(fd, frame.length, frame.offset)
+        finally:
+            os.close(fd)
         if len(payload) != frame.length or zlib.crc32(payload) != frame.crc:
             raise DamagedFileError(
                 f"{self.path}: the frame at byte {frame.offset} is damaged; "
