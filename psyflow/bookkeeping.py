@@ -169,6 +169,12 @@ class ItemsFile:
         """Put what `prepare` wrote in place of the old bookkeeping."""
         move(self._layout.new_items_file, self._layout.items_file)
 
+    def commit_late(self) -> None:
+        """Do so if whoever put the result in place died before it could `commit`."""
+        current = self._current()
+        if current is not None and current[0] == self._layout.new_items_file:
+            self.commit()
+
 
 def _write_entry(archive: zipfile.ZipFile, name: str, parts: Sequence[npt.NDArray[Any]]) -> None:
     """Write as `numpy.savez` does, but without bringing the parts together in memory."""

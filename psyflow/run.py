@@ -14,6 +14,7 @@ from pathlib import Path
 
 from psyflow import refusals, steps
 from psyflow.assess import Assessment, Choice
+from psyflow.bookkeeping import ItemsFile
 from psyflow.claims import Hold, Owner
 from psyflow.continuation import NotContinuedError, continued, reason_of
 from psyflow.exceptions import (
@@ -298,16 +299,17 @@ class Run:
         with self._logged("merge"):
             return steps.merge(plan, self.task)
 
-    def remove_leftovers(self) -> None:
-        """Remove the shards that a merge has left which died after all else was done."""
+    def finish_merge(self) -> None:
+        """Do what a merge has left to do which died when the result was in its place."""
         if not self.layout.shards():
-            return
-        # They do no harm, so whatever is in the way of this is no reason to complain.
+            return  # they go last
+        # It does no harm to be late, so whatever is in the way is no reason to complain.
         with contextlib.suppress(RunHeldError, SchedulerError):
             self.take_hold()
             try:
                 assessment = self.assess()
                 if assessment.is_complete and not self._alive(assessment):
+                    ItemsFile(self.layout).commit_late()
                     steps.remove_shards(self.layout)
             finally:
                 self.release()

@@ -77,7 +77,7 @@ class TaskRun:
         assessment = self._run.assess()
         reasons = assessment.reasons()
         if not reasons:
-            self._run.remove_leftovers()
+            self._run.finish_merge()
         if not reasons or self._is_nothing_chosen(assessment):
             self._is_done = True
             return frozenset()

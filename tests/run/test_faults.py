@@ -236,7 +236,9 @@ def test_death_while_results_are_replaced(
     study.psy("run")
     assert study.calls() == []
     assert study.rows() == [(x, x * x) for x in [7, *range(7)]]
-    assert list((study.folder / "psy-work/t/out").iterdir()) == []
+    work = study.folder / "psy-work" / "t"
+    assert [path for path in work.iterdir() if ".new." in path.name] == []
+    assert list((work / "out").iterdir()) == []
 
 
 def test_flipped_bit_in_a_shard_costs_its_items_only(study: Study) -> None:
