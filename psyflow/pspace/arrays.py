@@ -67,14 +67,12 @@ def _double_hashes(values: Array) -> tuple[Array, Array]:
 
 
 def _integer_hashes(values: Array) -> tuple[Array, Array]:
-    hashes = _double_hashes(values)
-    if values.dtype.itemsize < 8 or not len(values):
+    hashes = absorb(value_seed("double"), values.astype(np.float64).view(np.uint64))
+    if not len(values) or -(2**53) <= int(values.min()) <= int(values.max()) <= 2**53:
         return hashes
     # −2**63 wraps around to itself, which is its magnitude when seen as unsigned.
     unsigned = values if values.dtype.kind == "u" else np.abs(values.astype(np.int64))
     magnitude = unsigned.astype(np.uint64)
-    if int(magnitude.max()) <= 2**53:
-        return hashes
     # A double holds 53 bits, counted from the lowest one that is set.
     lowest_bit = np.maximum(magnitude & (~magnitude + np.uint64(1)), np.uint64(1))
     is_inexact = magnitude // lowest_bit >= 2**53
