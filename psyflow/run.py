@@ -304,7 +304,7 @@ class Run:
         if not self.layout.shards():
             return  # they go last
         # It does no harm to be late, so whatever is in the way is no reason to complain.
-        with contextlib.suppress(RunHeldError, SchedulerError):
+        with contextlib.suppress(RunHeldError, SchedulerError, OSError):
             self.take_hold()
             try:
                 assessment = self.assess()

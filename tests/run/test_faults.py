@@ -400,3 +400,22 @@ def test_what_a_worker_left_that_was_killed_while_it_claimed_goes_with_the_shard
     run.merge()
     run.release()
     check_complete(study, 3)
+
+
+def test_what_is_left_of_a_merge_is_no_reason_to_fail_where_nothing_may_be_written(
+    study: Study,
+) -> None:
+    study.task(SLOW.format(settings="", n=3, seconds=0))
+    study.psy("run")
+    work = study.folder / "psy-work" / "t"
+    left = work / "out" / "20260101T000000-abcdef.0.01234567.0-0.rows"
+    left.write_bytes(b"")
+    # As in somebody else's folder: the hold cannot be taken.
+    hold = work / "hold"
+    hold.rename(work / "hold.aside")
+    hold.write_text("")
+    assert study.executed(study.psy("run").stdout) == []
+    assert left.exists()
+    hold.unlink()
+    assert study.executed(study.psy("run").stdout) == []
+    assert not left.exists()
