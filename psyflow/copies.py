@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,17 +45,22 @@ def fresh(pset: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     >>> pset
     {'layers': [64, 32]}
     """
-    return {**pset, **{name: _copy(pset[name]) for name in names}}
+    return {**pset, **{name: _copied(pset[name], _deep_copy) for name in names}}
 
 
-def _copy(value: Any) -> Any:
+def _copied(value: Any, otherwise: Callable[[Any], Any]) -> Any:
+    """Return a copy of `value`: at once if that is simple, else what `otherwise` makes of it."""
     kind = type(value)
     if kind in IMMUTABLE:
         return value
     if kind is np.ndarray and not value.dtype.hasobject:
         return value.copy(order="K")
+    return otherwise(value)
+
+
+def _deep_copy(value: Any) -> Any:
     # Much faster than a deep copy, and long lists of numbers are frequent.
-    if kind is list and IMMUTABLE.issuperset(map(type, value)):
+    if type(value) is list and IMMUTABLE.issuperset(map(type, value)):
         return value.copy()
     try:
         return copy.deepcopy(value)
@@ -72,16 +77,11 @@ def snapshot(row: Mapping[str, Any]) -> dict[str, Any]:
     UnsupportedDataError
         If a value cannot be pickled.
     """
-    return {name: _own(value) for name, value in row.items()}
+    return {name: _copied(value, _through_pickle) for name, value in row.items()}
 
 
-def _own(value: Any) -> Any:
-    kind = type(value)
-    if kind in IMMUTABLE:
-        return value
-    if kind is np.ndarray and not value.dtype.hasobject:
-        return value.copy(order="K")
-    # Any object: what cannot be pickled, or not unpickled, is found out here, for one item alone.
+def _through_pickle(value: Any) -> Any:
+    # What cannot be pickled, or not unpickled, is found out here, for one item alone.
     try:
         return pickle.loads(pickle.dumps(value, protocol=5))
     except Exception as error:
