@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 __all__ = [
@@ -73,14 +74,21 @@ def begin_sync(path: Path) -> None:
 
     This promises nothing, and only Linux does it, by ``sync_file_range``.
     """
+    if (call := _sync_file_range()) is not None:
+        with path.open("rb") as file:
+            call(file.fileno(), 0, 0, _SYNC_FILE_RANGE_WRITE)
+
+
+@functools.cache
+def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
     if sys.platform != "linux":
-        return
+        return None
     import ctypes  # which little else needs
 
     call = getattr(ctypes.CDLL(None), "sync_file_range", None)
     if call is not None:
-        with path.open("rb") as file:
-            call(file.fileno(), ctypes.c_int64(0), ctypes.c_int64(0), _SYNC_FILE_RANGE_WRITE)
+        call.argtypes = ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
+    return call
 
 
 def make_folder(folder: Path) -> Path:
