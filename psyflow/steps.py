@@ -118,7 +118,9 @@ def _write(
                 raise StoreError(f"{type(store).__name__} has not written all rows to {staged}.")
             about.set_result(table.about(plan, stamp))
         except BaseException as error:
-            about.set_exception(error)
+            # Ctrl-C may come when it is known already; the thread waits for one or the other.
+            if not about.done():
+                about.set_exception(error)
             raise
     prepared[0].result()
 
