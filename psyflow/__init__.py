@@ -15,12 +15,22 @@ if TYPE_CHECKING:
     from psyflow.backend import DistributeBackend, LoadBalancingBackend
     from psyflow.exceptions import Skip
     from psyflow.mapper import map_pspace, map_pspace_hdd_backed, map_pspace_parallel
-    from psyflow.pspace import Param, ParameterSpace, geom, igeom, missing, sweep
+    from psyflow.pspace import (
+        Param,
+        ParameterSpace,
+        arange,
+        geom,
+        igeom,
+        linspace,
+        logspace,
+        missing,
+        sweep,
+    )
     from psyflow.results import load
     from psyflow.scheduler import ImmediateRun, Slurm, Sqsub
     from psyflow.store import AutodetectStore, DefaultStore, H5Store, NpzStore, PickleStore
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "AutodetectStore",
@@ -37,9 +47,12 @@ __all__ = [
     "Slurm",
     "Sqsub",
     "__version__",
+    "arange",
     "geom",
     "igeom",
+    "linspace",
     "load",
+    "logspace",
     "map_pspace",
     "map_pspace_hdd_backed",
     "map_pspace_parallel",
@@ -51,7 +64,17 @@ _HOMES = {
     "psyflow.backend": ("DistributeBackend", "LoadBalancingBackend"),
     "psyflow.exceptions": ("Skip",),
     "psyflow.mapper": ("map_pspace", "map_pspace_hdd_backed", "map_pspace_parallel"),
-    "psyflow.pspace": ("Param", "ParameterSpace", "geom", "igeom", "missing", "sweep"),
+    "psyflow.pspace": (
+        "Param",
+        "ParameterSpace",
+        "arange",
+        "geom",
+        "igeom",
+        "linspace",
+        "logspace",
+        "missing",
+        "sweep",
+    ),
     "psyflow.results": ("load",),
     "psyflow.scheduler": ("ImmediateRun", "Slurm", "Sqsub"),
     "psyflow.store": ("AutodetectStore", "DefaultStore", "H5Store", "NpzStore", "PickleStore"),

@@ -2,12 +2,13 @@
 
 A table is a mapping from names to columns of equal length. A *column* is a list or a NumPy array,
 and iterating over it gives the values exactly as they were put in: a list holds any Python
-objects; an array stands for NumPy scalars of its dtype (one dimension) or for NumPy arrays of one
-shape (more dimensions). So a column can be packed into an array without any value changing its
-type.
+objects; an array stands for NumPy scalars of its dtype (one dimension; of text, for Python's), or
+for NumPy arrays of one shape (more dimensions). So a column can be packed into an array without
+any value changing its type.
 
 On their way from a worker to a store, lists of Python numbers are packed too, as `Numbers`. What
-users and stores of other packages get to see is unpacked.
+users and stores of other packages get to see is unpacked. What users load has arrays for columns
+of text, too, since a list compares with a text as a whole: see `psyflow.store.comparing`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from psyflow.repeats import are_alike, is_repeated, repeated
 
 __all__ = [
     "Column",
@@ -179,7 +182,7 @@ def table_length(columns: Mapping[str, Sized]) -> int:
 def take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
     """Return the values of `column` at `rows`."""
     if isinstance(column, np.ndarray):
-        return column[rows]
+        return repeated(column[0], len(rows)) if is_repeated(column) else column[rows]
     if isinstance(column, Numbers):
         return Numbers(column.array[rows])
     return [column[i] for i in rows.tolist()]
@@ -188,7 +191,7 @@ def take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
 def cut(column: Column, start: int, stop: int) -> Column:
     """Return the values of `column` from `start` to `stop`, in memory of their own."""
     if isinstance(column, np.ndarray):
-        return column[start:stop].copy()
+        return column[start:stop] if is_repeated(column) else column[start:stop].copy()
     if isinstance(column, Numbers):
         return Numbers(column.array[start:stop].copy())
     return column[start:stop]
@@ -197,6 +200,8 @@ def cut(column: Column, start: int, stop: int) -> Column:
 def _join(parts: list[Column]) -> Column:
     if len(parts) == 1:
         return parts[0]
+    if any(map(is_repeated, parts)):
+        return _join_repeated(parts)
     if all(isinstance(p, np.ndarray) for p in parts):
         first = parts[0]
         if all(p.dtype == first.dtype and p.shape[1:] == first.shape[1:] for p in parts):  # type: ignore[union-attr]
@@ -205,7 +210,23 @@ def _join(parts: list[Column]) -> Column:
         arrays = [p.array for p in parts]  # type: ignore[union-attr]
         if len({array.dtype for array in arrays}) == 1:
             return Numbers(np.concatenate(arrays))
-    return [value for part in parts for value in part]
+    return [value for part in parts for value in _values(part)]
+
+
+def _join_repeated(parts: list[Column]) -> Column:
+    if all(map(is_repeated, parts)) and all(are_alike(parts[0], part) for part in parts[1:]):
+        return repeated(parts[0][0], sum(map(len, parts)))
+    # The very same array again and again: an array of all rows would be far larger.
+    return [value for part in parts for value in _values(part)]
+
+
+def _values(part: Column) -> Iterable[Any]:
+    if is_repeated(part):
+        return [part[0]] * len(part)
+    # An array of text stands for Python's text, of whatever width the others are.
+    if isinstance(part, np.ndarray) and part.ndim == 1 and part.dtype.kind in "US":
+        part = part.tolist()
+    return part
 
 
 def concatenate(

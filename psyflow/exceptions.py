@@ -6,10 +6,16 @@
     ├── UsageError                    what was asked for cannot be: exit code 2
     │   └── UnknownNameError          a task, setting, option … that does not exist
     ├── TaskFileError                 a task file that does not load or contradicts itself
+    ├── UnstableValueError            a parameter value that nothing tells from others
     ├── StoreError
     │   ├── UnsupportedDataError      a value the store's format cannot hold exactly
     │   ├── DamagedFileError          a file that is cut short, altered, or not of this format
-    │   └── MissingFileError          a file, or the folder for it, that does not exist
+    │   ├── LaterFormatError          a file that a later psyflow wrote
+    │   ├── UnreadableError           outcomes whose values cannot be made here
+    │   ├── UntrustedFileError        could run code, and is not of this user's own making
+    │   ├── UnmakeableValuesError     a whole file with values that cannot be made here
+    │   ├── MissingFileError          a file, or the folder for it, that does not exist
+    │   └── NotWrittenError           what was read back is not what was written, as on a full disk
     ├── ItemsFailedError              some psets failed; it has the rows of the others
     ├── SchedulerError                a scheduler's program failed or answered nonsense
     └── RunHeldError                  somebody else is working on this run
@@ -25,6 +31,7 @@
     └── TaskWarning                   carries ``task_name``
         ├── TaskLoadWarning           a task file could not be loaded
         ├── UnknownSettingWarning     a variable that looks like a misspelt setting
+        ├── SeededOnceWarning         random numbers that psets would share
         ├── JobsRunningWarning        not up to date, but its jobs are still at work
         └── TaskWorkdirDirtyWarning   would replace a result, and may not
 """
@@ -43,12 +50,15 @@ __all__ = [
     "IneffectiveExcludeWarning",
     "ItemsFailedError",
     "JobsRunningWarning",
+    "LaterFormatError",
     "MissingFileError",
+    "NotWrittenError",
     "PsyflowError",
     "PsyflowWarning",
     "RaggedColumnWarning",
     "RunHeldError",
     "SchedulerError",
+    "SeededOnceWarning",
     "Skip",
     "StoreError",
     "TaskFileError",
@@ -57,7 +67,11 @@ __all__ = [
     "TaskWorkdirDirtyWarning",
     "UnknownNameError",
     "UnknownSettingWarning",
+    "UnmakeableValuesError",
+    "UnreadableError",
+    "UnstableValueError",
     "UnsupportedDataError",
+    "UntrustedFileError",
     "UsageError",
     "did_you_mean",
 ]
@@ -109,7 +123,7 @@ class ItemsFailedError(PsyflowError):
     message : str
     columns : dict or None
         The rows of the others, as columns; None if they are in a file.
-    failures : sequence of psyflow.outcomes.Failure
+    failures : sequence of psyflow.outcomes.records.Failure
         Each with ``item``, ``exception``, ``traceback``, ``pset``, ``host`` and more.
     """
 
@@ -167,6 +181,10 @@ class TaskFileError(PsyflowError):
         self.traceback = traceback
 
 
+class UnstableValueError(PsyflowError, TypeError):
+    """A parameter value without content that is the same in every process."""
+
+
 class StoreError(PsyflowError):
     """A store could not save or load."""
 
@@ -179,8 +197,28 @@ class DamagedFileError(StoreError):
     """A file that is cut short, was altered, or is not of the expected format."""
 
 
+class LaterFormatError(StoreError):
+    """A file that a later psyflow wrote, and this one does not know how to read."""
+
+
+class UnreadableError(StoreError):
+    """Outcomes that cannot be read here: damaged, or of a class that is gone, for example."""
+
+
+class UntrustedFileError(StoreError):
+    """A file that could run code if it were loaded, and that this user's `psy` has not written."""
+
+
+class UnmakeableValuesError(StoreError):
+    """A file that is whole, but holds values that cannot be made here: their class is missing."""
+
+
 class MissingFileError(StoreError, FileNotFoundError):
     """A file to load, or the folder to save to, that does not exist."""
+
+
+class NotWrittenError(StoreError):
+    """A new file does not hold what was written to it, as on a full disk; the old one is kept."""
 
 
 class SchedulerError(PsyflowError):
@@ -237,6 +275,10 @@ class TaskLoadWarning(TaskWarning):
 
 class UnknownSettingWarning(TaskWarning):
     """A variable of a task file looks like a misspelt setting."""
+
+
+class SeededOnceWarning(TaskWarning):
+    """A generator that `execute` draws from begins with the same numbers in every process."""
 
 
 class JobsRunningWarning(TaskWarning):

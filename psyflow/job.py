@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from psyflow.plan import Plan
+    from psyflow.record.plan import Plan
     from psyflow.tasks import TaskDef
 
 __all__ = ["main"]
@@ -27,37 +26,40 @@ def main(arguments: list[str]) -> int:
     """
     step, plan_file, *numbers = arguments
     _share_processors(Path(plan_file))
-    from psyflow.exits import DISK_FULL
-    from psyflow.files import is_full
+    from psyflow.system.exits import DISK_FULL
+    from psyflow.system.files import is_full
+    from psyflow.system.trust import trusting
+    from psyflow.work.capture import say
 
     try:
-        return _do(step, Path(plan_file), *numbers)
+        # Whoever can write to the folder of the run can give this job other code to run.
+        with trusting():
+            return _do(step, Path(plan_file), *numbers)
     except OSError as error:
         if not is_full(error):
             raise
         # The log may be on the same disk: the exit status has to say it.
-        with contextlib.suppress(OSError):
-            print(error, flush=True)
+        say(str(error))
         return DISK_FULL
 
 
 def _do(step: str, plan_file: Path, *numbers: str) -> int:
-    from psyflow.plan import Plan
+    from psyflow.record.plan import Plan
+    from psyflow.work.capture import say
 
     plan = Plan.read(plan_file)
     if plan is None:
-        print(f"{plan_file} is gone: a later psy run has replaced this plan.", flush=True)
+        say(f"{plan_file} is gone: a later psy run has replaced this plan.")
         return 3
     job = sum(map(int, numbers))
     if len(numbers) > 1:
         _log_to(plan.layout.log(f"process:{job}"))
-    print(plan.heading(f"process:{job}" if step == "process" else step), flush=True)
+    say(plan.heading(f"process:{job}" if step == "process" else step))
     if step == "process":
-        from psyflow import processing
+        from psyflow.run import process as processing
 
         return processing.process(plan, job)
-    from psyflow import steps
-    from psyflow.jobs import Jobs
+    from psyflow.run import steps
 
     task = plan.load_task()
     if step == "split":
@@ -66,16 +68,27 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
     try:
         return _merge_or_continue(plan, task)
     finally:
-        # It runs after all others, so none of the plan's is at work now.
+        _note_over(plan)
+
+
+def _note_over(plan: Plan) -> None:
+    """Note that no job of the plan is at work: the merge job runs after all others."""
+    from psyflow.record.jobs import Jobs
+    from psyflow.work.capture import say
+
+    try:
         Jobs(plan.layout).record_over(plan.run_id)
+    except OSError as error:
+        # The scheduler knows it, too, at least for a while.
+        say(f"It could not be noted that all jobs are over: {error}")
 
 
 def _merge_or_continue(plan: Plan, task: TaskDef) -> int:
-    from psyflow import steps
+    from psyflow.run import steps
 
     if steps.merge(plan, task).is_settled:
         return 0
-    from psyflow.run import Run
+    from psyflow.run.run import Run
 
     return 0 if Run(task).continue_plan(plan) else 1
 
@@ -89,10 +102,11 @@ def _log_to(log: Path) -> None:
 
 
 def _share_processors(plan_file: Path) -> None:
-    from psyflow.limits import limit_loaded_libraries, share_processors
+    from psyflow.system.files import ask_again
+    from psyflow.system.limits import limit_loaded_libraries, share_processors
 
     try:
-        plan = json.loads(plan_file.read_text())
+        plan = json.loads(ask_again(plan_file.read_text, plan_file))
     except FileNotFoundError:
         return  # said where the plan is read
     # NumPy's libraries read this when they are loaded, and in a fork they are.

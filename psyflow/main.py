@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from psyflow.cli.app import run_command_line
+from psyflow.cli.environment import enter_active_environment
+from psyflow.cli.streams import let_go
 
 __all__ = ["main", "psy_main"]
 
@@ -39,10 +41,12 @@ def psy_main(argv: Sequence[str] | None = None) -> int:
 def main() -> None:
     """Be the program: end this process with the exit code of `psy_main`."""
     _open_closed_streams()
+    enter_active_environment()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As on stderr: what the terminal cannot show is no reason to show nothing.
         sys.stdout.reconfigure(errors="backslashreplace")
     status = run_command_line(sys.argv[1:], is_program=True)
+    let_go(sys.stderr)
     # The kernel is quicker at taking back the memory.
     gc.freeze()
     sys.exit(status)

@@ -24,10 +24,10 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from psyflow.claims import Hold
 from psyflow.exceptions import UsageError
-from tests.core.helpers import children_of, is_guard, jobs_of
-from tests.run.conftest import Study
+from psyflow.system.hold import Hold
+from tests.support.processes import children_of, is_guard, jobs_of
+from tests.support.study import Study
 
 __all__ = ["Round", "main"]
 

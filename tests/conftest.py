@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # The site profile of whoever runs the tests is none of theirs.
 os.environ["PSYFLOW_SITE"] = ""
+os.environ.pop("VIRTUAL_ENV", None)  # `psy` is to run in the Python of the tests
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have all processes of the tests use a key that is not that of whoever runs them."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="psyflow-state-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["XDG_STATE_HOME"] = folder.name
+
 
 # Tests that share something slow to start, or that there can be only one of on a machine.
-TOGETHER = re.compile(r"tests/(scheduler|engines|examples)/\w+\.py")
+TOGETHER = re.compile(r"tests/(scheduler|mapper|examples)/\w+\.py")
 
 
 class ServersApart(LoadScopeScheduling):

@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 
-from psyflow.outcomes import Failure, Rows
-from psyflow.run import Run
-from psyflow.shard import ShardWriter
+from psyflow.outcomes.records import Failure, Rows
+from psyflow.outcomes.shard import ShardWriter
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
 FRAME = 8192

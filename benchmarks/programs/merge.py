@@ -5,8 +5,8 @@ import io
 import json
 import time
 
-import psyflow.jobs
-import psyflow.steps
+import psyflow.record.jobs
+import psyflow.run.steps
 import psyflow.store._h5write  # noqa: F401
 from psyflow import job
 

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from psyflow.run import Run
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
 run = Run(TaskDef("psy-tasks/task_study.py"))

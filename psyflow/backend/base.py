@@ -16,7 +16,7 @@ Items: TypeAlias = npt.NDArray[np.int64]
 class TaskLimits(Protocol):
     """What a backend asks of a task."""
 
-    max_jobs: int
+    max_jobs: int | None
     min_items: int
 
 
@@ -46,9 +46,10 @@ class Backend(ABC):
         Returns
         -------
         int
-            0 for no items, otherwise 1 … ``max_jobs``.
+            0 for no items, otherwise 1 … ``max_jobs``, if that is no None.
         """
-        return min(self.max_jobs, max(1, n_items // self.min_items), n_items)
+        most = n_items if self.max_jobs is None else self.max_jobs
+        return min(most, max(1, n_items // self.min_items), n_items)
 
     @abstractmethod
     def batches(self, items: Items, n_jobs: int) -> list[Items]:

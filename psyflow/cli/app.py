@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -13,8 +12,13 @@ from typing import Any
 
 from psyflow.cli.output import INTERRUPTED, REFUSED, TROUBLE, Notices, describe, exit_code_of, say
 from psyflow.cli.parser import parse
+from psyflow.cli.streams import doors, let_go
+from psyflow.conventions import default_taskdir
 
 __all__ = ["run_command_line"]
+
+_ACTING = {"accept", "clean", "kill", "merge", "new-task", "restore", "run", "submit"}
+"""Commands whose work is to be done whether anybody reads what they print, or not."""
 
 
 def run_command_line(argv: list[str], *, is_program: bool = False) -> int:
@@ -31,24 +35,37 @@ def run_command_line(argv: list[str], *, is_program: bool = False) -> int:
         arguments = parse(argv)
     except SystemExit as end:  # argparse has said why
         return end.code if isinstance(end.code, int) else REFUSED
+    if getattr(arguments, "taskdir", "") is None:
+        arguments.taskdir = str(default_taskdir())
     try:
         with _no_collection() if is_program else contextlib.nullcontext():
             command = importlib.import_module(arguments.module)
-        with _server_for(command, is_program) as arguments.server, Notices().shown() as notices:
-            arguments.notices = notices
+        from psyflow.system.trust import trusting  # help and version do without it
+
+        must_arrive = arguments.command not in _ACTING or getattr(arguments, "dry_run", False)
+        with (
+            trusting(getattr(arguments, "trust", False)),
+            # What it forks has no doors: a log holds what was printed.
+            _server_for(command, is_program) as arguments.server,
+            doors(must_arrive=must_arrive),
+            Notices().shown() as arguments.notices,
+        ):
             status: int = command.execute(arguments)
             # What a pipe's reader has not taken must not turn up as an error at exit.
             sys.stdout.flush()
         return status
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return TROUBLE
     except KeyboardInterrupt:
+        let_go(sys.stdout)
         say(f"psy {arguments.command}: interrupted.")
         return INTERRUPTED
     except Exception as error:
+        let_go(sys.stdout)
         say(f"psy {arguments.command}: {describe(error)}")
         return exit_code_of(error)
+    finally:
+        let_go(sys.stdout)
 
 
 @contextlib.contextmanager

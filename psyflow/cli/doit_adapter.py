@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 from doit.control import TaskControl
 from doit.dependency import Dependency, DependencyStatus
-from doit.exceptions import TaskFailed
+from doit.exceptions import TaskError, TaskFailed
 from doit.loader import generate_tasks
 from doit.reporter import ConsoleReporter
-from doit.runner import Runner
+from doit.runner import SUCCESS, Runner
 from doit.task import Stream
 
-from psyflow.layout import STEPS
+from psyflow.record.layout import STEPS
 
 __all__ = ["Steps", "run_steps"]
 
@@ -45,15 +45,20 @@ class Steps(Protocol):
         """Take note that one of the other methods raised `error`; later steps are not done."""
 
 
-def run_steps(tasks: Sequence[Steps]) -> None:
+def run_steps(tasks: Sequence[Steps]) -> bool:
     """Do the steps of `tasks` that are not up to date, task by task, and print a line for each.
 
     A task that fails does not stop the others.
+
+    Returns
+    -------
+    bool
+        Whether all is done; if not, and the task was not told why, it was printed.
     """
     control = TaskControl(generate_tasks("psy", _doit_tasks(tasks)))
     control.process(None)
     runner = Runner(_Inquiry(_NoDatabase, ""), _Lines(sys.stdout, {}), True, False, Stream(2))
-    runner.run_all(control.task_dispatcher())
+    return bool(runner.run_all(control.task_dispatcher()) == SUCCESS)
 
 
 def _doit_tasks(tasks: Sequence[Steps]) -> Iterator[dict[str, Any]]:
@@ -148,5 +153,7 @@ class _Lines(ConsoleReporter):  # type: ignore[misc]
     def skip_uptodate(self, task: Any) -> None:
         self.write(f"-- {task.title()}\n")
 
-    def add_failure(self, task: object, fail: object) -> None:
-        pass
+    def add_failure(self, task: Any, fail: Any) -> None:
+        # What happens outside of our own steps, in doit or as a task is told of its failure.
+        if type(fail) is TaskError:
+            print(f"{task.title()}: {fail.get_msg()}", file=sys.stderr, flush=True)

@@ -8,11 +8,12 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from psyflow.assess import Choice
-from psyflow.cli.output import MOST_LINES, shown_path
+from psyflow.cli.output import MOST_LINES
 from psyflow.cli.reading import report_each
-from psyflow.preview import JobPreview, Preview, preview
-from psyflow.run import Run
+from psyflow.messages import shown_path
+from psyflow.record.assess import Choice
+from psyflow.run.preview import JobPreview, Preview, preview
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["dry_run"]
@@ -50,13 +51,21 @@ def _lines(name: str, found: Preview) -> Iterator[str]:
     if found.archived:
         names = ", ".join(path.name for path in found.archived)
         yield f"  to the archive {shown_path(found.archive or '')}: {names}"
+    if found.taken_up is not None:
+        yield f"  from the archive {shown_path(found.taken_up)}: {_taken_up(found)}"
     for job in found.jobs[:MOST_LINES]:
         yield from _job_lines(job)
     if len(found.jobs) > MOST_LINES:
         yield f"  … and {len(found.jobs) - MOST_LINES} more jobs"
 
 
+def _taken_up(found: Preview) -> str:
+    return f"{found.n_taken_up} of {found.n_items} results of this code"
+
+
 def _what(found: Preview) -> str:
+    if found.n_taken_up == found.n_items:
+        return f"0 of {found.n_items} items would run; the results are in the archive."
     if not found.n_pending:
         return f"0 of {found.n_items} items would run; the result would be merged."
     jobs = "1 process job" if found.n_jobs == 1 else f"{found.n_jobs} process jobs"
@@ -77,4 +86,5 @@ def _as_json(found: Preview) -> dict[str, object]:
         **asdict(found),
         "archive": str(found.archive) if found.archived else None,
         "archived": [str(path) for path in found.archived],
+        "taken_up": None if found.taken_up is None else str(found.taken_up),
     }

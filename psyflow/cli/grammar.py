@@ -7,12 +7,10 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from psyflow.hints import TASKDIR
+from psyflow.cli.amounts import pool_size, seconds
+from psyflow.conventions import TASKDIR, WORKDIR
 
-__all__ = ["AUTO", "COMMANDS", "Command"]
-
-AUTO = 0
-"""What ``-j auto`` becomes here: counting CPUs is left to those who know how."""
+__all__ = ["COMMANDS", "Command"]
 
 
 @dataclass(frozen=True)
@@ -35,34 +33,16 @@ class Command:
     add_arguments: Callable[[ArgumentParser], None]
 
 
-def _pool_size(text: str) -> int:
-    if text == "auto":
-        return AUTO
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'it must be "auto" or 1 or more, not {text}')
-    return number
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise argparse.ArgumentTypeError(f"it must be a number of seconds above 0, not {text}")
-    return seconds
+def _trust(parser: ArgumentParser) -> None:
+    text = "load whatever is in a run's folder, though that may run code of who wrote it"
+    parser.add_argument("--trust", action="store_true", help=text)
 
 
 def _taskdir(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--taskdir",
         metavar="DIR",
-        default=TASKDIR,
-        help="folder with the task files (default: %(default)s)",
+        help=f"folder with the task files (default: {TASKDIR}, here or in a folder above)",
     )
 
 
@@ -87,13 +67,24 @@ def _dry_run(parser: ArgumentParser, otherwise: str) -> None:
     )
 
 
+def _yes(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="do not ask, as psy does on a terminal"
+    )
+
+
 def _json(parser: ArgumentParser, condition: str = "") -> None:
     text = f"{condition}print one JSON document for programs"
     parser.add_argument("--json", action="store_true", help=text)
 
 
+def _verbose(parser: ArgumentParser, text: str) -> None:
+    parser.add_argument("-v", "--verbose", action="store_true", help=text)
+
+
 def _all_with_json(parser: ArgumentParser) -> None:
     _tasks(parser, "all tasks")
+    _trust(parser)
     _json(parser)
 
 
@@ -111,17 +102,21 @@ def _run(parser: ArgumentParser) -> None:
         "--jobs",
         dest="pool_size",
         metavar="N",
-        type=_pool_size,
+        type=pool_size,
         help='workers per job, instead of the task\'s pool_size; "auto": as many as CPUs',
     )
     choice = parser.add_mutually_exclusive_group()
     for name, text in (
         ("failed", "run only the items that failed, and leave alone those that have not run"),
-        ("missing", "run only the items that have not run, and leave alone those that failed"),
+        ("todo", "run only the items that have not run, and leave alone those that failed"),
     ):
         choice.add_argument(
             f"--{name}", dest="choice", action="store_const", const=name, default="all", help=text
         )
+    # Its name until "missing" came to mean only one thing: without a result, failed or not.
+    choice.add_argument(
+        "--missing", dest="choice", action="store_const", const="todo", help=argparse.SUPPRESS
+    )
     parser.add_argument(
         "--fail-fast",
         action="store_true",
@@ -132,29 +127,42 @@ def _run(parser: ArgumentParser) -> None:
         action="store_true",
         help="wait until the jobs that a scheduler runs are over, and say how it went",
     )
+    _trust(parser)
     _dry_run(parser, "what would run, why, and how it would be submitted")
     _json(parser, "with -n: ")
 
 
 def _status(parser: ArgumentParser) -> None:
     _tasks(parser, "all tasks")
-    parser.add_argument(
-        "-v",
-        "--verbose",
-        action="store_true",
-        help="also show missing and queued parameter sets, and failures",
-    )
+    _verbose(parser, "also show missing and queued parameter sets, and failures")
+    _trust(parser)
     _json(parser)
+
+
+def _why(parser: ArgumentParser) -> None:
+    _verbose(parser, "also show which code is watched, and what is not")
+    _all_with_json(parser)
 
 
 def _accept(parser: ArgumentParser) -> None:
     _tasks(parser, "nothing")
+    _trust(parser)
     _dry_run(parser, "what would be accepted")
+
+
+def _restore(parser: ArgumentParser) -> None:
+    _one_task(parser)
+    text = "name of a run in the archive, or its beginning; all are listed if none is given"
+    parser.add_argument("run", metavar="RUN", nargs="?", help=text)
+    _trust(parser)
+    _dry_run(parser, "what would be moved")
+    _json(parser, "without RUN: ")
 
 
 def _clean(parser: ArgumentParser) -> None:
     _tasks(parser, "nothing")
     _dry_run(parser, "what would be removed")
+    _yes(parser)
 
 
 def _debug(parser: ArgumentParser) -> None:
@@ -163,13 +171,14 @@ def _debug(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--pdb", action="store_true", help="stop in the debugger where execute begins"
     )
+    _trust(parser)
 
 
 def _kill(parser: ArgumentParser) -> None:
     _tasks(parser, "nothing")
-    parser.add_argument(
-        "-y", "--yes", action="store_true", help="do not ask, as psy does on a terminal"
-    )
+    _yes(parser)
+    text = "take jobs that cannot be ended from here for gone, if their cluster is"
+    parser.add_argument("--forget", action="store_true", help=text)
 
 
 def _watch(parser: ArgumentParser) -> None:
@@ -177,10 +186,11 @@ def _watch(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--interval",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=2.0,
         help="how often to look (default: %(default)g)",
     )
+    _trust(parser)
 
 
 def _log(parser: ArgumentParser) -> None:
@@ -191,11 +201,16 @@ def _log(parser: ArgumentParser) -> None:
         nargs="?",
         help='number of an item, or "first-failed"; the whole logs if none is given',
     )
+    _trust(parser)
 
 
 def _merge(parser: ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", help="folder with result files, or of a run")
     parser.add_argument("merged", metavar="FILE", help="where to put all rows")
+    parser.add_argument(
+        "--replace", action="store_true", help="keep none of the rows that FILE has already"
+    )
+    _trust(parser)
 
 
 def _new_task(parser: ArgumentParser) -> None:
@@ -213,7 +228,7 @@ def _doctor(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--workdir",
         metavar="DIR",
-        default="psy-work",
+        default=WORKDIR,
         help="folder for runs, whose file system is tried (default: %(default)s)",
     )
     parser.add_argument(
@@ -224,7 +239,7 @@ def _doctor(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--patience",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=300.0,
         help="how long to wait for that job (default: %(default)g)",
     )
@@ -291,8 +306,8 @@ COMMANDS = {
         "Say why each task is or is not up to date: which lines of its code changed since its\n"
         "last run, how many items are new, failed or never ran, what psy run would do with the\n"
         "old result, and what else to type. Writes nothing.",
-        "  psy why circle\n  psy why --json",
-        _all_with_json,
+        "  psy why circle\n  psy why -v circle        which code counts\n  psy why --json",
+        _why,
     ),
     "accept": Command(
         "keep results although the code has changed",
@@ -301,6 +316,18 @@ COMMANDS = {
         "Prints what had changed.",
         "  psy accept circle\n  psy accept -n circle     only show what has changed",
         _accept,
+    ),
+    "restore": Command(
+        "put results from the archive back",
+        "List the runs in the archive of a task: when they began, how many rows they have, of\n"
+        "which code, and why they are there. With RUN, put that one back; what is there now goes\n"
+        "into the archive, so nothing is lost. If the code has changed since, the rows are\n"
+        "outdated, and psy accept keeps them. psy run takes up by itself what the archive has\n"
+        "of the present code.",
+        "  psy restore circle                     what there is\n"
+        "  psy restore circle 20261128T09         the run whose name begins so\n"
+        "  psy restore -n circle 20261128T09      only show what would be moved",
+        _restore,
     ),
     "failures": Command(
         "show what failed, and what it has in common",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import traceback
 import warnings
+from argparse import Namespace
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TextIO
 
 from psyflow.exceptions import (
@@ -17,6 +15,8 @@ from psyflow.exceptions import (
     PsyflowWarning,
     TaskFileError,
 )
+from psyflow.messages import shown_path
+from psyflow.texts import printable, traceback_text
 
 __all__ = [
     "FAILED",
@@ -27,11 +27,10 @@ __all__ = [
     "TROUBLE",
     "Notices",
     "describe",
-    "duration",
     "exit_code_of",
     "first_lines",
+    "is_confirmed",
     "say",
-    "shown_path",
 ]
 
 OK, FAILED, REFUSED, TROUBLE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -41,9 +40,20 @@ MOST_LINES = 100
 
 
 def say(message: str) -> None:
-    """Print a message for the user on stderr."""
+    """Print a message for the user on stderr, if anybody listens there."""
     sys.stdout.flush()
-    print(message, file=sys.stderr, flush=True)
+    text = printable(message) if sys.stderr.isatty() else message
+    # A message is no reason for what it is about to end.
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def is_confirmed(question: str, arguments: Namespace) -> bool:
+    """Ask whether to do what cannot be undone; where nobody can answer, it was meant."""
+    if arguments.yes or not sys.stdin.isatty():
+        return True
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 class Notices:
@@ -85,40 +95,6 @@ class Notices:
             say(f"Warning: {text}")
 
 
-def shown_path(path: str | os.PathLike[str]) -> str:
-    """Return `path` as it is shortest to type: relative to the working directory if it is inside.
-
-    Examples
-    --------
-    >>> shown_path(Path.cwd() / "psy-work" / "circle")
-    'psy-work/circle'
-    >>> shown_path("/somewhere/else")
-    '/somewhere/else'
-    """
-    absolute = Path(path).absolute()
-    here = Path.cwd()
-    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
-
-
-def duration(seconds: float) -> str:
-    """Return a time span in words, in two units at most.
-
-    Examples
-    --------
-    >>> duration(12.4), duration(95), duration(7325), duration(90000)
-    ('12 s', '1 min 35 s', '2 h 2 min', '1 d 1 h')
-    """
-    whole = round(seconds)
-    for size, unit, lower_size, lower_unit in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // lower_size} {lower_unit}"
-    return f"{whole} s"
-
-
 def first_lines(lines: Iterable[str], n_lines: int) -> Iterator[str]:
     """Yield the first `MOST_LINES` of `n_lines` lines, and how many were left out.
 
@@ -154,4 +130,4 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         names = [shown_path(name) for name in (error.filename, error.filename2) if name]
         return ": ".join([" and ".join(names), error.strerror] if names else [error.strerror])
-    return "".join(traceback.format_exception(error)).rstrip()
+    return traceback_text(error, error.__traceback__).rstrip()

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from psyflow.cli.output import duration, say
-from psyflow.shard import FAILURE, ROWS, SKIP, ShardReader
+from psyflow.cli.output import say
+from psyflow.cli.streams import drawing_board
+from psyflow.messages import duration
+from psyflow.outcomes.shard import FAILURE, ROWS, SKIP, ShardReader
+from psyflow.texts import printable
 
 if TYPE_CHECKING:
-    from psyflow.plan import Plan
+    from psyflow.record.plan import Plan
 
 __all__ = ["Counts", "Progress", "Tally", "is_terminal"]
 
@@ -113,7 +116,9 @@ class Tally:
             # A merge may remove shards at any moment.
             with suppress(FileNotFoundError):
                 for frame in reader.new_frames():
-                    self._of_kind[frame.kind][frame.items] = True
+                    # The failure of refused rows comes after them.
+                    if (items := self._of_kind.get(frame.kind)) is not None:
+                        items[frame.items] = True
         n_new = int(np.count_nonzero(self._done))
         n_failed = int(np.count_nonzero(self._failed & ~self._done))
         n_skipped = int(np.count_nonzero(self._skipped))
@@ -241,13 +246,13 @@ def _bar(task: str) -> Iterator[_Bar]:
     ]
     bar = RichProgress(
         *columns,
-        console=Console(stderr=True),
+        console=Console(file=drawing_board(sys.stderr)),
         auto_refresh=False,
         # doit's lines go to stdout as they are.
         redirect_stdout=False,
     )
     with bar:
-        row = bar.add_task(task, state="", pace="")
+        row = bar.add_task(printable(task), state="", pace="")
 
         def show(counts: Counts) -> None:
             bar.update(

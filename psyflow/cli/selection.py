@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psyflow.cli.output import OK, TROUBLE, describe, exit_code_of, say
-from psyflow.hints import command_line
+from psyflow.conventions import WORKDIR, study_of
+from psyflow.messages import command_line
 
 if TYPE_CHECKING:
     from psyflow.tasks import TaskDef
@@ -30,12 +31,29 @@ def load_tasks(arguments: Namespace) -> tuple[list[TaskDef], int]:
     """
     from psyflow.tasks import PackageLoader
 
+    base = _base_of(Path(arguments.taskdir))
     # What task files print while they load is no result.
     with contextlib.redirect_stdout(sys.stderr):
-        tasks, failures = PackageLoader(arguments.taskdir).load(arguments.tasks)
+        tasks, failures = PackageLoader(arguments.taskdir, base).load(arguments.tasks)
     for failure in failures:
         say(f"Warning: {failure}")
     return tasks, TROUBLE if failures else OK
+
+
+def _base_of(taskdir: Path) -> Path:
+    """Return where relative paths in task files start from, and say it if that is not here."""
+    from psyflow.record.plan import has_run_of
+    from psyflow.system.place import absolute, is_same_file
+
+    here, study = Path.cwd(), study_of(absolute(taskdir))
+    if is_same_file(here, study):
+        return here
+    # They used to start from wherever `psy` was called.
+    if has_run_of(taskdir, here / WORKDIR) and not has_run_of(taskdir, study / WORKDIR):
+        say(f"The results of {taskdir} lie in {here / WORKDIR}, from where they are taken.")
+        return here
+    say(f"The study is {study}: relative paths start there.")
+    return study
 
 
 def for_each_task(arguments: Namespace, act: Callable[[TaskDef], int]) -> int:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import warnings
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from psyflow.assess import Assessment, Choice
 from psyflow.cli.output import (
     FAILED,
     INTERRUPTED,
@@ -18,24 +16,30 @@ from psyflow.cli.output import (
     describe,
     exit_code_of,
     say,
-    shown_path,
 )
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
-from psyflow.exceptions import JobsRunningWarning, PsyflowError
-from psyflow.exits import DISK_FULL, TOO_MANY_FAILURES
-from psyflow.files import is_full
-from psyflow.layout import STEPS
-from psyflow.run import Run
+from psyflow.exceptions import JobsRunningWarning, NotWrittenError, PsyflowError
+from psyflow.messages import shown_path
+from psyflow.record import refusals
+from psyflow.record.assess import Assessment, Choice
+from psyflow.record.layout import STEPS
+from psyflow.record.nearmisses import near_misses
+from psyflow.record.reads import note_told
+from psyflow.report.undeclared import about_undeclared, undeclared
+from psyflow.run.run import Run
+from psyflow.system.exits import DISK_FULL, NOTHING_HELD, TOO_MANY_FAILURES
+from psyflow.system.files import is_failing, is_full
 
 if TYPE_CHECKING:
-    from psyflow.plan import Plan
-    from psyflow.steps import Merged
+    from psyflow.record.plan import Plan
+    from psyflow.run.steps import Merged
     from psyflow.tasks import TaskDef
 
-__all__ = ["TaskRun", "last_words"]
+__all__ = ["TaskRun", "last_words", "tell_undeclared"]
 
-NOT_CHOSEN = {Choice.FAILED: "failed", Choice.MISSING: "is left that has not run"}
+NOT_CHOSEN = {Choice.FAILED: "failed", Choice.TODO: "is left that has not run"}
+_LAST_BYTES = 1 << 20
 _GAVE_UP = re.compile(r"Worker \d+ gave up")
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*.*$", re.M)
 
@@ -78,6 +82,7 @@ class TaskRun:
         reasons = assessment.reasons()
         if not reasons:
             self._run.finish_merge()
+        self._tell_what_is_odd(assessment, is_up_to_date=not reasons)
         if not reasons or self._is_nothing_chosen(assessment):
             self._is_done = True
             return frozenset()
@@ -101,9 +106,29 @@ class TaskRun:
         self._n_left_out = len(assessment.pending()) - len(assessment.pending(self._choice))
         return frozenset(STEPS if plan.n_pending else STEPS[-1:])
 
+    def _tell_what_is_odd(self, assessment: Assessment, *, is_up_to_date: bool) -> None:
+        """Say what nobody would expect of the results that are there."""
+        if is_up_to_date and assessment.dirt:
+            say(f"{self.name}: {refusals.unknown_code(self._task, assessment.dirt)}")
+        if assessment.gone is not None and not is_up_to_date:
+            gone = shown_path(assessment.gone.result)
+            say(
+                f"{self.name}: {gone}, which had {assessment.gone.n_rows} rows, is gone. What is "
+                "nowhere else is computed again; to keep it, stop this and put the file back."
+            )
+        if is_up_to_date:
+            tell_undeclared(assessment)
+        if about_files := assessment.about_changed_files():
+            say(f"{self.name}: {about_files}")
+        if not is_up_to_date and (unknown := assessment.about_unknown_files()):
+            say(f"{self.name}: {unknown}")
+        if not is_up_to_date and (self._arguments.keep or not assessment.dirt):
+            for hint in near_misses(assessment).sentences():
+                say(f"{self.name}: {hint}")
+
     def _is_nothing_chosen(self, assessment: Assessment) -> bool:
         """Tell whether there is nothing to do because no item is chosen, and if so, say it."""
-        if self._choice is Choice.ALL or (assessment.code_changes and not self._arguments.keep):
+        if self._choice is Choice.ALL or (assessment.dirt and not self._arguments.keep):
             return False
         if len(assessment.pending(self._choice)):
             return False
@@ -128,28 +153,38 @@ class TaskRun:
     def fail(self, error: Exception) -> None:
         """Report what stopped this task."""
         self._is_done = True
-        self._run.release()
+        # First, for whatever follows may fail as well.
         self.exit_code = max(self.exit_code, exit_code_of(error))
-        message = self._about_room(error) if is_full(error) else describe(error)
-        say(f"{self.name}: {message}")
+        say(f"{self.name}: {self._about(error)}")
+        self._run.release()
 
-    def _about_room(self, error: Exception) -> str:
-        folder = shown_path(self._run.layout.root)
+    def _about(self, error: Exception) -> str:
+        folder, message = shown_path(self._run.layout.root), describe(error)
+        if is_full(error):
+            message = f"there is no room for it in {folder} ({message})."
+        elif is_failing(error):
+            message = f"the disk of {folder} fails ({message})."
+        elif not isinstance(error, NotWrittenError):
+            return message
+        mend = "Have it mended" if is_failing(error) else "Make room"
         command = suggestion(self._arguments, self.name)
-        return (
-            f"there is no room for it in {folder} ({describe(error)}). What is done is safe. "
-            f"Make room, and continue with: {command}"
-        )
+        return f"{message} What is done is safe. {mend}, and continue with: {command}"
 
     def interrupt(self) -> None:
         """Say where to go on, if this task is not done; release what it holds."""
         if self._needed is not None and not self._is_done:
-            assessment = self._run.assess()
-            done = f"{assessment.n_done} of {assessment.n_items} done"
             option = [] if self._choice is Choice.ALL else [f"--{self._choice.value}"]
             command = suggestion(self._arguments, *option, self.name)
-            say(f"{self.name}: interrupted, {done}. Continue with: {command}")
+            say(f"{self.name}: interrupted, {self._progress()}. Continue with: {command}")
         self._run.release()
+
+    def _progress(self) -> str:
+        try:
+            assessment = self._run.assess()
+            return f"{assessment.n_done} of {assessment.n_items} done"
+        except (OSError, PsyflowError) as error:
+            # The interruption goes on.
+            return f"nobody can say how far it is ({describe(error)})"
 
     @property
     def _plan(self) -> Plan:
@@ -179,8 +214,19 @@ class TaskRun:
             # What there is gets merged, and the merge says what is missing.
             say(f"{self.name}: stopped early, because so many items failed")
             return
+        if status == NOTHING_HELD:
+            say(
+                f"{self.name}: stopped early, because the store can hold none of the first "
+                "results; they are kept for another one"
+            )
+            return
         if status == DISK_FULL:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(errno.ENOSPC, "the disk is full, or a quota is used up")
+        if status and not log.exists():
+            raise PsyflowError(
+                f"{shown_path(self._run.layout.root)} is gone. If it was moved, what is done is "
+                f"where it is now; go on there with: psy run {self.name}"
+            )
         if status:
             raise PsyflowError(
                 f"the workers gave up (exit status {status}); see {shown_path(log)}\n"
@@ -193,6 +239,7 @@ class TaskRun:
         if n_missing:
             self.exit_code = max(self.exit_code, self._exit_code_of(merged))
             say(self._about_missing(merged, n_missing))
+        tell_undeclared(self._run.assess())
 
     def _exit_code_of(self, merged: Merged) -> int:
         if merged.n_failed:
@@ -217,14 +264,26 @@ class TaskRun:
         return f"{self.name}: {what}; see them: {see}. Run them again: {command}"
 
 
+def tell_undeclared(assessment: Assessment) -> None:
+    """Say which files were read that do not count, once."""
+    files = undeclared(assessment)
+    for line in about_undeclared(assessment, files):
+        say(line)
+    if files:
+        note_told(assessment.layout, files)
+
+
 def last_words(log: Path, start: int = 0) -> str:
     """Return the last traceback in `log` from byte `start` on, or else the last line.
 
     That a worker gave up is left out: it follows what it gave up for.
     """
-    with log.open("rb") as file:
-        file.seek(start)
-        text = file.read().decode(errors="replace")
+    try:
+        with log.open("rb") as file:
+            file.seek(max(start, log.stat().st_size - _LAST_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError as error:
+        return f"The log cannot be read: {error}"
     tracebacks = _TRACEBACK.findall(text)
     if tracebacks:
         return str(tracebacks[-1])

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from psyflow.cli.output import FAILED, INTERRUPTED, OK, TROUBLE, describe, say
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
+from psyflow.cli.task_run import tell_undeclared
 from psyflow.exceptions import SchedulerError
-from psyflow.plan import Plan
-from psyflow.run import Run
+from psyflow.record.plan import Plan
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["pauses", "wait_for"]
@@ -105,6 +106,7 @@ def _is_at_work(run: Run, patience: _Patience) -> bool:
 
 def _verdict(run: Run, arguments: Namespace) -> int:
     assessment = run.assess()
+    tell_undeclared(assessment)
     if not assessment.reasons():
         say(f"{run.task.name}: up to date.")
         return OK
@@ -113,4 +115,4 @@ def _verdict(run: Run, arguments: Namespace) -> int:
     if len(assessment.failed):
         return FAILED
     is_settled = assessment.n_done + len(assessment.skipped) == assessment.n_items
-    return OK if is_settled and not assessment.code_changes else TROUBLE
+    return OK if is_settled and not assessment.dirt else TROUBLE

@@ -22,8 +22,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from psyflow.files import make_folder, write_atomic
+from psyflow.fingerprint.files import FileDigests, contents_of, file_parts
+from psyflow.fingerprint.frozen import FrozenModules, freeze_modules, write_stand_ins
 from psyflow.fingerprint.modules import CONF_FILE, LocalModule, LocalModules
+from psyflow.fingerprint.origins import Origins, SearchPath
 from psyflow.fingerprint.parts import (
     Change,
     Part,
@@ -32,15 +34,22 @@ from psyflow.fingerprint.parts import (
     parts_from_json,
     parts_to_json,
 )
-from psyflow.fingerprint.reach import NOT_FOLLOWED, Reach, open_task
+from psyflow.fingerprint.reach import NOT_FOLLOWED, open_task, reach_from
+from psyflow.system.files import make_folder, write_atomic
 
 __all__ = [
     "CONF_FILE",
     "Change",
+    "FileDigests",
+    "FrozenModules",
     "NOT_FOLLOWED",
+    "Origins",
     "Part",
+    "SearchPath",
     "changes",
+    "contents_of",
     "file_part",
+    "file_parts",
     "fingerprint_code",
     "freeze_code",
     "local_modules",
@@ -50,16 +59,20 @@ __all__ = [
 ]
 
 
-def fingerprint_code(path: str | os.PathLike[str], roots: Sequence[str]) -> dict[str, Part]:
+def fingerprint_code(
+    path: str | os.PathLike[str], roots: Sequence[str], elsewhere: Origins | None = None
+) -> dict[str, Part]:
     """Return everything that `roots` of a task file depend on.
 
     Parameters
     ----------
     path : path-like
-        The task file. The local modules are those of its folder.
+        The task file. The modules of its folder are followed.
     roots : sequence of str
         Names such as ``["execute", "setup"]``. A name that the task file does not bind is looked
         up in `psy-conf.py` beside it; one that is in neither is left out.
+    elsewhere : Origins, optional
+        Knows the own modules outside the task folder, which are followed too.
 
     Returns
     -------
@@ -72,24 +85,19 @@ def fingerprint_code(path: str | os.PathLike[str], roots: Sequence[str]) -> dict
     TaskFileError
         If a file cannot be read or is not Python.
     """
-    modules, task, conf = open_task(_absolute(path))
-    reach = Reach(modules)
-    reach.start(task, roots)
-    if conf:
-        reach.start(conf, [name for name in roots if name not in task.index])
-    return reach.parts()
+    return reach_from(_absolute(path), roots, elsewhere).parts()
 
 
-def space_part(path: str | os.PathLike[str]) -> dict[str, Part]:
+def space_part(path: str | os.PathLike[str], elsewhere: Origins | None = None) -> dict[str, Part]:
     """Return what the parameter space of a task file depends on.
 
     A space that differs from the last one although these parts do not was drawn at random.
     """
-    return fingerprint_code(path, ["pspace"])
+    return fingerprint_code(path, ["pspace"], elsewhere)
 
 
-def local_modules(path: str | os.PathLike[str]) -> list[Path]:
-    """List the files of the task folder that a task file imports, directly or not.
+def local_modules(path: str | os.PathLike[str], elsewhere: Origins | None = None) -> list[Path]:
+    """List the files of own modules that a task file imports, directly or not.
 
     An import counts wherever it stands, and with a module its packages' ``__init__.py``.
 
@@ -98,25 +106,19 @@ def local_modules(path: str | os.PathLike[str]) -> list[Path]:
     TaskFileError
         If a file cannot be read or is not Python.
     """
-    modules, task, _ = open_task(_absolute(path))
-    seen: dict[Path, LocalModule] = {}
-    pending = [task]
-    while pending:
-        module = pending.pop()
-        if module.path not in seen:
-            seen[module.path] = module
-            pending += _imported_modules(module, modules)
-    return sorted(p for p in seen if p != task.path and p.is_file())
+    return sorted(module.path for module in _imported_by(_absolute(path), elsewhere))
 
 
 def freeze_code(
     task_path: str | os.PathLike[str],
     conf_path: str | os.PathLike[str] | None,
     folder: str | os.PathLike[str],
+    elsewhere: Origins | None = None,
 ) -> None:
-    """Copy a task file, its `psy-conf.py` and all the local modules they import to `folder`.
+    """Copy a task file, its `psy-conf.py` and all the own modules they import to `folder`.
 
-    The copies lie in `folder` as the files lie in the task folder.
+    The copies lie in `folder` as the files lie in the task folder; see `FrozenModules` for those
+    of modules outside it, which `elsewhere` knows.
 
     Raises
     ------
@@ -124,12 +126,28 @@ def freeze_code(
         If a file cannot be read or is not Python.
     """
     sources = [_absolute(p) for p in (task_path, conf_path) if p is not None]
-    task_folder = sources[0].parent
-    files = {file for source in sources for file in (source, *local_modules(source))}
+    modules = [module for source in sources for module in _imported_by(source, elsewhere)]
+    files = {*sources, *(module.path for module in modules if module.original is None)}
     for file in sorted(files):
-        copy = Path(folder) / file.relative_to(task_folder)
+        copy = Path(folder) / file.relative_to(sources[0].parent)
         make_folder(copy.parent)
         write_atomic(copy, file.read_bytes())
+    outside = {module.name: module for module in modules if module.original is not None}
+    freeze_modules(outside.values(), Path(folder))
+    write_stand_ins(Path(folder))
+
+
+def _imported_by(path: Path, elsewhere: Origins | None) -> list[LocalModule]:
+    """Return the own modules that a task file imports, directly or not."""
+    modules, task, _ = open_task(path, elsewhere)
+    seen: dict[Path, LocalModule] = {}
+    pending = [task]
+    while pending:
+        module = pending.pop()
+        if module.path not in seen:
+            seen[module.path] = module
+            pending += _imported_modules(module, modules)
+    return [module for module in seen.values() if module is not task and module.path.is_file()]
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:

@@ -8,15 +8,30 @@ from __future__ import annotations
 
 import ast
 
+from psyflow.fingerprint.acting import calls_what_acts
 from psyflow.fingerprint.modules import LocalModule, LocalModules
 from psyflow.fingerprint.units import Unit, base_name
 
 __all__ = ["effects"]
 
 
-def effects(module: LocalModule, modules: LocalModules) -> list[Unit]:
-    """Return the statements of `module` that may have an effect elsewhere."""
-    return [unit for unit in module.units if _has_effect(unit, module, modules)]
+def effects(
+    module: LocalModule, modules: LocalModules, settings: frozenset[str] = frozenset()
+) -> list[Unit]:
+    """Return the statements of `module` that may have an effect elsewhere.
+
+    What a setting is made by is taken to have none, unless it says so itself.
+    """
+    return [
+        unit
+        for unit in module.units
+        if _has_effect(unit, module, modules)
+        or (not _is_passive(unit, settings) and calls_what_acts(unit, module, modules))
+    ]
+
+
+def _is_passive(unit: Unit, settings: frozenset[str]) -> bool:
+    return unit.is_import or bool(unit.binds and unit.binds <= settings)
 
 
 def _has_effect(unit: Unit, module: LocalModule, modules: LocalModules) -> bool:
@@ -32,7 +47,8 @@ def _has_effect(unit: Unit, module: LocalModule, modules: LocalModules) -> bool:
 
 def _is_foreign(name: str, module: LocalModule) -> bool:
     """Return whether `name` stands for an object that the module itself did not make."""
-    return name in module.imported or name not in module.index
+    its_own = module.aliases.get(name, name)
+    return its_own in module.imported or its_own not in module.index
 
 
 def _acts(statement: ast.stmt, module: LocalModule, modules: LocalModules) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import hashlib
 import io
@@ -9,13 +10,17 @@ import itertools
 import os
 import tokenize
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from psyflow.exceptions import TaskFileError
+from psyflow.fingerprint.moves import ALIAS, find_moves
+from psyflow.fingerprint.normal import is_idle, normalize
 
 __all__ = [
+    "ALIAS",
+    "ORDER",
     "Change",
     "LineChange",
     "Part",
@@ -26,6 +31,9 @@ __all__ = [
     "parts_from_json",
     "parts_to_json",
 ]
+
+ORDER = "<order>"
+"""Ends the name of a part that says in which order a module's statements stand."""
 
 _SHOWN_WIDTH = 72
 _NO_CONTENT = (
@@ -52,12 +60,15 @@ class Part:
         Number of the first line in `file`, from 1; 0 for a data file.
     file : str
         Path of the file, relative to the task folder if it is in there.
+    files : dict of str to str, optional
+        Of a folder or glob, the files and their digests.
     """
 
     digest: str
     source: str
     line: int
     file: str
+    files: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +97,14 @@ class Change:
     name : str
         Qualified name of the part: ``"execute"``, ``"helpers.f"``, a path.
     old, new : Part or None
+    also : tuple of Change
+        Further data files that differ, of which the first one stands for all.
     """
 
     name: str
     old: Part | None
     new: Part | None
+    also: tuple[Change, ...] = ()
 
     def describe(self) -> str:
         r"""Say in one line what changed.
@@ -105,7 +119,7 @@ class Change:
         part = self.new or self.old
         assert part is not None
         if not part.source:
-            return f"{self.name}: {self._verb('the content changed')}"
+            return f"{self.name}: {self._verb('the content changed')}{self._more()}"
         # The name of a part of another module begins with the module's, which says the file.
         place = f"{part.file}, line" if "." in self.name else "line"
         if self.old is None or self.new is None:
@@ -137,6 +151,15 @@ class Change:
             for old, new in itertools.zip_longest(before[i:i_end], after[j:j_end])
         ]
 
+    @property
+    def is_of_data(self) -> bool:
+        """Whether it is of a file that `file_dep` names."""
+        return _is_data(self.name, self.new or self.old)
+
+    def _more(self) -> str:
+        n_more = len(self.also)
+        return f" ({n_more} more file{'s differ' if n_more > 1 else ' differs'})" if n_more else ""
+
     def _verb(self, changed: str) -> str:
         if self.old is None:
             return "new"
@@ -144,7 +167,11 @@ class Change:
 
 
 def changes(old: Mapping[str, Part], new: Mapping[str, Part]) -> list[Change]:
-    """List the parts that differ in content, in the order of `new`, then those that are gone.
+    """List the parts that differ in content: first `execute`, then other code, then values.
+
+    What is gone comes last. Within each of them, the order is that of `new`. Data files that
+    differ are together one change; in which way `file_dep` names them makes no difference. What
+    has moved to another module, and is there what it was, does not differ.
 
     Examples
     --------
@@ -152,12 +179,100 @@ def changes(old: Mapping[str, Part], new: Mapping[str, Part]) -> list[Change]:
     >>> changes({"N": part}, {"N": part})
     []
     """
+    if _data(old) != _data(new):
+        old, new = _file_by_file(old), _file_by_file(new)
+    old, new = _without_new_orders(old, new), _without_new_orders(new, old)
+    moves = find_moves(old, new, _differ)
     differing = [
-        Change(name, old.get(name), part)
+        Change(name, before, part)
         for name, part in new.items()
-        if name not in old or old[name].digest != part.digest
+        for before in [old.get(moves.old_name.get(name, name))]
+        if name not in moves.copied
+        and (_is_added(name) if before is None else _differ(before, part))
     ]
-    return differing + [Change(name, old[name], None) for name in old if name not in new]
+    known = {*new, *moves.old_name.values(), *moves.copied}
+    gone = [Change(name, old[name], None) for name in old if name not in known]
+    # Whatever used an import has changed too, or is of a kind that an older psyflow had counted.
+    differing.sort(key=_rank)
+    return _together(differing + gone) if differing or not all(map(_is_idle, gone)) else []
+
+
+def _is_data(name: str, part: Part | None) -> bool:
+    # Of a compiled module, the name is no path.
+    return part is not None and not part.source and part.file == name
+
+
+def _data(parts: Mapping[str, Part]) -> dict[str, str]:
+    return {name: part.digest for name, part in parts.items() if _is_data(name, part)}
+
+
+def _file_by_file(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Put the files of folders and globs in the place of these."""
+    found: dict[str, Part] = {}
+    for name, part in parts.items():
+        if part.files is None:
+            found[name] = part
+        else:
+            found |= {file: Part(content, "", 0, file) for file, content in part.files.items()}
+    return found
+
+
+def _together(found: list[Change]) -> list[Change]:
+    """Leave the first data file to stand for all of them."""
+    data = [change for change in found if change.is_of_data]
+    if len(data) < 2:
+        return found
+    first = replace(data[0], also=tuple(data[1:]))
+    return [
+        first if change is data[0] else change
+        for change in found
+        if change is data[0] or not change.is_of_data
+    ]
+
+
+def _without_new_orders(parts: Mapping[str, Part], others: Mapping[str, Part]) -> dict[str, Part]:
+    """Leave out orders that the other fingerprint lacks: it is older, or has other parts, too."""
+    return {n: part for n, part in parts.items() if n in others or not n.endswith(ORDER)}
+
+
+def _is_added(name: str) -> bool:
+    # An older psyflow had no parts for these; and what gets a new name is added too, or used anew.
+    return not name.rpartition(".")[2].startswith(ALIAS)
+
+
+def _rank(change: Change) -> int:
+    """Say how much a change tells: a constant is often there only for what uses it now."""
+    assert change.new is not None
+    if change.name in ("execute", "setup"):
+        return ("execute", "setup").index(change.name)
+    if change.name.endswith(ORDER):
+        return 4
+    return 2 if change.new.source.startswith(("def ", "async def ", "class ", "@")) else 3
+
+
+def _differ(old: Part, new: Part) -> bool:
+    # An older psyflow took more of the source to count, and its digests are still to be known.
+    return old.digest != new.digest and _digest_of(old.source) != new.digest
+
+
+def _digest_of(source: str) -> str | None:
+    """Return the digest that a part with `source` would have now, None if that is no Python."""
+    statements = _statements(source)
+    return None if statements is None else digest("\n".join(map(ast.unparse, statements)))
+
+
+def _is_idle(change: Change) -> bool:
+    """Tell whether what is gone did nothing but import, or set logging up, in the first place."""
+    assert change.old is not None
+    statements = _statements(change.old.source)
+    return bool(change.old.source) and statements is not None and all(map(is_idle, statements))
+
+
+def _statements(source: str) -> list[ast.stmt] | None:
+    try:
+        return normalize(ast.parse(source)).body
+    except (SyntaxError, ValueError):
+        return None
 
 
 def digest(text: str) -> str:
@@ -186,7 +301,10 @@ def file_part(path: str | os.PathLike[str]) -> Part:
 
 def parts_to_json(parts: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
     """Turn parts into what `json.dumps` takes."""
-    return {name: asdict(part) for name, part in parts.items()}
+    return {
+        name: {key: value for key, value in asdict(part).items() if value is not None}
+        for name, part in parts.items()
+    }
 
 
 def parts_from_json(data: Mapping[str, Mapping[str, Any]]) -> dict[str, Part]:
@@ -200,7 +318,11 @@ def parts_from_json(data: Mapping[str, Mapping[str, Any]]) -> dict[str, Part]:
     """
     return {
         name: Part(
-            str(entry["digest"]), str(entry["source"]), int(entry["line"]), str(entry["file"])
+            str(entry["digest"]),
+            str(entry["source"]),
+            int(entry["line"]),
+            str(entry["file"]),
+            entry.get("files"),
         )
         for name, entry in data.items()
     }

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from psyflow.fingerprint.effects import effects
 from psyflow.fingerprint.modules import CONF_FILE, LocalModule, LocalModules
-from psyflow.fingerprint.parts import Part, digest
+from psyflow.fingerprint.order import orders
+from psyflow.fingerprint.origins import Origins
+from psyflow.fingerprint.parts import ALIAS, ORDER, Part, digest, file_part
 from psyflow.fingerprint.units import Chain, Import, Unit
 
-__all__ = ["NOT_FOLLOWED", "Reach", "open_task"]
+__all__ = ["NOT_FOLLOWED", "Reach", "open_task", "reach_from"]
 
 NOT_FOLLOWED = frozenset(
     {
@@ -36,6 +40,7 @@ NOT_FOLLOWED = frozenset(
         "scheduler_args",
         "seed",
         "seed_by",
+        "seed_globals",
         "store",
         "timeout",
         "workdir",
@@ -44,16 +49,27 @@ NOT_FOLLOWED = frozenset(
 """Settings whose values no statement at the top of a task file hands on to `execute`."""
 
 _STATEMENTS = "<module>"
-_READS_NAMESPACE = {"eval", "exec", "globals"}
 
 
-def open_task(path: Path) -> tuple[LocalModules, LocalModule, LocalModule | None]:
-    """Return the folder's modules, the task file as a module, and the folder's `psy-conf.py`."""
-    modules = LocalModules(path.parent)
+def open_task(
+    path: Path, elsewhere: Origins | None = None
+) -> tuple[LocalModules, LocalModule, LocalModule | None]:
+    """Return the task's own modules, the task file as a module, and the folder's `psy-conf.py`."""
+    modules = LocalModules(path.parent, elsewhere)
     conf = path.with_name(CONF_FILE)
     has_conf = conf.is_file() and conf != path
     task = LocalModule(path.stem, path, is_outermost=True)
     return modules, task, LocalModule(conf.stem, conf) if has_conf else None
+
+
+def reach_from(path: Path, roots: Sequence[str], elsewhere: Origins | None = None) -> Reach:
+    """Return what `roots` of a task file reach; those that it lacks are of `psy-conf.py`."""
+    modules, task, conf = open_task(path, elsewhere)
+    reach = Reach(modules)
+    reach.start(task, roots)
+    if conf:
+        reach.start(conf, [name for name in roots if name not in task.index])
+    return reach
 
 
 class Reach:
@@ -65,6 +81,8 @@ class Reach:
     def __init__(self, modules: LocalModules) -> None:
         self.modules = modules
         self.found: dict[str, tuple[LocalModule, list[Unit]]] = {}
+        self.compiled: dict[str, LocalModule] = {}
+        self._given: dict[str, tuple[LocalModule, Unit]] = {}
         self._seen: set[tuple[Any, ...]] = set()
         self._todo: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
@@ -73,14 +91,77 @@ class Reach:
         self._later(self._run, module)
         for name in names:
             self._later(self._name, module, name, ())
+        self._follow()
+
+    def start_at(
+        self, module: LocalModule, name: str, unit: Unit, inner: Collection[str] = ()
+    ) -> None:
+        """Reach a statement inside another one, by `name`; `inner` are not the module's names."""
+        self._later(self._run, module)
+        self._include(module, name, unit)
+        self._later(self._unit, module, unit, frozenset(inner))
+        self._follow()
+
+    def start_whole(self, module: LocalModule) -> None:
+        """Reach everything in `module`."""
+        self._later(self._whole, module)
+        self._follow()
+
+    def _follow(self) -> None:
         while self._todo:
             step, arguments = self._todo.pop()
             step(*arguments)
 
+    def units(self) -> list[tuple[LocalModule, Unit]]:
+        """Return the statements that were reached, each with its module."""
+        return [(module, unit) for module, some in self.found.values() for unit in some]
+
     def parts(self) -> dict[str, Part]:
         """Return what was reached, by qualified name."""
         folder = self.modules.folder
-        return {name: _part(*self.found[name], folder) for name in sorted(self.found)}
+        parts = {name: _part(*self.found[name], folder) for name in sorted(self.found)}
+        parts |= {name: _part(module, [unit], folder) for name, module, unit in self._telling()}
+        return (
+            parts
+            | self._orders()
+            | {
+                name: dataclasses.replace(file_part(module.path), file=module.written(folder))
+                for name, module in sorted(self.compiled.items())
+            }
+        )
+
+    def _orders(self) -> dict[str, Part]:
+        """Return for each module in which order what is reached of it stands, if that counts."""
+        names: dict[LocalModule, set[str]] = {}
+        for step, *arguments in self._seen:
+            if step == "_name":
+                names.setdefault(arguments[0], set()).add(arguments[1])
+        reached: dict[LocalModule, set[Unit]] = {}
+        for module, unit in self.units():
+            reached.setdefault(module, set()).add(unit)
+        parts = {}
+        for module in reached:
+            acting = self.found.get(module.qualify(_STATEMENTS), (module, []))[1]
+            found = orders(module, names.get(module, ()), reached[module], acting, self.modules)
+            lines = dict(found)
+            if lines:
+                units = list({unit for some in lines.values() for unit in some})
+                part = _part(module, units, self.modules.folder)
+                told = dataclasses.replace(part, digest=digest("\n".join(lines)))
+                parts[module.qualify(ORDER)] = told
+        return parts
+
+    def _telling(self) -> Iterator[tuple[str, LocalModule, Unit]]:
+        """Give the imports without which nothing tells what of all that is reached a name is."""
+        modules = Counter(_last(name) for name in {m.name for m, _ in self.found.values()})
+        names = Counter(map(_last, self.found))
+        for name, (module, unit) in sorted(self._given.items()):
+            (found,) = unit.imports
+            is_module = not found.member or self.modules.find(f"{found.module}.{found.member}")
+            own = found.member or _last(found.module)
+            is_other = found.binds not in (own, found.module.partition(".")[0])
+            if is_other or (modules if is_module else names)[own] > 1:
+                yield name, module, unit
 
     def _later(self, step: Callable[..., None], *arguments: Any) -> None:
         key = (step.__name__, *arguments)
@@ -95,13 +176,19 @@ class Reach:
 
     def _run(self, module: LocalModule) -> None:
         """Reach what importing `module` does."""
+        if module.is_compiled:
+            self.compiled[module.name] = module
         for unit in module.units:
             for found in unit.imports:
                 for imported in self.modules.run_by(found) if found.outermost else ():
                     self._later(self._run, imported)
-        for unit in effects(module, self.modules):
+        for unit in self._effects(module):
             self._include(module, _STATEMENTS, unit)
             self._later(self._unit, module, unit, _settings(module))
+
+    def _effects(self, module: LocalModule) -> list[Unit]:
+        """Return the statements of `module` that count whatever of it is used."""
+        return effects(module, self.modules, _settings(module))
 
     def _name(self, module: LocalModule, name: str, chain: Chain) -> None:
         """Reach a name of `module`, of which the attributes `chain` are used."""
@@ -110,8 +197,14 @@ class Reach:
             if not (unit.is_import and self.modules.prefixes(targets[0].module)):
                 self._include(module, name, unit)
                 self._later(self._unit, module, unit, frozenset())
+            else:
+                self._given[module.qualify(f"{ALIAS}{name}")] = (module, unit)
             for target in targets:
                 self._later(self._imported, target, chain)
+        for unit in module.touching.get(name, []):
+            if not (unit.binds and unit.binds <= _settings(module)):
+                self._include(module, name, unit)
+                self._later(self._unit, module, unit, _settings(module))
         for star in module.stars:
             source = self.modules.find(star.module)
             if source and self._provides(source, name):
@@ -125,8 +218,8 @@ class Reach:
                 for found in unit.imports:
                     if found.binds == name:
                         self._later(self._imported, found, chain)
-                if name in _READS_NAMESPACE or (name, *chain[:1]) == ("sys", "modules"):
-                    self._later(self._whole, module)
+        if unit.reads_namespace:
+            self._later(self._whole, module)
         for found in unit.imports:
             for imported in self.modules.run_by(found):
                 self._later(self._run, imported)
@@ -182,8 +275,13 @@ class Reach:
         return False
 
 
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
 def _settings(module: LocalModule) -> frozenset[str]:
     is_task = module.path.name == CONF_FILE or module.path.name.startswith("task_")
+    is_task = is_task and module.original is None
     return NOT_FOLLOWED if module.is_outermost or is_task else frozenset()
 
 
@@ -194,5 +292,5 @@ def _part(module: LocalModule, units: list[Unit], folder: Path) -> Part:
     for unit in ordered:
         written = module.lines[unit.first - 1 : unit.last]
         shown[unit.first - start : unit.last - start + 1] = written
-    file = module.path.relative_to(folder).as_posix()
+    file = module.written(folder)
     return Part(digest("\n".join(unit.text for unit in ordered)), "\n".join(shown), start, file)

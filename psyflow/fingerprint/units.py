@@ -12,14 +12,30 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["Chain", "Import", "Unit", "base_name", "find_units", "is_container", "parse"]
+from psyflow.fingerprint.normal import normalize
+
+__all__ = [
+    "MUTATORS",
+    "Chain",
+    "Import",
+    "Unit",
+    "base_name",
+    "find_units",
+    "is_container",
+    "parse",
+]
 
 Chain = tuple[str, ...]
 """The attributes that follow a name: ``("random", "seed")`` in ``np.random.seed(1)``."""
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_NAMESPACES = {"eval", "exec", "globals"}
+_LOCAL_NAMESPACES = {"locals", "vars"}  # at the top of a module they are the module's
+_CHANGE_NOTHING = {"bool", "callable", "float", "hash", "id", "int", "isinstance", "len"}
+_CHANGE_NOTHING |= {"print", "range", "repr", "round", "str", "type"}
 _CONTAINERS = {"dict", "list", "set", "defaultdict", "OrderedDict", "Counter", "deque"}
-_MUTATORS = {
+MUTATORS = {
     "add",
     "append",
     "appendleft",
@@ -85,19 +101,30 @@ class Unit:
         """Whether it is an import and nothing else."""
         return isinstance(self.node, ast.Import | ast.ImportFrom)
 
+    @property
+    def is_definition(self) -> bool:
+        """Whether it is a function or a class."""
+        return isinstance(self.node, _DEFINITIONS)
+
     @cached_property
     def text(self) -> str:
         """The statement without comments, docstrings and formatting."""
         return ast.unparse(self.node)
 
     @cached_property
+    def _notable(self) -> list[ast.Import | ast.ImportFrom | ast.Global]:
+        # One walk for all of them: it is what takes the time with a big package.
+        kinds = ast.Import | ast.ImportFrom | ast.Global
+        return [node for node in ast.walk(self.node) if isinstance(node, kinds)]
+
+    @cached_property
     def imports(self) -> tuple[Import, ...]:
         """Every import in it, at any depth."""
-        outermost = {id(node) for node in _same_scope(self.node)}
+        outermost = {id(node) for node in _same_scope(self.node)} if self._notable else set()
         return tuple(
             found
-            for node in ast.walk(self.node)
-            if isinstance(node, ast.Import | ast.ImportFrom)
+            for node in self._notable
+            if not isinstance(node, ast.Global)
             for found in _imports(node, self.package, id(node) in outermost)
         )
 
@@ -106,7 +133,7 @@ class Unit:
         """Every name of the module that it binds or changes, also through ``global``."""
         names: set[str] = {i.binds for i in self.imports if i.outermost}
         names.update(_bound_names(self.node))
-        for node in ast.walk(self.node):
+        for node in self._notable:
             if isinstance(node, ast.Global):
                 names.update(node.names)
         return frozenset(names.union(name for name in self.stored if name))
@@ -133,17 +160,50 @@ class Unit:
         within = _same_scope(self.node, into_classes=True)
         return (node for node in within if isinstance(node, ast.stmt))
 
+    @cached_property
+    def touched(self) -> frozenset[str]:
+        """The names that it calls a method of, or calls something with, as it runs.
+
+        So it may change what they stand for, whatever it assigns to: ``loss = model.fit(10)``.
+        """
+        if self.is_definition:
+            return frozenset(_names_mutated(self.node))
+        if self.is_import or isinstance(self.node, ast.Assert):
+            return frozenset()
+        calls = (node for node in _same_scope(self.node) if isinstance(node, ast.Call))
+        return frozenset(name for call in calls for name in _names_given(call))
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether what it binds cannot be changed: a number, a text, a tuple of such."""
+        value = getattr(self.node, "value", None)
+        nodes = ast.walk(value) if value is not None else ()
+        kinds = ast.Constant | ast.Tuple | ast.UnaryOp | ast.BinOp | ast.operator | ast.unaryop
+        return value is not None and all(isinstance(n, kinds | ast.expr_context) for n in nodes)
+
+    @cached_property
+    def reads_namespace(self) -> bool:
+        """Whether it may read any name of its module, by a name it has at run time."""
+        if any(name in _NAMESPACES for name in self.uses):
+            return True
+        chains = self.uses.get("sys", ())
+        calls = (node for node in _same_scope(self.node) if isinstance(node, ast.Call))
+        return any(chain[:1] == ("modules",) for chain in chains) or any(
+            isinstance(call.func, ast.Name) and call.func.id in _LOCAL_NAMESPACES and not call.args
+            for call in calls
+        )
+
     def mutated_container(self, containers: Iterable[str]) -> str | None:
         """Return the name of which it calls a mutating method, if that is in `containers`."""
         match self.node:
             case ast.Expr(
                 value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method))
-            ) if method in _MUTATORS and name in containers:
+            ) if method in MUTATORS and name in containers:
                 return name
         return None
 
 
-def parse(source: bytes, filename: str) -> ast.Module:
+def parse(source: bytes | str, filename: str) -> ast.Module:
     """Parse `source` and leave out what makes no difference to what it does.
 
     Raises
@@ -151,8 +211,7 @@ def parse(source: bytes, filename: str) -> ast.Module:
     SyntaxError, ValueError
         If it is not Python.
     """
-    tree = ast.parse(source, filename)
-    return ast.fix_missing_locations(_Normalize().visit(tree))  # type: ignore[no-any-return]
+    return normalize(ast.parse(source, filename))
 
 
 def find_units(tree: ast.Module, package: str) -> list[Unit]:
@@ -181,34 +240,6 @@ def is_container(node: ast.expr | None) -> bool:
     return isinstance(node, literals)
 
 
-class _Normalize(ast.NodeTransformer):
-    """Drops docstrings, and writes f-strings so that every Python writes them alike."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        if isinstance(node.value, ast.Constant):
-            return None
-        return self.generic_visit(node)
-
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        node.kind = None
-        return node
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        self.generic_visit(node)
-        return ast.Tuple([ast.Constant("f-string"), *_merged(node.values)], ast.Load())
-
-    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
-        self.generic_visit(node)
-        specification = node.format_spec or ast.Constant(None)
-        return ast.Tuple([node.value, ast.Constant(node.conversion), specification], ast.Load())
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
-        if getattr(node, "body", None) == [] and not isinstance(node, ast.Module):
-            node.body = [ast.Pass()]  # type: ignore[attr-defined]
-        return node
-
-
 class _Chains(ast.NodeVisitor):
     """Collects the names that are read, each with the attributes taken from it."""
 
@@ -231,18 +262,41 @@ class _Chains(ast.NodeVisitor):
             self.visit(inner)
 
 
-def _merged(values: list[ast.expr]) -> list[ast.expr]:
-    """Join the texts that follow each other in an f-string, as not every Python does itself."""
-    merged: list[ast.expr] = []
-    for value in values:
-        match merged[-1:], value:
-            case [ast.Constant(value=str(before))], ast.Constant(value=str(after)):
-                merged[-1] = ast.Constant(before + after)
-            case _, ast.Constant(value=""):
-                pass
-            case _:
-                merged.append(value)
-    return merged
+def _names_given(call: ast.Call) -> Iterator[str]:
+    """Give the names that a call may change the objects of."""
+    if isinstance(call.func, ast.Name) and call.func.id in _CHANGE_NOTHING:
+        return
+    function = [call.func] if isinstance(call.func, ast.Attribute) else []
+    for given in (*function, *call.args, *(keyword.value for keyword in call.keywords)):
+        expression = given.value if isinstance(given, ast.Starred) else given
+        name = base_name(expression)
+        if name:
+            yield name
+
+
+def _names_mutated(definition: ast.stmt) -> Iterator[str]:
+    """Give the names of which defaults, decorators and the body of a class call a mutator."""
+    inner = [definition]
+    while inner:
+        node = inner.pop()
+        run = _run_with(node)
+        inner += [child for child in run if isinstance(child, ast.stmt)]
+        for call in (c for child in run for c in _same_scope(child) if isinstance(c, ast.Call)):
+            if isinstance(call.func, ast.Attribute) and call.func.attr in MUTATORS:
+                name = base_name(call.func)
+                if name:
+                    yield name
+
+
+def _run_with(definition: ast.stmt) -> list[ast.AST]:
+    """Return what of a function or class runs as it is defined."""
+    decorators: list[ast.expr] = getattr(definition, "decorator_list", [])
+    if isinstance(definition, ast.ClassDef):
+        return [*decorators, *definition.bases, *definition.body]
+    arguments = getattr(definition, "args", None)
+    if arguments is None:
+        return []
+    return [*decorators, *arguments.defaults, *filter(None, arguments.kw_defaults)]
 
 
 def _global_names(text: str) -> set[str]:

@@ -10,6 +10,7 @@ Examples
 
 from psyflow.exceptions import AmbiguousOperationError
 from psyflow.pspace.builders import geom, igeom, sweep
+from psyflow.pspace.grids import arange, linspace, logspace
 from psyflow.pspace.param import Param, dict_concat
 from psyflow.pspace.remainder import missing
 from psyflow.pspace.space import Difference, ParameterSpace, Product, Sum
@@ -21,9 +22,12 @@ __all__ = [
     "ParameterSpace",
     "Product",
     "Sum",
+    "arange",
     "dict_concat",
     "geom",
     "igeom",
+    "linspace",
+    "logspace",
     "missing",
     "sweep",
 ]

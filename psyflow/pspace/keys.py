@@ -8,13 +8,14 @@ shape ``(n, 2)`` and type ``uint64``: column 0 is the low half, column 1 the hig
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import Column
+from psyflow.exceptions import UnstableValueError
 from psyflow.pspace.arrays import absorb_all
 from psyflow.pspace.mixing import Hash, add, seed, to_int
 from psyflow.pspace.values import MISSING, column_hashes, value_hash
@@ -42,8 +43,8 @@ def pset_key(pset: Mapping[str, Any]) -> int:
 
     Raises
     ------
-    TypeError
-        If a value has no identity, because it cannot be pickled.
+    UnstableValueError
+        If a value has no content that is the same in every process.
 
     Examples
     --------
@@ -57,11 +58,20 @@ def pset_key(pset: Mapping[str, Any]) -> int:
 
 
 def _pair_hash(name: str, value: Any) -> Hash:
-    try:
-        hashed = value_hash(value)
-    except TypeError as error:
-        raise TypeError(f"Parameter `{name}`: {error}") from error
+    hashed = _hashed(name, value_hash, value)
     return MISSING if hashed == MISSING else absorb_all(seed("psyflow name", name), hashed)
+
+
+def _hashed(name: str, hasher: Callable[[Any], Hash], values: Any) -> Hash:
+    try:
+        return hasher(values)
+    except UnstableValueError as error:
+        raise UnstableValueError(f"Parameter `{name}`: {error}") from error
+    except RecursionError as error:
+        raise UnstableValueError(
+            f"Parameter `{name}`: a value has no stable content: it is nested too deeply, or "
+            "contains itself. Use what it is made from, and make it in `execute`."
+        ) from error
 
 
 def column_keys(columns: Mapping[str, Column], length: int) -> Keys:
@@ -103,10 +113,7 @@ def _few_keys(columns: Mapping[str, Column], length: int) -> Keys:
 
 
 def _column_pairs(name: str, column: Column) -> Hash:
-    try:
-        low, high = column_hashes(column)
-    except TypeError as error:
-        raise TypeError(f"Parameter `{name}`: {error}") from error
+    low, high = _hashed(name, column_hashes, column)
     is_present = (low | high) != 0
     pairs = absorb_all(seed("psyflow name", name), (low, high))
     return pairs if is_present.all() else (pairs[0] * is_present, pairs[1] * is_present)
@@ -198,6 +205,15 @@ def first_positions(keys: Keys) -> npt.NDArray[np.int64]:
     """Return, in ascending order, the positions at which a key occurs for the first time."""
     order, starts = _grouped(keys)
     return np.sort(order[starts])
+
+
+def occurrences(keys: Keys) -> npt.NDArray[np.int64]:
+    """Return for each of `keys` how often it occurs before; shape (n,)."""
+    order, starts = _grouped(keys)
+    lengths = np.diff(starts, append=len(order))
+    numbers = np.empty(len(order), dtype=np.int64)
+    numbers[order] = np.arange(len(order)) - np.repeat(starts, lengths)
+    return numbers
 
 
 def match(wanted: Keys, have: Keys) -> npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ from psyflow.pspace.keys import Keys, add_keys, column_keys
 from psyflow.pspace.show import values_text
 from psyflow.pspace.space import NAN, ParameterSpace
 from psyflow.pspace.table import Items, LazyTable
+from psyflow.repeats import is_large_array, is_repeated, repeated
 
 __all__ = ["Param", "as_space", "check_names", "dict_concat"]
 
@@ -129,12 +130,13 @@ class Param(ParameterSpace):
 
     def _column(self, name: str, items: Items) -> Column:
         if name in self._fixed:
-            value = self._fixed[name]
-            return (
-                value * len(items) if isinstance(value, list) else np.repeat(value, len(items), 0)
-            )
+            return _repeated(self._fixed[name], len(items))
         levels = self._levels[name]
-        return _take_range(levels, items) if isinstance(levels, range) else take(levels, items)
+        if isinstance(levels, range):
+            return _take_range(levels, items)
+        if len(levels) == 1:
+            return _repeated(levels, len(items))
+        return take(levels, items)
 
     def _key_take(self, items: Items, names: frozenset[str] | None) -> Keys:
         if names is not None and names.issuperset(self._names):
@@ -186,6 +188,8 @@ def _sorted_set(name: str, values: Set[Any]) -> list[Any]:
 
 
 def _column_of(values: Iterable[Any]) -> Column:
+    if isinstance(values, np.ndarray) and is_repeated(values):
+        return values
     # Other arrays of NumPy types too (of pandas or h5py), but neither masked ones nor matrices.
     dtype = getattr(values, "dtype", None)
     is_plain = type(values) is np.ndarray or not isinstance(values, np.ndarray)
@@ -207,6 +211,13 @@ def _common_length(levels: Mapping[str, Levels], has_fixed: bool) -> int:
             "multiply two spaces to combine each value with each: Param(a=…) * Param(b=…)."
         )
     return next(iter(lengths.values()), int(has_fixed))
+
+
+def _repeated(values: Column, n: int) -> Column:
+    """Return `n` times the only one of `values`: of a large array, a view."""
+    if is_large_array(values[0]):
+        return repeated(values[0], n)
+    return values * n if isinstance(values, list) else take(values, np.zeros(n, np.int64))
 
 
 def _take_range(levels: range, items: Items) -> Column:

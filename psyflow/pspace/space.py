@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias, overload
 
 import numpy as np
 
-from psyflow.columns import Column, concatenate, take
+from psyflow.columns import Column, concatenate, from_rows, take
 from psyflow.exceptions import AmbiguousOperationError
 from psyflow.pspace import select
 from psyflow.pspace.depth import shallow
@@ -39,6 +39,14 @@ class ParameterSpace(LazyTable):
     `a` without the psets that equal one of `b` on the names of `b`. ``space[i]`` is a pset,
     ``space[i:j:k]`` a space.
 
+    A class of your own derives from this and has ``__len__`` and ``iterate``; its psets are listed
+    when they are first needed.
+
+    Parameters
+    ----------
+    keys : iterable of str, optional
+        For such a class: the names of its parameters. Its psets tell them as well.
+
     Examples
     --------
     >>> from psyflow.pspace import Param
@@ -48,6 +56,34 @@ class ParameterSpace(LazyTable):
     >>> space[::2].build()
     {'a': [1, 3], 'b': ['x', 'x']}
     """
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._given = tuple(keys)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls._take is ParameterSpace._take:
+            # What is frozen has to be found without the class, which is the task file's.
+            cls.__reduce__ = _as_listed  # type: ignore[method-assign,assignment]
+
+    @functools.cached_property
+    def _listed(self) -> ParameterSpace:
+        psets = list(self.iterate())
+        columns = from_rows(psets, absent=NAN) or {name: [] for name in self._given}
+        listed: ParameterSpace = LazyTable.of_columns(columns, len(psets))
+        return listed
+
+    def _text(self, show: Show) -> str:
+        return f"{type(self).__name__}({', '.join(self._sorted_names())})"
+
+    def _sorted_names(self) -> tuple[str, ...]:
+        return self._listed._sorted_names()
+
+    def _take(self, items: Items) -> dict[str, Column]:
+        return self._listed._take(items)
+
+    def _key_take(self, items: Items, names: frozenset[str] | None) -> Keys:
+        return self._listed._key_take(items, names)
 
     def __mul__(self, other: ParameterSpace) -> ParameterSpace:
         return Product(self, other) if isinstance(other, ParameterSpace) else NotImplemented
@@ -129,6 +165,10 @@ class ParameterSpace(LazyTable):
         if n < 0:
             raise ValueError(f"The limit must be positive, or 0 for no limit; it is {n}.")
         return self[:n] if n else self
+
+
+def _as_listed(space: ParameterSpace) -> tuple[type[ParameterSpace], tuple[ParameterSpace]]:
+    return Sum, (space._listed,)
 
 
 def _grouped(operand: LazyTable, show: Show) -> str:

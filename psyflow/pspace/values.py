@@ -1,13 +1,16 @@
 """128-bit hashes of parameter values, by content.
 
-Equal values have equal hashes in every process and every version of Python and NumPy:
+Equal values have equal hashes in every process and every version of Python and NumPy. Plain ones:
 
 - numbers by value (``1``, ``1.0``, ``np.float32(1)`` and ``1+0j`` are one), −0.0 as 0.0;
 - booleans (Python's and NumPy's are one) apart from numbers;
-- text, bytes, None, paths, members of enumerations;
+- text, bytes, None, paths;
 - ``datetime64`` and ``timedelta64`` by the instant or span they mean, whatever their unit;
-- lists, tuples, ranges and arrays by shape and content; dicts by items; sets by elements;
-- anything else by its pickle, within which the parts named above count by content again.
+- lists, tuples, ranges and arrays by shape and content; dicts by items; sets by elements.
+
+All others by type and content: members of enumerations by name; subclasses of the above, records,
+tensors and what NumPy has of its own as `contents` says; anything else by its pickle, within which
+the parts named above count by content again. What has no stable content is refused.
 
 NaN (and NaT) stands for an absent value; its hash is `MISSING`.
 """
@@ -16,15 +19,13 @@ from __future__ import annotations
 
 import enum
 import functools
-import io
-import pickle
 import struct
-import threading
-from collections.abc import Iterable, Mapping, Sequence, Set
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import PurePath
-from typing import Any
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,7 +38,9 @@ from psyflow.pspace.arrays import (
     is_vectorised,
     value_seed,
 )
+from psyflow.pspace.contents import has_content, type_name, what_is_in
 from psyflow.pspace.mixing import Hash, absorb, add, digest, digest_bytes
+from psyflow.pspace.objects import library_of, pickled_content
 
 __all__ = ["MISSING", "column_hashes", "value_hash"]
 
@@ -45,20 +48,39 @@ __all__ = ["MISSING", "column_hashes", "value_hash"]
 _FEW = 16
 # Elements of array-valued columns hashed at once: what fits the processor's cache.
 _CHUNK = 1 << 16
-_PICKLE_PROTOCOL = 4
+
+_Hasher = TypeVar("_Hasher", bound=Callable[[Any], "tuple[int, int]"])
+_PLAIN: dict[type, Callable[[Any], tuple[int, int]]] = {}
+
+
+def _plain(*kinds: type) -> Callable[[_Hasher], _Hasher]:
+    """Hash values of just these types by the decorated function: a subclass may mean more."""
+
+    def register(hasher: _Hasher) -> _Hasher:
+        _PLAIN.update(dict.fromkeys(kinds, hasher))
+        return hasher
+
+    return register
+
+
+def _scalars(characters: str) -> tuple[type, ...]:
+    return tuple(np.dtype(character).type for character in characters)
 
 
 # One value -----------------------------------------------------------------------------------
 
 
-@functools.singledispatch
+_TEXTS = {str, bytes, np.str_, np.bytes_}
+_NUMPY_NUMBERS = {*_scalars("?" + np.typecodes["AllInteger"] + "efdFD")}
+
+
 def value_hash(value: Any) -> tuple[int, int]:
     """Return the hash of one value, ``(low, high)``.
 
     Raises
     ------
-    TypeError
-        If the value is of a type that has to be pickled, and cannot be.
+    UnstableValueError
+        If nothing in the value tells it from others in every process.
 
     Examples
     --------
@@ -69,22 +91,34 @@ def value_hash(value: Any) -> tuple[int, int]:
     >>> value_hash(float("nan"))
     (0, 0)
     """
-    return digest("psyflow pickle", _pickled(value))
+    plain = _PLAIN.get(type(value))
+    if plain is not None:
+        return plain(value)
+    if isinstance(value, enum.Enum):
+        return _member_hash(value)
+    content = what_is_in(value)
+    if content is None:
+        return digest("psyflow pickle", pickled_content(value, _hash_of_part))
+    return digest("psyflow content", _hash_bytes(content))
 
 
-@value_hash.register(type(None))
+def _hash_of_part(value: Any) -> bytes | None:
+    kind = type(value)
+    is_known = kind in _PLAIN or isinstance(value, enum.Enum) or has_content(kind)
+    return _hash_bytes(value) if is_known else None
+
+
+@_plain(types.NoneType)
 def _none_hash(value: None) -> tuple[int, int]:
     return digest("psyflow none", b"")
 
 
-@value_hash.register(bool)
-@value_hash.register(np.bool_)
+@_plain(bool, np.bool_)
 def _boolean_hash(value: bool) -> tuple[int, int]:
     return absorb(value_seed("boolean"), int(value))
 
 
-@value_hash.register(float)
-@value_hash.register(np.floating)
+@_plain(float, *_scalars("efd"))
 def _double_hash(value: float) -> tuple[int, int]:
     number = float(value) + 0.0
     if number != number:
@@ -92,8 +126,7 @@ def _double_hash(value: float) -> tuple[int, int]:
     return absorb(value_seed("double"), struct.unpack("<Q", struct.pack("<d", number))[0])
 
 
-@value_hash.register(int)
-@value_hash.register(np.integer)
+@_plain(int, *_scalars(np.typecodes["AllInteger"]))
 def _integer_hash(value: int) -> tuple[int, int]:
     number = int(value)
     if _is_double(number):
@@ -111,10 +144,10 @@ def _is_double(number: int | Fraction) -> bool:
         return False
 
 
-@value_hash.register(np.longdouble)
-@value_hash.register(Fraction)
-@value_hash.register(Decimal)
+@_plain(np.longdouble, Fraction, Decimal)
 def _exact_hash(value: Fraction | Decimal) -> tuple[int, int]:
+    if isinstance(value, Decimal) and value.is_nan():
+        return MISSING  # A signalling one cannot even be compared.
     if value != value or value in (float("inf"), float("-inf")):
         return _double_hash(float(value))
     exact = Fraction(*value.as_integer_ratio())
@@ -125,8 +158,7 @@ def _exact_hash(value: Fraction | Decimal) -> tuple[int, int]:
     return digest("psyflow ratio", f"{exact.numerator:x}/{exact.denominator:x}".encode())
 
 
-@value_hash.register(complex)
-@value_hash.register(np.complexfloating)
+@_plain(complex, *_scalars("FDG"))
 def _complex_hash(value: complex) -> tuple[int, int]:
     if value != value:
         return MISSING
@@ -135,61 +167,54 @@ def _complex_hash(value: complex) -> tuple[int, int]:
     return absorb_all(value_seed("complex"), (*value_hash(value.real), *value_hash(value.imag)))
 
 
-@value_hash.register(str)
+@_plain(str, np.str_)
 def _text_hash(value: str) -> tuple[int, int]:
     return digest("psyflow text", value.encode("utf-8", "surrogatepass"))
 
 
-@value_hash.register(bytes)
-@value_hash.register(bytearray)
+@_plain(bytes, bytearray, np.bytes_)
 def _bytes_hash(value: bytes) -> tuple[int, int]:
     return digest("psyflow bytes", value)
 
 
-@value_hash.register(PurePath)
+@_plain(PurePosixPath, PureWindowsPath, type(Path()))
 def _path_hash(value: PurePath) -> tuple[int, int]:
     return digest("psyflow path", value.as_posix().encode("utf-8", "surrogatepass"))
 
 
-@value_hash.register(enum.Enum)
 def _member_hash(value: enum.Enum) -> tuple[int, int]:
-    kind = type(value)
-    return digest("psyflow enum", f"{kind.__module__}:{kind.__qualname__}:{value.name}".encode())
+    # Flags that are none of the class's have no name.
+    name = value.name or value.value or None
+    return digest("psyflow enum", f"{type_name(type(value))}:{name}".encode())
 
 
-@value_hash.register(np.ufunc)
+@_plain(np.ufunc)
 def _ufunc_hash(value: np.ufunc) -> tuple[int, int]:
     # The module in its pickle is not the same in NumPy 1 and 2.
-    return digest("psyflow ufunc", value.__name__.encode())
+    library = "" if getattr(np, value.__name__, None) is value else f"{library_of(value)}."
+    return digest("psyflow ufunc", (library + value.__name__).encode())
 
 
-@value_hash.register(np.datetime64)
-@value_hash.register(np.timedelta64)
+@_plain(np.datetime64, np.timedelta64)
 def _time_hash(value: np.datetime64 | np.timedelta64) -> tuple[int, int]:
     low, high = array_hashes(np.array([value]))
     return int(low[0]), int(high[0])
 
 
-@value_hash.register(np.void)
-def _record_hash(value: np.void) -> tuple[int, int]:
-    if value.dtype.names is None:
-        return _bytes_hash(value.tobytes())
-    return _sequence_hash([value[name] for name in value.dtype.names])
-
-
-@value_hash.register(np.ndarray)
+@_plain(np.ndarray, np.memmap)
 def _array_hash(value: Array) -> tuple[int, int]:
     if value.ndim == 0:
         return value_hash(value[()])
-    if not is_vectorised(value.dtype):
+    if value.ndim > 1 and not len(value):
+        # As a list it has no trace of its further lengths.
+        return digest("psyflow empty", repr(value.shape).encode())
+    if not (value.size and is_vectorised(value.dtype)):
         return _sequence_hash(list(value))
-    low, high = column_hashes(value[np.newaxis])
+    low, high = column_hashes(value.view(np.ndarray)[np.newaxis])
     return int(low[0]), int(high[0])
 
 
-@value_hash.register(list)
-@value_hash.register(tuple)
-@value_hash.register(range)
+@_plain(list, tuple, range)
 def _sequence_hash(value: Sequence[Any]) -> tuple[int, int]:
     if len(value) > _FEW:
         low, high = _fold(_list_hashes(list(value)), 1, len(value))
@@ -201,7 +226,7 @@ def _hash_bytes(value: Any) -> bytes:
     return struct.pack("<QQ", *value_hash(value))
 
 
-@value_hash.register(Mapping)
+@_plain(dict, types.MappingProxyType)
 def _mapping_hash(value: Mapping[Any, Any]) -> tuple[int, int]:
     pairs = (
         absorb_all(value_seed("item"), (*value_hash(k), *value_hash(v))) for k, v in value.items()
@@ -209,7 +234,7 @@ def _mapping_hash(value: Mapping[Any, Any]) -> tuple[int, int]:
     return _unordered("psyflow mapping", pairs, len(value))
 
 
-@value_hash.register(Set)
+@_plain(set, frozenset)
 def _set_hash(value: Set[Any]) -> tuple[int, int]:
     elements = (absorb_all(value_seed("item"), value_hash(element)) for element in value)
     return _unordered("psyflow set", elements, len(value))
@@ -218,49 +243,6 @@ def _set_hash(value: Set[Any]) -> tuple[int, int]:
 def _unordered(tag: str, hashes: Iterable[Hash], count: int) -> tuple[int, int]:
     low, high = functools.reduce(add, hashes, (0, 0))
     return digest(tag, struct.pack("<QQQ", low, high, count))
-
-
-class _ContentPickler(pickle.Pickler):
-    """Pickles one object with its parts replaced by their hashes.
-
-    So neither the order of a set, nor which equal parts are one object, nor NumPy's version shows.
-    """
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file, _PICKLE_PROTOCOL)
-        self.fast = True
-
-    def persistent_id(self, obj: Any) -> bytes | None:
-        by_pickle = value_hash.dispatch(type(obj)) is value_hash.dispatch(object)
-        return None if by_pickle else _hash_bytes(obj)
-
-
-class _Open(threading.local):
-    """The objects being pickled, outermost first; a part that is one of them is a cycle."""
-
-    def __init__(self) -> None:
-        self.ids: list[int] = []
-
-
-_open = _Open()
-
-
-def _pickled(value: object) -> bytes:
-    if id(value) in _open.ids:
-        return b"cycle to object %d" % _open.ids.index(id(value))
-    _open.ids.append(id(value))
-    try:
-        buffer = io.BytesIO()
-        _ContentPickler(buffer).dump(value)
-        return buffer.getvalue()
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise TypeError(
-            f"{value!r:.60} of type {type(value).__name__} cannot be told from other values, "
-            f"because it cannot be pickled ({error}). Define its class or function at the top of "
-            "a module, or use a name for it as the parameter."
-        ) from error
-    finally:
-        _open.ids.pop()
 
 
 # Whole columns -------------------------------------------------------------------------------
@@ -275,7 +257,9 @@ def column_hashes(column: Column) -> tuple[Array, Array]:
     """
     if isinstance(column, Numbers):
         return array_hashes(column.array)
-    if not isinstance(column, np.ndarray) or not is_vectorised(column.dtype):
+    if type(column) is not np.ndarray or not is_vectorised(column.dtype):
+        return _list_hashes(list(column))
+    if column.ndim > 2 and not column.size:
         return _list_hashes(list(column))
     if column.ndim == 1:
         return array_hashes(column)
@@ -329,7 +313,7 @@ def _uniform_hashes(values: list[Any]) -> tuple[Array, Array]:
     if array is not None:
         return array_hashes(array)
     # Equal tuples may hold 1 and True, which differ here; but equal texts are equal.
-    keys = values if issubclass(kind, str | bytes) else list(map(id, values))
+    keys = values if kind in _TEXTS else list(map(id, values))
     distinct = dict(zip(keys, values, strict=True))
     known = {key: _hash_bytes(value) for key, value in distinct.items()}
     return _unpacked(known[key] for key in keys)
@@ -344,7 +328,7 @@ def _as_array(kind: type, values: list[Any]) -> Array | None:
             return np.array(values, dtype=np.int64)
         except OverflowError:
             return None
-    if issubclass(kind, np.bool_ | np.number) and not issubclass(kind, np.timedelta64):
+    if kind in _NUMPY_NUMBERS:
         array = np.array(values)
         return array if is_vectorised(array.dtype) else None
     return None

@@ -74,7 +74,7 @@ class JobStatus(_JobStatus):
         ``Q`` queued, ``*Q`` held (for another job, or by somebody), ``R`` running, ``Z`` zombie,
         ``D`` done, ``F`` failed, ``C`` cancelled, ``?`` unknown, which never means dead.
     name : str
-        As the scheduler knows it; it may have cut it. Never tell jobs by their names.
+        As the scheduler knows it; it may have cut it.
     reason : str
         Why it is queued, held, failed or cancelled, in one of `REASONS` where one of them is
         meant, otherwise in the scheduler's words; empty if that is not known.
@@ -156,6 +156,11 @@ class Scheduler(ABC):
     runs_here: ClassVar[bool] = False
     """Whether a job runs on this machine inside `submit`, which returns when it has ended."""
 
+    tells_names: ClassVar[bool] = False
+    """Whether the statuses of jobs tell the names that these were submitted with, of long ones at
+    least the end. Jobs then get names that are nobody else's, and an id whose job has another name
+    is known to be somebody else's."""
+
     @abstractmethod
     def submit(
         self,
@@ -236,6 +241,14 @@ class Scheduler(ABC):
         """Say what became of many jobs; one that the scheduler does not know is ``?``."""
         found = {jobid: self.get_status(jobid) for jobid in jobids}
         return {jobid: status or JobStatus(jobid, UNKNOWN, "") for jobid, status in found.items()}
+
+    def cluster_name(self) -> str | None:
+        """Return what the cluster that would be asked here calls itself; None if it does not tell.
+
+        Jobs that were submitted to a cluster of another name are neither asked about nor killed:
+        here, their ids are somebody else's. May ask the cluster, but only once in a process.
+        """
+        return None
 
     def exit_code(self, jobid: JobId) -> int | None:
         """Return the exit code of a job that ended; None if it is not known."""

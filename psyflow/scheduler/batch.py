@@ -13,7 +13,7 @@ import subprocess
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from psyflow.exceptions import SchedulerError
 from psyflow.scheduler.base import (
@@ -29,6 +29,11 @@ from psyflow.scheduler.facts import Partition, SiteFacts, are_here
 from psyflow.scheduler.request import SubmitRequest
 
 __all__ = ["BatchScheduler", "SubmitRequest", "with_only_members"]
+
+_Question: TypeAlias = "tuple[tuple[str, ...], tuple[tuple[str, str], ...]]"
+_ANSWERS: dict[_Question, str] = {}
+"""What does not change while this process lives, by the command that asks for it, and by the
+environment, which decides whom it asks."""
 
 
 class BatchScheduler(CheckedScheduler):
@@ -224,6 +229,16 @@ class BatchScheduler(CheckedScheduler):
         if answer.returncode and not self.means_no_job(answer.returncode, answer.stderr):
             return None
         return answer.stdout
+
+    def ask_once(self, command: Sequence[str]) -> str:
+        """Ask for what stays the same; '' if the query fails, which is not remembered."""
+        question = (tuple(command), tuple(os.environ.items()))
+        if question not in _ANSWERS:
+            answer = self.try_query(command)
+            if not answer:
+                return ""
+            _ANSWERS[question] = answer
+        return _ANSWERS[question]
 
     def try_number(self, command: Sequence[str], pattern: str) -> int | None:
         """Ask once for a number; None if it is not told.

@@ -25,7 +25,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn, TypeAlias
 
-from psyflow.children import (
+from psyflow.scheduler.immediate import Process, start_program
+from psyflow.system.processes import (
     HANDLED,
     Signals,
     die_with_parent,
@@ -33,7 +34,6 @@ from psyflow.children import (
     fork,
     signals_blocked,
 )
-from psyflow.scheduler.immediate import Process, start_program
 
 __all__ = ["ForkServer"]
 

@@ -23,6 +23,7 @@ from psyflow.scheduler.base import (
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_members
 from psyflow.scheduler.facts import Partition
+from psyflow.scheduler.names import shortened
 from psyflow.scheduler.request import flags, logged_command
 
 __all__ = ["HyperQueue"]
@@ -95,6 +96,9 @@ class HyperQueue(BatchScheduler):
     ARGS = frozenset({*_OPTIONS, *_TIMES, "memory", "n_gpus", "resources"})
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
+    # A server has an id, but none that is known to outlive its restart from a journal, as its jobs
+    # do: these are told by their names alone.
+    tells_names = True
     PROGRAMS = ("hq",)
     VERSION_COMMAND = ("hq", "--version")
     QUEUES_COMMAND = ("hq", "server", "info")
@@ -219,8 +223,8 @@ class HyperQueue(BatchScheduler):
 
 
 def _name(request: SubmitRequest) -> str:
-    """Return the name as far as hq takes it; jobs are never told by their names."""
-    return request.name.encode()[:_LONGEST_NAME].decode(errors="ignore")
+    """Return the name as far as hq takes it."""
+    return shortened(request.name, _LONGEST_NAME)
 
 
 def _mebibytes(memory: object) -> int:

@@ -196,13 +196,18 @@ class _Child:
         self._too_early: list[int] = []
 
     def run(self, args: list[str], log: str) -> int:
-        with _open_log(log) as output:
-            try:
-                self._process = self._start(args, output)
-            except OSError as error:
+        output = _open_log(log)
+        try:
+            self._process = self._start(args, output)
+        except OSError as error:
+            with contextlib.suppress(OSError):
                 output.write(f"{args[0]} cannot be started: {error.strerror}\n".encode())
-                found = not isinstance(error, FileNotFoundError)
-                return _NOT_EXECUTABLE if found else _NOT_FOUND
+            found = not isinstance(error, FileNotFoundError)
+            return _NOT_EXECUTABLE if found else _NOT_FOUND
+        finally:
+            # The process has it, and is waited for whatever becomes of this.
+            with contextlib.suppress(OSError):
+                output.close()
         for signum in self._too_early:
             self.send(signum)
         return self._wait(self._process)

@@ -80,6 +80,7 @@ class LSF(BatchScheduler):
     ARGS = frozenset({*_OPTIONS, *_SWITCHES, "max_running", "n_gpus"})
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
+    tells_names = True
     PROGRAMS = ("bsub", "bjobs", "bqueues")
     VERSION_COMMAND = ("lsid",)
     QUEUES_COMMAND = ("bqueues",)
@@ -152,6 +153,11 @@ class LSF(BatchScheduler):
     def means_no_job(self, returncode: int, stderr: str) -> bool:
         """Say whether bjobs only wants to say that it does not know some of the jobs."""
         return "is not found" in stderr or "No matching job found" in stderr
+
+    def cluster_name(self) -> str | None:
+        """Return the cluster's name, as ``lsid`` tells it."""
+        match = re.search(r"^My cluster name is (\S+)", self.ask_once(["lsid"]), re.MULTILINE)
+        return match[1] if match else None
 
     def max_array_size(self) -> int | None:
         """Return how many members an array may have on this cluster, if it says so."""

@@ -54,6 +54,7 @@ _ID = re.compile(r"(\d+)(?:\[(\d*)\])?(\..*)?")
 _UNDERSCORE = "~"
 """Stands for ``_`` in a server's name: in the id of a member, that comes before the index."""
 _UNKNOWN_JOB = 153
+_SERVER = ("qstat", "-B", "-f")
 
 
 class PBS(BatchScheduler):
@@ -88,6 +89,7 @@ class PBS(BatchScheduler):
     )
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
+    tells_names = True
     PROGRAMS = ("qsub", "qstat", "pbsnodes")
     VERSION_COMMAND = ("qstat", "--version")
     QUEUES_COMMAND = ("qstat", "-Q")
@@ -177,9 +179,14 @@ class PBS(BatchScheduler):
         """Say whether qstat only wants to say that it does not know some of the jobs."""
         return returncode == _UNKNOWN_JOB or "Unknown Job Id" in stderr
 
+    def cluster_name(self) -> str | None:
+        """Return the name of the server, which is also a part of its jobs' ids."""
+        match = re.search(r"^Server:\s*(\S+)", self.ask_once(_SERVER), re.MULTILINE)
+        return match[1] if match else None
+
     def max_array_size(self) -> int | None:
         """Return how many members an array may have on this cluster, if it says so."""
-        return self.try_number(["qstat", "-B", "-f"], r"^\s*max_array_size\s*=\s*(\d+)")
+        return self.try_number(_SERVER, r"^\s*max_array_size\s*=\s*(\d+)")
 
 
 def _array(request: SubmitRequest) -> list[str]:

@@ -10,6 +10,8 @@ from psyflow.scheduler.base import Scheduler
 __all__ = ["scheduler_by_name", "scheduler_names"]
 
 GROUP = "psyflow.schedulers"
+_SHORT = {"immediaterun": "immediate"}
+"""Classes whose names are not those of their entry points, in small letters."""
 
 
 def scheduler_names() -> list[str]:
@@ -31,7 +33,8 @@ def scheduler_by_name(name: str) -> type[Scheduler]:
     Parameters
     ----------
     name : str
-        Name of an entry point, or where a class is: ``pkg.mod:Class`` or ``pkg.mod.Class``.
+        Name of an entry point, in any case, as ``Slurm``, or where a class is: ``pkg.mod:Class``
+        or ``pkg.mod.Class``.
 
     Raises
     ------
@@ -56,8 +59,9 @@ def scheduler_by_name(name: str) -> type[Scheduler]:
 def _load(name: str) -> object:
     from importlib.metadata import entry_points
 
-    for entry_point in entry_points(group=GROUP, name=name):
-        return entry_point.load()
+    for entry_point in entry_points(group=GROUP):
+        if entry_point.name.lower() in (name.lower(), _SHORT.get(name.lower())):
+            return entry_point.load()
     module, _, attribute = name.replace(":", ".").rpartition(".")
     if all(part.isidentifier() for part in module.split(".")):
         try:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from psyflow.files import make_folder
 from psyflow.scheduler.base import DONE, HELD, QUEUED, RUNNING, UNKNOWN, ZOMBIE, JobId, JobStatus
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.system.files import make_folder
 
 __all__ = ["Sqsub"]
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from psyflow.columns import Column
-from psyflow.exceptions import StoreError
+from psyflow.columns import Column, Columns, unpacked
+from psyflow.exceptions import StoreError, UnsupportedDataError
+from psyflow.repeats import repeated
 from psyflow.store._forms import MASK_NAN, MASK_NONE, Array, Cells
+from psyflow.store._lists import listed
+from psyflow.store.comparing import comparable
 
-__all__ = ["check_consistent", "decode"]
+__all__ = ["check_consistent", "decode", "decoded", "texts"]
 
 _MASKED_VALUES = {MASK_NONE: None, MASK_NAN: float("nan")}
 
@@ -26,17 +31,33 @@ def decode(cells: Cells, ragged: bool = False) -> Column:
         to one shape.
     """
     kind, parts = cells.form.kind, cells.parts
+    is_masked = cells.form.masked and bool(parts["mask"].any())
     if kind == "nothing":
         column: Column = [None] * cells.length
+    elif cells.form.levels:
+        column = listed(cells)
     elif kind == "array":
-        column = parts["data"]
-        if cells.form.masked:
+        column = repeated(parts["data"][0], cells.length) if cells.form.once else parts["data"]
+        if is_masked:
             column = column.tolist() if cells.form.python else list(column)
     elif kind == "ragged":
         column = _unpadded(cells) if ragged else _padded(cells)
     else:
-        column = _strings(parts, kind)
-    return _apply_mask(list(column), parts["mask"]) if cells.form.masked else column
+        column = texts(cells)
+    if is_masked:
+        column = _apply_mask(list(column), parts["mask"])
+    # Of lists or arrays, some rows may all be absent.
+    is_single = not (cells.form.levels or cells.form.shape or kind == "ragged")
+    return comparable(column) if is_single else column
+
+
+def decoded(table: Columns, encode: Callable[[str, Column], Cells]) -> dict[str, Column]:
+    """Return columns as they come back from their numeric form, those without one as they are."""
+    found = unpacked(table)
+    for name, column in table.items():
+        with contextlib.suppress(UnsupportedDataError):
+            found[name] = decode(encode(name, column))
+    return found
 
 
 def _apply_mask(values: list[Any], mask: Array) -> list[Any]:
@@ -50,7 +71,9 @@ def _slices(ends: Array) -> zip[tuple[int, int]]:
     return zip([0, *stops[:-1]], stops, strict=True) if stops else zip((), (), strict=True)
 
 
-def _strings(parts: Any, kind: str) -> list[Any]:
+def texts(cells: Cells) -> list[Any]:
+    """Return the values of a column of text or bytes; empty ones where there is a mask."""
+    parts, kind = cells.parts, cells.form.kind
     blob, slices = parts["data"].tobytes(), _slices(parts["ends"])
     if kind == "bytes":
         return [blob[a:b] for a, b in slices]
@@ -106,11 +129,19 @@ def check_consistent(cells: Cells) -> None:
         if part in cells.parts and cells.parts[part].shape != (cells.length,):
             raise ValueError(f'"{part}" has not {cells.length} rows')
     form, data = cells.form, cells.parts.get("data")
-    if form.kind == "array" and data is not None and data.shape != (cells.length, *form.shape):
-        raise ValueError(f"shape {data.shape} instead of {(cells.length, *form.shape)}")
+    rows = 1 if form.once else cells.length
+    if form.kind == "array" and data is not None and data.shape != (rows, *form.shape):
+        raise ValueError(f"shape {data.shape} instead of {(rows, *form.shape)}")
     if form.dtype and data is not None and data.dtype != np.dtype(form.dtype):
         raise ValueError(f"dtype {data.dtype} instead of {form.dtype}")
     if "ends" in cells.parts and data is not None:
         ends = cells.parts["ends"]
         if (np.diff(ends, prepend=0) < 0).any() or (len(ends) and ends[-1] != len(data)):
             raise ValueError("rows do not end where the data end")
+    if data is not None and form.has_tags:
+        _check_tags(cells.parts["tags"], data, len(form.types))
+
+
+def _check_tags(tags: Array, data: Array, n_types: int) -> None:
+    if tags.shape != data.shape or (tags >= n_types).any():
+        raise ValueError('"tags" are not those of the data')

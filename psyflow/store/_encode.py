@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from itertools import chain, compress
 from typing import Any, TypeAlias
@@ -9,10 +10,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from psyflow.columns import Column, Numbers
+from psyflow.repeats import is_repeated
 from psyflow.store._forms import (
+    EITHER,
     FAMILIES,
     MASK_NAN,
     MASK_NONE,
+    TEXT_LEAF,
     Array,
     Cells,
     DType,
@@ -21,10 +25,12 @@ from psyflow.store._forms import (
     as_ragged,
     exact_cast,
     mixed_error,
+    once_cells,
     promote,
     unsupported,
     with_mask,
 )
+from psyflow.store._lists import flat_parts, uniform, unnested
 
 __all__ = ["encode"]
 
@@ -34,6 +40,7 @@ _PYTHON_DTYPES: dict[type, DType] = {
     float: np.dtype(float),
     complex: np.dtype(complex),
 }
+_PYTHON_TYPES = {kind.__name__: kind for kind in _PYTHON_DTYPES}
 _STRINGS: dict[type, str] = {str: "text", np.str_: "text", bytes: "bytes", np.bytes_: "bytes"}
 
 # Values with one key can be put into one array as they are: a type, or a dtype and a shape.
@@ -56,21 +63,21 @@ def encode(name: str, column: Column) -> Cells:
 
     Examples
     --------
-    >>> encode("a", ["x", None]).form
-    Form(kind='text', dtype='', shape=(), masked=True, python=False, all_nan=False)
+    >>> encode("a", ["x", None]).form == Form("text", masked=True)
+    True
     """
     if isinstance(column, Numbers) and len(column):
         return array_cells(column.array, python=True)
     if not isinstance(column, np.ndarray):
         return _encode_list(name, column)
     if type(column) is not np.ndarray:
-        raise unsupported(name, f"is a {type(column).__name__}")
+        raise _unknown_error(name, column)
     kind = column.dtype.kind
     if kind == "O" or (kind in "US" and column.ndim == 1):
         return _encode_list(name, list(column))
     if kind not in FAMILIES:
         raise unsupported(name, f"has the dtype {column.dtype}")
-    return array_cells(column)
+    return once_cells(column) if is_repeated(column) else array_cells(column)
 
 
 def _encode_list(name: str, values: Sequence[Any]) -> Cells:
@@ -83,6 +90,8 @@ def _encode_list(name: str, values: Sequence[Any]) -> Cells:
         return array_cells(floats, python=True)
     if not types:
         return Cells(Form("nothing"), 0, {})
+    if types <= {list, tuple}:
+        return _lists(name, values)
     if type(None) in types:
         is_none = np.fromiter((value is None for value in values), bool, len(values))
         return _encode_masked(name, values, is_none * np.uint8(MASK_NONE))
@@ -126,14 +135,96 @@ def _strings(name: str, values: Sequence[Any], types: set[type]) -> Cells:
         raise mixed_error(name, "text", "bytes")
     kind = kinds.pop()
     # 'surrogatepass', because os.fsdecode makes such text of file names that are not UTF-8.
-    blobs = [v.encode("utf-8", "surrogatepass") for v in values] if kind == "text" else values
-    ends = np.cumsum(np.fromiter(map(len, blobs), np.int64, len(blobs)))
-    data = np.frombuffer(b"".join(blobs), np.uint8)
-    return Cells(Form(kind), len(values), {"data": data, "ends": ends})
+    blobs = _utf8(values) if kind == "text" else values
+    return Cells(
+        Form(kind), len(values), {"data": _joined(blobs), "ends": np.cumsum(_lens(blobs))}
+    )
+
+
+def _utf8(values: Sequence[str]) -> list[bytes]:
+    return [value.encode("utf-8", "surrogatepass") for value in values]
+
+
+def _lens(blobs: Sequence[bytes]) -> Array:
+    return np.fromiter(map(len, blobs), np.int64, len(blobs))
+
+
+def _joined(blobs: Sequence[bytes]) -> Array:
+    return np.frombuffer(b"".join(blobs), np.uint8)
+
+
+def _lists(name: str, values: Sequence[Any]) -> Cells:
+    levels, leaves = unnested(name, values)
+    types = set(map(type, leaves))
+    if not types:
+        parts = {"data": np.zeros(0, np.uint8), **flat_parts(levels)}
+        return Cells(Form("lists", levels=EITHER * len(levels)), len(values), parts)
+    if types <= {str, np.str_}:
+        blobs = _utf8(leaves)
+        parts = {"data": _joined(blobs), **flat_parts([*levels, _lens(blobs)])}
+        form = Form("lists", levels=EITHER * len(levels), types=(TEXT_LEAF,))
+        return Cells(form, len(values), parts)
+    if types & {str, np.str_}:
+        raise unsupported(name, "holds lists that mix text and other values")
+    return _lists_of_numbers(name, levels, leaves, types)
+
+
+def _lists_of_numbers(
+    name: str, levels: list[Array], leaves: list[Any], types: set[type]
+) -> Cells:
+    names = {kind: _leaf_name(name, kind) for kind in types}
+    distinct = tuple(sorted(set(names.values())))
+    parts = _leaves(name, leaves, names, distinct)
+    dtype, n = parts["data"].dtype.str, len(levels[0])
+    if same := uniform(levels):
+        shape, letters = same
+        parts = {part: array.reshape(n, *shape) for part, array in parts.items()}
+        return Cells(Form("array", dtype, shape, levels=letters, types=distinct), n, parts)
+    form = Form("lists", dtype, levels=EITHER * len(levels), types=distinct)
+    return Cells(form, n, parts | flat_parts(levels))
+
+
+def _leaf_name(name: str, kind: type) -> str:
+    """Return what `Form.types` calls `kind`, the type of a number in a list."""
+    if kind in _PYTHON_DTYPES:
+        return kind.__name__
+    if issubclass(kind, np.number | np.bool_) and np.dtype(kind).kind in "biufc":
+        dtype = np.dtype(kind)
+        # A class derived from it has its dtype.
+        if issubclass(dtype.type, kind):
+            return dtype.str
+    raise unsupported(name, f"holds a list with a value of type {kind.__name__} in it")
+
+
+def _leaves(
+    name: str, leaves: list[Any], names: dict[type, str], distinct: tuple[str, ...]
+) -> dict[str, Array]:
+    """Return the numbers in lists as one array, and what type each was if there are several."""
+    if len(distinct) == 1:
+        return {"data": _leaf_array(name, leaves, distinct[0])}
+    tag_of = {kind: distinct.index(names[kind]) for kind in names}
+    tags = np.fromiter((tag_of[type(leaf)] for leaf in leaves), np.uint8, len(leaves))
+    arrays = [
+        _leaf_array(name, list(compress(leaves, tags == i)), kind)
+        for i, kind in enumerate(distinct)
+    ]
+    dtype = functools.reduce(functools.partial(promote, name), (a.dtype for a in arrays))
+    data = np.empty(len(leaves), dtype)
+    for i, array in enumerate(arrays):
+        data[tags == i] = exact_cast(name, array, dtype)
+    return {"data": data, "tags": tags}
+
+
+def _leaf_array(name: str, leaves: list[Any], kind: str) -> Array:
+    if (python := _PYTHON_TYPES.get(kind)) is not None:
+        return _python_array(name, leaves, python)
+    return np.array(leaves, dtype=kind)
 
 
 def _key(value: Any) -> _Key:
     kind = type(value)
+    if kind is tuple:
+        return list
     if kind is np.ndarray or (isinstance(value, np.generic) and kind not in _STRINGS):
         return value.dtype, value.shape
     return kind
@@ -152,21 +243,23 @@ def _group(name: str, values: Sequence[Any]) -> dict[_Key, list[int]]:
 def _is_known(key: _Key) -> bool:
     if isinstance(key, tuple):
         return key[0].kind in FAMILIES
-    return key in _PYTHON_DTYPES or key in _STRINGS
+    return key in _PYTHON_DTYPES or key in _STRINGS or key is list
 
 
 def _unknown_error(name: str, value: Any) -> Exception:
     what = f"holds a value of type {type(value).__name__}"
     if type(value) is np.ndarray or isinstance(value, np.generic):
         what = f"holds a value of dtype {value.dtype}"
-    elif isinstance(value, list | tuple):
-        what += " (numpy.array(…) of it could be stored)"
+    elif isinstance(value, np.ndarray):
+        what = f"{what}, more than an array (return np.asarray of it, and what else counts, each)"
     return unsupported(name, what)
 
 
 def _family(key: _Key) -> str:
     if isinstance(key, tuple):
         return FAMILIES[key[0].kind]
+    if key is list:
+        return "list"
     return _STRINGS.get(key) or FAMILIES[_PYTHON_DTYPES[key].kind]
 
 

@@ -11,11 +11,17 @@ ragged    ``data`` flat, ``ends``, ``shapes`` flat,  arrays of one dtype and dif
           ``shape_ends``
 text      ``data``: UTF-8, ``ends``                  str
 bytes     ``data``: bytes, ``ends``                  bytes
+lists     as ragged, with lengths for shapes         lists and tuples of different lengths
 nothing   none                                       None only, or no row at all
 ========= ========================================== ==========================================
 
 ``ends[i]`` is where row `i` ends in ``data``. A masked column also has a part ``mask``: 0 where
 there is a value, 1 for None, 2 for a float NaN among values that cannot be NaN.
+
+Lists and tuples of numbers that are all of one shape are kind array, with a mark of what they
+were. If the numbers in the lists of a column were of several types, a part ``tags``, of the shape
+of ``data``, says for each which of ``Form.types`` it had. Of a column of one large array in each
+row, ``data`` has one row, and the form has a mark.
 """
 
 from __future__ import annotations
@@ -31,21 +37,25 @@ import numpy.typing as npt
 from psyflow.exceptions import UnsupportedDataError
 
 __all__ = [
+    "EITHER",
     "FAMILIES",
+    "LIST",
     "MASK_NAN",
     "MASK_NONE",
+    "TEXT_LEAF",
+    "TUPLE",
     "Cells",
     "Form",
     "array_cells",
     "as_ragged",
-    "convert",
     "empty_cells",
     "exact_cast",
+    "expanded",
     "mixed_error",
     "nan_cells",
+    "once_cells",
     "padded_shape",
     "promote",
-    "unify",
     "unsupported",
     "with_mask",
 ]
@@ -55,6 +65,8 @@ DType = np.dtype[Any]
 
 MASK_NONE = 1
 MASK_NAN = 2
+LIST, TUPLE, EITHER = "l", "t", "x"
+TEXT_LEAF = "str"
 FAMILIES: Mapping[str, str] = {
     "b": "bool",
     "i": "number",
@@ -71,6 +83,7 @@ _KIND_PARTS: Mapping[str, tuple[str, ...]] = {
     "ragged": ("data", "ends", "shapes", "shape_ends"),
     "text": ("data", "ends"),
     "bytes": ("data", "ends"),
+    "lists": ("data", "ends", "shapes", "shape_ends"),
     "nothing": (),
 }
 
@@ -93,6 +106,14 @@ class Form:
         Whether all values were Python's own scalars, not NumPy's.
     all_nan : bool
         Whether all values are float NaN, so that any other family may join.
+    levels : str
+        For lists and tuples, a letter for each level of nesting: ``l`` list, ``t`` tuple, ``x``
+        as each length says. If all are empty, there may be more levels.
+    types : tuple of str
+        Of what types the numbers or texts in lists were: ``int``, ``float``, ``str``, …, or
+        NumPy's spelling of a dtype.
+    once : bool
+        Whether all rows are the one that there is in ``data`` (kind array).
     """
 
     kind: str
@@ -101,20 +122,33 @@ class Form:
     masked: bool = False
     python: bool = False
     all_nan: bool = False
+    levels: str = ""
+    types: tuple[str, ...] = ()
+    once: bool = False
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts."""
-        return (*_KIND_PARTS[self.kind], *(("mask",) if self.masked else ()))
+        tags = ("tags",) if self.has_tags else ()
+        return (*_KIND_PARTS[self.kind], *tags, *(("mask",) if self.masked else ()))
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether a part says of what type each number was."""
+        return len(self.types) > 1
 
     @property
     def family(self) -> str:
         """What can be in one column with these values without an error."""
+        if self.levels:
+            return "list"
         return FAMILIES[np.dtype(self.dtype).kind] if self.dtype else self.kind
 
     def same_layout(self, other: Form) -> bool:
         """Tell whether the parts of both, except the mask, look the same on disk."""
-        if (self.kind, self.dtype) != (other.kind, other.dtype):
+        if (self.kind, self.dtype, self.once) != (other.kind, other.dtype, other.once):
+            return False
+        if (self.has_tags or other.has_tags) and self.types != other.types:
             return False
         return self.kind != "array" or self.shape == other.shape
 
@@ -156,6 +190,20 @@ def array_cells(data: Array, python: bool = False) -> Cells:
     return Cells(form, len(data), {"data": data})
 
 
+def once_cells(data: Array) -> Cells:
+    """Return `data`, whose rows are all one (see `is_repeated`), as cells."""
+    form = replace(array_cells(data[:1]).form, once=True)
+    return Cells(form, len(data), {"data": np.ascontiguousarray(data[:1])})
+
+
+def expanded(cells: Cells) -> Cells:
+    """Return `cells` with each row of its own in ``data``."""
+    if not cells.form.once:
+        return cells
+    data = np.repeat(cells.parts["data"], cells.length, 0)
+    return Cells(replace(cells.form, once=False), cells.length, {**cells.parts, "data": data})
+
+
 def nan_cells(length: int) -> Cells:
     """Return the cells of rows that lack the column."""
     return array_cells(np.full(length, np.nan), python=True)
@@ -179,7 +227,8 @@ def _is_exact(data: Array, cast: Array) -> bool:
         return cast.dtype.kind == data.dtype.kind or not (data < 0).any()
     if data.dtype.kind in "iu":
         limit = 2.0 ** (64 if data.dtype.kind == "u" else 63)
-        real = cast.real
+        # The limit itself does not fit into narrower floats.
+        real = cast.real.astype(np.promote_types(cast.real.dtype, np.float64))
         return bool((real < limit).all() and (real.astype(data.dtype) == data).all())
     if data.dtype.kind in "Mm":
         return bool(((cast.astype(data.dtype) == data) | np.isnat(data)).all())
@@ -225,36 +274,6 @@ def as_ragged(name: str, data: Array, shapes: Array, shape_ends: Array) -> Cells
     return Cells(Form("ragged", data.dtype.str, shape), len(rows), parts)
 
 
-def unify(name: str, one: Form, other: Form) -> Form:
-    """Return the form that holds the values of both.
-
-    Raises
-    ------
-    UnsupportedDataError
-        If no form does without changing the type of a value.
-    """
-    masked = one.masked or other.masked
-    if one.kind == "nothing" or other.kind == "nothing":
-        rest = other if one.kind == "nothing" else one
-        return replace(rest, masked=True)
-    if one.family != other.family:
-        if not (one.all_nan or other.all_nan):
-            raise mixed_error(name, one.family, other.family)
-        return replace(other if one.all_nan else one, masked=True)
-    python = one.python and other.python
-    if not one.dtype:
-        return replace(one, masked=masked, python=python)
-    is_array = one.kind == other.kind == "array" and one.shape == other.shape
-    return Form(
-        "array" if is_array else "ragged",
-        promote(name, np.dtype(one.dtype), np.dtype(other.dtype)).str,
-        padded_shape(one.shape, other.shape) if not is_array else one.shape,
-        masked,
-        python,
-        one.all_nan and other.all_nan,
-    )
-
-
 def empty_cells(form: Form, mask: Array) -> Cells:
     """Return cells of `form` whose rows hold no values but what `mask` says."""
     n = len(mask)
@@ -264,40 +283,9 @@ def empty_cells(form: Form, mask: Array) -> Cells:
         parts["data"] = np.zeros((n, *form.shape), form.dtype)
     else:
         parts["data"] = np.zeros(0, form.dtype or np.uint8)
+    parts["tags"] = np.zeros(parts["data"].shape, np.uint8)
     parts["mask"] = mask
     return Cells(form, n, {part: parts[part] for part in form.parts})
-
-
-def _array_to_ragged(name: str, cells: Cells) -> Cells:
-    data, n = cells.parts["data"], cells.length
-    shape = np.array(data.shape[1:], np.int64)
-    shape_ends = np.arange(1, n + 1, dtype=np.int64) * len(shape)
-    ragged = as_ragged(name, data.reshape(-1), np.tile(shape, n), shape_ends)
-    return Cells(ragged.form, n, {**cells.parts, **ragged.parts})
-
-
-def convert(name: str, cells: Cells, form: Form) -> Cells:
-    """Return `cells` in the wider `form` that `unify` gave.
-
-    Raises
-    ------
-    UnsupportedDataError
-        If a value would change.
-    """
-    if cells.form == form:
-        return cells
-    joins_as_mask = cells.form.all_nan and cells.form.family != form.family
-    if joins_as_mask or cells.form.kind == "nothing":
-        mask = cells.parts.get("mask", np.zeros(cells.length, np.uint8))
-        return empty_cells(form, np.where(mask == 0, np.uint8(MASK_NAN), mask))
-    if cells.form.kind == "array" and form.kind == "ragged":
-        cells = _array_to_ragged(name, cells)
-    parts = dict(cells.parts)
-    if form.dtype:
-        parts["data"] = exact_cast(name, parts["data"], np.dtype(form.dtype))
-    if form.masked:
-        parts.setdefault("mask", np.zeros(cells.length, np.uint8))
-    return Cells(form, cells.length, parts)
 
 
 def with_mask(cells: Cells, mask: Array) -> Cells:
@@ -313,7 +301,7 @@ def with_mask(cells: Cells, mask: Array) -> Cells:
             sizes = np.zeros(len(mask), np.int64)
             sizes[present] = np.diff(values, prepend=0)
             parts[part] = np.cumsum(sizes)
-        elif part == "data" and cells.form.kind == "array":
+        elif part in ("data", "tags") and cells.form.kind == "array":
             parts[part][present] = values
         elif part != "mask":
             parts[part] = values

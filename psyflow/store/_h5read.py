@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +10,12 @@ import numpy as np
 from psyflow.columns import Column
 from psyflow.store._decode import check_consistent, decode
 from psyflow.store._forms import Array, Cells, Form, empty_cells
-from psyflow.store._h5file import open_to_read, read_array
-from psyflow.store._layout import ColumnLayout, Layout
+from psyflow.store._h5file import read_array
+from psyflow.store._schema import ColumnLayout, Layout
 
-__all__ = ["LAYOUT_NODE", "PsyrunTable", "Table", "check_whole", "find_table", "read_cells"]
+__all__ = ["LAYOUT_NODE", "PsyrunTable", "Table", "find_table", "read_cells"]
 
 LAYOUT_NODE = "psyflow__table"
-_READ_BYTES = 4 << 20
 
 
 class Table:
@@ -64,6 +61,9 @@ class PsyrunTable:
 
     def __init__(self, group: Any) -> None:
         self._nodes = dict(group._v_children.items())
+        # psyrun makes no group for a table without columns, and asks for no checksums.
+        if not self._nodes or any(node.filters.fletcher32 for node in self._nodes.values()):
+            raise ValueError(f"the group {group._v_pathname} has lost {LAYOUT_NODE}")
         lengths = {int(node.shape[0]) for node in self._nodes.values()}
         if len(lengths) > 1:
             raise ValueError(f"columns of {sorted(lengths)} rows")
@@ -85,26 +85,21 @@ def find_table(file: Any, nodes: Sequence[str]) -> Table | PsyrunTable:
     raise ValueError(f"it has no group {' or '.join(nodes)}")
 
 
-def check_whole(path: Path) -> None:
-    """Read all of the HDF5 file `path`; HDF5ExtError if a checksum is wrong or a part is gone."""
-    with contextlib.closing(open_to_read(path)) as file:
-        for node in file.walk_nodes("/", "Array"):
-            step = max(1, _READ_BYTES // max(1, node.rowsize))
-            for start in range(0, node.nrows, step):
-                node.read(start, min(start + step, node.nrows))
-
-
 def read_cells(form: Form, nodes: Mapping[str, Any], start: int, stop: int) -> Cells:
     """Read the rows from `start` to `stop` of the column whose parts are in `nodes`."""
     parts: dict[str, Array] = {}
+    rows = start, stop
     if form.kind == "array":
         parts["data"] = _read_data(form, nodes, start, stop)
     elif form.kind != "nothing":
         first, last, parts["ends"] = _read_ends(nodes["ends"], start, stop)
         parts["data"] = read_array(nodes["data"], form, first, last)
-    if form.kind == "ragged":
+        rows = first, last
+    if form.kind in ("ragged", "lists"):
         first, last, parts["shape_ends"] = _read_ends(nodes["shape_ends"], start, stop)
         parts["shapes"] = read_array(nodes["shapes"], None, first, last)
+    if form.has_tags:
+        parts["tags"] = read_array(nodes["tags"], None, *rows)
     if form.masked:
         parts["mask"] = read_array(nodes["mask"], None, start, stop)
     cells = Cells(form, stop - start, parts)
@@ -115,6 +110,8 @@ def read_cells(form: Form, nodes: Mapping[str, Any], start: int, stop: int) -> C
 def _read_data(form: Form, nodes: Mapping[str, Any], start: int, stop: int) -> Array:
     if 0 in form.shape:
         return np.zeros((stop - start, *form.shape), form.dtype)
+    if form.once:
+        start, stop = 0, 1
     return read_array(nodes["data"], form, start, stop)
 
 

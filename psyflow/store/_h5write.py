@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import posixpath
 import warnings
 from collections.abc import Iterable, Iterator
@@ -13,16 +12,17 @@ from typing import Any
 import numpy as np
 import tables
 
-from psyflow import files
 from psyflow.columns import Columns, table_length
-from psyflow.exceptions import StoreError
 from psyflow.store._encode import encode
-from psyflow.store._forms import Array, Cells, Form, convert, nan_cells, unify, unsupported
+from psyflow.store._forms import Array, Cells, Form, expanded, nan_cells, unsupported
+from psyflow.store._h5check import Written
 from psyflow.store._h5file import LOCK, create_array, open_to_write, storable
-from psyflow.store._h5read import LAYOUT_NODE, check_whole, read_cells
-from psyflow.store._layout import ColumnLayout, Layout
-from psyflow.store.base import StorePath
+from psyflow.store._h5read import LAYOUT_NODE, read_cells
+from psyflow.store._schema import ColumnLayout, Layout
+from psyflow.store._widen import convert, unify
+from psyflow.store.base import StorePath, not_written, reading_back
 from psyflow.store.npz import ragged_warning
+from psyflow.system import files
 
 __all__ = ["write_table"]
 
@@ -38,37 +38,39 @@ def write_table(path: Path, node: str, blocks: Iterable[Columns], target: StoreP
 
     Raises
     ------
-    StoreError
-        If it could not be written whole, as on a full disk.
+    NotWrittenError
+        If it does not hold them, as on a full disk.
     """
+    written = Written(target)
     try:
-        _write_blocks(path, node, blocks)
-        files.begin_sync(path)
-        with LOCK:
-            # PyTables ignores it when HDF5 cannot write what is left as it closes the file.
-            check_whole(path)
+        if _write_blocks(path, node, blocks, written):
+            _repack(path, target)
     except tables.HDF5ExtError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise StoreError(
-            f"{os.fspath(target)} could not be written whole. Is the disk full? ({reason})"
-        ) from error
+        raise not_written(target, error) from error
+    files.begin_sync(path)
+    with LOCK:
+        written.check(path)
 
 
-def _write_blocks(path: Path, node: str, blocks: Iterable[Columns]) -> None:
+def _write_blocks(path: Path, node: str, blocks: Iterable[Columns], written: Written) -> bool:
+    """Write `blocks`, and tell whether the file has gaps."""
     with LOCK:
         file = open_to_write(path)
     with contextlib.closing(file):
-        writer = _TableWriter(file, _create_group(file, node))
+        writer = _TableWriter(file, _create_group(file, node), written)
         for block in blocks:
             # Only here, because making the block may need other HDF5 files and other threads.
             with LOCK:
                 writer.write(block)
         with LOCK:
             writer.finish()
-    if writer.has_gaps:
-        # HDF5 leaves the space of the columns that were written anew unused.
-        with LOCK, files.atomic_path(path) as packed:
-            tables.copy_file(str(path), str(packed))
+    return writer.has_gaps
+
+
+def _repack(path: Path, target: StorePath) -> None:
+    """Give back the space of columns that were written anew, which HDF5 leaves unused."""
+    with LOCK, reading_back(target), files.atomic_path(path) as packed:
+        tables.copy_file(str(path), str(packed))
 
 
 def _create_group(file: Any, node: str) -> Any:
@@ -84,11 +86,14 @@ class _TableWriter:
     file : tables.File
     group : tables.Group
         A new, empty group.
+    written : Written
+        Takes note of all that is written.
     """
 
-    def __init__(self, file: Any, group: Any) -> None:
+    def __init__(self, file: Any, group: Any, written: Written) -> None:
         self._file = file
         self._group = group
+        self._written = written
         self._columns: dict[str, _ColumnWriter] = {}
         self._rows = 0
 
@@ -114,7 +119,7 @@ class _TableWriter:
             if column.form.kind == "ragged":
                 warnings.warn(ragged_warning(column.name), stacklevel=2)
         array = layout.to_array()
-        create_array(self._file, self._group, LAYOUT_NODE, array).append(array)
+        self._written.append(create_array(self._file, self._group, LAYOUT_NODE, array), array)
 
     @property
     def has_gaps(self) -> bool:
@@ -123,7 +128,7 @@ class _TableWriter:
 
     def _new_column(self, name: str) -> _ColumnWriter:
         layout = ColumnLayout.at(len(self._columns), name, Form("nothing"))
-        column = _ColumnWriter(self._file, self._group, layout)
+        column = _ColumnWriter(self._file, self._group, layout, self._written)
         column.append_absent(self._rows)
         return column
 
@@ -135,9 +140,10 @@ class _TableWriter:
 class _ColumnWriter:
     """Writes one column; its form widens when a block needs it."""
 
-    def __init__(self, file: Any, group: Any, layout: ColumnLayout) -> None:
+    def __init__(self, file: Any, group: Any, layout: ColumnLayout, written: Written) -> None:
         self._file = file
         self._group = group
+        self._written = written
         self._layout = layout
         self._nodes: dict[str, Any] = {}
         self._buffer: list[Cells] = []
@@ -146,6 +152,8 @@ class _ColumnWriter:
         self.form = layout.form
         self.buffered = 0
         self.was_rewritten = False
+        self._only: Array | None = None
+        """The row that is kept once, while all are that one."""
 
     def append_absent(self, rows: int) -> None:
         """Append rows that lack the column, a bounded number at a time."""
@@ -157,6 +165,7 @@ class _ColumnWriter:
     def append(self, cells: Cells) -> None:
         """Append `cells`, and widen what was written before if they need it."""
         name = self._layout.name
+        cells = self._with_same_row(cells)
         if not self._rows:
             # An empty block says nothing about the values to come.
             if cells.length or self.form.kind == "nothing":
@@ -168,6 +177,15 @@ class _ColumnWriter:
             self._rows += cells.length
             self._buffer.append(cells)
             self.buffered += cells.nbytes
+
+    def _with_same_row(self, cells: Cells) -> Cells:
+        """Return `cells` as they are if they have no row kept once but the one that is written."""
+        if not cells.form.once:
+            return cells
+        if self._only is None:
+            self._only = cells.parts["data"]
+        is_same = self._only.tobytes() == cells.parts["data"].tobytes()
+        return cells if is_same else expanded(cells)
 
     def flush(self) -> None:
         """Write what is buffered."""
@@ -191,6 +209,7 @@ class _ColumnWriter:
         old_nodes, rows = self._nodes, self._rows_on_disk
         self._nodes, self._rows_on_disk = {}, 0
         for part, node in old_nodes.items():
+            self._written.withdraw(node)
             node._f_rename(f"psyflow__old_{part}")
         for cells in _read_blocks(old, old_nodes, rows):
             self._append_to_disk(convert(self._layout.name, cells, self.form))
@@ -198,6 +217,9 @@ class _ColumnWriter:
             node._f_remove()
 
     def _append_to_disk(self, cells: Cells) -> None:
+        if cells.form.once and self._rows_on_disk:
+            self._rows_on_disk += cells.length
+            return
         for part, array in cells.parts.items():
             if part in ("ends", "shape_ends") and self._rows_on_disk:
                 array = array + int(self._nodes[part][-1])
@@ -215,8 +237,7 @@ class _ColumnWriter:
                 )
             entry = self._layout.part_name(part)
             self._nodes[part] = create_array(self._file, self._group, entry, array)
-        if len(array):
-            self._nodes[part].append(array)
+        self._written.append(self._nodes[part], array)
 
 
 def _join(buffer: list[Cells]) -> Cells:
@@ -224,6 +245,8 @@ def _join(buffer: list[Cells]) -> Cells:
     if len(buffer) == 1:
         return buffer[0]
     form = buffer[0].form
+    if form.once:
+        return Cells(form, sum(cells.length for cells in buffer), buffer[0].parts)
     parts = {
         part: _join_part(part, [cells.parts[part] for cells in buffer]) for part in form.parts
     }
@@ -239,7 +262,7 @@ def _join_part(part: str, arrays: list[Array]) -> Array:
 
 def _read_blocks(form: Form, nodes: dict[str, Any], rows: int) -> Iterator[Cells]:
     """Read a column from disk, so many rows at a time that they take a bounded memory."""
-    total = sum(node.size_in_memory for node in nodes.values())
+    total = sum(node.size_in_memory for node in nodes.values()) * (rows if form.once else 1)
     step = max(1, rows * _BLOCK_BYTES // max(1, total))
     for start in range(0, rows, step):
         yield read_cells(form, nodes, start, min(start + step, rows))

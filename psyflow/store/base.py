@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
+import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from psyflow import columns, files
+from psyflow import columns
 from psyflow.columns import Column, Columns, Numbers
 from psyflow.exceptions import (
     DamagedFileError,
-    MissingFileError,
     StoreError,
     UnsupportedDataError,
 )
+from psyflow.store._appending import appending
+from psyflow.store._files import StorePath, not_written, reading, reading_back, saving
+from psyflow.store._readback import Given
 
 __all__ = [
     "AdaptedStore",
     "Store",
     "StorePath",
     "TableLike",
+    "append_whole",
+    "appending",
     "as_loaded_table",
     "as_store",
     "as_table",
     "check_row",
+    "not_written",
     "one_row",
     "reading",
+    "reading_back",
+    "reads_all",
     "saving",
     "takes_numbers",
     "write_packed",
 ]
 
+_Put: TypeAlias = "Callable[[StorePath, Iterable[Columns]], None]"
 _Write = TypeVar("_Write", bound=Callable[..., None])
 
-StorePath: TypeAlias = str | os.PathLike[str]
 TableLike: TypeAlias = "Mapping[str, Sequence[Any] | npt.NDArray[Any]]"
 
 
@@ -56,6 +64,10 @@ class Store(ABC):
     ----------
     ext : str
         The extension of the format's files, with its dot.
+    reads_back : bool
+        Whether `save`, `append` and `write` themselves compare what is on the disk with what they
+        were given, before it takes the file's name. Otherwise psyflow loads what they have
+        written. A subclass has to say so again, for it may write something else.
 
     Examples
     --------
@@ -64,10 +76,11 @@ class Store(ABC):
     ...     path = Path(folder) / "table.npz"
     ...     NpzStore().save(path, {"a": [1, 2, 3], "b": ["x", "y", "z"]})
     ...     NpzStore().load(path, row=1)
-    {'a': array([2]), 'b': ['y']}
+    {'a': array([2]), 'b': array(['y'], dtype='<U1')}
     """
 
     ext: str
+    reads_back = False
 
     @abstractmethod
     def save(self, filename: StorePath, data: TableLike) -> None:
@@ -109,12 +122,14 @@ class Store(ABC):
     def append(self, filename: StorePath, data: TableLike) -> None:
         """Put the rows of `data` below the table in `filename`, which is created if need be.
 
-        By default the whole file is loaded and saved again.
+        By default the whole file is loaded and saved again. Of several processes that append, one
+        waits for the other.
         """
         table = as_table(data)
-        if Path(filename).exists():
-            table = columns.concatenate([self.load(filename), table])
-        self.save(filename, table)
+        with appending(filename):
+            if Path(filename).exists():
+                table = columns.concatenate([self.load(filename), table])
+            _put(self, filename, [table], lambda path, blocks: self.save(path, *blocks))
 
     def write(self, filename: StorePath, blocks: Iterable[Columns]) -> None:
         """Save the tables `blocks` below each other; a name that a block lacks gets NaN there.
@@ -128,7 +143,14 @@ class Store(ABC):
 
         By default the whole file is loaded.
         """
-        return {name: column[start:stop] for name, column in self.load(filename).items()}
+        return _cut(self.load(filename), start, stop)
+
+    def as_loaded(self, table: Columns) -> dict[str, Column]:
+        """Return a table that is in no file as `load` would return it from one.
+
+        By default lists stay lists.
+        """
+        return columns.unpacked(table)
 
     def length(self, filename: StorePath) -> int:
         """Return the number of rows in `filename`.
@@ -166,6 +188,8 @@ class AdaptedStore(Store):
     Its own `append` is not used, because a crash could leave half of it.
     """
 
+    reads_back = True
+
     def __init__(self, inner: Any) -> None:
         self.inner = inner
         self.ext = inner.ext
@@ -175,8 +199,12 @@ class AdaptedStore(Store):
 
     def save(self, filename: StorePath, data: TableLike) -> None:
         """Save `data` to `filename`, whole and durable."""
+        given = Given()
+        (table,) = given.noted([as_table(data)])
         with saving(filename) as temporary:
-            self.inner.save(os.fspath(temporary), as_table(data))
+            self.inner.save(os.fspath(temporary), table)
+            with reading_back(filename):
+                _compare(self, temporary, given)
 
     def load(self, filename: StorePath, row: int | None = None) -> dict[str, Column]:
         """Load the table in `filename`, or one row of it."""
@@ -214,9 +242,66 @@ def takes_numbers(write: _Write) -> _Write:
 
 
 def write_packed(store: Store, filename: StorePath, blocks: Iterable[Columns]) -> None:
-    """Let `store` write `blocks`, whose columns may be packed as `Numbers`."""
+    """Let `store` write `blocks`, whose columns may be packed as `Numbers`, and read them back.
+
+    Raises
+    ------
+    NotWrittenError
+        If they are not there. Then `filename` is what it was before.
+    """
     takes = type(store).write in _TAKING_NUMBERS
-    store.write(filename, blocks if takes else map(columns.unpacked, blocks))
+    _put(store, filename, blocks if takes else map(columns.unpacked, blocks), store.write)
+
+
+def append_whole(store: Store, filename: StorePath, data: TableLike) -> None:
+    """Let `store` append `data`, and read it back; NotWrittenError if it is not there."""
+    if type(store).append is Store.append or _reads_back(store):
+        store.append(filename, data)
+        return
+    with appending(filename), saving(filename) as temporary:
+        n_before = 0
+        if Path(filename).exists():
+            shutil.copyfile(filename, temporary)
+            n_before = store.length(temporary)
+        given = Given()
+        (table,) = given.noted([as_table(data)])
+        store.append(temporary, table)
+        with reading_back(filename):
+            _compare(store, temporary, given, n_before)
+
+
+def _put(store: Store, filename: StorePath, blocks: Iterable[Columns], write: _Put) -> None:
+    """Let `write`, of `store`, make a file of `blocks`, and read it back if it does not itself."""
+    if _reads_back(store):
+        write(filename, blocks)
+        return
+    given = Given()
+    with saving(filename) as temporary:
+        write(temporary, given.noted(blocks))
+        with reading_back(filename):
+            _compare(store, temporary, given)
+
+
+def reads_all(store: Store) -> bool:
+    """Tell whether a store reads all rows to give some, so that this should happen once only."""
+    return type(store).read is Store.read
+
+
+def _reads_back(store: Store) -> bool:
+    return bool(vars(type(store)).get("reads_back"))
+
+
+def _compare(store: Store, path: Path, given: Given, n_before: int = 0) -> None:
+    if reads_all(store):
+        table = store.load(path)
+        n_rows, read = columns.table_length(table), functools.partial(_cut, table)
+    else:
+        n_rows, read = store.length(path), functools.partial(store.read, path)
+    given.compare(n_rows, read, n_before)
+
+
+def _cut(table: Columns, start: int, stop: int) -> dict[str, Column]:
+    return {name: column[start:stop] for name, column in table.items()}
 
 
 def as_table(data: TableLike, *, packed: bool = False) -> dict[str, Column]:
@@ -278,42 +363,3 @@ def check_row(filename: StorePath, row: int, length: int) -> None:
     """Raise IndexError if a table of `length` rows has no row `row`."""
     if not 0 <= row < length:
         raise IndexError(f"{os.fspath(filename)} has no row {row}; it has {length} rows.")
-
-
-@contextlib.contextmanager
-def reading(filename: StorePath, ext: str) -> Iterator[Path]:
-    """Turn whatever goes wrong while a file is decoded into DamagedFileError, naming the file."""
-    path = Path(filename)
-    try:
-        # What the system says about a file, such as "permission denied", is no damage.
-        path.open("rb").close()
-    except FileNotFoundError:
-        raise MissingFileError(f"There is no file {path}.") from None
-    try:
-        yield path
-    except DamagedFileError as error:
-        raise DamagedFileError(f"{path}: {error}") from error
-    except StoreError as error:
-        raise type(error)(f"{path}: {error}") from error
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise DamagedFileError(
-            f"{path} is damaged, or not a {ext} file of psyflow ({type(error).__name__}: "
-            f"{_gist(error)}). Restore it from a copy, or remove it and run the task again."
-        ) from error
-
-
-def _gist(error: Exception) -> str:
-    # HDF5 puts a trace of its own code, of many lines, before what happened.
-    return str(error).rstrip().rpartition("\n")[2]
-
-
-@contextlib.contextmanager
-def saving(filename: StorePath) -> Iterator[Path]:
-    """Give a temporary path to write to, which becomes `filename` when all went well."""
-    path = Path(filename)
-    if not path.parent.is_dir():
-        raise MissingFileError(f"There is no folder {path.parent} to save {path.name} in.")
-    with files.atomic_path(path) as temporary:
-        yield temporary

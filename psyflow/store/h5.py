@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyflow.columns import Column, Columns
+from psyflow.store._appending import appending
+from psyflow.store._decode import decoded
 from psyflow.store._encode import encode
 from psyflow.store.base import (
     Store,
@@ -33,7 +35,7 @@ _BLOCK_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class H5Store(Store):
-    """Store tables in HDF5 (``.h5``): numbers, text, dates and arrays of them.
+    """Store tables in HDF5 (``.h5``): numbers, text, dates, arrays and lists.
 
     Results of any size are written and read in constant memory. Columns of numbers and of arrays
     whose names are plain can be read with any HDF5 program: they are arrays in the group `node`.
@@ -56,6 +58,7 @@ class H5Store(Store):
 
     node: str = "/psyflow"
     ext = ".h5"
+    reads_back = True
 
     def save(self, filename: StorePath, data: TableLike) -> None:
         """Make `filename` hold exactly the table `data`, whole and durable.
@@ -93,12 +96,13 @@ class H5Store(Store):
         """Put the rows of `data` below the table in `filename`, which is created if need be.
 
         The file is copied block by block to one that replaces it: this takes constant memory, and
-        a crash leaves the old file.
+        a crash leaves the old file. Of several processes that append, one waits for the other.
         """
         blocks: Iterator[Columns] = iter([as_table(data)])
-        if Path(filename).exists():
-            blocks = chain(self._blocks(filename), blocks)
-        self.write(filename, blocks)
+        with appending(filename):
+            if Path(filename).exists():
+                blocks = chain(self._blocks(filename), blocks)
+            self.write(filename, blocks)
 
     def load(
         self, filename: StorePath, row: int | None = None, ragged: bool = False
@@ -118,6 +122,10 @@ class H5Store(Store):
             return self._read(filename, 0, None, ragged)
         check_row(filename, row, self.length(filename))
         return self._read(filename, row, row + 1, ragged)
+
+    def as_loaded(self, table: Columns) -> dict[str, Column]:
+        """Return a table that is in no file as `load` would return it from one."""
+        return decoded(table, encode)
 
     def read(
         self, filename: StorePath, start: int, stop: int, ragged: bool = False

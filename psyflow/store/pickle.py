@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import mmap
 import pickle
 import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+import numpy as np
+
 from psyflow.columns import Column
-from psyflow.exceptions import DamagedFileError, StoreError, UnsupportedDataError
+from psyflow.exceptions import (
+    DamagedFileError,
+    StoreError,
+    UnmakeableValuesError,
+    UnsupportedDataError,
+    UntrustedFileError,
+)
+from psyflow.repeats import is_repeated
 from psyflow.store.base import (
     Store,
     StorePath,
@@ -21,22 +30,30 @@ from psyflow.store.base import (
     as_table,
     one_row,
     reading,
+    reading_back,
     saving,
 )
+from psyflow.store.comparing import comparable
+from psyflow.system.faithful import FaithfulPickler, faithfully
+from psyflow.system.trust import HOW_TO_MAKE, Unpickler, checked
 
 __all__ = ["PickleStore"]
 
 # `pickle.load` ignores what follows a pickle, so the file stays a plain pickle.
 _FOOTER = struct.Struct("<8sQI")
 _MAGIC = b"psyflow\n"
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class PickleStore(Store):
     """Store tables as pickles (``.pkl``): any picklable values, exactly as they were put in.
 
-    The file is a pickle of a dict of columns, followed by a checksum. Loading a pickle can execute
-    code that is in it: load only files that you trust.
+    Lists of text, and of other single values that are not all numbers, are loaded as arrays. The
+    file is a pickle of a dict of columns, followed by a checksum. Loading a pickle can execute
+    code that is in it: load only files that you trust. (What `psyflow.load` and `psy` find in the
+    folder of a run, without its being named, they load only if it holds plain values, or if your
+    own `psy` wrote it.)
 
     Parameters
     ----------
@@ -55,17 +72,21 @@ class PickleStore(Store):
 
     protocol: int = pickle.HIGHEST_PROTOCOL
     ext = ".pkl"
+    reads_back = True
 
     def save(self, filename: StorePath, data: TableLike) -> None:
         """Make `filename` hold exactly the table `data`, whole and durable."""
         table = as_table(data)
-        with saving(filename) as temporary, temporary.open("wb") as file:
-            try:
-                self._dump(table, file)
-            except OSError:
-                raise
-            except Exception as error:
-                raise self._unsupported(table, error) from error
+        with saving(filename) as temporary:
+            with temporary.open("wb") as file:
+                try:
+                    footer = self._dump(table, file)
+                except OSError:
+                    raise
+                except Exception as error:
+                    raise self._unsupported(table, error) from error
+            with reading_back(filename), temporary.open("rb") as file:
+                _check_whole(file, footer)
 
     def load(
         self, filename: StorePath, row: int | None = None, ragged: bool = False
@@ -87,20 +108,26 @@ class PickleStore(Store):
     def check(self, row: Mapping[str, Any]) -> None:
         """Raise UnsupportedDataError, naming the column, if a value cannot be pickled."""
         try:
-            pickle.dumps(dict(row), self.protocol)
+            faithfully(dict(row), self.protocol)
         except Exception as error:
             raise self._unsupported({n: [v] for n, v in row.items()}, error) from error
 
-    def _dump(self, table: Mapping[str, Column], file: BinaryIO) -> None:
+    def _dump(self, table: Mapping[str, Column], file: BinaryIO) -> bytes:
+        """Write `table` and a footer, and return the footer."""
         writer = _ChecksumWriter(file)
-        pickle.dump(table, writer, self.protocol)
-        file.write(_FOOTER.pack(_MAGIC, writer.length, writer.crc))
+        once = {name: _Repeated(c) if is_repeated(c) else c for name, c in table.items()}
+        FaithfulPickler(writer, self.protocol).dump(once)
+        footer = _FOOTER.pack(_MAGIC, writer.length, writer.crc)
+        file.write(footer)
+        return footer
 
     def _unsupported(self, table: Mapping[str, Column], error: Exception) -> Exception:
         for name, column in table.items():
-            for value in column:
+            for value in chain(column, [column]):
                 try:
-                    pickle.dumps(value, self.protocol)
+                    faithfully(value, self.protocol)
+                except UnsupportedDataError as reason:
+                    return UnsupportedDataError(f'Column "{name}" holds {reason}.')
                 except Exception as reason:
                     return UnsupportedDataError(
                         f'Column "{name}" holds a value of type {type(value).__name__}, which '
@@ -108,6 +135,16 @@ class PickleStore(Store):
                         f'exclude_from_result = ["{name}"], or return something simpler.'
                     )
         return UnsupportedDataError(f"The table cannot be pickled: {error}.")
+
+
+class _Repeated:
+    """Is pickled as a view of one array, where a column of it would be as many arrays."""
+
+    def __init__(self, column: Column) -> None:
+        self._value, self._n = np.ascontiguousarray(column[0]), len(column)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.broadcast_to, (self._value, (self._n, *self._value.shape))
 
 
 class _ChecksumWriter:
@@ -128,17 +165,33 @@ class _ChecksumWriter:
 
 def _has_checksum(file: IO[bytes]) -> bool:
     """Tell whether the file ends in a checksum; DamagedFileError if that is wrong."""
-    size = file.seek(0, 2)
-    if size < _FOOTER.size:
+    size = file.seek(0, 2) - _FOOTER.size
+    if size < 0:
         return False
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        magic, length, crc = _FOOTER.unpack_from(content, size - _FOOTER.size)
-        if magic != _MAGIC:
-            return False
-        with memoryview(content) as view, view[: size - _FOOTER.size] as pickled:
-            if length == len(pickled) and crc == zlib.crc32(pickled):
-                return True
+    file.seek(size)
+    magic, length, crc = _FOOTER.unpack(file.read(_FOOTER.size))
+    if magic != _MAGIC:
+        return False
+    if length == size and crc == _crc(file, size):
+        return True
     raise DamagedFileError("The checksum does not match: the file was altered or cut short.")
+
+
+def _crc(file: IO[bytes], size: int) -> int:
+    """Return the CRC-32 of the first `size` bytes."""
+    file.seek(0)
+    # Not mapped into memory: where the disk fails to give a page, that ends the process.
+    crc = 0
+    while size > 0 and (block := file.read(min(size, _BLOCK_BYTES))):
+        crc, size = zlib.crc32(block, crc), size - len(block)
+    return crc
+
+
+def _check_whole(file: IO[bytes], footer: bytes) -> None:
+    """Raise DamagedFileError if what is before `footer` is not what `footer` says."""
+    is_whole = _has_checksum(file)
+    if not is_whole or file.seek(-len(footer), 2) < 0 or file.read() != footer:
+        raise DamagedFileError("The footer is not the one that was written.")
 
 
 def _load(path: Path) -> dict[str, Column]:
@@ -146,16 +199,21 @@ def _load(path: Path) -> dict[str, Column]:
         is_whole = _has_checksum(file)
         file.seek(0)
         try:
-            table = pickle.load(file)
+            pickled = checked(file, path)
+            table = Unpickler(pickled).load()
+        except UntrustedFileError:
+            raise
         except Exception as error:
             raise _load_error(error, is_whole) from error
-        if not is_whole and file.read(1):
+        if not is_whole and pickled.read(1):
             raise DamagedFileError("The checksum was cut off: the file is not whole.")
-    return as_loaded_table(table)
+    return {name: comparable(column) for name, column in as_loaded_table(table).items()}
 
 
 def _load_error(error: Exception, is_whole: bool) -> StoreError:
     reason = f"{type(error).__name__}: {error}"
     if is_whole:
-        return StoreError(f"The file is whole, but its values cannot be made here ({reason}).")
+        return UnmakeableValuesError(
+            f"The file is whole, but its values cannot be made here ({reason}). {HOW_TO_MAKE}"
+        )
     return DamagedFileError(f"The file is damaged, or not a pickle ({reason}).")

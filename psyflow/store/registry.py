@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from psyflow.columns import Column, Columns
 from psyflow.exceptions import StoreError, UsageError, did_you_mean
-from psyflow.store.base import Store, StorePath, TableLike, as_store
+from psyflow.store.base import (
+    Store,
+    StorePath,
+    TableLike,
+    append_whole,
+    as_store,
+    as_table,
+    write_packed,
+)
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -99,10 +107,11 @@ class AutodetectStore(Store):
     """
 
     ext = ".pkl"
+    reads_back = True
 
     def save(self, filename: StorePath, data: TableLike) -> None:
         """Save `data` in the format that `filename` names."""
-        store_for(filename).save(filename, data)
+        write_packed(store_for(filename), filename, [as_table(data)])
 
     def load(
         self, filename: StorePath, row: int | None = None, **options: Any
@@ -112,11 +121,11 @@ class AutodetectStore(Store):
 
     def append(self, filename: StorePath, data: TableLike) -> None:
         """Put the rows of `data` below the table in `filename`."""
-        store_for(filename).append(filename, data)
+        append_whole(store_for(filename), filename, data)
 
     def write(self, filename: StorePath, blocks: Iterable[Columns]) -> None:
         """Save the tables `blocks` below each other."""
-        store_for(filename).write(filename, blocks)
+        write_packed(store_for(filename), filename, blocks)
 
     def read(self, filename: StorePath, start: int, stop: int) -> dict[str, Column]:
         """Load the rows from `start` up to, but without, `stop`."""

@@ -3,14 +3,12 @@
 from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.loader import PackageLoader
 from psyflow.tasks.settings import Setting
-from psyflow.tasks.signature import RESERVED_ARGUMENTS
 from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef, streams_of, takes_context
 
 __all__ = [
     "Config",
     "PackageLoader",
     "REQUIRED",
-    "RESERVED_ARGUMENTS",
     "Setting",
     "TASK_PREFIX",
     "TaskDef",

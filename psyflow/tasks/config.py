@@ -10,9 +10,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from psyflow.conventions import WORKDIR
 from psyflow.exceptions import TaskFileError, UnknownNameError
+from psyflow.system.place import absolute
 from psyflow.tasks import settings as kinds
-from psyflow.tasks.modules import run_file
+from psyflow.tasks.run_file import run_file
 from psyflow.tasks.settings import Default, Kind, Setting, setting
 from psyflow.tasks.spelling import warn_of_misspelt_settings
 from psyflow.tasks.surroundings import Surroundings
@@ -97,10 +99,10 @@ class Config:
     --------
     >>> Config().max_jobs
     100
-    >>> Config({"max_jobs": 0})
+    >>> Config({"min_items": 0})
     Traceback (most recent call last):
         ...
-    psyflow.exceptions.TaskFileError: Config: `max_jobs` must be an integer of 1 or more, not 0.
+    psyflow.exceptions.TaskFileError: Config: `min_items` must be an integer of 1 or more, not 0.
     """
 
     pspace: ParameterSpace = setting(
@@ -135,7 +137,9 @@ class Config:
         "Arguments for the scheduler, such as a time limit. A function is called with the name "
         "of the job and gives the value.",
     )
-    max_jobs: int = setting(100, kinds.POSITIVE, "The most process jobs to submit.")
+    max_jobs: int | None = setting(
+        100, kinds.POSITIVE_OR_NO_LIMIT, "The most process jobs to submit; None for no limit."
+    )
     min_items: int = setting(1, kinds.POSITIVE, "The fewest psets that are worth a job.")
     pool_size: int = setting(
         1,
@@ -143,15 +147,15 @@ class Config:
         'Workers in each job. "auto" takes as many as the process may use CPUs.',
     )
     workdir: Path = setting(
-        Default("psy-work", lambda: Path("psy-work")),
+        Default(WORKDIR, lambda: Path(WORKDIR)),
         kinds.PATH,
-        "Folder for what runs leave behind. A relative one starts from where psy is called.",
+        "Folder for what runs leave behind. A relative one starts from the study's folder.",
     )
     resultfile: Path | None = setting(
         None,
         kinds.PATH_OR_NONE,
         "The result file, <workdir>/<name>/result<ext> if None. A relative one starts from "
-        "where psy is called.",
+        "the study's folder.",
     )
     exclude_from_result: list[str] = setting(
         Default("[]", list), kinds.NAMES, "Names of parameters and results not to keep."
@@ -159,7 +163,8 @@ class Config:
     file_dep: list[Path] = setting(
         Default("[]", list),
         kinds.PATHS,
-        "Files whose content the results depend on. Relative ones start from the task file.",
+        "Files whose content the results depend on, folders and globs. Relative ones start from "
+        "the task file.",
     )
     defaults: dict[str, Any] = setting(
         Default("{}", dict),
@@ -178,6 +183,12 @@ class Config:
         kinds.NAMES_OR_NONE,
         "The parameters that `rng` depends on, all if None. With fewer, psets that share them "
         "share their random numbers.",
+    )
+    seed_globals: bool = setting(
+        False,
+        kinds.BOOLEAN,
+        "With a seed: whether each evaluation also begins with the global states of `random`, "
+        "`numpy.random` and torch set from it, for code that cannot take `rng`.",
     )
     timeout: float | None = setting(
         None, kinds.SECONDS_OR_NONE, "Seconds that one evaluation may take."
@@ -222,6 +233,7 @@ class Config:
     ) -> None:
         self.source = source
         self.file: Path | None = None
+        self.import_path: list[str] = []
         self.given: set[str] = set()
         for name, value in (values or {}).items():
             if name not in self.settings():
@@ -274,11 +286,11 @@ class Config:
         UnknownSettingWarning
             If a variable looks like a misspelt setting.
         """
-        path = Path(filename).absolute()
+        path = absolute(Path(filename))
         surroundings = surroundings or Surroundings(path.parent)
         conf = cls(source=str(path))
         conf.file = path
-        module, _ = run_file(path, surroundings)
+        module, conf.import_path = run_file(path, surroundings)
         conf.take_module(module)
         if "name" in conf.given:
             raise TaskFileError(f"{path}: `name` cannot be set here: each task has its own.")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from psyflow.conventions import TASKDIR
 from psyflow.exceptions import TaskFileError, TaskLoadWarning, UnknownNameError, UsageError
 from psyflow.fingerprint import CONF_FILE
 from psyflow.tasks.config import Config
@@ -37,7 +38,7 @@ class PackageLoader:
 
     def __init__(
         self,
-        taskdir: str | os.PathLike[str] = "psy-tasks",
+        taskdir: str | os.PathLike[str] = TASKDIR,
         base: str | os.PathLike[str] | None = None,
     ) -> None:
         self.taskdir = Path(taskdir)

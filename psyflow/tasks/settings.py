@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyflow.exceptions import TaskFileError, did_you_mean
-from psyflow.limits import usable_cpus
+from psyflow.system.limits import usable_cpus
 
 if TYPE_CHECKING:
     from psyflow.backend import Backend
@@ -170,6 +170,8 @@ def _path_or_none(value: Any) -> Path | None:
 
 def _list_of(convert: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
     def convert_all(value: Any) -> list[Any]:
+        if value is None:  # for psyrun's users, as below
+            return []
         if isinstance(value, str | os.PathLike):
             return [convert(value)]
         _refuse(isinstance(value, Iterable) and not isinstance(value, Mapping | bytes))
@@ -179,6 +181,8 @@ def _list_of(convert: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
 
 
 def _named_values(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
     _refuse(isinstance(value, Mapping) and all(isinstance(name, str) for name in value))
     return dict(value)
 
@@ -266,12 +270,13 @@ FAILURE_LIMIT = Kind('an integer of 1 or more, a share such as "5%", or None', _
 FAILURE_KINDS = Kind(f"some of {', '.join(RETRYABLE)}", _kinds_of_failure)
 COUNT = Kind("an integer of 0 or more", _integer_from(0))
 COUNT_OR_NONE = Kind("an integer of 0 or more, or None", _integer_or_none(0))
+# None is for those who know it from psyrun; so it is for no names, paths or named values.
+POSITIVE_OR_NO_LIMIT = Kind("an integer of 1 or more", _integer_or_none(1))
 POSITIVE_OR_NONE = Kind("an integer of 1 or more, or None", _integer_or_none(1))
 NAMES_OR_NONE = Kind("a list of names, or None", _names_or_none)
 POSITIVE = Kind("an integer of 1 or more", _integer_from(1))
 POOL_SIZE = Kind('an integer of 1 or more, or "auto"', _pool_size)
 BOOLEAN = Kind("True or False", _boolean)
-TEXT = Kind("text that is not empty", _text)
 PROGRAM = Kind("the path of a program", lambda value: str(_path(value)))
 PATH = Kind("a path", _path)
 PATH_OR_NONE = Kind("a path or None", _path_or_none)

@@ -10,15 +10,11 @@ from typing import Any
 from psyflow.exceptions import TaskFileError, did_you_mean
 
 __all__ = [
-    "RESERVED_ARGUMENTS",
     "check_execute",
     "check_setup",
     "names_parameter",
     "takes_keyword",
 ]
-
-RESERVED_ARGUMENTS: tuple[str, ...] = ()
-"""Arguments of `execute` that psyflow itself gives, if `execute` has them."""
 
 
 def check_execute(
@@ -46,7 +42,7 @@ def check_execute(
         _check_accepted(given, accepted, source)
     if not has_setup:
         required = [p.name for p in by_keyword if p.default is p.empty]
-        _check_given(required, {*given, *RESERVED_ARGUMENTS}, source)
+        _check_given(required, given, source)
 
 
 def takes_keyword(function: Callable[..., Any], name: str) -> bool:

@@ -12,6 +12,15 @@ from psyflow.exceptions import UnknownSettingWarning
 __all__ = ["letters_apart", "misspelt_settings", "warn_of_misspelt_settings"]
 
 _SHORT = 5
+_OTHER_WORDS = {"seeds"}
+"""Names that are close to a setting's, and are common for what a space is made of."""
+_FORMER = {
+    "mapper": "pool_size",
+    "mapper_kwargs": "pool_size",
+    "max_splits": "max_jobs",
+    "method": "backend",
+}
+"""Settings of the first versions of psyrun, and what came in their place."""
 _HOLDS_STATEMENTS = (
     ast.If,
     ast.For,
@@ -46,6 +55,8 @@ def misspelt_settings(tree: ast.Module, known: Collection[str]) -> list[tuple[st
     [('max_job', 1, 'max_jobs')]
     >>> misspelt_settings(ast.parse("score = 3; print(score)"), ["store"])
     []
+    >>> misspelt_settings(ast.parse("max_splits = 3"), ["max_jobs"])  # a name of old
+    [('max_splits', 1, 'max_jobs')]
     """
     read = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and _is_load(n)}
     set_names = {name: line for name, line in _set_names(tree) if not name.startswith("_")}
@@ -58,8 +69,10 @@ def _is_load(name: ast.Name) -> bool:
 
 
 def _meant(name: str, known: Collection[str], is_read: bool) -> str | None:
-    if name in known:
+    if name in known or name in _OTHER_WORDS:
         return None
+    if name in _FORMER and not is_read:
+        return _FORMER[name]
     nearest = min(known, key=lambda setting: letters_apart(name.lower(), setting))
     if is_read:
         is_close = len(nearest) > _SHORT and letters_apart(name, nearest) <= 1

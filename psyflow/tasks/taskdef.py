@@ -4,25 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from psyflow.exceptions import TaskFileError, UnknownNameError, did_you_mean
+from psyflow.exceptions import (
+    SeededOnceWarning,
+    TaskFileError,
+    UnknownNameError,
+    did_you_mean,
+)
+from psyflow.scheduler.profile import find_site
 from psyflow.tasks.config import REQUIRED, Config
-from psyflow.tasks.modules import run_file
+from psyflow.tasks.run_file import run_file
 from psyflow.tasks.signature import check_execute, check_setup, names_parameter, takes_keyword
-from psyflow.tasks.site import find_site
 from psyflow.tasks.spelling import warn_of_misspelt_settings
 from psyflow.tasks.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from psyflow.fingerprint import Part
-    from psyflow.rng import RandomStreams
+    from psyflow.fingerprint import Origins, Part
+    from psyflow.fingerprint.watched import Watched
+    from psyflow.pspace.streams import RandomStreams
 
 __all__ = ["TASK_PREFIX", "TaskDef", "streams_of", "takes_context"]
 
 TASK_PREFIX = "task_"
+_ADVICE = {
+    False: "is run anew by each worker, and by each later run, so psets get random numbers that "
+    "others have had. Instead, set a `seed` and let `execute` take an argument `rng`, such as: "
+    "seed = 1; def execute(..., rng).",
+    True: "is not heeded: it would give each worker, and each later run, the same random numbers. "
+    "For numbers that can be had again, set: seed = 1; seed_globals = True.",
+}
+"""What to do about a generator that is seeded at the top of a file; or about a global state."""
 
 
 class TaskDef(Config):
@@ -53,6 +70,8 @@ class TaskDef(Config):
         As in `Config`, but absolute.
     file_dep : list of pathlib.Path
         As in `Config`, but absolute.
+    digests : FileDigests
+        Of the files that the results depend on.
     folder : pathlib.Path
         Where the task keeps its run: ``<workdir>/<name>``.
 
@@ -108,7 +127,10 @@ class TaskDef(Config):
         """Load the task once more, with its ``psy-conf.py``."""
         task = type(self).__new__(type(self))
         conf = self.conf_path or self._conf
-        task._load(self.path, self._surroundings.code, conf, self.base)
+        # The classes of this one stay those that values are made of.
+        with self.importable():
+            task._load(self.path, self._surroundings.code, conf, self.base)
+        task.digests = self.digests
         return task
 
     def _load(
@@ -118,14 +140,18 @@ class TaskDef(Config):
         conf: Config | str | os.PathLike[str] | None,
         base: str | os.PathLike[str] | None,
     ) -> None:
+        from psyflow.fingerprint.files import FileDigests
+
         super().__init__(source=str(path))
         self.path = path
+        self.digests = FileDigests()
         self.base = _absolute(base or ".")
         self._surroundings = Surroundings(path.parent, code)
         self._conf = _conf_of(conf, self._surroundings)
         self.conf_path = self._conf.file
         self.take(self._conf)
         module, self._import_path = run_file(path, self._surroundings)
+        self._modules = self._surroundings.modules()
         self._take_module(module)
         self._take_site()
         self._resolve()
@@ -145,7 +171,7 @@ class TaskDef(Config):
             )
 
     def _take_site(self) -> None:
-        site = find_site(self._surroundings)
+        site = find_site(self._surroundings.folder, self._surroundings.code)
         self.site_path = None if site is None else site.path
         if site is None:
             return
@@ -189,6 +215,24 @@ class TaskDef(Config):
         """Be for a while where the task's code runs: its folder, also first on `sys.path`."""
         return self._surroundings.inside()
 
+    @contextlib.contextmanager
+    def importable(self) -> Iterator[None]:
+        """Have names of the task's modules mean those that it has, whatever was loaded since.
+
+        What is an instance of their classes can then be pickled, also if the file was edited, or
+        if a task of another folder has modules of the same names.
+        """
+        others = {name: sys.modules.get(name) for name in self._modules}
+        sys.modules.update(self._modules)
+        try:
+            yield
+        finally:
+            for name, module in others.items():
+                if module is None:
+                    sys.modules.pop(name, None)
+                else:
+                    sys.modules[name] = module
+
     def enter(self) -> None:
         """Be where the task's code runs for the rest of the process, as its workers are."""
         self._surroundings.enter(self._import_path)
@@ -211,17 +255,13 @@ class TaskDef(Config):
         """
         if self.setup is not None:
             check_setup(self.setup, source=self.source)
+        self._warn_of_seeds()
         names = self.pspace.keys()
         for name in self.seed_by or ():
             if name not in names:
                 raise UnknownNameError("parameter", name, names)
         if len(self.pspace):
-            random = [] if self.seed is None else ["rng"]
-            if random and not takes_keyword(self.execute, "rng"):
-                raise TaskFileError(
-                    f"{self.source}: `seed` is set, but `execute` does not take `rng`. Add it to "
-                    "the parameters of `execute`, or remove `seed`."
-                )
+            random = ["rng"] if self._gives_rng() else []
             context = ["ctx"] if takes_context(self) else []
             check_execute(
                 self.execute,
@@ -231,18 +271,61 @@ class TaskDef(Config):
             )
             excluded = self.exclude_from_result
             pset = self.pspace[0]
-            self.store.check({name: pset[name] for name in names if name not in excluded})
+            with self.importable():
+                self.store.check({name: pset[name] for name in names if name not in excluded})
+
+    def _warn_of_seeds(self) -> None:
+        """Warn of generators that each worker would begin anew, so that psets share numbers."""
+        from psyflow.fingerprint.randomness import seeded_once
+
+        for found in seeded_once(self.code_path, ["execute", "setup"], self.modules_elsewhere()):
+            place = f"{found.file}, line {found.line}: `{found.text}`"
+            warnings.warn(
+                SeededOnceWarning(self.name, f"{place} {_ADVICE[found.is_global]}"), stacklevel=3
+            )
+
+    def _gives_rng(self) -> bool:
+        """Return whether `execute` is called with `rng`."""
+        if self.seed is None:
+            return False
+        takes_rng = takes_keyword(self.execute, "rng")
+        if not takes_rng and not self.seed_globals:
+            raise TaskFileError(
+                f"{self.source}: `seed` is set, but `execute` does not take `rng`. Add it to "
+                "the parameters of `execute`, or remove `seed`. For code that cannot take it, "
+                "set seed_globals = True."
+            )
+        return takes_rng
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """What evaluates a pset: `execute`, with the global random states set, if so wanted."""
+        from psyflow.pspace.streams import GloballySeeded
+
+        if self.seed is None or not self.seed_globals:
+            return self.execute
+        return GloballySeeded(self.execute, takes_keyword(self.execute, "rng"))
 
     def fingerprint(self) -> dict[str, Part]:
         """Return what the results depend on: the code of `execute` and `setup`, and `file_dep`."""
-        from psyflow.fingerprint import Part, file_part, fingerprint_code
+        from psyflow.fingerprint import file_parts, fingerprint_code
 
-        parts = fingerprint_code(self.code_path, ["execute", "setup"])
-        for file in self.file_dep:
-            part = file_part(file)
-            name = os.path.relpath(file, self.path.parent)
-            parts[name] = Part(part.digest, part.source, part.line, name)
+        roots = ["execute", "setup"]
+        parts = fingerprint_code(self.code_path, roots, self.modules_elsewhere())
+        own = (self.workdir, *self._results())
+        parts |= file_parts(self.file_dep, self.path.parent, own, self.digests)
         return parts | self._random_parts()
+
+    def contents(self, paths: Iterable[str]) -> dict[str, str]:
+        """Return what counts of the files that psets name: see `contents_of`."""
+        from psyflow.fingerprint import contents_of
+
+        own = (self.folder, *self._results())
+        return contents_of(paths, self.path.parent, own, self.digests)
+
+    def _results(self) -> tuple[Path, Path]:
+        new = self.resultfile.with_name(f"{self.resultfile.stem}.new{self.resultfile.suffix}")
+        return self.resultfile, new
 
     def _random_parts(self) -> dict[str, Part]:
         from psyflow.fingerprint.parts import Part, digest
@@ -250,6 +333,7 @@ class TaskDef(Config):
         if self.seed is None:
             return {}
         lines = [f"seed = {self.seed!r}", f"seed_by = {self.seed_by!r}"]
+        lines += ["seed_globals = True"] if self.seed_globals else []
         return {
             line.partition(" ")[0]: Part(digest(line), line, 0, self.path.name) for line in lines
         }
@@ -258,7 +342,27 @@ class TaskDef(Config):
         """Return what the code of the parameter space depends on."""
         from psyflow.fingerprint import space_part
 
-        return space_part(self.code_path)
+        return space_part(self.code_path, self.modules_elsewhere())
+
+    def watched(self) -> Watched:
+        """Return what of the code that the results depend on is watched, and what is not."""
+        from psyflow.fingerprint.watched import watched
+
+        return watched(self.code_path, ["execute", "setup"], self.modules_elsewhere())
+
+    def modules_elsewhere(self) -> Origins:
+        """Return what knows the own modules outside the task folder: frozen ones, or as they are.
+
+        They are looked up where the files of the task have left `sys.path`.
+        """
+        from psyflow.fingerprint import FrozenModules, SearchPath
+
+        code, folder = self._surroundings.code, self._surroundings.folder
+        frozen = FrozenModules(code, folder) if code else None
+        if frozen and frozen.are_listed:
+            return frozen
+        path = [*self._import_path, *self._conf.import_path]
+        return SearchPath([entry for entry in path if entry != str(code)], folder)
 
 
 def takes_context(task: TaskDef) -> bool:
@@ -268,7 +372,7 @@ def takes_context(task: TaskDef) -> bool:
 
 def streams_of(task: TaskDef) -> RandomStreams | None:
     """Return where the argument ``rng`` of a task's `execute` comes from; None without a seed."""
-    from psyflow.rng import RandomStreams
+    from psyflow.pspace.streams import RandomStreams
 
     if task.seed is None:
         return None

@@ -200,6 +200,30 @@ class SchedulerTests:
         assert scheduler.get_statuses([self.unknown_id])[self.unknown_id].status == "?"
         assert scheduler.get_statuses([]) == {}
 
+    def test_name_is_told_with_its_end(self, scheduler: Scheduler, tmp_path: Path) -> None:
+        if not scheduler.tells_names:
+            pytest.skip("tells no names")
+        program = "pass" if scheduler.runs_here else BEGIN_AND_WAIT
+        words = [sys.executable, "-c", program, str(tmp_path / "begun"), str(tmp_path / "ended")]
+        name, log = f"{'long' * 60}:job.k7fq2a", str(tmp_path / "log")
+        jobs = [scheduler.submit(words, log, name, None, self.scheduler_args)]
+        if not self._refuses_arrays(scheduler):
+            array = scheduler.submit_array(2, words, log, name, None, self.scheduler_args)
+            jobs += [array, f"{array}_1"]
+        try:
+            for status in scheduler.get_statuses(jobs).values():
+                assert ".k7fq2a" in status.name, "the end tells the job from all others"
+        finally:
+            scheduler.kill_jobs(jobs[:2])
+        self.wait(scheduler, *jobs)
+
+    def test_cluster_is_called_the_same_again(self, scheduler: Scheduler, tmp_path: Path) -> None:
+        before = scheduler.cluster_name()
+        self.wait(scheduler, self.submit(scheduler, "pass", log=tmp_path / "log"))
+        after = scheduler.cluster_name()
+        assert before in (None, after), "its jobs would be taken for those of another one"
+        assert after is None or (after.isprintable() and after.strip() == after != "")
+
     def test_misspelt_argument_is_refused_before_anything_is_submitted(
         self, scheduler: Scheduler, tmp_path: Path
     ) -> None:

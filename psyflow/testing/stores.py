@@ -67,7 +67,20 @@ COLUMNS: dict[str, Any] = {
     "arrays of length 0": [np.zeros(0, np.float32)] * 2,
     "arrays and None": [np.arange(2), None],
     "dict": [{"any": [1, "thing"]}],
-    "list": [[1, 2], [3]],
+    "lists": [[1, 2], [3]],
+    "lists of one length": [[1.5, _NAN], [-0.0, 2.0]],
+    "lists of int and float": [[0, 0.5], [1]],
+    "lists of lists": [[[64], [64, 32]], [], [[]]],
+    "lists of text": [["a\0", "ö"], [], [""]],
+    "lists of bool and int": [[True, 2], [False]],
+    "lists of NumPy numbers": [[np.float32(0.1), 0.1], [np.int8(1)]],
+    "lists and None": [[1], None],
+    "lists and NaN": [_NAN, ["a"]],
+    "lists of None": [[1, None]],
+    "lists of many kinds": [["a", 1]],
+    "lists of different depths": [[1], [[2]]],
+    "lists and numbers": [[1], 2],
+    "huge int in a list": [[1], [2**64]],
 }
 NAMES = ["a", "a b", "b.x", "a/b", "/", "", ".", "ö", "for", "_v_attrs", "__class__", "psyflow"]
 NAMES += ["psyflow__table", "psyflow__0_data", "a\0b", "a\nb", "\\", "..", "x" * 300, "A", "file"]
@@ -316,8 +329,15 @@ def _assert_same_column(name: str, actual: Sequence[Any], expected: Sequence[Any
         # A documented change: a column with a float in it is a column of floats.
         expected = [float(value) for value in expected]
         actual = [float(value) for value in actual]
-    for one, other in zip(actual, expected, strict=True):
+    for one, other in zip(_values(actual), _values(expected), strict=True):
         assert_same_value(one, other, name)
+
+
+def _values(column: Sequence[Any]) -> Sequence[Any]:
+    # An array of text stands for Python's text.
+    if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "US":
+        column = column.tolist()
+    return column
 
 
 def assert_same_value(actual: Any, expected: Any, name: str = "value") -> None:
@@ -327,6 +347,12 @@ def assert_same_value(actual: Any, expected: Any, name: str = "value") -> None:
     arrays may be of any width.
     """
     message = f"{name}: {actual!r} instead of {expected!r}"
+    if isinstance(expected, list | tuple):
+        assert type(actual) is type(expected) and len(actual) == len(expected), message
+        for one, other in zip(actual, expected, strict=True):
+            assert type(one) is type(other), message
+            assert_same_value(one, other, name)
+        return
     if not isinstance(expected, bool | int | float | complex | np.generic | np.ndarray):
         assert type(actual) is type(expected) and actual == expected, message
         return

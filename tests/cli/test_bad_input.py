@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .conftest import SQUARE, lines
+from tests.support.place import SQUARE, lines
 
 
 def test_empty_space(place):
@@ -38,8 +38,11 @@ def test_result_that_is_no_dict(place):
 
 def test_result_key_that_equals_a_parameter(place):
     place.task("shift", SQUARE.replace('{"y": x**2}', '{"x": x + 100}'))
+    assert place.psy("run").returncode == 1
+    assert 'returned 100 as "x", which is a parameter' in place.psy("failures").stdout
+    place.task("shift", SQUARE.replace('{"y": x**2}', '{"x": x, "y": x + 100}'))
     assert place.psy("run").returncode == 0
-    assert place.result("shift") == {"x": [100, 101, 102, 103]}
+    assert place.result("shift") == {"x": [0, 1, 2, 3], "y": [100, 101, 102, 103]}
     assert place.psy("run").stdout == lines("shift", "-- -- --")
 
 
@@ -60,14 +63,14 @@ def test_values_that_the_store_cannot_hold(place):
 
 
 def test_parameters_that_the_store_cannot_hold(place):
-    source = SQUARE.replace("range(4)", "[[1], [2, 3]]").replace("x**2", "len(x)")
-    place.task("lists", source + 'store = ".h5"\n')
+    source = SQUARE.replace("range(4)", "[{1: 2}, {}]").replace("x**2", "len(x)")
+    place.task("dicts", source + 'store = ".h5"\n')
     for command in ("run", "test"):
         shown = place.psy(command)
         assert (shown.returncode, shown.stdout) == (3, "")
-        assert 'lists: Column "x" holds a value of type list' in shown.stderr
+        assert 'dicts: Column "x" holds a value of type dict' in shown.stderr
     assert not place.work.exists()
-    place.task("lists", source + 'store = ".h5"\nexclude_from_result = ["x"]\n')
+    place.task("dicts", source + 'store = ".h5"\nexclude_from_result = ["x"]\n')
     assert place.psy("run").returncode == 0
 
 

@@ -1,10 +1,11 @@
-"""``psy run --failed`` and ``--missing``, and ``psy accept``."""
+"""``psy run --failed`` and ``--todo``, and ``psy accept``."""
 
 from __future__ import annotations
 
 import pytest
 
-from .conftest import lines
+from tests.support.place import lines
+
 from .test_run import COUNTING, calls
 
 # Items above GOOD fail; the file says so, and not the code, which therefore does not change.
@@ -36,9 +37,9 @@ def test_failed_runs_only_what_failed(moody):
     assert calls(moody) == ["4", "5"]
 
 
-def test_missing_runs_only_what_never_ran(moody):
+def test_todo_runs_only_what_never_ran(moody):
     (moody.folder / "good").write_text("4")
-    shown = moody.psy("run", "--missing")
+    shown = moody.psy("run", "--todo")
     assert (shown.returncode, shown.stdout) == (1, lines("moody"))
     assert calls(moody) == ["4", "5"]
     assert shown.stderr.startswith("moody: 2 of 5 items failed; see them: psy failures moody.")
@@ -47,9 +48,9 @@ def test_missing_runs_only_what_never_ran(moody):
 
 def test_nothing_chosen_is_said_and_changes_nothing(moody):
     (moody.folder / "good").write_text("9")
-    moody.psy("run", "--missing")
+    moody.psy("run", "--todo")
     before = moody.snapshot()
-    shown = moody.psy("run", "--missing")
+    shown = moody.psy("run", "--todo")
     assert (shown.returncode, shown.stdout) == (0, lines("moody", "-- -- --"))
     assert shown.stderr == (
         "moody: no item is left that has not run, so nothing is run. "
@@ -68,7 +69,7 @@ def test_no_item_failed(place):
     assert not place.work.exists()
 
 
-@pytest.mark.parametrize("option", ["--failed", "--missing"])
+@pytest.mark.parametrize("option", ["--failed", "--todo"])
 def test_changed_code_leaves_nothing_to_choose_from(moody, option):
     (moody.folder / "good").write_text("9")
     moody.task("moody", MOODY.replace("10 * x", "20 * x"))
@@ -91,7 +92,7 @@ def test_mended_code_runs_what_failed_and_keeps_the_rest(moody):
 
 def test_a_choice_is_counted_by_itself(moody):
     from psyflow.cli.progress import Tally
-    from psyflow.plan import Plan
+    from psyflow.record.plan import Plan
 
     (moody.folder / "good").write_text("9")
     moody.psy("run", "--failed")

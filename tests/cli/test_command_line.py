@@ -11,7 +11,7 @@ import psyflow
 from psyflow.main import psy_main
 
 COMMANDS = [
-    *("run", "status", "why", "accept", "failures", "log", "debug"),
+    *("run", "status", "why", "accept", "restore", "failures", "log", "debug"),
     *("list", "test", "clean", "kill", "merge", "new-task"),
 ]
 
@@ -77,7 +77,7 @@ def test_options_may_stand_between_tasks(place):
     assert shown.stderr == "a: nothing to remove.\nb: nothing to remove.\n"
 
 
-HEAVY = ["numpy", "tables", "joblib", "doit", "rich", "pandas", "psyflow.tasks", "psyflow.run"]
+HEAVY = ["numpy", "tables", "joblib", "doit", "rich", "pandas", "psyflow.tasks", "psyflow.run.run"]
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"]])
@@ -114,8 +114,8 @@ def test_task_folder_without_tasks(place):
 
 @pytest.mark.parametrize(
     "words",
-    ["run", "run -n", "status", "test", "clean", "clean -n", "kill", "why", "accept", "failures",
-     "log", "debug"],
+    ["run", "run -n", "status", "test", "clean", "clean -n", "kill", "why", "accept", "restore",
+     "failures", "log", "debug"],
 )  # fmt: skip
 def test_unknown_task(words, place):
     place.task("circle")

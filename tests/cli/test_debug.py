@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .conftest import SKIPS_ZERO, SQUARE
+from tests.support.place import SKIPS_ZERO, SQUARE
 
 BAD = SQUARE.replace("return", "y = 10 * x\n    assert x != 2, 'not two'\n    return")
 

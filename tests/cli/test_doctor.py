@@ -17,8 +17,7 @@ from psyflow.tasks import TaskDef
 from psyflow.testing import FakeSlurm
 from psyflow.testing.schedulers import until
 from tests.durability.requirements import need_recorder
-
-from .conftest import SQUARE, Place
+from tests.support.place import SQUARE, Place
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from psyflow.cli.doit_adapter import run_steps
-
-from .conftest import lines
+from tests.support.place import lines
 
 
 class Recorded:
@@ -87,3 +86,21 @@ def test_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_steps([Recorded("task")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_that_cannot_be_told_is_told_all_the_same(capsys):
+    class Mute(Recorded):
+        def fail(self, error):
+            raise OSError(5, "Input/output error")
+
+    assert not run_steps([Mute("mute", broken=["process"])])
+    out, err = capsys.readouterr()
+    assert out == ".  mute:split\n.  mute:process\n"
+    assert "mute:process" in err
+    assert "Input/output error" in err
+
+
+def test_it_is_known_whether_all_is_done():
+    assert run_steps([Recorded("one"), Recorded("two")])
+    assert not run_steps([Recorded("one"), Recorded("bad", broken=["merge"])])
+    assert not run_steps([Recorded("one"), Recorded("bad", unclear=["merge"])])

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from .conftest import SQUARE
+from tests.support.place import SQUARE
+
 from .test_jobs import CLUSTER, FAR
 from .test_run import COUNTING, calls
 
@@ -86,7 +87,7 @@ def test_changed_code_shows_what_goes_to_the_archive(place):
     place.psy("run")
     assert folder == f"psy-work/count/archive/{run_id}"
     archived = {path.name for path in (place.folder / folder).iterdir()}
-    assert set(names.split(", ")) == archived
+    assert {*names.split(", "), "archived.json"} == archived
     assert "result.pkl" in archived
 
 
@@ -110,7 +111,7 @@ def test_a_result_with_rows_that_go_is_archived(place):
 
 
 @pytest.mark.parametrize(
-    ("option", "n_items"), [([], 3), (["--failed"], 1), (["--missing"], 2), (["-j", "7"], 3)]
+    ("option", "n_items"), [([], 3), (["--failed"], 1), (["--todo"], 2), (["-j", "7"], 3)]
 )
 def test_options_count(place, option, n_items):
     place.task("bad", SQUARE.replace("x**2", "1 / x").replace("range(4)", "[0, 1]"))
@@ -146,7 +147,7 @@ def test_scripts_of_a_batch_system(place):
     assert "far: 4 of 4 items would run, in 2 process jobs of 3 workers.\n" in shown.stdout
     assert (
         "  job far:process, an array of 2, log psy-work/far/far:process:%a.log:\n"
-        f"    $ sbatch --parsable --job-name=far:process --output={log} --open-mode=append "
+        f"    $ sbatch --parsable --job-name=far:process.MARK --output={log} --open-mode=append "
         "--dependency=afterany:ID_OF_SPLIT --array=0-1 --time=1:00:00 --mem=1G\n"
         "    | #!/bin/sh\n"
         f"    | exec {sys.executable} -m psyflow.job process {plan} "
@@ -207,7 +208,7 @@ def test_json_goes_with_a_dry_run_only(place):
 
 
 def test_somebody_else_is_at_it(place):
-    from psyflow.claims import Hold
+    from psyflow.system.hold import Hold
 
     place.task("square")
     hold = Hold(place.work / "square" / "hold", "it")

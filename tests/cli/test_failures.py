@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .conftest import SQUARE
+from tests.support.place import SQUARE
 
 MIXED = """
 import os

@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
-from .conftest import lines
+from tests.support.place import lines
 
 SLOW = """
 import time
 from pathlib import Path
 from psyflow import Param
 
-pspace = Param(x=range(60))
+pspace = Param(x=range(600))
 STARTED = Path(__file__).parent.parent / "started"
 
 def execute(x):
@@ -35,7 +35,7 @@ def wait_for(true: Callable[[], object]) -> None:
 
 @pytest.fixture
 def slow(place):
-    """A run of 6 s, in which at least two items are done."""
+    """A run of a minute, in which at least two items are done."""
     place.task("slow", SLOW)
     process = place.start("run")
     started = place.folder / "started"
@@ -62,16 +62,16 @@ def test_an_interrupted_run_says_how_to_continue_and_does(place, slow, whom):
     first, last = err.splitlines()
     assert first == "slow: stops after the running items. Ctrl-C: at once."
     done = len((place.folder / "started").read_text().split())
-    assert last == f"slow: interrupted, {done} of 60 done. Continue with: psy run slow"
-    assert 2 < done < 60
-    assert f"slow:\n  {done} out of 60 rows completed.\n" in place.psy("status").stdout
+    assert last == f"slow: interrupted, {done} of 600 done. Continue with: psy run slow"
+    assert 2 < done < 600
+    assert f"slow:\n  {done} out of 600 rows completed.\n" in place.psy("status").stdout
 
     place.task("slow", SLOW.replace("0.1", "0"))
     continued = place.program("run", "-c")
     assert (continued.returncode, continued.stdout) == (0, lines("slow"))
     started = list(map(int, (place.folder / "started").read_text().split()))
-    assert sorted(started) == list(range(60))
-    assert place.result("slow") == {"x": list(range(60)), "y": [-x for x in range(60)]}
+    assert sorted(started) == list(range(600))
+    assert place.result("slow") == {"x": list(range(600)), "y": [-x for x in range(600)]}
 
 
 def test_while_it_runs(place, slow):
@@ -83,7 +83,7 @@ def test_while_it_runs(place, slow):
     before = place.snapshot()
     status = place.psy("status")
     assert before.keys() <= place.snapshot().keys()
-    assert " out of 60 rows completed.\n" in status.stdout
+    assert " out of 600 rows completed.\n" in status.stdout
     assert "slow: not up to date: " in status.stderr
     assert "slow: at work: process " in status.stderr
 
@@ -96,7 +96,7 @@ def test_while_it_runs(place, slow):
     from psyflow.store import NpzStore
 
     so_far = NpzStore().load(place.folder / "so-far.npz")
-    assert 2 <= len(so_far["x"]) < 60
+    assert 2 <= len(so_far["x"]) < 600
     assert list(so_far["y"]) == [-x for x in so_far["x"]]
     assert sorted(so_far["x"]) == list(so_far["x"])
 
@@ -114,4 +114,4 @@ def test_run_killed_outright_goes_on_where_it_was(place, slow):
     place.task("slow", SLOW.replace("0.1", "0"))
     shown = place.program("run", "-c")
     assert shown.returncode == 0, shown.stderr
-    assert place.result("slow")["x"] == list(range(60))
+    assert place.result("slow")["x"] == list(range(600))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 
-from .conftest import SQUARE, lines
+from tests.support.place import SQUARE, lines
 
 # A cluster in a file: jobs are lines, and their states are what a second file says.
 CLUSTER = """
@@ -151,6 +152,19 @@ def test_jobs_at_work_are_not_cleaned_away(cluster):
     assert (cluster.work / "far" / "plan.json").exists()
 
 
+def test_nothing_is_restored_beside_jobs_at_work(cluster):
+    cluster.psy("run")
+    archived = cluster.work / "far" / "archive" / "20260101T000000-abcdef"
+    archived.mkdir(parents=True)
+    (archived / "result.pkl").write_bytes(b"earlier")
+    for option in ([], ["-n"]):
+        shown = cluster.psy("restore", *option, "far", "2026")
+        assert (shown.returncode, shown.stdout) == (2, "")
+        assert "psy kill far" in shown.stderr
+    assert (archived / "result.pkl").read_bytes() == b"earlier"
+    assert (cluster.work / "far" / "plan.json").exists()
+
+
 def test_clean_removes_what_named_tasks_made(place):
     place.task("a")
     place.task("b")
@@ -172,3 +186,92 @@ def test_clean_removes_what_named_tasks_made(place):
     after = {path for path in place.folder.rglob("*") if "__pycache__" not in str(path)}
     assert after - before <= {place.work}
     assert place.psy("clean", "b").stderr == "b: nothing to remove.\n"
+
+
+def test_clean_removes_nothing_of_the_users(place):
+    place.task("a")
+    place.psy("run")
+    place.task("a", SQUARE.replace("x**2", "x**3"))
+    place.psy("run")
+    run = place.work / "a"
+    (archived,) = (run / "archive").iterdir()
+    own = [
+        run / "out" / "notes.txt",
+        run / "plans" / "notes.txt",
+        run / "psets" / "notes.txt",
+        run / "archive" / "notes.txt",
+        archived / "notes.txt",
+        run / "a:notes.log",
+        run / "notes.txt",
+    ]
+    for path in own:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    assert place.psy("clean", "a").returncode == 0
+    assert sorted(path for path in run.rglob("*") if path.is_file()) == sorted(own)
+
+
+def test_what_others_put_beside_plans_ends_no_merge(place):
+    place.task("a")
+    place.psy("run")
+    for folder in ("plans", "out", "psets", "archive", "."):
+        (place.work / "a" / folder).mkdir(exist_ok=True)
+        (place.work / "a" / folder / ".DS_Store").write_text("")
+    place.task("a", SQUARE.replace("range(4)", "range(5)"))
+    assert place.psy("run").returncode == 0
+    assert place.result("a")["x"] == [0, 1, 2, 3, 4]
+
+
+def records_with(cluster, **fields) -> None:
+    path = cluster.work / "far" / "jobs.jsonl"
+    records = map(json.loads, path.read_text().splitlines())
+    path.write_text("".join(f"{json.dumps({**record, **fields})}\n" for record in records))
+
+
+def test_record_says_what_is_submitted_before_it_is(cluster):
+    cluster.psy("run")
+    path = cluster.work / "far" / "jobs.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    told = [(record["name"], record["jobid"]) for record in records]
+    names = ["far:split", "far:process:0", "far:process:1", "far:merge"]
+    for number, name in enumerate(names, 1):
+        at = told.index((name, str(number)))
+        assert told[at - 1] == (name, None)
+    assert {r["host"] for r in records} == {socket.gethostname()}
+    (cluster.folder / "cluster.state").write_text("down")
+    path.unlink()
+    cluster.psy("clean", "far")
+    assert cluster.psy("run").returncode == 3
+    (intent,) = map(json.loads, path.read_text().splitlines())
+    assert (intent["name"], intent["jobid"]) == ("far:split", None)
+    assert "has no jobs at work" in cluster.psy("kill", "far").stderr
+
+
+def test_mere_number_of_another_host_is_killed_there_only(cluster):
+    cluster.psy("run")
+    records_with(cluster, host="login-of-x")
+    assert "at work: job 1: queued" in cluster.psy("status").stderr
+    refused = cluster.psy("kill", "far")
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert "job 1 was submitted on login-of-x, and here its id may be another" in refused.stderr
+    assert "On login-of-x, type: psy kill far. " in refused.stderr
+    assert not (cluster.folder / "cluster.killed").exists()
+    assert cluster.psy("kill", "--forget", "far").returncode == 0
+    assert not (cluster.folder / "cluster.killed").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"run_id": "x", "step": "split", "jobid": "1", "owner": null, "time": 1.0}',
+        '{"run_id": "x", "step": "split", "jobid": "1", "of_a_later_version": [1]}',
+        *('{"run_id": "x", "st', "null", "[]", "7", '"text"', "{}", '{"owner": {"pid": 1}}'),
+    ],
+)
+def test_records_of_other_versions_and_torn_ones_stop_nobody(cluster, line):
+    cluster.psy("run")
+    with (cluster.work / "far" / "jobs.jsonl").open("a") as file:
+        file.write(f"{line}\n")
+    assert "at work: job 1: queued" in cluster.psy("status").stderr
+    assert cluster.psy("kill", "far").returncode == 0
+    assert len((cluster.folder / "cluster.killed").read_text().split()) == 4

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from .conftest import SKIPS_ZERO, SQUARE
+from tests.support.place import SKIPS_ZERO, SQUARE
 
 LOUD = SQUARE.replace("return", "print('I am', x)\n    assert x != 2, 'not two'\n    return")
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from psyflow.store import store_for
-
-from .conftest import SQUARE
+from tests.support.place import SQUARE
 
 
 def save(place, name: str, **columns: object) -> None:
@@ -95,3 +94,59 @@ def test_the_rows_of_a_run_that_is_done_and_was_moved(place):
     merged = store_for("a.npz").load(place.folder / "all.npz")
     assert list(merged) == ["x"]
     np.testing.assert_array_equal(merged["x"], [0, 1, 2, 3])
+
+
+def test_merging_again_changes_nothing(place):
+    save(place, "out/a.npz", x=[1, 1, 2], y=[5, 5, 6])
+    save(place, "all.npz", x=[0], y=[4])
+    for _ in range(2):
+        place.psy("merge", "out", "all.npz")
+        assert load(place, "all.npz") == {"x": [0, 1, 1, 2], "y": [4, 5, 5, 6]}
+
+
+def test_replacing_keeps_no_row_of_before(place):
+    save(place, "out/a.npz", x=[1])
+    save(place, "all.npz", x=[0])
+    assert place.psy("merge", "--replace", "out", "all.npz").returncode == 0
+    assert load(place, "all.npz") == {"x": [1]}
+
+
+def test_runs_are_gathered_and_the_newest_row_of_a_pset_stays(place):
+    repeated = SQUARE.replace("range(4)", "[7, 7, 8]")
+    for name, source in (("a", SQUARE), ("b", repeated)):
+        place.task(name, source)
+    place.psy("run")
+    for name in ("a", "b", "b", "a"):
+        place.psy("merge", f"psy-work/{name}", "all.pkl")
+    assert load(place, "all.pkl") == {"x": [7, 7, 8, 0, 1, 2, 3], "y": [49, 49, 64, 0, 1, 4, 9]}
+    place.task("a", SQUARE.replace("x**2", "-x").replace("range(4)", "[3, 4]"))
+    place.psy("run", "a")
+    place.psy("merge", "psy-work/a", "all.pkl")
+    assert load(place, "all.pkl")["y"] == [49, 49, 64, 0, 1, 4, -3, -4]
+
+
+def test_run_with_an_output_left_out(place):
+    place.task("a", "exclude_from_result = ['big']\n" + SQUARE.replace("}", ', "big": [x]}'))
+    place.psy("run")
+    assert place.psy("merge", "psy-work/a", "all.pkl").returncode == 0
+    assert load(place, "all.pkl") == {"x": [0, 1, 2, 3], "y": [0, 1, 4, 9]}
+
+
+def test_run_with_a_store_of_its_own(place):
+    store = """
+import json
+class Rows:
+    ext = ".rows"
+    def save(self, filename, data):
+        with open(filename, "w") as file:
+            json.dump({name: list(column) for name, column in data.items()}, file)
+    def load(self, filename, row=None):
+        with open(filename) as file:
+            return json.load(file)
+store = Rows()
+"""
+    place.task("a", store + SQUARE)
+    place.psy("run")
+    shown = place.psy("merge", "psy-work/a", "all.pkl")
+    assert (shown.returncode, shown.stderr) == (0, "all.pkl has 4 rows.\n")
+    assert load(place, "all.pkl") == {"x": [0, 1, 2, 3], "y": [0, 1, 4, 9]}

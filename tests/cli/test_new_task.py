@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from .conftest import lines
+from tests.support.place import lines
 
 CUSTOM = """
 from psyflow.scheduler import ImmediateRun

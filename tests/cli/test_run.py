@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from .conftest import SQUARE, lines
+from tests.support.place import SQUARE, lines
 
 COUNTING = """
 from pathlib import Path

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .conftest import SQUARE
+from tests.support.place import SQUARE
 
 FAILING = SQUARE.replace("return", "if x == 2:\n        raise ValueError('not two')\n    return")
 

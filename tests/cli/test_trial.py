@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from .conftest import SKIPS_ZERO, SQUARE
+from tests.support.place import SKIPS_ZERO, SQUARE
 
 
 def run_trial(place, *words: str):

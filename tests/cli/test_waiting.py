@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import SKIPS_ZERO, Place
-from .test_jobs import CLUSTER, FAR, cluster
+from tests.support.place import SKIPS_ZERO, Place
+
+from .test_jobs import CLUSTER, FAR, cluster, records_with
 
 __all__ = ["cluster"]
 
@@ -40,7 +41,9 @@ def eventually(path: Path) -> None:
         time.sleep(0.02)
 
 
-def test_run_waits_for_the_jobs(cluster: Place) -> None:
+def test_run_waits_for_the_jobs_and_tells_what_they_read(cluster: Place) -> None:
+    cluster.task("far", FAR.replace("    return", "    open('a.yaml').close()\n    return"))
+    (cluster.folder / "psy-tasks" / "a.yaml").write_text("")
     waiting = cluster.start("run", "--wait")
     eventually(cluster.folder / "cluster.asked")
     assert waiting.poll() is None
@@ -49,7 +52,9 @@ def test_run_waits_for_the_jobs(cluster: Place) -> None:
     _out, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 0, err
     assert "4 jobs are submitted" in err
+    assert 'task_far.py reads a.yaml: add file_dep = ["a.yaml"]' in err
     assert err.endswith("far: up to date.\n")
+    assert "reads" not in cluster.psy("run").stderr
 
 
 def test_waiting_ends_with_what_is_missing(cluster: Place) -> None:
@@ -186,6 +191,16 @@ def test_merge_job_continues_with_the_frozen_code(cluster: Place) -> None:
     jobs = (cluster.folder / "cluster.jobs").read_text().splitlines()
     names = [json.loads(job)["name"] for job in jobs]
     assert names[4:] == ["far:split", "far:process:0", "far:process:1", "far:merge"]
+
+
+def test_continued_jobs_count_as_submitted_where_the_first_were(cluster: Place) -> None:
+    cluster.psy("run")
+    records_with(cluster, host="login-of-x")  # what the merge job runs on is a node
+    assert half_the_work(cluster) == 0
+    run_id = json.loads((cluster.work / "far" / "plan.json").read_text())["run_id"]
+    records = map(json.loads, (cluster.work / "far" / "jobs.jsonl").read_text().splitlines())
+    hosts = {r["host"] for r in records if r["run_id"] == run_id}
+    assert hosts == {"login-of-x"}
 
 
 def test_cluster_where_jobs_submit_no_jobs_is_no_trouble(cluster: Place) -> None:

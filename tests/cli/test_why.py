@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 
-from .conftest import SKIPS_ZERO, SQUARE
+from tests.support.place import SKIPS_ZERO, SQUARE
+
 from .test_jobs import CLUSTER, FAR
 
 HELPED = "import helper\nN = 2\n" + SQUARE.replace("x**2", "helper.f(x) * N")
@@ -49,13 +50,13 @@ def test_changed_lines_are_shown_old_and_new(place):
     )
     assert ask(place, "helped").stdout == (
         "helped: not up to date.\n"
-        "  N changed:\n"
-        "    - task_helped.py, line 2: N = 2\n"
-        "    + task_helped.py, line 3: N = 3\n"
         "  helper.f changed:\n"
         "    - helper.py, line 2: return x + 1\n"
         "    + helper.py, line 3: y = x + 2\n"
         "    + helper.py, line 4: return y\n"
+        "  N changed:\n"
+        "    - task_helped.py, line 2: N = 2\n"
+        "    + task_helped.py, line 3: N = 3\n"
         "  Of 4 items: 4 done.\n"
         "  psy run would put result.pkl, items.npz, out, plans, plan.json into "
         f"psy-work/helped/archive/{run_id}.\n"
@@ -133,8 +134,8 @@ def test_json(place):
     assert (report["up_to_date"], report["has_run"], report["refusal"]) == (False, True, None)
     numbers = {name: report[name] for name in report if name.startswith("n_")}
     assert numbers == {
-        "n_items": 5, "n_done": 4, "n_failed": 0, "n_skipped": 0, "n_new": 1, "n_never_ran": 0,
-        "n_to_run": 5,
+        "n_items": 5, "n_done": 4, "n_failed": 0, "n_skipped": 0, "n_lost": 0, "n_new": 1,
+        "n_never_ran": 0, "n_to_run": 5, "n_changed": 0,
     }  # fmt: skip
     (change,) = report["changes"]
     assert change["name"] == "execute"
@@ -158,3 +159,36 @@ def test_skipped_items_did_run(place):
     assert "  Of 6 items: 3 done, 1 skipped, 2 new.\n" in ask(place).stdout
     told = json.loads(ask(place, "--json").stdout)["square"]
     assert (told["n_skipped"], told["n_new"], told["n_never_ran"]) == (1, 2, 0)
+
+
+WATCHED = """
+import getpass, os
+import numpy as np
+import helper
+
+def execute(x):
+    np.sin(x)
+    return {"y": helper.f(x), "z": getattr(os, f"get{'cwd'}")()}
+
+pspace = [{"x": 1}]
+"""
+
+
+def test_which_code_is_watched_and_which_is_not(place):
+    place.task("a", WATCHED)
+    lib = place.folder / "psy-tasks" / "lib"
+    lib.mkdir()
+    (lib / "deep.py").write_text("def g(x): return exec('1')")
+    helper = "import sys\nsys.path.append('lib')\nfrom deep import g\ndef f(x): return g(x)"
+    (place.folder / "psy-tasks" / "helper.py").write_text(helper)
+    lines = ask(place, "-v", "a").stdout.splitlines()
+    assert "  Watched: task_a.py: execute, np, os" in lines
+    assert "  Watched: helper.py: helper.<module>, helper.f, helper.sys" in lines
+    assert "  Watched: lib/deep.py: deep.g" in lines
+    assert any(line.startswith("  Not watched, because it is installed: numpy ") for line in lines)
+    assert "  Cannot be followed: lib/deep.py, line 1: exec" in lines
+    where = "task_a.py, line 8: getattr with a name made at run time"
+    assert f"  Cannot be followed: {where}" in lines
+    assert "Watched" not in ask(place, "a").stdout
+    code = json.loads(ask(place, "-v", "--json", "a").stdout)["a"]["watched"]
+    assert code["files"]["lib/deep.py"] == ["deep.g"] and "numpy" in code["distributions"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
+import importlib
 import math
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +22,7 @@ from psyflow.main import psy_main
 from psyflow.pspace import AmbiguousOperationError, ParameterSpace, missing
 from psyflow.scheduler import Sqsub
 from psyflow.store.npz import NpzStore
-from psyflow.tasks import TaskDef
+from psyflow.tasks import Config, TaskDef
 from psyflow.utils.example import square
 
 ROOT = Path(__file__).parents[2]
@@ -234,6 +237,79 @@ def test_plain_pickle_of_a_table_is_loaded(tmp_path: Path) -> None:
     file = tmp_path / "datafile.pkl"
     file.write_bytes(pickle.dumps({"x": [1, 2]}))
     assert psyflow.load(file) == {"x": [1, 2]}
+
+
+# -- the page for those who come from there -------------------------------------------------------
+
+
+SETTINGS = [
+    "pspace",
+    "execute",
+    "setup",
+    "store",
+    "backend",
+    "scheduler",
+    "scheduler_args",
+    "max_jobs",
+    "min_items",
+    "pool_size",
+    "workdir",
+    "resultfile",
+    "exclude_from_result",
+    "file_dep",
+    "overwrite_dirty",
+    "python",
+    "name",
+]
+
+
+def moving() -> str:
+    text = (ROOT / "docs" / "guide.md").read_text()
+    return text[text.index("## Moving from psyrun") :]
+
+
+def written(row: str) -> str:
+    """Return what the table says is to be written, of one of its lines."""
+    return row.split(" | ")[-1]
+
+
+def test_all_settings_that_psyrun_lacks_are_told() -> None:
+    line = next(line for line in moving().splitlines() if "that is a setting now" in line)
+    assert re.findall(r"`(\w\w+)`", line) == sorted({*Config.settings()} - {*SETTINGS})
+
+
+def test_what_is_to_be_written_exists() -> None:
+    text = "\n".join(written(row) for row in moving().splitlines() if row.startswith("| "))
+    names = re.findall(r"psyflow((?:\.\w+)+)", text)
+    assert len(names) >= 6
+    for name in names:
+        found: Any = psyflow
+        for part in name.strip(".").split("."):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(f"{found.__name__}.{part}")
+            found = getattr(found, part)
+
+
+def test_what_is_to_be_replaced_does_not_exist() -> None:
+    for name in ("get_param", "left"):
+        assert not hasattr(Param(a=[1]) * Param(b=[1]), name)
+    assert not hasattr(psyflow.AutodetectStore, "get_concrete_store")
+    with pytest.raises(AttributeError, match="pspace"):
+        _ = Config().pspace
+
+
+def test_results_that_psyrun_has_not_merged_are_taken_over(folder: Path) -> None:
+    (folder / "psy-tasks" / "task_t.py").write_text(
+        "from psyflow import Param\npspace = Param(x=range(4))\n"
+        "def execute(x):\n    return {'y': x**2}\n"
+    )
+    work = folder / "psy-work" / "t"
+    (work / "out").mkdir(parents=True)
+    for x in range(3):
+        (work / "out" / f"{x}.pkl").write_bytes(pickle.dumps({"x": [x], "y": [-x]}))
+    assert psy_main(["merge", str(work / "out"), str(work / "result.pkl")]) == 0
+    assert psy_main(["run", "-c", "t"]) == 0
+    assert psyflow.load("t") == {"x": [0, 1, 2, 3], "y": [0, -1, -2, 9]}
 
 
 # -- the text itself, where it is at hand ---------------------------------------------------------

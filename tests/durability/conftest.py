@@ -1,5 +1,6 @@
 from __future__ import annotations
 
-from tests.run.conftest import Study, study
+from tests.run.conftest import study
+from tests.support.study import Study
 
 __all__ = ["Study", "study"]

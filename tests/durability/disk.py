@@ -82,24 +82,27 @@ def _resized(data: bytes, size: int) -> bytes:
 class _Folder:
     entries: dict[str, _Node] = field(default_factory=dict)
     safe: dict[str, _Node] = field(default_factory=dict)
-    pending: list[dict[str, _Node | None]] = field(default_factory=list)
+    pending: list[tuple[object, dict[str, _Node | None]]] = field(default_factory=list)
 
     def sync(self) -> None:
         self.safe, self.pending = dict(self.entries), []
 
-    def change(self, names: dict[str, _Node | None]) -> None:
-        """Give and take names, as one step."""
-        self.pending.append(names)
+    def change(self, names: dict[str, _Node | None], step: object = None) -> None:
+        """Give and take names, as one step; `step` is that of a change of two folders."""
+        self.pending.append((step or object(), names))
         _apply(self.entries, names)
 
-    def after_crash(self, variant: str, chance: random.Random) -> dict[str, _Node]:
+    def after_crash(
+        self, variant: str, chance: random.Random, done: dict[int, bool]
+    ) -> dict[str, _Node]:
         if variant in ("names lost", "all lost"):
             return self.safe
         if variant != "shuffled":
             return self.entries
         entries = dict(self.safe)
-        for names in self.pending:
-            if chance.random() < 0.5:
+        for step, names in self.pending:
+            # File systems do a rename whole or not at all, also from one folder to another.
+            if done.setdefault(id(step), chance.random() < 0.5):
                 _apply(entries, names)
         return entries
 
@@ -193,8 +196,9 @@ class Disk:
         if old is new:
             old.change({old_name: None, new_name: node})
         else:
-            new.change({new_name: node})
-            old.change({old_name: None})
+            step = object()
+            new.change({new_name: node}, step)
+            old.change({old_name: None}, step)
 
     def _create(self, path: str) -> None:
         self._make_folder(str(PurePosixPath(path).parent))
@@ -235,11 +239,13 @@ class Disk:
 
     def after_crash(self, variant: str, chance: random.Random) -> Tree:
         """Return what a crash now may leave."""
+        done: dict[int, bool] = {}
 
         def left(node: _Node) -> Any:
             if isinstance(node, _File):
                 return node.after_crash(variant, chance)
-            return {name: left(child) for name, child in node.after_crash(variant, chance).items()}
+            entries = node.after_crash(variant, chance, done)
+            return {name: left(child) for name, child in entries.items()}
 
         tree: Tree = left(self._folder)
         return tree

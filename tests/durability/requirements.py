@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability import recording
+from tests.durability import bad_disk, recording
 
-__all__ = ["need_loop_devices", "need_recorder", "need_tmpfs"]
+__all__ = [
+    "need_bad_disk",
+    "need_loop_devices",
+    "need_namespaces",
+    "need_recorder",
+    "need_tmpfs",
+]
 
 
 def _require(reason: str | None) -> None:
@@ -26,6 +32,11 @@ def need_recorder() -> None:
     _require(recording.unavailable())
 
 
+def need_bad_disk() -> None:
+    """Skip where the library cannot be built that makes a disk fail, fail where it has to be."""
+    _require(bad_disk.unavailable())
+
+
 def need_tmpfs(folder: Path) -> None:
     """Skip where no small file system can be mounted."""
     if os.geteuid() != 0:
@@ -34,6 +45,16 @@ def need_tmpfs(folder: Path) -> None:
     if probe.returncode:
         pytest.skip(f"no tmpfs can be mounted here: {probe.stderr.decode().strip()}")
     subprocess.run(["umount", folder], check=True)
+
+
+def need_namespaces(command: list[str]) -> None:
+    """Skip where `command` cannot begin a PID namespace, fail where it has to."""
+    try:
+        probe = subprocess.run([*command, "true"], capture_output=True, text=True)
+        reason = probe.stderr.strip() if probe.returncode else None
+    except OSError as error:
+        reason = str(error)
+    _require(f"no PID namespace can be made here: {reason}" if reason else None)
 
 
 def need_loop_devices() -> None:

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from psyflow.assess import Assessment
 from psyflow.exceptions import DamagedShardWarning
-from psyflow.shard import ROWS, ShardReader
+from psyflow.outcomes.shard import ROWS, ShardReader
+from psyflow.record.assess import Assessment
 from psyflow.tasks import TaskDef
 from tests.durability.images import mounted
 from tests.durability.requirements import need_tmpfs
-from tests.run.conftest import Study
 from tests.run.test_faults import check_complete
+from tests.support.study import Study
 
 BODY = """
 store = ".{store}"

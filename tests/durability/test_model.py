@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from psyflow.assess import Assessment
 from psyflow.exceptions import UsageError
 from psyflow.main import psy_main
+from psyflow.record.assess import Assessment
 from psyflow.tasks import TaskDef
-from tests.core.helpers import jobs_of
-from tests.run.conftest import Study
 from tests.run.test_faults import wait_until_gone
+from tests.support.processes import jobs_of
+from tests.support.study import Study
 
 BODY = """
 store = ".{store}"

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from psyflow.assess import Assessment
+from psyflow.record.assess import Assessment
 from psyflow.tasks import TaskDef
 from tests.durability.images import filled_image, mounted, snapshot
 from tests.durability.requirements import need_loop_devices
-from tests.run.conftest import Study
+from tests.support.study import Study
 
 N_LOSSES = int(os.environ.get("PSYFLOW_POWER_LOSSES", "6"))
 N_ITEMS = 240

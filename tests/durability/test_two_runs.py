@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 
-from tests.run.conftest import Study
 from tests.run.test_faults import check_complete
+from tests.support.study import Study
 
 N_TIMES = 50
 BODY = """
@@ -31,7 +31,9 @@ def test_two_runs_fifty_times(study: Study) -> None:
         codes = {first.returncode, second.returncode}
         assert 0 in codes and codes <= {0, 3}, messages
         n_refused += 3 in codes
-        assert 3 not in codes or any("is held by process" in message for message in messages)
+        assert 3 not in codes or any("is held by process" in message for message in messages), (
+            messages
+        )
         assert sorted(study.calls()) == sorted(f"[('x', {x})]" for x in range(done, done + 2))
         done += 2
     check_complete(study, done)

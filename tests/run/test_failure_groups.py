@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psyflow import Param
-from psyflow.failures import hypergeometric_tail, place_of, suspects
-from psyflow.layout import Layout
-from psyflow.outcomes import Failure
+from psyflow.outcomes.records import Failure
+from psyflow.record.layout import Layout
+from psyflow.report.failures import hypergeometric_tail, place_of, suspects
 
 
 @st.composite

@@ -11,14 +11,14 @@ import time
 
 import pytest
 
-from psyflow.bookkeeping import ItemsFile
 from psyflow.exceptions import DamagedShardWarning
-from psyflow.jobs import Jobs
-from psyflow.layout import Layout
-from psyflow.run import Run
+from psyflow.record.bookkeeping import ItemsFile
+from psyflow.record.jobs import Jobs
+from psyflow.record.layout import Layout
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
-from tests.core.helpers import children_of, eventually, is_guard, jobs_of
-from tests.run.conftest import Study
+from tests.support.processes import children_of, eventually, is_guard, jobs_of
+from tests.support.study import Study
 
 SLOW = """
 {settings}
@@ -226,7 +226,7 @@ def test_death_while_results_are_replaced(
 
     with monkeypatch.context() as patch:
         if step in ("move", "remove_shards"):
-            patch.setattr(f"psyflow.steps.{step}", die)
+            patch.setattr(f"psyflow.run.steps.{step}", die)
         else:
             patch.setattr(ItemsFile, step, die)
         with pytest.raises(DiedError):

@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from psyflow.exits import TOO_MANY_FAILURES
-from psyflow.plan import Plan
-from psyflow.run import Run
+from psyflow.record.plan import Plan
+from psyflow.run.run import Run
+from psyflow.system.exits import TOO_MANY_FAILURES
 from psyflow.tasks import TaskDef
 
 TASK = """
@@ -57,8 +57,15 @@ class Jobs:
         self.run.split()
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def start(self, job: int) -> subprocess.Popen[bytes]:
-        words = [sys.executable, "-m", "psyflow.job", "process", self.plan.frozen.plan_file]
+    def start(self, job: int, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        words = [
+            *within,
+            sys.executable,
+            "-m",
+            "psyflow.job",
+            "process",
+            self.plan.frozen.plan_file,
+        ]
         with (self.folder / f"job-{job}.log").open("ab") as log:
             process = subprocess.Popen(
                 [*words, str(job)], stdout=log, stderr=log, cwd=self.folder, start_new_session=True

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from psyflow.run import Run
-from psyflow.states import STATES, count_states
+from psyflow.report.states import STATES, count_states
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
-from tests.run.conftest import Study
+from tests.support.study import Study
 
 SLOW = """
 pspace = Param(x=range({n}))

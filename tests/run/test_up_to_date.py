@@ -11,7 +11,7 @@ import pytest
 
 import psyflow
 from psyflow.exceptions import DamagedFileError
-from tests.run.conftest import Study
+from tests.support.study import Study
 
 SQUARE = """
 pspace = Param(x={space})
@@ -58,10 +58,10 @@ def test_reordered_and_shrunk_space_is_only_merged(study: Study) -> None:
     study.task(SQUARE.format(space="[7, 3, 5]"))
     assert study.executed(study.psy("run").stdout) == ["t:merge"]
     assert study.rows() == [(7, 49), (3, 9), (5, 25)]
-    study.task(SQUARE.format(space="[5, 8]"))
+    study.task(SQUARE.format(space="[5, 18]"))
     study.psy("run")
-    assert xs(study.calls()) == [8]
-    assert study.rows() == [(5, 25), (8, 64)]
+    assert xs(study.calls()) == [18]
+    assert study.rows() == [(5, 25), (18, 324)]
 
 
 def test_new_parameter_that_is_nan_elsewhere_keeps_results(study: Study) -> None:
@@ -265,7 +265,7 @@ def execute(x, dropout):
     assert study.executed(study.psy("run").stdout) == []
 
 
-def test_excluded_results_come_back_by_running_again(study: Study) -> None:
+def test_excluded_results_come_back_from_the_archive(study: Study) -> None:
     body = "exclude_from_result = {}\n" + SQUARE.replace("}}", ", 'z': 0}}")
     study.task(body.format([], space="[1, 2]"))
     study.psy("run")
@@ -274,10 +274,10 @@ def test_excluded_results_come_back_by_running_again(study: Study) -> None:
     assert study.executed(study.psy("run").stdout) == ["t:merge"]
     assert sorted(study.load()) == ["x", "z"]
     assert len(list(study.folder.glob("psy-work/t/archive/*/result.pkl"))) == 1
-    study.task(body.format([], space="[1, 2]"))
+    study.task(body.format([], space="[1, 2, 3]"))
     study.psy("run")
-    assert xs(study.calls()) == [1, 2]
-    assert study.rows() == [(1, 1, 0), (2, 4, 0)]
+    assert xs(study.calls()) == [3]
+    assert study.rows() == [(1, 1, 0), (2, 4, 0), (3, 9, 0)]
 
 
 def test_result_with_rows_that_are_no_longer_asked_for_is_kept(study: Study) -> None:
@@ -394,3 +394,19 @@ def test_setup_that_cannot_be_right_is_no_items_fault(study: Study, returned: st
     assert "`setup` returned" in run.stderr
     assert "Traceback" not in run.stderr
     assert study.calls() == []
+
+
+def test_a_file_that_comes_into_a_folder_or_glob_makes_results_outdated(study: Study) -> None:
+    data = study.tasks / "data"
+    data.mkdir()
+    (data / "a.csv").write_text("1")
+    study.task("file_dep = ['data/*.csv']\n" + SQUARE.format(space="[1]"))
+    study.psy("run")
+    assert study.executed(study.psy("run").stdout) == []
+    (data / "b.csv").write_text("2")
+    (data / "a.csv").write_text("3")
+    told = "t: not up to date: data/a.csv: the content changed (1 more file differs)."
+    assert told in study.psy("status").stderr
+    study.calls()
+    assert "data/a.csv: the content changed (1 more file differs);" in study.psy("run").stderr
+    assert len(study.calls()) == 1

@@ -62,6 +62,11 @@ def bparams(words: list[str]) -> None:
     print("    MAX_JOB_ARRAY_SIZE = 1000")
 
 
+def lsid(words: list[str]) -> None:
+    print("IBM Spectrum LSF Standard 10.1.0.0, Jan 01 2020")
+    print("My cluster name is lonely\nMy master name is host")
+
+
 def main(words: list[str]) -> None:
-    programs = {"bsub": bsub, "bjobs": bjobs, "bkill": bkill, "bparams": bparams}
+    programs = {"bsub": bsub, "bjobs": bjobs, "bkill": bkill, "bparams": bparams, "lsid": lsid}
     programs[words[0]](words[1:])

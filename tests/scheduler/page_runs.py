@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 from psyflow.testing.schedulers import until
-from tests.cli.conftest import Place
 from tests.docs.pages import blocks
+from tests.support.place import Place
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schedulers"
 

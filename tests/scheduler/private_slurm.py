@@ -26,7 +26,7 @@ NODES = ("n1", "n2")
 MAX_ARRAY_SIZE = 101
 
 CONFIGURATION = """\
-ClusterName=psyflow
+ClusterName={name}
 SlurmctldHost=localhost
 SlurmctldPort={controller_port}
 AuthType=auth/munge
@@ -121,10 +121,13 @@ class PrivateSlurm:
     ----------
     accounting : bool
         Whether there is a `slurmdbd`; finished jobs are then soon forgotten by all others.
+    name : str
+        What the cluster is called.
     """
 
-    def __init__(self, *, accounting: bool = False) -> None:
+    def __init__(self, *, accounting: bool = False, name: str = "psyflow") -> None:
         self.accounting = accounting
+        self.name = name
         self.folder = Path(tempfile.mkdtemp(prefix="psyslurm-"))
         self.configuration = self.folder / "slurm.conf"
         self.environment = {
@@ -205,6 +208,7 @@ class PrivateSlurm:
         self.configuration.write_text(
             CONFIGURATION.format(
                 folder=self.folder,
+                name=self.name,
                 controller_port=controller_port,
                 max_array_size=MAX_ARRAY_SIZE,
                 min_job_age=2 if self.accounting else 300,
@@ -250,7 +254,7 @@ class PrivateSlurm:
         words = {"folder": self.folder, "port": self._accounting_port}
         configuration.write_text(SLURMDBD.format(database_port=database_port, **words))
         self.start_daemon("slurmdbd", "slurmdbd", "-D")
-        add = ("sacctmgr", "-i", "add", "cluster", "psyflow")
+        add = ("sacctmgr", "-i", "add", "cluster", self.name)
         self._wait_until("slurmdbd knows the cluster", lambda: "Adding" in self.client(*add))
 
     def node_states(self) -> set[str]:
@@ -289,8 +293,8 @@ def _open_files(process: Path) -> set[Path]:
 
 
 @contextlib.contextmanager
-def running_slurm(*, accounting: bool = False) -> Iterator[PrivateSlurm]:
-    slurm = PrivateSlurm(accounting=accounting)
+def running_slurm(*, accounting: bool = False, name: str = "psyflow") -> Iterator[PrivateSlurm]:
+    slurm = PrivateSlurm(accounting=accounting, name=name)
     try:
         slurm.start()
         yield slurm

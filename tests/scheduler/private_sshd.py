@@ -15,7 +15,6 @@ from pathlib import Path
 
 from .private_slurm import free_ports
 
-HOSTS = ("node1", "node2")
 PROGRAMS = ("sshd", "ssh", "ssh-keygen")
 SERVER_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 

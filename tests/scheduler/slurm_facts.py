@@ -11,7 +11,7 @@ import pytest
 
 from psyflow.exceptions import SchedulerError
 from psyflow.scheduler import Slurm
-from psyflow.scheduler.slurm_texts import parse_scontrol
+from psyflow.scheduler.slurm.texts import parse_scontrol
 from psyflow.testing.schedulers import until
 
 from .private_slurm import MAX_ARRAY_SIZE

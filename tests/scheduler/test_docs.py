@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from psyflow.scheduler import scheduler_by_name, scheduler_names
-from psyflow.scheduler.slurm_texts import parse_squeue
+from psyflow.scheduler.slurm.texts import parse_squeue
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "schedulers.md").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from psyflow.testing.schedulers import until
-from tests.cli.conftest import Place
+from tests.support.place import Place
 
 from .private_slurm import MAX_ARRAY_SIZE, PrivateSlurm
 

@@ -15,7 +15,7 @@ import pytest
 
 from psyflow.exceptions import SchedulerError
 from psyflow.testing import FakeSlurm
-from tests.run.conftest import Study
+from tests.support.study import Study
 
 N_ROUNDS = 20
 PATIENCE = 120

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from psyflow import load
-from psyflow.limits import usable_cpus
-from tests.cli.conftest import Place
-from tests.core.helpers import eventually
+from psyflow.system.limits import usable_cpus
+from tests.support.place import Place
+from tests.support.processes import eventually
 
 # A program of its own, for the process of the tests has threads.
 PROGRAM = """

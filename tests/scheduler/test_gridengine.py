@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler import GridEngine, JobId, JobStatus, Scheduler
 from psyflow.scheduler.arguments import parse_seconds
-from psyflow.scheduler.gridengine_texts import parse_qacct, parse_qstat
+from psyflow.scheduler.gridengine.texts import parse_qacct, parse_qstat
 from psyflow.scheduler.names import to_name
 from psyflow.testing.schedulers import SchedulerTests, until
-from tests.cli.conftest import Place
+from tests.support.place import Place
 
+from .fake_programs import FakePrograms
 from .page_runs import check_task_file
 from .private_gridengine import PrivateGridEngine
 
@@ -168,3 +169,19 @@ def test_names_are_what_grid_engine_takes(name: str) -> None:
 
 def test_task_file_of_the_page(gridengine: PrivateGridEngine, tmp_path: Path) -> None:
     check_task_file("gridengine", Place(tmp_path))
+
+
+def test_cluster_tells_its_name_without_being_asked(
+    programs: FakePrograms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("SGE_CELL", "SGE_CLUSTER_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("SGE_ROOT", str(tmp_path))
+    assert GridEngine().cluster_name() is None
+    monkeypatch.setenv("SGE_CLUSTER_NAME", "p6444")
+    assert GridEngine().cluster_name() == "p6444"
+    common = tmp_path / "default" / "common"
+    common.mkdir(parents=True)
+    (common / "cluster_name").write_text("lonely\n")
+    assert GridEngine().cluster_name() == "lonely"
+    assert programs.calls() == []

@@ -9,9 +9,10 @@ import pytest
 
 from psyflow.scheduler import GridEngine
 from psyflow.testing.schedulers import until
-from tests.cli.conftest import Place
+from tests.support.place import Place
 
 from .private_gridengine import PrivateGridEngine
+from .reused_ids import check_reused_ids
 
 PATIENCE = 120
 HEAD = """
@@ -68,7 +69,8 @@ def test_kill_ends_own_jobs_only_and_the_run_goes_on(place: Place, tmp_path: Pat
         "def execute(x):\n"
         '    with (HERE / "calls").open("a") as calls:\n'
         '        calls.write(f"{x} ")\n'
-        '    time.sleep(0.0 if (HERE / "quick").exists() else 0.5)\n'
+        '    while x > 9 and not (HERE / "go on").exists():\n'
+        "        time.sleep(0.05)\n"
         '    return {"y": x**2}\n',
     )
     cluster = GridEngine()
@@ -88,9 +90,14 @@ def test_kill_ends_own_jobs_only_and_the_run_goes_on(place: Place, tmp_path: Pat
     finally:
         cluster.kill(foreign)
     before = len((place.folder / "psy-tasks/calls").read_text().split())
-    (place.folder / "psy-tasks/quick").touch()
+    (place.folder / "psy-tasks/go on").touch()
     assert place.program("run").returncode == 0
     wait(place)
     assert place.result("t")["y"] == [x**2 for x in range(30)]
     calls = (place.folder / "psy-tasks/calls").read_text().split()
     assert len(calls) - before == 30 - done
+
+
+def test_job_of_another_name_is_somebody_elses(place: Place) -> None:
+    head = "from psyflow.scheduler import GridEngine\nscheduler = GridEngine()"
+    check_reused_ids(place, GridEngine(), head)

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from psyflow.exceptions import SchedulerError, UnknownNameError, UsageError
 from psyflow.scheduler import HyperQueue, JobStatus
 from psyflow.testing.schedulers import SchedulerTests, until
-from tests.cli.conftest import Place
+from tests.support.place import Place
 
 from .fake_cluster import command_of, end
 from .fake_programs import FakePrograms, failing
 from .page_runs import check_task_file
+from .reused_ids import check_reused_ids
 
 KILLED = "Program terminated with exit code -1. Received signal 9 (SIGKILL)."
 
@@ -327,7 +328,7 @@ def test_kill_ends_own_jobs_only(hq: Path, tmp_path: Path) -> None:
         "max_jobs = 2\n"
         "pspace = Param(x=range(40))\n"
         "def execute(x):\n"
-        "    time.sleep(0.5)\n"
+        "    time.sleep(600 if x > 9 else 0)\n"
         '    return {"y": x**2}\n',
     )
     foreign = HyperQueue().submit(["sleep", "60"], tmp_path / "log", "foreign")
@@ -338,3 +339,15 @@ def test_kill_ends_own_jobs_only(hq: Path, tmp_path: Path) -> None:
     assert 1 < int(str(report(place)["n_done"])) < 40
     assert states(HyperQueue(), foreign) == "R", "a foreign job was killed"
     HyperQueue().kill(foreign)
+
+
+def test_job_of_another_name_is_somebody_elses(hq: Path, tmp_path: Path) -> None:
+    head = "from psyflow.scheduler import HyperQueue\nscheduler = HyperQueue()"
+    check_reused_ids(Place(tmp_path), HyperQueue(), head)
+
+
+def test_long_name_keeps_its_mark(hq: Path, tmp_path: Path) -> None:
+    job = HyperQueue().submit(["true"], tmp_path / "log", "a" * 60 + ":process.k7fq2a")
+    status = HyperQueue().get_status(job)
+    assert status is not None
+    assert status.name == "a" * 33 + ".k7fq2a"

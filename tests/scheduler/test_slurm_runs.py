@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from psyflow.testing.schedulers import until
-from tests.cli.conftest import Place
+from tests.support.place import Place
 
 from .page_runs import check_task_file
 from .private_slurm import PrivateSlurm
@@ -168,7 +168,8 @@ def test_kill_ends_own_jobs_only_and_run_continues(place: Place, slurm: PrivateS
         HEAD + "max_jobs = 4\n"
         "pspace = Param(x=range(60))\n"
         "def execute(x):\n"
-        "    time.sleep(0.5)\n"
+        '    while x > 9 and not (HERE / "go on").exists():\n'
+        "        time.sleep(0.05)\n"
         '    return {"y": x**2}\n',
     )
     foreign = slurm.client("sbatch", "--parsable", "-o", "/dev/null", "--hold", "--wrap=true")
@@ -182,6 +183,7 @@ def test_kill_ends_own_jobs_only_and_run_continues(place: Place, slurm: PrivateS
     assert 3 < int(str(report["n_done"])) < 60
     assert slurm.client("squeue", "-h", "-j", foreign.strip(), "-o", "%t").strip() == "PD"
     slurm.client("scancel", foreign.strip())
+    (place.folder / "psy-tasks/go on").touch()
     place.program("run")
     until(lambda: is_up_to_date(place), "the rest is done", PATIENCE)
     squares(place, 60)
@@ -215,7 +217,7 @@ max_jobs = 1
 def execute(x, ctx):
     state = ctx.dir / "state"
     n = int(state.read_text()) if state.exists() else 0
-    while n < 40:
+    while n < 40 or not state.exists():
         n += 1
         time.sleep(0.1)
         if ctx.should_stop():
@@ -233,7 +235,7 @@ def test_long_item_saves_its_state_and_goes_on(place: Place, slurm: PrivateSlurm
     array = next(
         record["jobid"]
         for record in map(json.loads, jobs.read_text().splitlines())
-        if record["step"].startswith("process:0-")
+        if record["jobid"] and record["step"].startswith("process:0-")
     )
     slurm.client("scancel", "--batch", "--signal=USR1", f"{array}_0")
     wait(place)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from psyflow.scheduler import JobStatus
-from psyflow.scheduler.slurm_texts import (
+from psyflow.scheduler.slurm.texts import (
     parse_sacct,
     parse_scontrol,
     parse_squeue,

@@ -16,7 +16,7 @@ import pytest
 from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler import Sqsub
 from psyflow.testing.schedulers import SchedulerTests, until
-from tests.cli.conftest import Place
+from tests.support.place import Place
 
 from .fake_programs import FakePrograms, failing
 from .page_runs import check_task_file

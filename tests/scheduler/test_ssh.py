@@ -17,10 +17,12 @@ from psyflow.exceptions import HostWarning, SchedulerError, UsageError
 from psyflow.scheduler import Ssh
 from psyflow.testing import SchedulerTests
 from psyflow.testing.schedulers import until
-from tests.cli.conftest import Place
+from tests.support.place import Place
+from tests.support.processes import children_of
 
 from .page_runs import check_task_file
 from .private_sshd import PrivateSshd, end_runners, runners
+from .reused_ids import check_reused_ids
 
 PATIENCE = 60
 HEAD = """
@@ -168,13 +170,27 @@ def test_jobs_do_not_outlive_a_runner_that_is_killed(
     sshd: PrivateSshd, spool: Path, tmp_path: Path
 ) -> None:
     ssh = Ssh({"node1": 1}, spool, sshd.ssh)
-    job = submit(ssh, tmp_path, f"sleep 600 & echo $! > {tmp_path}/pid; wait")
+    # The job kills it at once, before the runner can do anything more about it.
+    begin = f"sleep 600 & echo $! > {tmp_path}/pid.new; mv {tmp_path}/pid.new {tmp_path}/pid"
+    job = submit(ssh, tmp_path, f"{begin}; kill -9 $PPID; wait")
     until((tmp_path / "pid").exists, "the job has begun", PATIENCE)
-    wait_for(ssh, job, "R")
-    lease = next(spool.glob("hosts/node1.lease-*"))
-    os.kill(json.loads(lease.read_text())["pid"], signal.SIGKILL)
     wait_until_gone(int((tmp_path / "pid").read_text()))
-    assert ssh.get_statuses([job])[job].status == "Q"
+    until(lambda: ssh.get_statuses([job])[job].status == "Q", "the job waits again", PATIENCE)
+
+
+def test_job_runs_although_the_guard_of_its_runner_was_killed(
+    sshd: PrivateSshd, spool: Path, tmp_path: Path
+) -> None:
+    ssh = Ssh({"node1": 1}, spool, sshd.ssh)
+    wait_for(ssh, submit(ssh, tmp_path, "true"), "D")
+    [runner] = runners(spool)
+    [guard] = children_of(runner)
+    os.kill(guard, signal.SIGKILL)
+    wait_until_gone(guard)
+    job = submit(ssh, tmp_path, "true")
+    wait_for(ssh, job, "D")
+    assert ssh.exit_code(job) == 0
+    assert runners(spool) == [runner]
 
 
 def wait_until_gone(pid: int) -> None:
@@ -320,3 +336,13 @@ def test_task_file_of_the_page(
         check_task_file("ssh", Place(tmp_path))
     finally:
         end_runners(tmp_path / ".psyflow/ssh")
+
+
+def test_job_of_another_name_is_somebody_elses(
+    sshd: PrivateSshd, spool: Path, tmp_path: Path
+) -> None:
+    hosts = {"node1": 4, "node2": 4}
+    made = f"Ssh({hosts}, workdir={str(spool)!r}, ssh={sshd.ssh!r})"
+    scheduler = Ssh(hosts, workdir=spool, ssh=sshd.ssh)
+    head = f"from psyflow.scheduler import Ssh\nscheduler = {made}"
+    check_reused_ids(Place(tmp_path), scheduler, head)

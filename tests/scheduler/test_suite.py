@@ -49,6 +49,20 @@ class TakesEmptyArrays(ImmediateRun):
         return super().submit_array(n or 1, *more)
 
 
+class TellsNames(ImmediateRun):
+    tells_names = True
+
+
+class CutsNames(TellsNames):
+    def submit(self, args: Any, log: Any, name: str | None = None, *more: Any) -> JobId:
+        return super().submit(args, log, (name or "")[:40], *more)
+
+
+class HasManyNames(ImmediateRun):
+    def cluster_name(self) -> str:
+        return str(len(self._statuses))
+
+
 SUITE = SchedulerTests()
 ARGS = SUITE.test_job_gets_its_arguments_exactly_and_logs_both_streams
 
@@ -62,6 +76,8 @@ ARGS = SUITE.test_job_gets_its_arguments_exactly_and_logs_both_streams
         (SUITE.test_array_with_a_failed_member_has_failed, SaysAllIsWell()),
         (SUITE.test_array_with_a_failed_member_has_failed, MixesUpMembers()),
         (SUITE.test_array_with_a_failed_member_has_failed, TakesEmptyArrays()),
+        (SUITE.test_name_is_told_with_its_end, CutsNames()),
+        (SUITE.test_cluster_is_called_the_same_again, HasManyNames()),
         (SUITE.test_array_runs_each_index_once, ForgetsTheIndex()),
         (SUITE.test_array_runs_each_index_once, MixesUpMembers()),
     ],
@@ -75,6 +91,10 @@ def test_broken_scheduler_is_found(
     (folder := tmp_path / "broken").mkdir()
     with pytest.raises((AssertionError, FileNotFoundError)):
         test(broken, folder)
+
+
+def test_names_that_are_told_are_seen(tmp_path: Path) -> None:
+    SUITE.test_name_is_told_with_its_end(TellsNames(), tmp_path)
 
 
 def test_unknown_taken_for_dead_is_found() -> None:

@@ -121,7 +121,7 @@ def test_pickle_of_something_else(tmp_path, content):
 def test_plain_pickle_is_loaded_and_written(tmp_path):
     path = tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps({"a": [1, 2], "b": ("x", "y")}))
-    assert PickleStore().load(path) == {"a": [1, 2], "b": ["x", "y"]}
+    assert_same_table(PickleStore().load(path), {"a": [1, 2], "b": ["x", "y"]})
     PickleStore().save(path, {"a": [3]})
     assert pickle.loads(path.read_bytes()) == {"a": [3]}
     with path.open("rb") as file:
@@ -205,10 +205,10 @@ def test_zip_with_other_files(tmp_path):
 
 
 def rewrite_layout(path, change):
-    """Change the JSON in an NPZ file."""
+    """Change the JSON in an NPZ file, and put it where psyflow had it at first: in an entry."""
     with zipfile.ZipFile(path) as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
-    layout = json.loads(np.load(io.BytesIO(content["psyflow__table.npy"])).tobytes())
+        layout = json.loads(b"".join(entry.comment for entry in archive.infolist())[12:])
     change(layout)
     buffer = io.BytesIO()
     np.save(buffer, np.frombuffer(json.dumps(layout).encode(), np.uint8))
@@ -258,16 +258,88 @@ def test_wrong_column_layout_is_named(tmp_path, changes):
     load_npz(path)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"levels": "l"},
+        {"levels": "lll"},
+        {"levels": "xx", "kind": "lists"},
+        {"types": ["int"], "levels": ""},
+        {"types": ["object"]},
+        {"types": ["O"]},
+        {"types": ["int", "float"]},
+    ],
+)
+def test_wrong_layout_of_lists_is_named(tmp_path, changes):
+    path = tmp_path / "a.npz"
+    NpzStore().save(path, {"x": [[[1, 2]], [[3, 4]]]})
+    rewrite_layout(path, lambda layout: layout["columns"][0].update(changes))
+    load_npz(path)
+
+
+def rewrite_entry(path, entry, array):
+    """Replace an array in an NPZ file."""
+    with np.load(path) as arrays:
+        content = dict(arrays)
+    assert entry in content
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    with zipfile.ZipFile(path, "w") as archive:
+        for info in entries:
+            buffer = io.BytesIO()
+            name = info.filename.removesuffix(".npy")
+            np.save(buffer, array if name == entry else content[name])
+            archive.writestr(info.filename, buffer.getvalue())
+            archive.getinfo(info.filename).comment = info.comment
+
+
+@pytest.mark.parametrize(
+    ("entry", "array"),
+    [
+        ("psyflow__0_shapes", [2, 1]),
+        ("psyflow__0_shapes", [1, -1]),
+        ("psyflow__0_shape_ends", [0, 2]),
+        ("psyflow__0_ends", [0, 3]),
+        ("psyflow__0_tags", [0, 0, 2]),
+        ("psyflow__0_tags", [0, 0]),
+    ],
+)
+def test_parts_of_lists_that_do_not_fit_are_named(tmp_path, entry, array):
+    path = tmp_path / "a.npz"
+    NpzStore().save(path, {"x": [[1], [2, 0.5]]})
+    with np.load(path) as arrays:
+        dtype = arrays[entry].dtype
+    rewrite_entry(path, entry, np.array(array, dtype))
+    load_npz(path)
+
+
+def test_table_with_lists_says_that_it_is_newer_and_others_do_not(tmp_path):
+    versions = []
+    for table in ({"x": [[1]]}, {"x": [1]}):
+        NpzStore().save(tmp_path / "a.npz", table)
+        rewrite_layout(tmp_path / "a.npz", lambda layout: versions.append(layout["version"]))
+    assert versions == [2, 1]
+
+
 def test_file_of_a_newer_psyflow(tmp_path):
     path = tmp_path / "a.npz"
     NpzStore().save(path, TABLE)
-    rewrite_layout(path, lambda layout: layout.update(version=2))
+    rewrite_layout(path, lambda layout: layout.update(version=4))
     with pytest.raises(StoreError, match=r"a\.npz.*newer psyflow") as caught:
         NpzStore().load(path)
     assert not isinstance(caught.value, DamagedFileError)
 
 
 # --- HDF5 ----------------------------------------------------------------------------------
+
+
+def write_as_psyrun(path, table):
+    with tables.open_file(path, "w") as file:
+        group = file.create_group("/", "psyrun")
+        for name, values in table.items():
+            atom = tables.Atom.from_dtype(values.dtype)
+            array = file.create_earray(group, name, atom, (0, *values.shape[1:]))
+            array.append(values)
 
 
 def all_nodes(file):
@@ -278,12 +350,13 @@ def all_nodes(file):
 @pytest.mark.parametrize("as_psyrun", [False, True])
 def test_h5_attributes_are_never_unpickled(tmp_path, name, as_psyrun):
     path, trace = tmp_path / "a.h5", tmp_path / "trace"
-    H5Store(node="/psyrun" if as_psyrun else "/psyflow").save(path, {"a": [1.5, 2.5]})
+    if as_psyrun:
+        write_as_psyrun(path, {"a": np.array([1.5, 2.5])})
+    else:
+        H5Store().save(path, {"a": [1.5, 2.5]})
     harm = np.bytes_(pickle.dumps(Bomb(trace), 0))
     with tables.open_file(path, "a") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if as_psyrun:
-            file.remove_node("/psyrun/psyflow__table")
         for node in all_nodes(file):
             node._v_attrs._g_setattr(node, name, harm)
     # It is a trap: PyTables by itself walks into it.
@@ -328,24 +401,29 @@ def test_h5_without_the_group(tmp_path):
 
 def test_h5_that_psyrun_wrote(tmp_path):
     path = tmp_path / "a.h5"
-    with tables.open_file(path, "w") as file:
-        group = file.create_group("/", "psyrun")
-        for name, values in {
-            "a": np.arange(3),
-            "x": np.zeros((3, 2)),
-            "s": [b"x", b"", b"z"],
-        }.items():
-            values = np.asarray(values)
-            array = file.create_earray(
-                group, name, tables.Atom.from_dtype(values.dtype), (0, *values.shape[1:])
-            )
-            array.append(values)
+    write_as_psyrun(
+        path, {"a": np.arange(3), "x": np.zeros((3, 2)), "s": np.array([b"x", b"", b"z"])}
+    )
     expected = {"a": [0, 1, 2], "s": [b"x", b"", b"z"], "x": np.zeros((3, 2))}
     assert_same_table(H5Store().load(path), expected)
     assert H5Store().length(path) == 3
     assert_same_table(H5Store().read(path, 1, 2), {k: v[1:2] for k, v in expected.items()})
     H5Store().append(path, {"a": [3], "s": [b""], "x": np.ones((1, 2))})
     assert H5Store().load(path)["a"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("node", ["/psyflow", "/psyrun", "/mine"])
+@pytest.mark.parametrize("lost", [["psyflow__table"], ["a", "psyflow__table"], ["a"]])
+def test_h5_that_lost_arrays_is_damaged_and_not_empty(tmp_path, node, lost):
+    path, store = tmp_path / "a.h5", H5Store(node=node)
+    store.save(path, {"a": [1, 2]})
+    with tables.open_file(path, "a") as file:
+        for name in lost:
+            file.remove_node(node, name)
+    with pytest.raises(DamagedFileError, match=r"a\.h5"):
+        store.load(path)
+    with pytest.raises(DamagedFileError, match=r"a\.h5"):
+        store.append(path, {"a": [3]})
 
 
 def test_h5_with_columns_of_different_lengths(tmp_path):
@@ -380,7 +458,7 @@ def test_killed_append_leaves_a_whole_file(store, tmp_path):
             process.kill()
         table = store.load(path)
         assert len(table["a"]) % 500 == 0
-        assert table["t"] == ["x"] * len(table["a"])
+        assert table["t"].tolist() == ["x"] * len(table["a"])
 
 
 _FULL_DISK = """

@@ -1,7 +1,8 @@
 """What comes back from NPZ and HDF5: types and dtypes, not only values."""
 
-import math
 import warnings
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -33,6 +34,13 @@ def path(store, tmp_path):
     return tmp_path / f"table{store.ext}"
 
 
+def nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def round_trip(store, path, column, **options):
     store.save(path, {"x": column})
     return store.load(path, **options)["x"]
@@ -43,13 +51,17 @@ def assert_identical(actual, expected):
     assert type(actual) is type(expected)
     if isinstance(expected, np.ndarray):
         assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
-        assert actual.tobytes() == expected.tobytes()
-    elif isinstance(expected, list):
+        if expected.dtype == object:
+            assert_identical(actual.tolist(), expected.tolist())
+        else:
+            assert actual.tobytes() == expected.tobytes()
+    elif isinstance(expected, list | tuple):
         assert len(actual) == len(expected)
         for one, other in zip(actual, expected, strict=True):
             assert_identical(one, other)
-    elif isinstance(expected, float) and math.isnan(expected):
-        assert math.isnan(actual)
+    elif isinstance(expected, float | np.floating):
+        # NaN is NaN, and -0.0 is not 0.0.
+        assert repr(actual) == repr(expected)
     else:
         assert actual == expected
         assert not isinstance(expected, np.generic) or actual.dtype == expected.dtype
@@ -104,8 +116,23 @@ def test_numbers_are_joined_if_that_is_exact(store, path, column, expected):
         ([np.timedelta64(1, "M"), np.timedelta64(1, "D")], "timedelta64"),
         ([np.datetime64("300000-01-01"), np.datetime64("2020-01-01", "ns")], "datetime64"),
         ([{"a": 1}], "dict"),
-        ([[1, 2]], r"list \(numpy.array"),
-        ([(1,)], "tuple"),
+        ([[2**64]], "64 bits"),
+        ([[1, 2], [-1, 2**63]], "64 bits"),
+        ([[1, None]], "list with a value of type NoneType"),
+        ([[1], None, [{}]], "list with a value of type dict"),
+        ([[np.zeros(2)]], "list with a value of type ndarray"),
+        ([[b"a"]], "list with a value of type bytes"),
+        ([[np.datetime64("2020")]], "list with a value of type datetime64"),
+        ([["a", 1]], "lists that mix text and other"),
+        ([["a"], [1]], "lists that mix text and other"),
+        ([[1], [[2]]], "lists of different depths"),
+        ([[1, [2]]], "lists of different depths"),
+        ([[[], []], [1]], "lists of different depths"),
+        ([[2**53 + 1], [0.5]], "int64 .* float64"),
+        ([[1], 2.0], "list and float"),
+        ([[1], "a"], "list and str"),
+        ([(1,), np.zeros(1)], "tuple and ndarray"),
+        ([nested(17)], "nested deeper than 16"),
         ([1, object()], "object"),
         (np.zeros(2, "i4,f4"), "dtype"),
         ([np.zeros(2, object)], "dtype object"),
@@ -122,11 +149,50 @@ def test_what_would_change_is_refused(store, path, column, words):
     assert_same_table(store.load(path), {"old": [1]})
 
 
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [[["a"]], [[1]]],
+        [[[1]], [[[2]]]],
+        [[[[], []]], [[1]]],
+        [[[2**53 + 1]], [[0.5]]],
+        [[[0.5]], [[2**53 + 1]]],
+        [[[1]], [2.0]],
+    ],
+)
+def test_lists_that_do_not_go_together_are_refused_block_by_block(store, path, blocks):
+    store.save(path, {"old": [1]})
+    with pytest.raises(UnsupportedDataError, match=r'"x".*PickleStore'):
+        store.write(path, iter([{"x": block} for block in blocks]))
+    assert_same_table(store.load(path), {"old": [1]})
+
+
 class Text(str):
     pass
 
 
-@pytest.mark.parametrize("value", [Text("a"), type("I", (int,), {})(1), np.ma.array([1])])
+class Pair(NamedTuple):
+    one: int
+    other: int
+
+
+class Listing(list):
+    pass
+
+
+class Double(np.float64):
+    pass
+
+
+@pytest.mark.parametrize("value", [[Text("a")], [Double(1)], [Pair(1, 2)], [Listing()]])
+def test_subclasses_in_lists_are_refused(store, value):
+    with pytest.raises(UnsupportedDataError, match=f'"x".* {type(value[0]).__name__}'):
+        store.check({"x": value})
+
+
+@pytest.mark.parametrize(
+    "value", [Pair(1, 2), Listing(), Text("a"), type("I", (int,), {})(1), np.ma.array([1])]
+)
 def test_subclasses_are_refused(store, value):
     with pytest.raises(UnsupportedDataError, match=f'"x".* {type(value).__name__}'):
         store.check({"x": value})
@@ -150,16 +216,110 @@ def test_subclasses_are_refused(store, value):
     ],
 )
 def test_none_and_nan_among_others_are_exact(store, path, column):
-    loaded = round_trip(store, path, column)
-    assert_identical(loaded, column)
+    is_single = not any(isinstance(value, np.ndarray) for value in column)
+    as_loaded = objects if is_single else list
+    assert_identical(round_trip(store, path, column), as_loaded(column))
     store.append(path, {"x": column})
-    assert_identical(store.load(path)["x"], column + column)
+    assert_identical(store.load(path)["x"], as_loaded(column + column))
 
 
-def test_text_array_becomes_list_of_str(store, path):
-    assert_identical(round_trip(store, path, np.array(["a", "ö"])), ["a", "ö"])
-    assert_identical(round_trip(store, path, [np.str_("a\0")]), ["a\0"])
-    assert_identical(round_trip(store, path, np.array(["a", None], object)), ["a", None])
+def objects(values):
+    return np.fromiter(values, object, len(values))
+
+
+@pytest.mark.parametrize("store", [*EXACT, PickleStore()], ids=["npz", "h5", "pkl"])
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (["a", "ö"], np.array(["a", "ö"])),
+        (np.array(["a", "ö"]), np.array(["a", "ö"])),
+        ([""], np.array([""])),
+        (["\0a", "b"], np.array(["\0a", "b"])),
+        ([b"a", b"bc"], np.array([b"a", b"bc"])),
+        (["a\0", "b"], objects(["a\0", "b"])),
+        ([b"a\0"], objects([b"a\0"])),
+        (["a", None], objects(["a", None])),
+        ([b"a", NAN], objects([b"a", NAN])),
+        ([True, None], objects([True, None])),
+        ([True, NAN], objects([True, NAN])),
+        ([None], objects([None])),
+        (["x"] * 1000 + ["y" * 10**6], objects(["x"] * 1000 + ["y" * 10**6])),
+    ],
+    ids=repr,
+)
+def test_columns_of_text_or_with_absent_values_are_arrays(store, path, column, expected):
+    loaded = round_trip(store, path, column)
+    assert_identical(loaded, expected)
+    # Of a text that it is given to compare with, NumPy cuts NULs off, too.
+    if column[0] not in ("a\0", b"a\0"):
+        assert (loaded == column[0]).tolist() == [value == column[0] for value in column]
+    store.append(path, {"x": column})
+    assert_identical(store.load(path)["x"].tolist(), expected.tolist() * 2)
+    if store.ext != ".h5":
+        return
+    # Neither array has what the other one needs.
+    assert_identical(store.read(path, 0, 1)["x"].tolist(), expected[:1].tolist())
+
+
+def test_pandas_takes_what_numpy_loads(tmp_path):
+    pd = pytest.importorskip("pandas")
+    table = {
+        "n": [1, 2, 3],
+        "model": ["a", "öä", ""],
+        "some": ["x", None, NAN],
+        "flag": [True, False, None],
+        "day": np.array(["2020", "NaT", "2021"], "M8[s]"),
+        "raw": [b"a", b"bc", b""],
+    }
+    NpzStore().save(tmp_path / "a.npz", table)
+    with np.load(tmp_path / "a.npz") as arrays:
+        frame = pd.DataFrame(dict(arrays))
+    assert list(frame)[:3] == ["n", "model", "some"]
+    assert frame["model"].tolist() == table["model"]
+    assert frame[frame.model == "öä"]["n"].tolist() == [2]
+    assert frame["psyflow__2_mask"].tolist() == [0, 1, 2]
+    assert pd.DataFrame(NpzStore().load(tmp_path / "a.npz"))["some"].isna().tolist() == [0, 1, 1]
+
+
+def test_layout_that_comments_cannot_hold_is_an_entry(tmp_path):
+    table = {"x" * 10**6: ["a", None], "y": [1, 2]}
+    NpzStore().save(tmp_path / "a.npz", table)
+    assert_same_table(NpzStore().load(tmp_path / "a.npz"), table)
+    assert NpzStore().length(tmp_path / "a.npz") == 2
+
+
+@pytest.mark.parametrize("store", [*EXACT, PickleStore()], ids=["npz", "h5", "pkl"])
+def test_files_of_an_earlier_psyflow_are_read_exactly(store):
+    path = Path(__file__).parent / "old" / f"table{store.ext}"
+    loaded = store.load(path, ragged=True)
+    expected = {name: OLD[name] for name in loaded}
+    assert len(expected) == (3 if store.ext == ".h5" else len(OLD))
+    for name, column in expected.items():
+        if store.ext == ".pkl" and name == "n":
+            column = column.tolist()
+        assert_identical(loaded[name], column)
+
+
+OLD = {
+    "t": objects(["a", "ö\0", ""]),
+    "some": objects(["x", None, NAN]),
+    "b": objects([b"\0", b"a", None]),
+    "n": np.array([1, 2, 3]),
+    "m": objects([1, None, 3]),
+    "flag": objects([True, NAN, False]),
+    "l": [[1], [0.5, 2], []],
+    "u": [(1, 2), (3, 4), (5, 6)],
+    "w": [["a"], ["b\0"], []],
+    "r": [np.arange(2), np.arange(3), np.zeros(0, int)],
+    "none": objects([None] * 3),
+    "d": np.array(["2020", "NaT", "2021"], "M8[D]"),
+    "a b": np.array(["p", "q", "r"]),
+}
+
+
+def test_text_of_numpy_becomes_that_of_python(store, path):
+    assert_identical(round_trip(store, path, [np.str_("a\0")]), objects(["a\0"]))
+    assert_identical(round_trip(store, path, np.array(["a", None], object)), objects(["a", None]))
 
 
 def test_text_arrays_take_the_widest(store, path):
@@ -182,6 +342,89 @@ def test_pickle_names_what_cannot_be_pickled(tmp_path):
     with pytest.raises(UnsupportedDataError, match=r'"bad".*function'):
         store.check({"good": 1, "bad": local[1]})
     assert not list(tmp_path.iterdir())
+
+
+# --- lists ---------------------------------------------------------------------------------
+
+LISTS = [
+    [[1.0, 2.0]],
+    [[1, 2], [3, 4]],
+    [[1], [2, 3]],
+    [[2**63], [2**64 - 1, 0]],
+    [[2**63], [0.5]],
+    [[True, False], [True]],
+    [[1j, -0.0, 0.0, NAN], [1]],
+    [[0, 0.5], [1, 2]],
+    [[0, 0.5], [True]],
+    [[np.float32(0.1), 0.1], [np.int8(3)]],
+    [[np.longdouble(1) / 3, 1], [np.float16(0.5), np.float16(1)]],
+    [[64], [64, 32]],
+    [[[64], [64, 32]], [], [[]]],
+    [[[[1]], []], [[[2, 3], []], [[4]]]],
+    [[]],
+    [[], [[]], [[[]], []]],
+    [()],
+    [(), []],
+    [(1, 2), (3, 4)],
+    [(1, 2), [3, 4]],
+    [[(1, 2), (3, 4)], [(5, 6), (7, 8)]],
+    [[(1, 2), (3, 4)], [[5, 6]], ()],
+    [["a", "b\0", ""], [], ["\0"]],
+    [["ö≠😀", "\udce4"], None, NAN],
+    [[["x"], []], [], [("y",), ["", "z"]]],
+    [None, [1, 2], [3, 4]],
+    [NAN, [1], None, [2, 3.5]],
+    [nested(16)],
+]
+
+
+@pytest.mark.parametrize("column", LISTS)
+def test_lists_are_exact(store, path, column):
+    assert_identical(round_trip(store, path, column), column)
+    for i in range(len(column)):
+        assert_identical(store.load(path, row=i)["x"], column[i : i + 1])
+        store.check({"x": column[i]})
+    store.append(path, {"x": column})
+    assert_identical(store.load(path)["x"], column + column)
+    assert_identical(
+        store.read(path, 1, len(column) + 1)["x"], (column + column)[1:][: len(column)]
+    )
+
+
+@pytest.mark.parametrize("column", LISTS)
+def test_lists_row_by_row_are_exact(store, path, column):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_h5write, "_BUFFER_BYTES", -1)
+        for order in (column, column[::-1]):
+            store.write(path, iter([{"x": [value]} for value in order]))
+            assert_identical(store.load(path)["x"], order)
+
+
+@pytest.mark.parametrize("column", [[[1], [0.5, 2]], [[1, 2], [3, 4]], [["a"], []]])
+def test_rows_that_lack_lists_get_nan(store, path, column):
+    blocks = [{"a": [1, 2]}, {"a": [3] * len(column), "x": column}, {"a": [4]}]
+    store.write(path, iter(blocks))
+    assert_identical(store.load(path)["x"], [NAN, NAN, *column, NAN])
+
+
+def test_lists_give_no_warning(store, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        round_trip(store, path, [[1], [2, 3]])
+
+
+def test_list_that_holds_itself_is_refused(store):
+    value = []
+    value.append(value)
+    with pytest.raises(UnsupportedDataError, match="nested deeper"):
+        store.check({"x": value})
+
+
+def test_numpy_alone_reads_lists_of_one_shape(tmp_path):
+    NpzStore().save(tmp_path / "a.npz", {"x": [[1.0, 2.0], [3, 4]], "y": [[[1, 2]], [(3, 4)]]})
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert_identical(arrays["x"], np.array([[1.0, 2.0], [3.0, 4.0]]))
+        assert arrays["y"].tolist() == [1, 2, 3, 4]
 
 
 # --- ragged --------------------------------------------------------------------------------
@@ -274,7 +517,12 @@ def test_any_names_and_texts_are_exact(store, path, columns):
     loaded = store.load(path)
     assert list(loaded) == list(table)
     for name, column in table.items():
-        assert_identical(loaded[name], column)
+        assert_identical(list(_plain(loaded[name])), column)
+        assert n == 0 or isinstance(loaded[name], np.ndarray)
+
+
+def _plain(column):
+    return column.tolist() if isinstance(column, np.ndarray) else column
 
 
 @quick
@@ -310,6 +558,34 @@ def test_any_ragged_arrays_are_exact(store, path, column):
     assert_identical([np.asarray(value) for value in loaded], column)
 
 
+numbers = st.one_of(
+    st.booleans(),
+    st.integers(-5, 5),
+    st.floats(),
+    st.floats(width=16).map(np.float16),
+    st.integers(0, 9).map(np.uint8),
+)
+
+
+def sequences(leaves, depth):
+    """Lists and tuples of lists and tuples, of different lengths and one depth."""
+    values = leaves
+    for _ in range(depth):
+        some = st.lists(values, max_size=3)
+        values = st.one_of(some, some.map(tuple))
+    return values
+
+
+@quick
+@given(data=st.data(), leaves=st.sampled_from([numbers, texts]), depth=st.integers(1, 3))
+def test_any_lists_are_exact(store, path, data, leaves, depth):
+    values = st.one_of(sequences(leaves, depth), st.none(), st.just(NAN))
+    column = [data.draw(sequences(leaves, depth)), *data.draw(st.lists(values))]
+    assert_identical(round_trip(store, path, column), column)
+    store.write(path, iter([{"x": [value]} for value in column]))
+    assert_identical(store.load(path)["x"], column)
+
+
 blocks = st.lists(
     st.dictionaries(
         st.sampled_from("ab"),
@@ -317,6 +593,9 @@ blocks = st.lists(
             st.lists(st.one_of(st.none(), st.integers(-5, 5), st.floats(width=16)), max_size=5),
             st.lists(st.one_of(st.none(), st.text(max_size=5), st.just(NAN)), max_size=5),
             st.lists(st.one_of(st.none(), st.booleans(), st.just(NAN)), max_size=5),
+            st.lists(st.one_of(st.none(), st.just(NAN), sequences(numbers, 1)), max_size=3),
+            st.lists(sequences(numbers, 2), max_size=3),
+            st.lists(sequences(st.text(max_size=3), 1), max_size=3),
             hnp.arrays(np.int16, st.tuples(st.integers(0, 5), st.just(2))),
             hnp.arrays("U3", st.tuples(st.integers(0, 3), st.just(2))),
             hnp.arrays("U5", st.tuples(st.integers(0, 3), st.just(2))),

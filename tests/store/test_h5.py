@@ -24,15 +24,23 @@ def path(tmp_path):
     return tmp_path / "table.h5"
 
 
+def objects(values):
+    return np.fromiter(values, object, len(values))
+
+
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
         (np.arange(N), [0.5], np.append(np.arange(N, dtype=float), 0.5)),
         (np.zeros(N, np.float32), [1j], np.append(np.zeros(N, complex), 1j)),
-        (np.full(N, NAN), ["ö"], [*[NAN] * N, "ö"]),
-        (np.zeros(N), [None], [*[0.0] * N, None]),
+        (np.full(N, NAN), ["ö"], objects([*[NAN] * N, "ö"])),
+        (np.zeros(N), [None], objects([*[0.0] * N, None])),
         (np.zeros((N // 4, 4), "U1"), np.full((1, 4), "abc"), None),
-        (["a" * 20] * (N // 10), ["b" * 1000], [*["a" * 20] * (N // 10), "b" * 1000]),
+        (
+            ["a" * 20] * (N // 10),
+            ["b" * 1000],
+            objects([*["a" * 20] * (N // 10), "b" * 1000]),
+        ),
     ],
     ids=["int-float", "float-complex", "nan-text", "none", "wider", "longer"],
 )
@@ -41,9 +49,8 @@ def test_widens_what_is_on_disk(path, first, second, expected):
     loaded = STORE.load(path)["x"]
     if expected is None:
         expected = np.concatenate([first, second])
-    assert type(loaded) is type(expected)
-    if isinstance(expected, np.ndarray):
-        assert loaded.dtype == expected.dtype
+    assert loaded.dtype == expected.dtype
+    if expected.dtype.kind != "O":
         assert np.array_equal(loaded, expected)
     else:
         assert all(a == b or (a != a and b != b) for a, b in zip(loaded, expected, strict=True))
@@ -87,7 +94,7 @@ def test_blocks_without_rows_do_not_matter(path):
     blocks = [{"x": np.zeros(0)}, {"x": ["a"]}, {"x": np.zeros((0, 2))}, {"y": []}, {"x": ["b"]}]
     STORE.write(path, iter(blocks))
     loaded = STORE.load(path)
-    assert loaded["x"] == ["a", "b"]
+    assert loaded["x"].tolist() == ["a", "b"]
     assert np.isnan(loaded["y"]).all() and len(loaded["y"]) == 2
 
 

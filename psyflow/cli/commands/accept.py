@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from psyflow import refusals
 from psyflow.cli.output import OK, say
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task, none_named, suggestion
 from psyflow.exceptions import UsageError
-from psyflow.run import Run
+from psyflow.record import refusals
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]
+
+NOTHING = "nothing has changed, so there is nothing to accept."
 
 
 def execute(arguments: Namespace) -> int:
@@ -26,22 +28,23 @@ def execute(arguments: Namespace) -> int:
 
 
 def _accept(task: TaskDef) -> int:
-    changes = Run(task).accept()
-    for change in changes:
-        print(f"{task.name}: accepted {change.describe()}")
-    if not changes:
-        say(f"{task.name}: nothing has changed, so there is nothing to accept.")
+    dirt = Run(task).accept()
+    for what in dirt:
+        print(f"{task.name}: accepted {what}")
+    if not dirt:
+        say(f"{task.name}: {NOTHING}")
     return OK
 
 
 def _show(task: TaskDef, arguments: Namespace) -> int:
     assessment = Run(task).assess()
-    if assessment.plan is None:
+    dirt = assessment.dirt
+    if assessment.plan is None and not dirt:
         raise UsageError(refusals.never_run(task))
-    for change in assessment.code_changes:
-        print(f"{task.name}: would accept {change.describe()}")
-    if assessment.code_changes:
+    for what in dirt:
+        print(f"{task.name}: would accept {what}")
+    if dirt:
         say(f"{task.name}: nothing is accepted yet. Type: {suggestion(arguments, task.name)}")
     else:
-        say(f"{task.name}: nothing has changed, so there is nothing to accept.")
+        say(f"{task.name}: {NOTHING}")
     return OK

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from psyflow.clearing import clear, generated, refuse_if_alive
-from psyflow.cli.output import OK, say, shown_path
+from psyflow.cli.output import OK, is_confirmed, say
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task, none_named
-from psyflow.run import Run
+from psyflow.messages import shown_path
+from psyflow.run.clear import clear, generated, refuse_if_alive
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]
@@ -21,7 +22,7 @@ def execute(arguments: Namespace) -> int:
     if arguments.dry_run:
         with without_bytecode():
             return for_each_task(arguments, _show)
-    return for_each_task(arguments, _clean)
+    return for_each_task(arguments, lambda task: _clean(task, arguments))
 
 
 def _show(task: TaskDef) -> int:
@@ -35,10 +36,20 @@ def _show(task: TaskDef) -> int:
     return OK
 
 
-def _clean(task: TaskDef) -> int:
-    removed = clear(Run(task))
+def _clean(task: TaskDef, arguments: Namespace) -> int:
+    run = Run(task)
+    refuse_if_alive(run)
+    if not is_confirmed(_question(run), arguments):
+        say(f"{task.name}: nothing was removed.")
+        return OK
+    removed = clear(run)
     for path in removed:
         print(f"{task.name}: removed {shown_path(path)}")
     if not removed:
         say(f"{task.name}: nothing to remove.")
     return OK
+
+
+def _question(run: Run) -> str:
+    made = "\n".join(f"  {shown_path(path)}" for path in generated(run.layout))
+    return f"{run.task.name}: remove this for good?\n{made}\n"

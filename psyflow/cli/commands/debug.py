@@ -6,7 +6,6 @@ import bdb
 import pdb
 import sys
 import tempfile
-import traceback
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +13,16 @@ from types import TracebackType
 from typing import Any
 
 from psyflow.cli.output import FAILED, OK, say
-from psyflow.cli.psets import pset_text, value_text
 from psyflow.cli.selection import for_each_task
-from psyflow.context import StopNow
-from psyflow.debug import ItemCall, item_number
-from psyflow.evaluate import result_row
+from psyflow.cli.streams import as_they_are
 from psyflow.exceptions import Skip, StoreError
-from psyflow.run import Run
+from psyflow.report.psets import pset_text, value_text
+from psyflow.run.debug import ItemCall, item_number
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
+from psyflow.texts import exception_text, traceback_text
+from psyflow.work.context import StopNow
+from psyflow.work.rows import result_row
 
 __all__ = ["execute"]
 
@@ -45,7 +46,8 @@ def _evaluate(call: ItemCall, item: int, arguments: Namespace) -> int:
     if task.python != sys.executable:
         say(f"{task.name}: runs in {sys.executable}, where jobs would run in {task.python}.")
     try:
-        row = call(_step_through) if arguments.pdb else call()
+        with as_they_are():
+            row = call(_step_through) if arguments.pdb else call()
     except bdb.BdbQuit:
         say(f"{task.name}: the debugger was left, so item {item} has no result.")
         return FAILED
@@ -85,11 +87,12 @@ def _failed(task: TaskDef, item: int, error: BaseException) -> int:
     frames = _users_frames(error.__traceback__)
     if frames is None or isinstance(error, StoreError):
         # What is wrong is the result, and no code of the user's is there to look at.
-        say(f"{task.name}: item {item} failed: {type(error).__name__}: {error}")
+        say(f"{task.name}: item {item} failed: {exception_text(error)}")
         return FAILED
-    say("".join(traceback.format_exception(type(error), error, frames)).rstrip())
+    say(traceback_text(error, frames).rstrip())
     say(f'{task.name}: item {item} failed. The debugger is where it did; "q" leaves, "h" helps.')
-    pdb.post_mortem(frames)
+    with as_they_are():
+        pdb.post_mortem(frames)
     return FAILED
 
 

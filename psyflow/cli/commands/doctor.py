@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from psyflow import __version__
-from psyflow.cli.output import OK, TROUBLE, say, shown_path
-from psyflow.cli.probe import Probe, ProbeFacts
+from psyflow.cli.output import OK, TROUBLE, say
+from psyflow.doctor.folder import FolderFacts, look_at_folder
+from psyflow.doctor.probe import Probe, ProbeFacts
 from psyflow.exceptions import PsyflowError, UnknownNameError, UsageError
-from psyflow.files import link_new, make_folder
-from psyflow.filesystem import FolderFacts, look_at_folder
+from psyflow.messages import shown_path
 from psyflow.scheduler import Scheduler, scheduler_by_name, scheduler_names
 from psyflow.scheduler.facts import SiteFacts
-from psyflow.tasks.site import Site, find_site, user_site_file
-from psyflow.tasks.surroundings import Surroundings
+from psyflow.scheduler.profile import Site, find_site, user_site_file
+from psyflow.system.files import link_new, make_folder
 
 __all__ = ["execute"]
 
@@ -86,16 +86,15 @@ def execute(arguments: Namespace) -> int:
 
 
 def _look(arguments: Namespace) -> _Report:
-    site = find_site(Surroundings(Path(arguments.taskdir).absolute()))
+    site = find_site(Path(arguments.taskdir).absolute())
     schedulers = {name: f for name in scheduler_names() if (f := _facts_of(name, site))}
     report = _Report(site, schedulers, look_at_folder(Path(arguments.workdir)))
     if not arguments.probe:
         return report
     name, scheduler = _scheduler_to_probe(report, arguments.scheduler)
     args = {} if site is None else site.with_defaults(scheduler, {})
-    probe = Probe(
-        name, scheduler, args or dict(scheduler.USER_DEFAULT_ARGS), Path(arguments.workdir)
-    )
+    given = args or dict(scheduler.USER_DEFAULT_ARGS)
+    probe = Probe(name, scheduler, given, Path(arguments.workdir), say)
     return dataclasses.replace(report, probe=probe.run(arguments.patience))
 
 

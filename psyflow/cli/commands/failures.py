@@ -7,13 +7,14 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from psyflow.cli.output import say, shown_path
-from psyflow.cli.psets import pset_text
+from psyflow.cli.output import say
 from psyflow.cli.reading import report_each
 from psyflow.cli.selection import suggestion
-from psyflow.failures import FailedItem, FailureGroup, groups
+from psyflow.messages import shown_path
 from psyflow.pspace import ParameterSpace
-from psyflow.run import Run
+from psyflow.report.failures import FailedItem, FailureGroup, groups
+from psyflow.report.psets import pset_text
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]
@@ -71,7 +72,7 @@ def _example(example: FailedItem, space: ParameterSpace) -> Iterator[str]:
 
 
 def _one_line(text: str) -> str:
-    return textwrap.shorten(text, 160, placeholder=" …")
+    return textwrap.shorten(text, 250, placeholder=" …")
 
 
 def _as_json(task: TaskDef) -> dict[str, object]:

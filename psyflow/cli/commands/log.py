@@ -8,15 +8,16 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from psyflow.assess import Assessment
-from psyflow.cli.output import OK, say, shown_path
-from psyflow.cli.psets import pset_text
+from psyflow.cli.output import OK, say
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task
-from psyflow.debug import item_number
-from psyflow.failures import FailedItem, attempts_of
-from psyflow.printed import printed_by_failure, printed_by_item
-from psyflow.run import Run
+from psyflow.messages import shown_path
+from psyflow.record.assess import Assessment
+from psyflow.report.failures import FailedItem, attempts_of
+from psyflow.report.printed import printed_by_failure, printed_by_item
+from psyflow.report.psets import pset_text
+from psyflow.run.debug import item_number
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]
@@ -45,9 +46,13 @@ def _show(task: TaskDef, arguments: Namespace) -> int:
 
 def _print_log(log: Path) -> None:
     print(f"==> {shown_path(log)} <==", flush=True)
-    with log.open(errors="replace") as file:
-        # Logs may be longer than what fits into memory.
-        shutil.copyfileobj(file, sys.stdout)
+    # Logs may be longer than what fits into memory.
+    if sys.stdout.isatty() or not hasattr(sys.stdout, "buffer"):
+        with log.open(errors="replace", newline="") as file:
+            shutil.copyfileobj(file, sys.stdout)
+    else:
+        with log.open("rb") as bytes_file:
+            shutil.copyfileobj(bytes_file, sys.stdout.buffer)
 
 
 def _show_item(name: str, assessment: Assessment, item: int) -> None:

@@ -13,11 +13,10 @@ from string import Template
 from psyflow.cli.output import OK, say
 from psyflow.cli.selection import suggestion
 from psyflow.exceptions import UsageError
-from psyflow.files import link_new, make_folder
 from psyflow.scheduler import Scheduler, scheduler_by_name
+from psyflow.scheduler.profile import Site, find_site
+from psyflow.system.files import link_new, make_folder
 from psyflow.tasks.config import NAME
-from psyflow.tasks.site import Site, find_site
-from psyflow.tasks.surroundings import Surroundings
 
 __all__ = ["execute"]
 
@@ -27,7 +26,7 @@ def execute(arguments: Namespace) -> int:
     name = _checked(arguments.name)
     # The scheduler is looked up first: if there is none of that name, nothing is made.
     with _importing_from(arguments.taskdir):
-        site = find_site(Surroundings(Path(arguments.taskdir).absolute()))
+        site = find_site(Path(arguments.taskdir).absolute())
         of_site = None if site is None else site.scheduler
         text = _task_file(name, arguments.scheduler or of_site, site)
     path = make_folder(Path(arguments.taskdir)) / f"task_{name}.py"

@@ -11,17 +11,17 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from psyflow import job
+from psyflow.cli.amounts import AUTO
 from psyflow.cli.doit_adapter import run_steps
-from psyflow.cli.grammar import AUTO
 from psyflow.cli.output import INTERRUPTED, OK, TROUBLE
 from psyflow.cli.selection import load_tasks
 from psyflow.cli.task_run import TaskRun
 from psyflow.cli.waiting import wait_for
 from psyflow.exceptions import TaskWorkdirDirtyWarning, UsageError
-from psyflow.limits import usable_cpus
+from psyflow.run.submit import job_command
 from psyflow.scheduler import ImmediateRun
 from psyflow.scheduler.forkserver import ForkServer
-from psyflow.submission import job_command
+from psyflow.system.limits import usable_cpus
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute", "server"]
@@ -29,7 +29,7 @@ __all__ = ["execute", "server"]
 
 def server() -> ForkServer:
     """Return what forks the jobs of this machine; to be entered before any task is loaded."""
-    modules = ["psyflow.processing", "threadpoolctl"]
+    modules = ["psyflow.run.process", "threadpoolctl"]
     return ForkServer(job_command(sys.executable), job.main, modules)
 
 
@@ -49,7 +49,7 @@ def execute(arguments: Namespace) -> int:
     runs = [TaskRun(task, arguments) for task in tasks]
     try:
         with _terminated_as_interrupted():
-            run_steps(runs)
+            are_done = run_steps(runs)
     except KeyboardInterrupt:
         for run in runs:
             run.interrupt()
@@ -57,6 +57,8 @@ def execute(arguments: Namespace) -> int:
     if TaskWorkdirDirtyWarning in arguments.notices.categories:
         status = TROUBLE
     status = max([status, *(run.exit_code for run in runs)], default=OK)
+    if not are_done:
+        status = max(status, TROUBLE if status == OK else OK)
     if not arguments.wait:
         return status
     with _terminated_as_interrupted():
@@ -75,7 +77,7 @@ def _is_far(task: TaskDef) -> bool:
 
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Treat SIGTERM, as a batch system sends it to `psy` itself, like Ctrl-C."""
+    """Treat SIGTERM, as a batch system sends it to `psy`, and a hang-up like Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -83,8 +85,11 @@ def _terminated_as_interrupted() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # with `nohup`, it is ignored
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

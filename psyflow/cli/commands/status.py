@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from psyflow.cli.inquiry import Inquiry
 from psyflow.cli.output import MOST_LINES, first_lines, say
-from psyflow.cli.psets import pset_text
 from psyflow.cli.reading import report_each
-from psyflow.jobs import STATE_WORDS
-from psyflow.outcomes import pset_repr
+from psyflow.record.jobs import STATE_WORDS
+from psyflow.report.psets import pset_text
+from psyflow.report.status import Inquiry
+from psyflow.reprs import pset_repr
 
 __all__ = ["execute"]
 
@@ -35,14 +35,21 @@ def _print(inquiry: Inquiry, verbose: bool) -> None:
     print("\n".join(lines), end="\n\n")
     for note in _notes(inquiry):
         say(f"{inquiry.name}: {note}")
+    for line in inquiry.undeclared:
+        say(line)
 
 
 def _notes(inquiry: Inquiry) -> Iterator[str]:
     # On stderr: what programs read on stdout stays as simple as it always was.
     if inquiry.reasons:
         yield f"not up to date: {'; '.join(inquiry.reasons)}."
+    elif inquiry.doubt:
+        yield f"up to date, but {inquiry.doubt}"
     else:
         yield "up to date."
+    if inquiry.archived is not None:
+        number = f"{inquiry.archived.n_rows} of {inquiry.n_items}"
+        yield f"{number} results of this code are in the archive, and psy run takes them up."
     if inquiry.jobs:
         yield f"at work: {', '.join(inquiry.jobs)}."
     elif inquiry.reasons and inquiry.failed_jobs:
@@ -54,7 +61,12 @@ def _details(inquiry: Inquiry) -> Iterator[str]:
         yield f"  {inquiry.n_failed} out of {inquiry.n_items} items failed."
     if inquiry.n_skipped:
         yield f"  {inquiry.n_skipped} out of {inquiry.n_items} items were skipped."
-    for title, space in (("Missing", inquiry.missing), ("Queued", inquiry.queued)):
+    spaces = {
+        "Missing": inquiry.missing,
+        "Running": inquiry.in_state("running"),
+        "Queued": inquiry.in_state("queued"),
+    }
+    for title, space in spaces.items():
         if len(space):
             psets = map(pset_text, islice(space.iterate(), MOST_LINES))
             yield f"  {title} parameter sets:"
@@ -71,6 +83,11 @@ def _details(inquiry: Inquiry) -> Iterator[str]:
     yield from (f"    {line}" for line in first_lines(failures, inquiry.n_failed))
 
 
+def _archived(inquiry: Inquiry) -> dict[str, object] | None:
+    found = inquiry.archived
+    return None if found is None else {"run": found.folder.name, "n_rows": found.n_rows}
+
+
 def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
     report: dict[str, object] = {
         "n_items": inquiry.n_items,
@@ -80,6 +97,8 @@ def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
         "states": inquiry.states,
         "up_to_date": not inquiry.reasons,
         "reasons": inquiry.reasons,
+        "doubt": inquiry.doubt,
+        "archived": _archived(inquiry),
         "jobs": inquiry.jobs,
         "failed_jobs": inquiry.failed_jobs,
         "job_states": dict(Counter(STATE_WORDS[s.status] for s in inquiry.job_statuses)),
@@ -92,7 +111,7 @@ def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
             {
                 "item": failed.item,
                 # As text: not every value has a form in JSON.
-                "pset": failed.failure.pset,
+                "pset": failed.failure.pset or pset_repr(inquiry.space[failed.item]),
                 "kind": failed.failure.kind,
                 "exception": failed.failure.exception,
             }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from argparse import Namespace
 
 from psyflow.cli.output import FAILED, OK, say
-from psyflow.cli.psets import value_text
 from psyflow.cli.selection import for_each_task
+from psyflow.report.psets import value_text
+from psyflow.run.trial import try_task
 from psyflow.tasks import TaskDef
-from psyflow.trial import try_task
 
 __all__ = ["execute"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from argparse import Namespace
@@ -9,16 +10,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from psyflow.cli.inquiry import Inquiry, Members, ask
-from psyflow.cli.output import OK, duration, say
+from psyflow.cli.output import OK, say
 from psyflow.cli.progress import is_terminal
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import load_tasks
+from psyflow.cli.streams import drawing_board
 from psyflow.exceptions import SchedulerError
-from psyflow.jobs import in_words
-from psyflow.plan import Plan
-from psyflow.run import Run
+from psyflow.messages import duration
+from psyflow.record.jobs import Jobs, in_words
+from psyflow.record.layout import Layout
+from psyflow.record.plan import Plan
+from psyflow.report.status import Inquiry, Members, ask
 from psyflow.tasks import TaskDef
+from psyflow.texts import printable
 
 __all__ = ["execute"]
 
@@ -105,7 +109,8 @@ class _Asker:
     """Asks a scheduler now and then, in a thread of its own: some take long, or hang."""
 
     def __init__(self, task: TaskDef) -> None:
-        self._run = Run(task)
+        self._task = task
+        self._layout = Layout(task.folder, task.name, task.resultfile)
         self._answer: Members | SchedulerError = SchedulerError("no answer yet")
         self._thread: threading.Thread | None = None
         self._asked = 0.0
@@ -128,7 +133,7 @@ class _Asker:
 
     def _ask(self) -> None:
         try:
-            self._answer = ask(self._run, Plan.present(self._run.layout))
+            self._answer = ask(self._task, Jobs(self._layout), Plan.present(self._layout))
         except Exception as error:
             self._answer = SchedulerError(f"{type(error).__name__}: {error}")
 
@@ -140,13 +145,14 @@ def _table() -> Iterator[_Show]:
     from rich.table import Table
     from rich.text import Text
 
-    with Live(console=Console(stderr=True), auto_refresh=False) as live:
+    console = Console(file=drawing_board(sys.stderr))
+    with Live(console=console, auto_refresh=False) as live:
 
         def show(rows: Sequence[Sequence[str]]) -> None:
             table = Table(*COLUMNS, box=None)
             for row in rows:
                 # As text: what a scheduler says may look like markup.
-                table.add_row(*map(Text, row))
+                table.add_row(*(Text(printable(cell)) for cell in row))
             live.update(table, refresh=True)
 
         yield show

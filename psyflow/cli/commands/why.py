@@ -7,12 +7,15 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from psyflow.cli.output import first_lines, shown_path
+from psyflow.cli.output import first_lines
 from psyflow.cli.reading import report_each
 from psyflow.cli.selection import suggestion
-from psyflow.explanation import Explanation, explain
 from psyflow.fingerprint import Change
-from psyflow.run import Run
+from psyflow.fingerprint.watched import Watched
+from psyflow.messages import shown_path
+from psyflow.run.preview import Preview
+from psyflow.run.run import Run
+from psyflow.run.why import Explanation, explain
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]
@@ -33,21 +36,39 @@ def _show(arguments: Namespace, task: TaskDef) -> None:
     for change in explanation.changes:
         for line in _change_lines(change):
             print(f"  {line}")
-    for sentence in (_about_items(explanation), *_about_run(explanation)):
+    changed = [f"{file}: the content changed" for file in explanation.changed_files]
+    for line in first_lines(changed, len(changed)):
+        print(f"  {line}")
+    unknown = explanation.dirt[len(explanation.changes) :]
+    for sentence in (*unknown, _about_items(explanation), *_about_run(explanation)):
         print(f"  {sentence}")
+    for sentence in explanation.near_misses.sentences():
+        print(f"  {sentence}")
+    for line in _about_code(task.watched()) if arguments.verbose else ():
+        print(f"  {line}")
     for meaning, command in _what_to_type(explanation, task, arguments):
         print(f"  {meaning}: {command}")
 
 
+def _about_code(watched: Watched) -> Iterator[str]:
+    """Say which code counts, in a line for each file."""
+    for file, names in watched.files.items():
+        yield f"Watched: {file}: {', '.join(names)}"
+    if watched.distributions:
+        versions = ", ".join(f"{name} {v}" for name, v in watched.distributions.items())
+        yield f"Not watched, because it is installed: {versions}"
+    for place in watched.unfollowed:
+        yield f"Cannot be followed: {place.file}, line {place.line}: {place.what}"
+
+
 def _change_lines(change: Change) -> Iterator[str]:
-    part = change.new or change.old
-    assert part is not None
     lines = change.lines()
-    what = "is new" if change.old is None else "is gone" if change.new is None else "changed"
     if not lines:
-        yield f"{change.name}: the content {what}"
+        files = (change, *change.also)
+        told = (f"{file.name}: the content {_what_happened(file)}" for file in files)
+        yield from first_lines(told, len(files))
         return
-    yield f"{change.name} {what}:"
+    yield f"{change.name} {_what_happened(change)}:"
     shown = [
         f"  {sign} {line.file}, line {line.number}: {line.text}"
         for pair in lines
@@ -57,13 +78,19 @@ def _change_lines(change: Change) -> Iterator[str]:
     yield from first_lines(shown, len(shown))
 
 
+def _what_happened(change: Change) -> str:
+    return "is new" if change.old is None else "is gone" if change.new is None else "changed"
+
+
 def _about_items(explanation: Explanation) -> str:
     n_items = explanation.preview.n_items
     numbers = (
         (explanation.n_done, "done"),
         (explanation.n_failed, "failed"),
         (explanation.n_skipped, "skipped"),
+        (explanation.n_lost, "lost with the result"),
         (explanation.n_new, "new"),
+        (explanation.n_changed, "with a changed file"),
         (explanation.n_never_ran, "never ran"),
     )
     parts = ", ".join(f"{number} {what}" for number, what in numbers if number)
@@ -80,9 +107,12 @@ def _about_run(explanation: Explanation) -> Iterator[str]:
     if preview.archived:
         names = ", ".join(path.name for path in preview.archived)
         yield f"psy run would put {names} into {shown_path(preview.archive or '')}."
+    if preview.taken_up is not None:
+        number = f"{preview.n_taken_up} of {preview.n_items} results of this code"
+        yield f"psy run would take up {number} from {shown_path(preview.taken_up)}."
     if preview.n_pending:
         yield f"psy run would compute {preview.n_pending} of {preview.n_items} items."
-    else:
+    elif preview.n_taken_up < preview.n_items:
         yield "psy run would compute nothing, and merge the result anew."
 
 
@@ -90,9 +120,11 @@ def _what_to_type(
     explanation: Explanation, task: TaskDef, arguments: Namespace
 ) -> Iterator[tuple[str, str]]:
     command = functools.partial(suggestion, arguments)
+    if explanation.dirt and explanation.is_up_to_date:
+        yield "If the present code has made them", command(task.name, command="accept")
     if explanation.is_up_to_date:
         return
-    if explanation.changes and explanation.n_done:
+    if explanation.dirt and explanation.n_done:
         yield "The old results are still good", command(task.name, command="accept")
         yield "Keep them, compute what is missing", command("-c", task.name, command="run")
     if explanation.n_failed:
@@ -101,18 +133,27 @@ def _what_to_type(
     yield "Bring it up to date", command(task.name, command="run")
 
 
+def _taken_up(preview: Preview) -> dict[str, object] | None:
+    if preview.taken_up is None:
+        return None
+    return {"archive": str(preview.taken_up), "n_rows": preview.n_taken_up}
+
+
 def _as_json(task: TaskDef, arguments: Namespace) -> dict[str, object]:
     explanation = explain(Run(task))
     preview = explanation.preview
-    return {
+    code = {"watched": asdict(task.watched())} if arguments.verbose else {}
+    return code | {
         "up_to_date": explanation.is_up_to_date,
         "has_run": explanation.has_run,
         "reasons": preview.reasons,
+        "dirt": explanation.dirt,
         "changes": [
             {
                 "name": change.name,
                 "summary": change.describe(),
                 "lines": [asdict(line) for line in change.lines()],
+                "also": [other.name for other in change.also],
             }
             for change in explanation.changes
         ],
@@ -120,12 +161,17 @@ def _as_json(task: TaskDef, arguments: Namespace) -> dict[str, object]:
         "n_done": explanation.n_done,
         "n_failed": explanation.n_failed,
         "n_skipped": explanation.n_skipped,
+        "n_lost": explanation.n_lost,
         "n_new": explanation.n_new,
         "n_never_ran": explanation.n_never_ran,
+        "n_changed": explanation.n_changed,
+        "changed_files": [*explanation.changed_files],
         "n_to_run": preview.n_pending,
+        **asdict(explanation.near_misses),
         "refusal": preview.refusal,
         "archive": str(preview.archive) if preview.archived else None,
         "archived": [str(path) for path in preview.archived],
+        "taken_up": _taken_up(preview),
         "commands": [
             {"meaning": meaning, "command": command}
             for meaning, command in _what_to_type(explanation, task, arguments)

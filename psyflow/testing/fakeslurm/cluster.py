@@ -75,6 +75,8 @@ class FakeSlurm:
     tell_end : bool
         Whether jobs with a time limit get ``SLURM_JOB_START_TIME`` and ``SLURM_JOB_END_TIME``, as
         later Slurms than 22.05 have it.
+    cluster : str
+        ``ClusterName``.
 
     Raises
     ------
@@ -110,6 +112,7 @@ class FakeSlurm:
         min_job_age: float = 300.0,
         kill_wait: float = 2.0,
         tell_end: bool = False,
+        cluster: str = "fake",
     ) -> None:
         self.settings = Settings(
             seed=seed,
@@ -125,6 +128,7 @@ class FakeSlurm:
             min_job_age=min_job_age,
             kill_wait=kill_wait,
             tell_end=tell_end,
+            cluster=cluster,
         )
         self._given_folder = folder
         self._stack = contextlib.ExitStack()

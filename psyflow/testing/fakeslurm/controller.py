@@ -181,7 +181,7 @@ class Controller:
         member.is_warned = False
         member.fate = fate_of(self.settings, member.raw_id, member.restarts)
         try:
-            member.process = launch(self.folder, member, tell_end=self.settings.tell_end)
+            member.process = launch(self.folder, member, self.settings)
         except OSError:
             self._settle(member, "F", "JobLaunchFailure", (0, 53))
         else:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from psyflow.testing.fakeslurm.jobs import Job, Member
 from psyflow.testing.fakeslurm.processes import MARK
+from psyflow.testing.fakeslurm.settings import Settings
 
 __all__ = ["file_of", "launch", "mark_of", "write_script"]
 
@@ -33,15 +34,15 @@ def write_script(folder: str, job: Job) -> None:
     path.chmod(stat.S_IRWXU)
 
 
-def launch(folder: str, member: Member, *, tell_end: bool) -> subprocess.Popen[bytes]:
+def launch(folder: str, member: Member, settings: Settings) -> subprocess.Popen[bytes]:
     """Start a member in a session of its own.
 
     Parameters
     ----------
     folder : str
     member : Member
-    tell_end : bool
-        Whether it is told when its time will be over.
+    settings : Settings
+        They say whether it is told when its time will be over, and where it is.
 
     Raises
     ------
@@ -59,7 +60,11 @@ def launch(folder: str, member: Member, *, tell_end: bool) -> subprocess.Popen[b
         return subprocess.Popen(
             [_script(folder, job), *job.arguments],
             cwd=job.cwd,
-            env={**_environment(folder, member), **(_times(member) if tell_end else {})},
+            env={
+                **_environment(folder, member),
+                "SLURM_CLUSTER_NAME": settings.cluster,
+                **(_times(member) if settings.tell_end else {}),
+            },
             stdin=stdin,
             stdout=stdout,
             stderr=stderr if job.error else stdout,
@@ -95,7 +100,6 @@ def _environment(folder: str, member: Member) -> dict[str, str]:
         **job.environment,
         MARK: mark_of(folder, member),
         "ENVIRONMENT": "BATCH",
-        "SLURM_CLUSTER_NAME": "fake",
         "SLURM_JOBID": str(member.raw_id),
         "SLURM_JOB_ID": str(member.raw_id),
         "SLURM_JOB_NAME": job.name,

@@ -8,8 +8,8 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from psyflow.scheduler.slurm_options import FLAGS, FLAGS_WITH_VALUES, VALUES
-from psyflow.scheduler.slurm_texts import parse_time_limit
+from psyflow.scheduler.slurm.options import FLAGS, FLAGS_WITH_VALUES, VALUES
+from psyflow.scheduler.slurm.texts import parse_time_limit
 from psyflow.testing.fakeslurm.controller import Controller
 from psyflow.testing.fakeslurm.jobs import Condition, Job
 from psyflow.testing.fakeslurm.options import Grammar, RefusedError

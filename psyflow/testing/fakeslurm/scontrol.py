@@ -147,7 +147,7 @@ def _configuration(controller: Controller) -> dict[str, str]:
     kind = "slurmdbd" if settings.accounting else "none"
     return {
         "AccountingStorageType": f"accounting_storage/{kind}",
-        "ClusterName": "fake",
+        "ClusterName": settings.cluster,
         "JobRequeue": "1",
         "KillWait": f"{settings.kill_wait:g} sec",
         "MaxArraySize": str(settings.max_array_size),

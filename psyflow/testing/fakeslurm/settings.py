@@ -26,6 +26,7 @@ class Settings:
     min_job_age: float = 300.0
     kill_wait: float = 2.0
     tell_end: bool = False
+    cluster: str = "fake"
 
     def check(self) -> None:
         """Raise `UsageError` for a setting that makes no sense."""

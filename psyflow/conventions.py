@@ -1,0 +1,44 @@
+"""The names that users' folders go by, and where a study is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["TASKDIR", "WORKDIR", "default_taskdir", "study_of"]
+
+TASKDIR = "psy-tasks"
+"""The task folder, if no other is named."""
+WORKDIR = "psy-work"
+"""The folder for runs, if no other is set."""
+
+
+def default_taskdir() -> Path:
+    """Return the task folder that is meant if none is named: the nearest one, looking upwards.
+
+    If there is none, it is the one that would be here.
+    """
+    here = Path.cwd()
+    found = (folder / TASKDIR for folder in here.parents if (folder / TASKDIR).is_dir())
+    is_here = (here / TASKDIR).is_dir()
+    return Path(TASKDIR) if is_here else next(found, Path(TASKDIR))
+
+
+def study_of(taskdir: Path) -> Path:
+    """Return the folder that is the study of a task folder: where its relative paths start.
+
+    Parameters
+    ----------
+    taskdir : Path
+        Absolute.
+
+    Examples
+    --------
+    >>> str(study_of(Path("/home/me/study/psy-tasks")))
+    '/home/me/study'
+    >>> str(study_of(Path("/home/me/study/psy-tasks/fits")))
+    '/home/me/study'
+    >>> str(study_of(Path("/home/me/other/tasks")))
+    '/home/me/other'
+    """
+    inside = [folder for folder in taskdir.parents if folder.name == TASKDIR]
+    return (inside[0] if inside else taskdir).parent

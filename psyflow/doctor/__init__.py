@@ -1,0 +1,1 @@
+"""Whether this place is fit for jobs. Private."""

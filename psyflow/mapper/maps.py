@@ -1,0 +1,288 @@
+"""Evaluate a function on a parameter space without a task file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from psyflow.columns import Column, from_rows, without
+from psyflow.exceptions import IneffectiveExcludeWarning, ItemsFailedError, Skip
+from psyflow.fingerprint.functions import code_of_function
+from psyflow.mapper.backing import Backing, Function
+from psyflow.mapper.engines import evaluate_through
+from psyflow.outcomes.records import SKIPPED, Failure
+from psyflow.pspace import ParameterSpace
+from psyflow.pspace.param import as_space
+from psyflow.store import Store, store_for
+from psyflow.system.files import is_there
+from psyflow.work.copies import fresh
+from psyflow.work.rows import beside, result_row
+
+__all__ = ["get_result", "map_pspace", "map_pspace_hdd_backed", "map_pspace_parallel"]
+
+Space: TypeAlias = "ParameterSpace | Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]"
+
+
+def get_result(
+    fn: Function, pset: Mapping[str, Any], exclude: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Evaluate `fn` on one pset, and return parameters and results in one dict.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes the parameters as keyword arguments, returns a dict.
+    pset : mapping
+    exclude : sequence of str, optional
+        Names to leave out.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    TypeError
+        If `fn` does not return a dict.
+    UnsupportedDataError
+        If a result has the name of a parameter and another value, which it would replace.
+
+    Warns
+    -----
+    IneffectiveExcludeWarning
+        For each name to leave out that is not there.
+
+    Examples
+    --------
+    >>> from psyflow.utils.example import square
+    >>> get_result(square, {"x": 3})
+    {'x': 3, 'y': 9}
+    """
+    row = {**pset, **beside(pset, result_row(fn(**fresh(pset, pset))))}
+    for name in exclude or ():
+        if name in row:
+            del row[name]
+        else:
+            warnings.warn(IneffectiveExcludeWarning(name), stacklevel=2)
+    return row
+
+
+def _as_lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: list(column) for name, column in from_rows(rows).items()}
+
+
+def map_pspace(
+    fn: Function, pspace: Space, exclude: Sequence[str] | None = None
+) -> dict[str, list[Any]]:
+    """Evaluate `fn` on every pset of `pspace`, one after the other.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes the parameters as keyword arguments, returns a dict.
+    pspace : ParameterSpace, list of dicts, dict of columns, or DataFrame
+    exclude : sequence of str, optional
+        Names to leave out of the result.
+
+    Returns
+    -------
+    dict from str to list
+        Parameters and results as columns, in the order of the space. A result that some rows lack
+        is NaN there. A pset for which `fn` raises `Skip` has no row.
+
+    Raises
+    ------
+    Exception
+        Whatever `fn` raises.
+
+    Examples
+    --------
+    >>> from psyflow import Param
+    >>> map_pspace(lambda a, b: {"sum": a + b}, Param(a=[1, 2]) * Param(b=[3, 4]))
+    {'a': [1, 1, 2, 2], 'b': [3, 4, 3, 4], 'sum': [4, 5, 5, 6]}
+    """
+    space = as_space(pspace)
+    rows = []
+    for pset in space.iterate():
+        with contextlib.suppress(Skip):  # the function wants it left out
+            rows.append(get_result(fn, pset, exclude))
+    return _as_lists(rows) or _no_rows(space, exclude)
+
+
+def _no_rows(space: ParameterSpace, exclude: Sequence[str] | None) -> dict[str, list[Any]]:
+    return {name: [] for name in space.keys() if name not in (exclude or ())}  # noqa: SIM118
+
+
+def map_pspace_parallel(
+    fn: Function,
+    pspace: Space,
+    n_jobs: int = -1,
+    backend: Any = "loky",
+    exclude: Sequence[str] | None = None,
+) -> dict[str, list[Any]]:
+    """Evaluate `fn` on every pset of `pspace` in parallel, through joblib.
+
+    The psets travel in batches, so that cheap functions stay cheap.
+
+    Parameters
+    ----------
+    fn : callable
+        As for `map_pspace`. Processes must be able to get at it: ``"loky"`` pickles lambdas and
+        closures as well, ``"multiprocessing"`` only functions that can be imported.
+    pspace : ParameterSpace, list of dicts, dict of columns, or DataFrame
+    n_jobs : int, optional
+        Number of processes; −1 for one per processor.
+    backend : str or joblib backend, optional
+        ``"dask"`` and ``"ray"``, which ``psyflow[dask]`` and ``psyflow[ray]`` install, and any
+        other that joblib knows: ``"loky"``, ``"multiprocessing"``, ``"threading"``.
+    exclude : sequence of str, optional
+        Names to leave out of the result.
+
+    Returns
+    -------
+    dict from str to list
+        As `map_pspace` returns it.
+
+    Raises
+    ------
+    ItemsFailedError
+        When all psets were evaluated, if `fn` raised for some of them; it has the rows of
+        the others.
+    PsyflowError
+        If the engine is not installed, or has not been started.
+
+    Examples
+    --------
+    >>> from psyflow import Param
+    >>> from psyflow.utils.example import square
+    >>> map_pspace_parallel(square, Param(x=[1, 2, 3]), n_jobs=2)
+    {'x': [1, 2, 3], 'y': [1, 4, 9]}
+    """
+    space = as_space(pspace)
+    rows: dict[int, dict[str, Any]] = {}
+    failures: list[Failure] = []
+    for returned in evaluate_through(backend, n_jobs, fn, space):
+        failures += [failure for failure in returned.failures if failure.kind != SKIPPED]
+        for some in returned.rows:
+            columns = zip(*some.columns.values(), strict=True) if some.columns else repeat(())
+            for item, values in zip(some.items.tolist(), columns, strict=False):
+                rows[item] = dict(zip(some.columns, values, strict=True))
+    psets = enumerate(space.iterate())
+    whole = [{**pset, **rows[item]} for item, pset in psets if item in rows]
+    columns_done = _as_lists([without(exclude or (), row) for row in whole])
+    _warn_of_ineffective(exclude or (), whole)
+    if failures:
+        raise ItemsFailedError(
+            f"{len(failures)} of {len(space)} items failed; the columns of the others are in "
+            f"`columns` of this exception. {_first_of(failures)}",
+            columns_done,
+            failures,
+        )
+    return columns_done or _no_rows(space, exclude)
+
+
+def _warn_of_ineffective(exclude: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    for name in exclude:
+        if rows and not any(name in row for row in rows):
+            warnings.warn(IneffectiveExcludeWarning(name), stacklevel=3)
+
+
+def _first_of(failures: Sequence[Failure]) -> str:
+    first = min(failures, key=lambda failure: failure.item)
+    return f"The first failed with {first.exception}\n{first.traceback}"
+
+
+def map_pspace_hdd_backed(
+    fn: Function,
+    pspace: Space,
+    filename: str | os.PathLike[str],
+    store: Store | None = None,
+    return_data: bool = True,
+    pool_size: int = 1,
+    exclude: Sequence[str] | None = None,
+    backend: Any = None,
+    keep: bool = False,
+) -> dict[str, Column] | None:
+    """Evaluate `fn` on the psets that `filename` lacks, and add their rows to it.
+
+    Outcomes reach the disk, in a folder beside the file, at least once a second; after a crash the
+    next call with the same file goes on with what is missing. While one call evaluates, others
+    with the same file are refused. An empty space makes a file without rows.
+
+    The code that `fn` reaches is noted beside the file, in ``<filename>.code.json``, with the
+    values that a lambda or a method has with it, and those that names of own modules have. If it
+    has changed, that is said, the file gets a name with the date, and all psets are evaluated
+    anew. Code in packages that are installed is
+    not looked at. Rows of a file without that note are kept.
+
+    Parameters
+    ----------
+    fn : callable
+        As for `map_pspace`.
+    pspace : ParameterSpace, list of dicts, dict of columns, or DataFrame
+    filename : str or path
+    store : Store, optional
+        By default what the extension of `filename` says.
+    return_data : bool, optional
+        Whether to load and return the whole file.
+    pool_size : int, optional
+        Number of worker processes.
+    exclude : sequence of str, optional
+        Names to leave out of the file; parameters are needed to find out what is missing.
+    backend : str or joblib backend, optional
+        As for `map_pspace_parallel`, such as ``"dask"``: where `pool_size` workers, −1 for all,
+        evaluate the psets. This process writes what comes back. None for processes of psyflow's.
+    keep : bool, optional
+        Keep the rows that other code has made, as ``psy run -c`` does.
+
+    Returns
+    -------
+    dict from str to column
+        None without `return_data`.
+
+    Raises
+    ------
+    ItemsFailedError
+        If items failed; the rows of the others are in the file. A result with the name of a
+        parameter and another value is such a failure, as nobody could tell any more what is done.
+    RunHeldError
+        If another process, which it names, is at work on the same file.
+
+    Examples
+    --------
+    >>> from psyflow import Param
+    >>> from psyflow.utils.example import square
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "squares.pkl"
+    ...     _ = map_pspace_hdd_backed(square, Param(x=[1, 2]), file)
+    ...     map_pspace_hdd_backed(square, Param(x=[1, 2, 3]), file)
+    {'x': [1, 2, 3], 'y': [1, 4, 9]}
+    """
+    path = Path(filename).absolute()
+    backing = Backing(path, store or store_for(path), exclude or ())
+    space = as_space(pspace)
+    failures: list[Failure] = []
+    with backing.held():
+        backing.settle(code_of_function(fn), keep=keep)
+        pending = backing.missing(space)
+        if len(pending):
+            failures = backing.evaluate(fn, pending, pool_size, backend)
+        elif not is_there(path):
+            backing.store.save(path, _no_rows(space, exclude))
+        backing.finish()
+    if failures:
+        raise ItemsFailedError(
+            f"{len(failures)} of {len(space)} items failed; the rows of the others are in {path}. "
+            f"{_first_of(failures)}",
+            None,
+            failures,
+        )
+    if not return_data:
+        return None
+    return backing.store.load(path) if is_there(path) else {**_no_rows(space, exclude)}

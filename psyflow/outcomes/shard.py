@@ -1,0 +1,418 @@
+"""Shards: a worker's own append-only, checksummed file of outcomes.
+
+A shard is a sequence of frames. A frame is a fixed header, the numbers of its items, and a
+payload::
+
+    magic 8s │ version u16 │ kind u16 │ items u32 │ payload length u64
+    payload CRC-32 u32 │ head CRC-32 u32
+    item numbers, items × i64
+    payload
+
+all little-endian. The head CRC covers the header before it and the item numbers, and begins with
+the frame's place in the file. So a reader can tell what is done by skipping from header to header,
+a torn tail is seen for what it is, and a damaged frame costs that frame alone: the next magic
+whose head CRC fits goes on. A frame in a payload, of a user who computes with shards, fits
+nowhere.
+
+The payload of a ``ROWS`` frame is a pickle (psyflow's own file, never a result that users
+exchange), the payload of a ``FAILURE`` or ``SKIP`` frame is JSON. Since version 2, lists of Python
+numbers are packed in that pickle; version 1 has them as lists, and is still read.
+
+A ``REFUSED`` frame, of version 3, has rows that the run's store cannot hold: its payload is the
+length and the text of what refused them, and then that of a ``ROWS`` frame. The ``FAILURE`` frame
+of the item comes after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import functools
+import json
+import os
+import struct
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from json import dumps as to_json
+from os import SEEK_END, ftruncate, lseek
+from pathlib import Path
+from pickle import dumps as to_pickle
+from typing import BinaryIO
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from psyflow.columns import pack_numbers
+from psyflow.exceptions import DamagedFileError, DamagedShardWarning, UnsupportedDataError
+from psyflow.outcomes.records import SKIPPED, Failure, Rows
+from psyflow.system.files import (
+    FileId,
+    OpenFolder,
+    ask_again,
+    identity_of,
+    make_within,
+    naming,
+    sync_file,
+    write_all,
+)
+from psyflow.system.trust import Origin, is_own, unpickled
+
+__all__ = [
+    "FAILURE",
+    "REFUSED",
+    "ROWS",
+    "SKIP",
+    "Frame",
+    "ShardReader",
+    "ShardWriter",
+]
+
+MAGIC = b"\x89psyrow\n"
+VERSION = 3
+READ_VERSIONS = (1, 2, VERSION)
+ROWS, FAILURE, SKIP, REFUSED = 1, 2, 3, 4
+# Whoever knows no refused rows can read all others.
+_VERSION_OF_KIND = {ROWS: 2, FAILURE: 2, SKIP: 2, REFUSED: 3}
+_HEADER = struct.Struct("<8sHHIQI")
+_CRC = struct.Struct("<I")
+_NAME_LENGTH = struct.Struct("<I")
+_NAME_BYTES = 1 << 12
+_HEAD_LENGTH = _HEADER.size + _CRC.size
+_SCAN_BYTES = 1 << 20
+# Up to this many rows, arrays take more time and bytes than lists.
+_FEW = 8
+
+Items = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where one frame is, and whose outcomes it holds.
+
+    Attributes
+    ----------
+    kind : int
+        ``ROWS``, ``FAILURE``, ``SKIP`` or ``REFUSED``.
+    items : ndarray of int64, shape (n,)
+    offset, length : int
+        Of the payload, in bytes.
+    crc : int
+        CRC-32 of the payload.
+    """
+
+    kind: int
+    items: Items
+    offset: int
+    length: int
+    crc: int
+
+
+def _encode(kind: int, items: Items, payload: bytes, position: int) -> bytes:
+    index = np.ascontiguousarray(items, dtype="<i8").tobytes()
+    header = _HEADER.pack(
+        MAGIC, _VERSION_OF_KIND[kind], kind, len(items), len(payload), crc32(payload)
+    )
+    head_crc = _CRC.pack(_head_crc(header, index, position))
+    return b"".join((header, head_crc, index, payload))
+
+
+def _head_crc(header: bytes, index: bytes, position: int) -> int:
+    return crc32(index, crc32(header, position & 0xFFFFFFFF))
+
+
+class ShardWriter:
+    """Appends frames to a new file of its own.
+
+    The file is made with the first frame, so a worker without outcomes leaves none.
+
+    Parameters
+    ----------
+    path : Path
+        Must not exist: one shard has one writer.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._folder: OpenFolder | None = None
+        self._fd: int | None = None
+        self._file: FileId | None = None
+        self._end = 0
+        self._is_named = False
+        self._synced = True
+
+    def write_rows(self, rows: Rows) -> int:
+        """Append result rows and return the payload's length in bytes.
+
+        Raises
+        ------
+        UnsupportedDataError
+            If a value cannot be pickled; nothing is written then.
+        """
+        fields = {k: v for k, v in vars(rows).items() if k not in ("items", "refused_by")}
+        if len(rows.items) > _FEW:
+            fields["columns"] = {n: pack_numbers(c) for n, c in rows.columns.items()}
+        try:
+            payload = to_pickle(fields, protocol=5)
+        except Exception as error:
+            # The values are the user's, and so may be what pickling them raises.
+            raise UnsupportedDataError(f"A result cannot be pickled: {error!r}") from error
+        if rows.refused_by:
+            name = rows.refused_by.encode()[: _NAME_BYTES - _NAME_LENGTH.size]
+            payload = _NAME_LENGTH.pack(len(name)) + name + payload
+        self._append(REFUSED if rows.refused_by else ROWS, rows.items, payload)
+        return len(payload)
+
+    def write_failure(self, failure: Failure) -> None:
+        """Append a failure, or that an item is skipped."""
+        payload = to_json(asdict(failure)).encode()
+        kind = SKIP if failure.kind == SKIPPED else FAILURE
+        self._append(kind, np.array([failure.item], dtype=np.int64), payload)
+
+    def sync(self) -> None:
+        """Return when all that was written is on the disk."""
+        if self._fd is not None and not self._synced:
+            with naming(self.path):
+                sync_file(self._fd)
+            self._synced = True
+
+    def close(self) -> None:
+        """Sync and close."""
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+        if self._fd is None:
+            return
+        fd = self._fd
+        try:
+            self.sync()
+        except BaseException:
+            # That closing fails, too, must not be all that is told.
+            with contextlib.suppress(OSError):
+                os.close(fd)
+            raise
+        finally:
+            self._fd = None
+        with naming(self.path):
+            os.close(fd)
+
+    def leave(self) -> None:
+        """Let go of the file in a child of this process, which has no part in it."""
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __enter__(self) -> ShardWriter:
+        # The study may be moved before there is an outcome, and the shard belongs to it.
+        with contextlib.suppress(FileNotFoundError):
+            self._folder = OpenFolder(self.path.parent)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _open(self) -> int:
+        if self._folder is None:
+            self._folder = OpenFolder(make_within(self.path.parents[1], self.path.parent.name))
+        folder = self._folder.fd()
+        # Whoever else has the number, such as the user's code by mistake, writes over nothing.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        fd = os.open(self.path.name, flags, 0o666, dir_fd=folder)
+        # If the user's code closed a standard stream, what it prints must not end up in here.
+        try:
+            return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+        finally:
+            os.close(fd)
+
+    def _append(self, kind: int, items: Items, payload: bytes) -> None:
+        if self._fd is None:
+            self._fd = self._open()
+            self._file = identity_of(self._fd)
+        if not self._is_named and self._folder is not None:
+            sync_file(self._folder.fd())
+            self._is_named = True
+        data = _encode(kind, items, payload, self._end)
+        self._synced = False
+        # An NFS client would write everything to the server for an `fstat` each time.
+        if lseek(self._fd, 0, SEEK_END) != self._end:
+            self._remove_rubbish(self._fd)
+        try:
+            with naming(self.path):
+                write_all(self._fd, data)
+        except OSError:
+            # A full disk may have taken half a frame; the next one must follow a whole one. Where
+            # that fails, too, it is tried again before the next one.
+            with contextlib.suppress(OSError):
+                ftruncate(self._fd, self._end)
+            raise
+        self._end += len(data)
+
+    def _remove_rubbish(self, fd: int) -> None:
+        """Remove what somebody else has appended, if this is the shard at all."""
+        if identity_of(fd) != self._file:
+            # The user's code has closed it, and the number is another file's by now.
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self.path))
+        ftruncate(fd, self._end)
+
+
+class ShardReader:
+    """Reads the frames of a shard, also while its worker goes on writing.
+
+    Parameters
+    ----------
+    path : Path
+    origin : Origin, optional
+        What tells whether it is the user's own: values that are not plain are read from no other.
+
+    Attributes
+    ----------
+    end : int
+        Offset behind the last whole frame that was seen; a later `new_frames` goes on there.
+    """
+
+    def __init__(self, path: Path, origin: Origin | None = None) -> None:
+        self.path = path
+        self.end = 0
+        self._origin = origin
+
+    @functools.cached_property
+    def _is_own(self) -> bool:
+        return self._origin is not None and is_own(self.path, self._origin)
+
+    def new_frames(self) -> list[Frame]:
+        """Return the frames that came since the last call.
+
+        A damaged frame is skipped with a DamagedShardWarning; half a frame at the end, still being
+        written or torn, waits for the next call.
+        """
+        with naming(self.path), self._open() as file:
+            # Read, not mapped: if a mapped file shrinks or its disk fails, the reader is killed.
+            return list(self._scan(file.fileno(), os.fstat(file.fileno()).st_size))
+
+    def rows(self, frame: Frame) -> Rows:
+        """Read the result rows of a ``ROWS`` or ``REFUSED`` frame.
+
+        Raises
+        ------
+        DamagedFileError
+            If the payload is not what was written.
+        UntrustedFileError
+            If it could run code, and is not known to be of this user's making.
+        UnmakeableValuesError
+            If values of it cannot be made here: a module is missing, for example.
+        """
+        what = f"{self.path}: the frame at byte {frame.offset}"
+        payload = self._payload(frame)
+        if frame.kind == REFUSED:
+            payload = payload[_NAME_LENGTH.size + _NAME_LENGTH.unpack_from(payload)[0] :]
+        fields = unpickled(payload, what, own=self._is_own)
+        try:
+            return Rows(items=frame.items, **fields)
+        except TypeError as error:
+            raise DamagedFileError(f"{what} is damaged: it holds no results.") from error
+
+    def refused_by(self, frame: Frame) -> str:
+        """Tell what refused the rows of a ``REFUSED`` frame, without reading these."""
+        with naming(self.path), self._open() as file:
+            start = _read(file.fileno(), min(frame.length, _NAME_BYTES), frame.offset)
+        end = _NAME_LENGTH.size + _NAME_LENGTH.unpack_from(start)[0]
+        return start[_NAME_LENGTH.size : end].decode(errors="replace")
+
+    def failure(self, frame: Frame) -> Failure:
+        """Read the failure of a ``FAILURE`` frame.
+
+        Raises
+        ------
+        DamagedFileError
+            If the payload is not what was written.
+        """
+        return Failure(**json.loads(self._payload(frame)))
+
+    def is_intact(self, frame: Frame) -> bool:
+        """Tell whether the payload of `frame` is what was written."""
+        try:
+            self._payload(frame)
+        except DamagedFileError:
+            return False
+        return True
+
+    def _open(self) -> BinaryIO:
+        return ask_again(lambda: self.path.open("rb"), self.path)
+
+    def _payload(self, frame: Frame) -> bytes:
+        with naming(self.path), self._open() as file:
+            payload = _read(file.fileno(), frame.length, frame.offset)
+        if len(payload) != frame.length or crc32(payload) != frame.crc:
+            raise DamagedFileError(
+                f"{self.path}: the frame at byte {frame.offset} is damaged; "
+                f"its {len(frame.items)} items have to run again."
+            )
+        return payload
+
+    def _scan(self, fd: int, size: int) -> Iterator[Frame]:
+        while self.end < size:
+            frame = self._frame_at(fd, self.end, size)
+            if frame is None:
+                following = self._next_frame(fd, self.end + 1, size)
+                if following is None:
+                    return
+                warnings.warn(
+                    f"{self.path}: bytes {self.end} to {following} are damaged; "
+                    f"the items in them run again.",
+                    DamagedShardWarning,
+                    stacklevel=4,
+                )
+                self.end = following
+                continue
+            self.end = frame.offset + frame.length
+            yield frame
+
+    def _frame_at(self, fd: int, position: int, size: int) -> Frame | None:
+        """Return the frame that begins at `position`, or None if no whole one does."""
+        head = _read(fd, _HEAD_LENGTH, position)
+        if len(head) < _HEAD_LENGTH or not head.startswith(MAGIC):
+            return None
+        header, head_crc = head[: _HEADER.size], head[_HEADER.size :]
+        _, version, kind, n_items, length, crc = _HEADER.unpack(header)
+        offset = position + _HEAD_LENGTH + 8 * n_items
+        if offset + length > size:
+            return None
+        index = _read(fd, 8 * n_items, position + _HEAD_LENGTH)
+        if _CRC.pack(_head_crc(header, index, position)) != head_crc:
+            return None
+        if version not in READ_VERSIONS:
+            raise DamagedFileError(
+                f"{self.path} was written in format {version}, and this psyflow reads the formats "
+                f"up to {VERSION}. Use the psyflow that wrote it."
+            )
+        return Frame(kind, np.frombuffer(index, dtype="<i8"), offset, length, crc)
+
+    def _next_frame(self, fd: int, position: int, size: int) -> int | None:
+        """Return where the next whole frame begins, or None."""
+        begins = (at for at in _magics(fd, position, size) if self._frame_at(fd, at, size))
+        return next(begins, None)
+
+
+def _read(fd: int, length: int, offset: int) -> bytes:
+    """Read `length` bytes, fewer at the end of the file; one call gives at most 2 GiB."""
+    parts = []
+    while length and (part := os.pread(fd, length, offset)):
+        parts.append(part)
+        length, offset = length - len(part), offset + len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _magics(fd: int, position: int, size: int) -> Iterator[int]:
+    """Yield where, from `position` on, the bytes of a frame's beginning are."""
+    # Stretches overlap by one byte less than the magic, so that each is in one stretch, whole.
+    for begin in range(position, size, _SCAN_BYTES - len(MAGIC) + 1):
+        stretch = _read(fd, _SCAN_BYTES, begin)
+        at = stretch.find(MAGIC)
+        while at != -1:
+            yield begin + at
+            at = stretch.find(MAGIC, at + 1)

@@ -1,0 +1,1 @@
+"""Private: what the folder of a run says, read and written."""

@@ -1,0 +1,371 @@
+"""The jobs of a run: a record that is on disk before the next one is submitted."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from psyflow.exceptions import StoreError
+from psyflow.record.jobrecord import OVER_STEP, JobRecord
+from psyflow.record.layout import Layout
+from psyflow.record.plan import Plan
+from psyflow.scheduler.base import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    HELD,
+    OVER,
+    QUEUED,
+    RUNNING,
+    UNKNOWN,
+    ZOMBIE,
+    JobStatus,
+    Scheduler,
+    combine,
+)
+from psyflow.system.files import append_line, ask_again
+from psyflow.system.lease import is_over, owner_of
+from psyflow.system.orphans import wait_until_dead
+from psyflow.system.owner import Owner
+
+__all__ = ["STATE_WORDS", "JobRecord", "Jobs", "Killed", "in_words"]
+
+STATE_WORDS = {
+    QUEUED: "queued",
+    HELD: "held",
+    RUNNING: "running",
+    ZOMBIE: "zombie",
+    UNKNOWN: "unknown",
+    DONE: "done",
+    FAILED: "failed",
+    CANCELLED: "cancelled",
+}
+
+
+@dataclass(frozen=True)
+class Killed:
+    """What `Jobs.kill` has done, in words.
+
+    Attributes
+    ----------
+    killed : list of str
+        The jobs and processes that it has ended.
+    others : list of str
+        Jobs of somebody else that have the number of a recorded one, which is gone.
+    left : list of str
+        Jobs that cannot be ended here, and why.
+    places : list of str
+        Where those can be ended.
+    """
+
+    killed: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A recorded job, as it is seen from here.
+
+    Attributes
+    ----------
+    record : JobRecord
+    members : list of JobStatus
+        What is believed: of an array the members, one by one.
+    other : str
+        The name of somebody else's job that has its id now, if there is one.
+    out_of_reach : str
+        Why it may not be killed from here; empty if it may.
+    """
+
+    record: JobRecord
+    members: list[JobStatus]
+    other: str = ""
+    out_of_reach: str = ""
+
+    @property
+    def jobid(self) -> str:
+        assert self.record.jobid is not None
+        return self.record.jobid
+
+    @property
+    def is_over(self) -> bool:
+        return all(status.status in OVER for status in self.members)
+
+
+class Jobs:
+    """The record of a run's jobs, and what can be asked about them.
+
+    Only recorded jobs are ever asked about or ended.
+
+    Parameters
+    ----------
+    layout : Layout
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._own: dict[str, bool] = {}
+
+    def record_intent(self, intent: JobRecord) -> None:
+        """Note a job that is about to be submitted; whatever happens then, its name is known."""
+        self._append(intent)
+
+    def record_submitted(self, intent: JobRecord, jobid: str, cluster: str | None) -> None:
+        """Note that the scheduler has accepted a job."""
+        self._append(dataclasses.replace(intent, jobid=jobid, cluster=cluster, time=time.time()))
+
+    def record_process(self, run_id: str, step: str) -> None:
+        """Note the calling process as a job."""
+        self._append(JobRecord(run_id, step, owner=Owner.here()))
+
+    def records(self) -> list[JobRecord]:
+        """Return every recorded job, oldest first; a line that was cut off is passed over."""
+        file = self._layout.jobs_file
+        try:
+            text = ask_again(lambda: file.read_text(errors="replace"), file)
+        except FileNotFoundError:
+            return []
+        lines = text.splitlines()
+        parsed = [record for line in lines if (record := JobRecord.from_line(line)) is not None]
+        return [record for record in parsed if self.is_own(record.run_id)]
+
+    def is_own(self, run_id: str) -> bool:
+        """Tell whether a plan's jobs are at work here, and not in a folder that this is a copy of.
+
+        If the plan is gone, they ended long ago.
+        """
+        if run_id not in self._own:
+            plan = None
+            with contextlib.suppress(StoreError):
+                plan = Plan.read(self._layout.plan(run_id).plan_file)
+            self._own[run_id] = plan is None or plan.is_at_home
+        return self._own[run_id]
+
+    def host_of(self, run_id: str) -> str | None:
+        """Return where the jobs of a plan were submitted; None if nobody noted it."""
+        return next((r.host for r in self.records() if r.run_id == run_id and r.host), None)
+
+    def record_over(self, run_id: str) -> None:
+        """Note that no job of a plan is at work any more, whatever the scheduler remembers."""
+        self._append(JobRecord(run_id, OVER_STEP))
+
+    def members(self, run_id: str, scheduler: Scheduler) -> dict[str, list[JobStatus]]:
+        """Ask `scheduler`, in one query, about the jobs of one plan, members of arrays one by one.
+
+        A job that it has forgotten is unknown, and so is one whose id is somebody else's now, or
+        that was submitted to another cluster. It counts as done if the plan's jobs are known to be
+        over, because its merge job or `psy kill` noted so.
+
+        Returns
+        -------
+        dict from str to list of JobStatus
+            By the ids of jobs and of arrays, in the order of their submission.
+        """
+        return {seen.jobid: seen.members for seen in self._look(run_id, scheduler)}
+
+    def _look(self, run_id: str, scheduler: Scheduler) -> list[_Seen]:
+        of_plan = [record for record in self.records() if record.run_id == run_id]
+        records = [self._named(record) for record in of_plan if record.jobid is not None]
+        if not records:
+            return []
+        is_over = any(record.step == OVER_STEP for record in of_plan)
+        here = scheduler.cluster_name() if any(record.cluster for record in records) else None
+        near = [record for record in records if not record.is_elsewhere(here)]
+        # An array is asked about by its own id, too, which may be another job's that is no array.
+        ids = dict.fromkeys(i for r in near for i in (*r.member_ids, str(r.jobid)))
+        told = scheduler.get_statuses(ids) if ids else {}
+        return [
+            _far(record, here, is_over=is_over)
+            if record.is_elsewhere(here)
+            else _near(record, here, told, scheduler.tells_names, is_over=is_over)
+            for record in records
+        ]
+
+    def _named(self, record: JobRecord) -> JobRecord:
+        """Return a record with the name that its job must have, which records of old lack."""
+        if record.name is not None:
+            return record
+        step = record.step.partition(":")[0] if "-" in record.step else record.step
+        return dataclasses.replace(record, name=f"{self._layout.task}:{step}")
+
+    def statuses(self, run_id: str, scheduler: Scheduler) -> dict[str, JobStatus]:
+        """Ask `scheduler`, in one query, about the jobs of one plan; an array is one job."""
+        members = self.members(run_id, scheduler)
+        return {
+            jobid: some[0] if some[0].id == jobid else combine(jobid, some)
+            for jobid, some in members.items()
+        }
+
+    def processes(self) -> list[Owner]:
+        """Return the recorded processes on this host that are alive."""
+        owners = [r.owner for r in self.records() if r.owner is not None]
+        return [owner for owner in owners if owner.is_dead() is False]
+
+    def elsewhere(self) -> list[Owner]:
+        """Return the processes on other hosts that renew their leases."""
+        owners = [owner_of(lease) for lease in self.leases() if not is_over(lease, time.time())]
+        return [owner for owner in owners if owner is not None and owner.is_dead() is None]
+
+    def leases(self) -> list[Path]:
+        """Return the leases of process jobs, of all plans, whether they have run out or not."""
+        plans = [self._layout.plan(f.name) for f in self._layout.plan_folders()]
+        own = [plan for plan in plans if self.is_own(plan.folder.name)]
+        return [lease for plan in own for lease in plan.leases.glob("[!.]*")]
+
+    def owners(self) -> list[Owner]:
+        """Return the processes of the run's jobs that are seen to be alive, here or elsewhere."""
+        return [*self.processes(), *self.elsewhere()]
+
+    def alive(self, run_id: str, scheduler: Scheduler) -> list[str]:
+        """Return what is queued, running, or in a state that nobody knows, in words."""
+        return self.alive_among(self.members(run_id, scheduler))
+
+    def alive_among(self, members: Mapping[str, Sequence[JobStatus]]) -> list[str]:
+        """Return the same as `alive`, if what the scheduler says is known."""
+        # Where there are jobs of a scheduler, these are their processes.
+        return _alive_jobs(members) or [str(owner) for owner in self.owners()]
+
+    def are_forgotten(self, members: Mapping[str, Sequence[JobStatus]]) -> bool:
+        """Tell whether the scheduler knows of no job that is alive, and no process shows one."""
+        alive = [s for some in members.values() for s in some if s.status not in OVER]
+        return bool(alive) and all(map(_is_forgotten, alive)) and not self.owners()
+
+    def kill(self, run_id: str, scheduler: Scheduler) -> Killed:
+        """End the recorded jobs of a plan that are alive, and no other's that has an id of theirs.
+
+        Raises
+        ------
+        SchedulerError
+            If the scheduler does not answer. Nothing was ended then.
+        """
+        alive = [seen for seen in self._look(run_id, scheduler) if not seen.is_over]
+        left = [seen for seen in alive if seen.out_of_reach]
+        ours = [seen.jobid for seen in alive if not (seen.other or seen.out_of_reach)]
+        # The last first: the merge job would start when those before it have ended.
+        scheduler.kill_jobs(reversed(ours))
+        # The processes of jobs that cannot be ended here are theirs to end.
+        processes = [] if left else self._end_processes()
+        return Killed(
+            killed=[*(f"job {jobid}" for jobid in ours), *processes],
+            others=[f'job {seen.jobid} ("{seen.other}")' for seen in alive if seen.other],
+            left=[f"job {seen.jobid} {seen.out_of_reach}" for seen in left],
+            places=list(dict.fromkeys(seen.record.place for seen in left)),
+        )
+
+    def _end_processes(self) -> list[str]:
+        ended = []
+        for owner in self.processes():
+            # The first asks to end after the running items, the second to end at once.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(owner.pid, signal.SIGTERM)
+                if not wait_until_dead([owner], 0.2):
+                    os.kill(owner.pid, signal.SIGTERM)
+            ended.append(str(owner))
+        return ended
+
+    def lingering(self, run_id: str, scheduler: Scheduler) -> list[str]:
+        """Return what is still there after `kill`, in words, but for what that had to leave.
+
+        A job that the scheduler, asked right after it was told to kill it, does not know is gone.
+        """
+        seen = self._look(run_id, scheduler)
+        members = {
+            one.jobid: [status for status in one.members if not _is_forgotten(status)]
+            for one in seen
+            if not one.out_of_reach
+        }
+        if any(one.out_of_reach and not one.is_over for one in seen):
+            return _alive_jobs(members)
+        return self.alive_among(members)
+
+    def _append(self, record: JobRecord) -> None:
+        # Its folder is there, or is gone: the plan was in it.
+        append_line(self._layout.jobs_file, record.to_line())
+
+
+def in_words(statuses: Sequence[JobStatus], *, counts_one: bool = False) -> str:
+    """Say how many jobs are in each state, and why, if the scheduler says so.
+
+    Parameters
+    ----------
+    statuses : sequence of JobStatus
+    counts_one : bool
+        Whether a single job is said to be one.
+
+    Examples
+    --------
+    >>> in_words([JobStatus("7_0", "R", "t"), JobStatus("7_1", "Q", "t", "Resources")])
+    '1 running, 1 queued (Resources)'
+    >>> in_words([JobStatus("8", "*Q", "t")])
+    'held'
+    """
+    states = Counter((STATE_WORDS[status.status], status.reason) for status in statuses)
+    shown = [
+        (f"{n} " if counts_one or len(statuses) > 1 else "")
+        + word
+        + (f" ({reason})" if reason else "")
+        for (word, reason), n in states.items()
+    ]
+    return ", ".join(shown)
+
+
+def _far(record: JobRecord, here: str | None, *, is_over: bool) -> _Seen:
+    """Say what can be said of a job of another cluster than `here`."""
+    state = DONE if is_over else UNKNOWN
+    reason = "" if is_over else f"submitted on {record.cluster}"
+    members = [JobStatus(i, state, record.name_of(i), reason) for i in record.member_ids]
+    return _Seen(record, members, out_of_reach=f"was submitted on {record.cluster}, not on {here}")
+
+
+def _near(
+    record: JobRecord,
+    here: str | None,
+    told: Mapping[str, JobStatus],
+    tells_names: bool,
+    *,
+    is_over: bool,
+) -> _Seen:
+    """Say what is believed of an answer."""
+    ids = record.member_ids
+    answers = [told[i] for i in (*ids, str(record.jobid)) if not _is_forgotten(told[i])]
+    strangers = [status for status in answers if tells_names and not record.is_in(status)]
+    if strangers:
+        members = [JobStatus(i, UNKNOWN, "") for i in ids]
+    else:
+        members = [record.readable(told[i]) for i in ids]
+    if is_over:
+        members = [_over_if_forgotten(status) for status in members]
+    if strangers:
+        return _Seen(record, members, other=strangers[0].name or "?")
+    # An id that nothing else confirms is only a number.
+    is_sure = (record.cluster and here) or (tells_names and answers)
+    if is_sure or not record.is_of_other_host():
+        return _Seen(record, members)
+    reason = f"was submitted on {record.host}, and here its id may be another job's"
+    return _Seen(record, members, out_of_reach=reason)
+
+
+def _alive_jobs(members: Mapping[str, Sequence[JobStatus]]) -> list[str]:
+    alive = {
+        jobid: [status for status in some if status.status not in OVER]
+        for jobid, some in members.items()
+    }
+    return [f"job {jobid}: {in_words(some)}" for jobid, some in alive.items() if some]
+
+
+def _is_forgotten(status: JobStatus) -> bool:
+    """Tell whether the scheduler knows nothing of a job, not even that its state is odd."""
+    return status.status == UNKNOWN and not (status.name or status.reason)
+
+
+def _over_if_forgotten(status: JobStatus) -> JobStatus:
+    return JobStatus(status.id, DONE, status.name) if _is_forgotten(status) else status

@@ -1,0 +1,108 @@
+"""The result table of a run, with its bookkeeping, as it is put together block by block."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from psyflow.columns import Columns
+from psyflow.exceptions import IneffectiveExcludeWarning
+from psyflow.outcomes.table import BOOKKEEPING, LOG_POSITIONS, Items, merged_blocks, nowhere
+from psyflow.pspace.streams import RandomStreams
+from psyflow.record.bookkeeping import About, Arrays, Parts, Stamp
+from psyflow.record.plan import Plan
+from psyflow.record.recover import Recovered
+
+__all__ = ["MergedTable"]
+
+_NO_KEYS = np.empty((0, 2), dtype=np.uint64)
+_NO_NUMBERS = np.empty(0, dtype=np.int64)
+
+
+class MergedTable:
+    """Yields the result's blocks, and collects the bookkeeping on the way.
+
+    Parameters
+    ----------
+    recovered : Recovered
+    streams : RandomStreams, optional
+        Where the random numbers of the items come from.
+    """
+
+    def __init__(self, recovered: Recovered, streams: RandomStreams | None = None) -> None:
+        self._streams = streams
+        self._recovered = recovered
+        self._frozen = recovered.frozen
+        self._exclude = recovered.exclude
+        self._outputs: dict[str, None] = {}
+        self._seen: set[str] = set()
+        self._arrays: dict[str, list[npt.NDArray[Any]]] = {
+            name: [] for name in ("item", "key", *BOOKKEEPING)
+        }
+
+    def blocks(self) -> Iterator[Columns]:
+        """Yield parameters and outputs, block by block, numbers packed (see `Numbers`)."""
+        for items, block in merged_blocks(self._recovered.table):
+            parameters = self._frozen.space.take_packed(items)
+            self._note(items, block.parts)
+            self._outputs.update(dict.fromkeys(block.columns))
+            row = {**parameters, **block.columns}
+            self._seen.update(row)
+            yield {name: column for name, column in row.items() if name not in self._exclude}
+        if not self._seen:
+            names = self._frozen.space.keys()
+            yield {name: [] for name in names if name not in self._exclude}
+
+    def warn_of_ineffective_excludes(self) -> None:
+        """Warn of names to leave out that no row had; valid once all blocks are through."""
+        earlier = self._recovered.earlier
+        known = self._seen | (earlier.dropped if earlier is not None else set())
+        for name in sorted(self._exclude - known if known else ()):
+            warnings.warn(IneffectiveExcludeWarning(name), stacklevel=2)
+
+    def about(self, plan: Plan, stamp: Stamp, checksum: int) -> About:
+        """Return the header of the bookkeeping; valid once all blocks are through."""
+        return About(
+            run_id=plan.run_id,
+            space_digest=plan.space_digest,
+            fingerprint=plan.fingerprint_digest,
+            result=plan.result,
+            stamp=stamp,
+            n_items=len(self._frozen),
+            n_rows=self._recovered.n_done,
+            n_failed=len(self._recovered.failed),
+            outputs=[name for name in self._outputs if name not in self._exclude],
+            excluded=sorted(self._exclude),
+            dropped=sorted(self._exclude.intersection(self._outputs)),
+            workers=self._recovered.outcomes.workers,
+            seed=self._streams.seed if self._streams is not None else None,
+            checksum=checksum,
+            place=plan.place,
+            contents=plan.contents or {},
+        )
+
+    def bookkeeping(self) -> Parts:
+        """Return the columns of the bookkeeping in parts; valid once all blocks are through."""
+        # Where every item has a row, rows are numbered as items are. And most functions print
+        # nothing: two columns that say so would be a third of the file.
+        is_complete = self._recovered.n_done == len(self._frozen)
+        return {
+            name: parts or [_NO_KEYS if name == "key" else _NO_NUMBERS]
+            for name, parts in self._arrays.items()
+            if not (name == "item" and is_complete)
+            and (name not in LOG_POSITIONS or any(np.any(part >= 0) for part in parts))
+        }
+
+    def _note(self, items: Items, parts: Sequence[Arrays]) -> None:
+        self._arrays["item"].append(items)
+        self._arrays["key"].append(self._frozen.keys(items))
+        if self._streams is not None:
+            keys = self._streams.keys(self._frozen.space, items)
+            self._arrays.setdefault("seed_key", []).append(keys)
+        for part in parts:
+            for name, column in {**nowhere(len(part["start"])), **part}.items():
+                self._arrays[name].append(column)

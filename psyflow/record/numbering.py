@@ -1,0 +1,108 @@
+"""From the item numbers of earlier plans to those of the present space."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from psyflow.columns import Columns, table_length
+from psyflow.exceptions import DamagedShardWarning, StoreError, UntrustedFileError
+from psyflow.outcomes.table import Items
+from psyflow.pspace import Param
+from psyflow.pspace.keys import match
+from psyflow.record.frozen import FrozenSpace
+from psyflow.record.layout import Layout
+from psyflow.record.plan import Plan
+
+__all__ = ["Numbering"]
+
+
+class Numbering:
+    """Turns the item numbers of earlier plans into those of the present space."""
+
+    def __init__(self, layout: Layout, frozen: FrozenSpace) -> None:
+        self._layout = layout
+        self._frozen = frozen
+        self._digest = frozen.digest
+        self._known: dict[str, Items | None] = {}
+        self._keys: Any = None
+
+    def names(self) -> list[str]:
+        """Return the parameter names of the present space."""
+        return list(self._frozen.space.keys())
+
+    def keys(self) -> Any:
+        """Return the keys of the present space."""
+        if self._keys is None:
+            self._keys = self._frozen.keys()
+        return self._keys
+
+    def knows(self, run_id: str) -> bool:
+        """Tell whether the items of `run_id` can be numbered; warn if not."""
+        try:
+            self(run_id)
+        except LookupError as error:
+            message = (
+                f"{error.args[0]} So nobody can tell whose outcomes the shards {run_id}.* in "
+                f"{self._layout.out} hold; their items run again."
+            )
+            warnings.warn(message, DamagedShardWarning, stacklevel=2)
+            return False
+        return True
+
+    def items_of(self, columns: Columns) -> Items:
+        """Tell the items of rows by the parameters in them; −1 where nobody can say."""
+        names = [name for name in self.names() if name in columns]
+        n_rows = table_length(columns)
+        if any(n not in columns and n not in self._frozen.defaults for n in self.names()):
+            return np.full(n_rows, -1, dtype=np.int64)
+        rows = Param.from_psets({name: columns[name] for name in names})
+        return match(self._frozen.keys_of(rows), self.keys())
+
+    def __call__(self, run_id: str) -> Items | None:
+        """Return the array that renumbers, or None if the numbers are the same.
+
+        Raises
+        ------
+        LookupError
+            If the plan is gone or damaged.
+        """
+        if run_id not in self._known:
+            self._known[run_id] = self._renumber(run_id)
+        return self._known[run_id]
+
+    def _renumber(self, run_id: str) -> Items | None:
+        path = self._layout.plan(run_id).plan_file
+        try:
+            plan = Plan.read(path)
+            if plan is None:
+                raise LookupError(f"{path} is gone.")
+            if plan.space_digest == self._digest:
+                return self._of_same_numbers(plan)
+            planned = plan.keys(self._frozen)
+        except UntrustedFileError:
+            # Nothing is wrong with it: to go on without would be to lose what it has.
+            raise
+        except StoreError as error:
+            raise LookupError(str(error)) from error
+        return self.of_same_files(match(planned, self.keys()), plan.contents_here())
+
+    def _of_same_numbers(self, plan: Plan) -> Items | None:
+        contents = plan.contents_here()
+        is_changed = bool(self._frozen.changed_since(contents))
+        return self.of_same_files(np.arange(plan.n_items), contents) if is_changed else None
+
+    def of_same_files(self, items: Items, contents: Mapping[str, str]) -> Items:
+        """Return items of the present space, −1 for those that name files which have changed.
+
+        Parameters
+        ----------
+        items : ndarray of int64
+        contents : mapping from str to str
+            What files had in them, by their paths; see `FrozenSpace`.
+        """
+        changed = self._frozen.items_with(self._frozen.changed_since(contents))
+        return np.where(np.isin(items, changed), -1, items) if len(changed) else items

@@ -1,0 +1,1 @@
+"""How a task stands: its states, failures and messages. Reads only. Private."""

@@ -1,0 +1,164 @@
+"""What ``psy status`` asks about one task. Writes nothing."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from psyflow.exceptions import SchedulerError
+from psyflow.pspace import ParameterSpace
+from psyflow.pspace.space import Selection
+from psyflow.record import refusals
+from psyflow.record.archived import Archive, Archived
+from psyflow.record.assess import Assessment
+from psyflow.record.jobs import Jobs
+from psyflow.record.plan import Plan
+from psyflow.report.failures import FailedItem, failed_items
+from psyflow.report.states import STATES, count_states, states_of
+from psyflow.report.undeclared import about_undeclared, undeclared
+from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
+from psyflow.tasks import TaskDef
+
+__all__ = ["Inquiry", "Members", "ask"]
+
+Members: TypeAlias = Mapping[str, Sequence[JobStatus]]
+
+
+class Inquiry:
+    """One look at a task, its results and its jobs.
+
+    Parameters
+    ----------
+    task : TaskDef
+    members : mapping or SchedulerError, optional
+        What the scheduler said a short while ago, so that it need not be asked again.
+
+    Attributes
+    ----------
+    name : str
+    result : Path
+        The result file, whether it exists or not.
+    """
+
+    def __init__(self, task: TaskDef, members: Members | SchedulerError | None = None) -> None:
+        if members is not None:
+            self.members = members
+        self.name = task.name
+        self.result = task.resultfile
+        self._assessment = Assessment(task)
+        self._jobs = Jobs(self._assessment.layout)
+
+    @property
+    def space(self) -> ParameterSpace:
+        """The parameter space."""
+        return self._assessment.space
+
+    @property
+    def n_items(self) -> int:
+        """Number of psets."""
+        return self._assessment.n_items
+
+    @property
+    def n_done(self) -> int:
+        """Number of psets with a result."""
+        return self._assessment.n_done
+
+    @property
+    def n_failed(self) -> int:
+        """Number of psets that failed and have no result."""
+        return len(self._assessment.failed)
+
+    @property
+    def n_skipped(self) -> int:
+        """Number of psets that were skipped and have no result."""
+        return len(self._assessment.skipped)
+
+    @functools.cached_property
+    def reasons(self) -> list[str]:
+        """Why the task is not up to date; empty if it is."""
+        return self._assessment.reasons()
+
+    @functools.cached_property
+    def doubt(self) -> str:
+        """Why a result that is up to date may be that of other code; empty if it is not."""
+        dirt = [] if self.reasons else self._assessment.dirt
+        return refusals.unknown_code(self._assessment.task, dirt) if dirt else ""
+
+    @functools.cached_property
+    def undeclared(self) -> list[str]:
+        """Which files were read that do not count, in words; none if somebody was told."""
+        return about_undeclared(self._assessment, undeclared(self._assessment))
+
+    @functools.cached_property
+    def archived(self) -> Archived | None:
+        """The run in the archive that `psy run` would take up, if there is one."""
+        return Archive(self._assessment).best if self.reasons else None
+
+    @functools.cached_property
+    def missing(self) -> ParameterSpace:
+        """The psets without a result."""
+        return self._assessment.missing()
+
+    def in_state(self, state: str) -> ParameterSpace:
+        """Return the psets that are in a state, as a space."""
+        return Selection(self.space, np.flatnonzero(self._states == STATES.index(state)))
+
+    @functools.cached_property
+    def _states(self) -> npt.NDArray[np.int8]:
+        return states_of(self._assessment, is_at_work=bool(self.jobs))
+
+    @functools.cached_property
+    def states(self) -> dict[str, int]:
+        """How many items are in each state."""
+        return count_states(self._assessment, is_at_work=bool(self.jobs))
+
+    @functools.cached_property
+    def members(self) -> Members | SchedulerError:
+        """What the scheduler says of the jobs, which is asked once, or why it does not."""
+        return ask(self._assessment.task, self._jobs, self._assessment.plan)
+
+    @functools.cached_property
+    def jobs(self) -> list[str]:
+        """The jobs that are queued or running, or that nobody knows about, in words."""
+        if isinstance(self.members, SchedulerError):
+            return [f"unknown ({self.members})"]
+        return self._jobs.alive_among(self.members)
+
+    @functools.cached_property
+    def job_statuses(self) -> list[JobStatus]:
+        """The status of each job, members of arrays one by one; none if that is not known."""
+        if isinstance(self.members, SchedulerError):
+            return []
+        return [status for some in self.members.values() for status in some]
+
+    @functools.cached_property
+    def failed_jobs(self) -> list[str]:
+        """The submitted jobs that failed or were cancelled, in words."""
+        if isinstance(self.members, SchedulerError):
+            return [f"unknown ({self.members})"]
+        ended = (FAILED, CANCELLED)
+        return [_in_words(s) for s in self.job_statuses if s.status in ended]
+
+    def failures(self) -> list[FailedItem]:
+        """Return the latest failure of each item that has no result, in item order."""
+        return failed_items(self._assessment)
+
+
+def ask(task: TaskDef, jobs: Jobs, plan: Plan | None) -> Members | SchedulerError:
+    """Ask the scheduler about the jobs of a plan; return why, if it does not answer."""
+    if plan is None:
+        return {}
+    try:
+        return jobs.members(plan.run_id, task.scheduler)
+    except SchedulerError as error:
+        return error
+
+
+def _in_words(status: JobStatus) -> str:
+    what = "failed" if status.status == FAILED else "was cancelled"
+    why = f" ({status.reason})" if status.reason else ""
+    return f"job {status.id} ({status.name}) {what}{why}"

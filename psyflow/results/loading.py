@@ -1,0 +1,178 @@
+"""Loading what a task has computed, at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from psyflow.columns import Column, Columns, concatenate
+from psyflow.conventions import WORKDIR, default_taskdir, study_of
+from psyflow.exceptions import PsyflowError, StoreError, UsageError
+from psyflow.record.assess import Assessment
+from psyflow.record.bookkeeping import About, ItemsFile
+from psyflow.record.merged import MergedTable
+from psyflow.record.plan import Plan
+from psyflow.record.recover import recover, store_of
+from psyflow.results.usercode import code_of
+from psyflow.store import known_extensions, store_for
+from psyflow.store.comparing import comparable
+from psyflow.system.files import is_gone, is_there, reopen
+from psyflow.system.place import absolute, is_same_file
+from psyflow.system.trust import Origin, found_in, is_trusting, trusting
+from psyflow.tasks import PackageLoader
+
+__all__ = ["load"]
+
+ATTEMPTS = 3
+
+
+def load(
+    task: str | os.PathLike[str],
+    taskdir: str | os.PathLike[str] | None = None,
+    workdir: str | os.PathLike[str] | None = None,
+    *,
+    trust: bool = False,
+) -> dict[str, Column]:
+    """Return the columns of a task's result: parameters and what the function returned.
+
+    While a run is going, or after one that failed in part, these are the rows that are done so
+    far, in item order.
+
+    Parameters
+    ----------
+    task : str or path
+        Name of a task, the folder of its run, or a result file.
+    taskdir : str or path, optional
+        Where the task file is: ``psy-tasks``, here or in a folder above, if None. Asked only if
+        there is no folder of the task in `workdir`.
+    workdir : str or path, optional
+        Where the runs are: ``psy-work`` in the study if None.
+    trust : bool
+        Load whatever is in the folder of the run, though that may run code of whoever wrote it.
+        Otherwise, what is not plain (numbers, text, dates, lists, dicts, arrays, …) is loaded only
+        if your own `psy` wrote it there. A result file that you name is always loaded.
+
+    Returns
+    -------
+    dict from str to list or ndarray
+        All of one length; made for ``pandas.DataFrame(...)`` if all values are scalars. Columns of
+        text, or with absent values, are arrays, so that ``column == "x"`` compares each value.
+
+    Raises
+    ------
+    UsageError
+        If the task has no results.
+    UntrustedFileError
+        If only code that may not be yours could load them.
+    """
+    if Path(task).suffix.lower() in known_extensions():
+        with trusting(trust or is_trusting()), _code_beside(Path(task)):
+            return _comparable(store_for(task).load(task))
+    with trusting(trust):
+        return _comparable(_load_patiently(task, taskdir, workdir))
+
+
+def _comparable(columns: Columns) -> dict[str, Column]:
+    # What the stores of others give, and what is not merged yet, are lists.
+    return {name: comparable(column) for name, column in columns.items()}
+
+
+def _code_beside(result: Path) -> contextlib.AbstractContextManager[object]:
+    """Have the code at hand of the run that a result file lies in, if it does."""
+    with contextlib.suppress(StoreError, OSError):
+        plan = Plan.read(result.with_name("plan.json"))
+        if plan is not None and is_same_file(Path(plan.result), result):
+            return code_of(plan)
+    return contextlib.nullcontext()
+
+
+def _load_patiently(
+    task: str | os.PathLike[str],
+    taskdir: str | os.PathLike[str] | None,
+    workdir: str | os.PathLike[str] | None,
+) -> dict[str, Column]:
+    for _ in range(ATTEMPTS - 1):
+        # A merge may have put the shards into the result between our look and our reading, or
+        # changed code may have put everything into the archive.
+        try:
+            return _load_run(Path(task), taskdir, workdir)
+        except OSError as error:
+            if not is_gone(error):
+                raise
+            if error.filename:
+                reopen(Path(error.filename).parent)
+    try:
+        return _load_run(Path(task), taskdir, workdir)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f'{error.filename}, of task "{task}", is gone. Type: psy run {Path(task).name}'
+        ) from error
+
+
+def _load_run(
+    task: Path, taskdir: str | os.PathLike[str] | None, workdir: str | os.PathLike[str] | None
+) -> dict[str, Column]:
+    tasks = Path(taskdir) if taskdir is not None else default_taskdir()
+    runs = Path(workdir) if workdir is not None else _default_workdir(tasks)
+    for folder in (runs / task, task):
+        plan = Plan.read(folder / "plan.json")
+        if plan is not None:
+            return _load_planned(plan)
+    return _load_task(task.name, tasks)
+
+
+def _default_workdir(taskdir: Path) -> Path:
+    # Where there are only results, as in what somebody has sent, there is no task folder.
+    is_study = absolute(taskdir).is_dir() and not Path(WORKDIR).is_dir()
+    return study_of(absolute(taskdir)) / WORKDIR if is_study else Path(WORKDIR)
+
+
+def _load_task(name: str, taskdir: Path) -> dict[str, Column]:
+    tasks, _ = PackageLoader(taskdir, study_of(absolute(taskdir))).load([name])
+    assessment = Assessment(tasks[0]) if tasks else None
+    if assessment is not None and assessment.plan is not None:
+        return _load_planned(assessment.plan)
+    if tasks and is_there(tasks[0].resultfile):
+        # Made by another tool of this family, or all else is gone.
+        with found_in(Origin(tasks[0].folder, None)):
+            return tasks[0].store.load(tasks[0].resultfile)
+    raise UsageError(f'Task "{name}" has no results yet. Type: psy run {name}')
+
+
+def _load_planned(plan: Plan) -> dict[str, Column]:
+    with code_of(plan) as code:
+        try:
+            columns = _load_rows(plan)
+        except PsyflowError:
+            if not code.is_mixed:
+                raise
+        else:
+            if not code.is_mixed:
+                return columns
+        return _load_rows(plan)
+
+
+def _load_rows(plan: Plan) -> dict[str, Column]:
+    about = ItemsFile(plan.layout).about()
+    if about is not None and _is_all_of(about, plan):
+        # It may have another name than in the plan, whose merge has not come to an end.
+        with found_in(plan.layout.origin(about.run_id)):
+            columns = store_of(plan, about.result).load(about.result)
+        about.check(columns, about.n_rows)
+        return columns
+    store = store_of(plan)
+    if about is None and is_there(Path(plan.result)):
+        # A run would go on without a damaged result; whoever asks for it has to know.
+        with found_in(plan.layout.origin(plan.run_id)):
+            store.length(plan.result)
+    # Until all rows are there, they come as they will then.
+    return store.as_loaded(concatenate(MergedTable(recover(plan, store)).blocks()))
+
+
+def _is_all_of(about: About, plan: Plan) -> bool:
+    """Tell whether a result has just the rows that a plan is about."""
+    wanted = plan.contents or {}
+    is_of_other_files = any(wanted.get(p, c) != c for p, c in about.contents.items())
+    is_of_space = about.space_digest == plan.space_digest
+    return about.is_complete and is_of_space and not is_of_other_files

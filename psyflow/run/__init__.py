@@ -1,0 +1,1 @@
+"""Changing the folder of a run: planning, splitting, processing, merging, clearing. Private."""

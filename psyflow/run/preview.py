@@ -1,0 +1,227 @@
+"""What a run would do, found out without doing any of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from psyflow.exceptions import SchedulerError
+from psyflow.record.archived import Archive
+from psyflow.record.assess import Assessment, Choice
+from psyflow.record.plan import Plan
+from psyflow.run.archive import archive_of, replaceable
+from psyflow.run.run import Run
+from psyflow.run.submit import JobRequest, process_arrays, process_job, scheduler_args, step_job
+from psyflow.scheduler import Scheduler
+from psyflow.scheduler.batch import BatchScheduler
+from psyflow.scheduler.checked import CheckedScheduler
+from psyflow.scheduler.names import marked
+
+__all__ = ["MARK", "RUN_ID", "JobPreview", "Preview", "preview"]
+
+RUN_ID = "RUN_ID"
+"""Stands for the id that a plan gets when it is made."""
+MARK = "MARK"
+"""Stands for the random end of the name with which a job is submitted."""
+
+
+@dataclass(frozen=True)
+class JobPreview:
+    """A job, or an array of jobs, as it would be submitted.
+
+    Attributes
+    ----------
+    name : str
+    n_members : int
+        More than 1 for an array.
+    log : str
+    command : list of str
+        What would be called: the scheduler's program, or the job itself if that runs here.
+        ``ID_OF_…`` stands for the id of an earlier job.
+    script : str or None
+        What the command would read from its standard input.
+    """
+
+    name: str
+    n_members: int
+    log: str
+    command: list[str]
+    script: str | None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What `Run.begin` and the steps after it would do.
+
+    Attributes
+    ----------
+    reasons : list of str
+        Why the task is not up to date; empty if it is.
+    refusal : str or None
+        Why it would not be run all the same.
+    n_items, n_pending : int
+        How many items there are, and how many would be evaluated.
+    n_jobs, pool_size : int
+        Process jobs, and workers in each.
+    archive : Path or None
+        Where what is there would go.
+    archived : list of Path
+        What would go there.
+    n_taken_up : int
+        For how many items the archive has results of the present code, which would come back.
+    taken_up : Path or None
+        Where these are.
+    jobs : list of JobPreview
+        In the order of their submission; none if nothing has to be evaluated.
+    """
+
+    reasons: list[str]
+    n_items: int
+    refusal: str | None = None
+    n_pending: int = 0
+    n_jobs: int = 0
+    pool_size: int = 0
+    archive: Path | None = None
+    archived: list[Path] = field(default_factory=list)
+    n_taken_up: int = 0
+    taken_up: Path | None = None
+    jobs: list[JobPreview] = field(default_factory=list)
+
+
+def preview(
+    run: Run,
+    assessment: Assessment,
+    *,
+    keep: bool = False,
+    pool_size: int | None = None,
+    choice: Choice = Choice.ALL,
+) -> Preview:
+    """Find out what a run would do. Writes nothing.
+
+    Parameters
+    ----------
+    run : Run
+    assessment : Assessment
+        Of the same task.
+    keep, pool_size, choice
+        As for `Run.begin`.
+
+    Returns
+    -------
+    Preview
+
+    Raises
+    ------
+    TaskFileError
+        If ``execute`` cannot be called with the names of the space.
+    UsageError
+        If the scheduler would not take its arguments.
+    """
+    reasons = assessment.reasons()
+    if not reasons:
+        return Preview([], assessment.n_items)
+    run.task.check_execute()
+    refusal = _refusal(run, assessment, keep, choice)
+    if refusal is not None:
+        return Preview(reasons, assessment.n_items, refusal)
+    starts_over = bool(assessment.dirt) and not keep
+    taken_up = None if assessment.dirt and keep else Archive(assessment).best
+    if taken_up is not None:
+        n_pending = len(taken_up.run.pending(choice))
+    else:
+        n_pending = assessment.n_items if starts_over else len(assessment.pending(choice))
+    plan = dataclasses.replace(
+        run.draft(assessment, n_pending, pool_size or run.task.pool_size), run_id=RUN_ID
+    )
+    archive, archived = _archived(run, assessment, starts_over, is_whole=taken_up is not None)
+    return Preview(
+        reasons=reasons,
+        n_items=assessment.n_items,
+        n_pending=n_pending,
+        n_jobs=plan.n_jobs,
+        pool_size=plan.pool_size,
+        archive=archive,
+        archived=archived,
+        n_taken_up=0 if taken_up is None else taken_up.n_rows,
+        taken_up=None if taken_up is None else taken_up.folder,
+        jobs=list(_jobs(run, plan)) if n_pending else [],
+    )
+
+
+def _refusal(run: Run, assessment: Assessment, keep: bool, choice: Choice) -> str | None:
+    if holder := run.holder():
+        return f'Task "{run.task.name}" is held by {holder[0]}.'
+    refusal = run.refusal(assessment, keep=keep, choice=choice)
+    return None if refusal is None else str(refusal)
+
+
+def _archived(
+    run: Run, assessment: Assessment, starts_over: bool, *, is_whole: bool
+) -> tuple[Path | None, list[Path]]:
+    if starts_over or is_whole:
+        paths = replaceable(assessment, is_whole=is_whole)
+        return archive_of(assessment, RUN_ID, paths), paths
+    earlier = assessment.recovered.earlier
+    if earlier is None or not earlier.is_kept_beside(run.layout.result):
+        return None, []
+    return run.layout.archive(earlier.run_id or f"before-{RUN_ID}"), [earlier.path]
+
+
+def _jobs(run: Run, plan: Plan) -> Iterator[JobPreview]:
+    python, scheduler = run.task.python, run.task.scheduler
+    scheduler.check_args(run.task.scheduler_args)
+    if scheduler.runs_here:
+        yield _shown(run, plan, process_job(plan, python, 0), [])
+        return
+    split = step_job(plan, python, "split")
+    if _has_arrays(scheduler):
+        process = process_arrays(plan, python, _largest_array(scheduler, plan))
+    else:
+        process = [process_job(plan, python, number) for number in range(plan.n_jobs)]
+    yield _shown(run, plan, split, [])
+    for job in process:
+        yield _shown(run, plan, job, [split], len(process))
+    yield _shown(run, plan, step_job(plan, python, "merge"), [split, *process])
+
+
+def _largest_array(scheduler: Scheduler, plan: Plan) -> int | None:
+    try:
+        return scheduler.max_array_size() if plan.n_jobs > 1 else None
+    except SchedulerError:
+        # A dry run may be made where the cluster is not.
+        return None
+
+
+def _has_arrays(scheduler: Scheduler) -> bool:
+    if isinstance(scheduler, CheckedScheduler):
+        return scheduler.HAS_ARRAYS
+    return type(scheduler).submit_array is not Scheduler.submit_array
+
+
+def _shown(
+    run: Run, plan: Plan, job: JobRequest, after: list[JobRequest], n_arrays: int = 1
+) -> JobPreview:
+    scheduler = run.task.scheduler
+    command, script = job.args, None
+    if isinstance(scheduler, BatchScheduler):
+        request = dataclasses.replace(
+            # The folder of the log is only there once the run has begun.
+            scheduler.request(
+                job.args,
+                "log",
+                marked(job.name, MARK if scheduler.tells_names else None),
+                [_id_of(earlier) for earlier in after],
+                scheduler_args(plan, run.task, job, n_arrays),
+                job.array_size,
+            ),
+            output_filename=str(job.log),
+        )
+        command, script = scheduler.submit_command(request), scheduler.submit_script(request)
+    return JobPreview(job.name, job.array_size or 1, str(job.log), command, script)
+
+
+def _id_of(job: JobRequest) -> str:
+    step = job.job if job.array_size is None else job.job.partition(":")[0]
+    return f"ID_OF_{step.upper().replace(':', '_')}"

@@ -1,0 +1,156 @@
+"""What a process job does: it has the items of its batch evaluated."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from psyflow.exceptions import TaskFileError
+from psyflow.outcomes.shard import ROWS, ShardReader
+from psyflow.pspace.streams import renew_global_states
+from psyflow.record.jobs import Jobs
+from psyflow.record.plan import Plan
+from psyflow.record.reads import note_read, watch_study
+from psyflow.reprs import safe_repr
+from psyflow.store.holding import Holding
+from psyflow.system.files import ask_again, is_full, make_within
+from psyflow.system.limits import GPUS, deadline, own_gpus
+from psyflow.tasks import TaskDef, streams_of, takes_context
+from psyflow.tasks.signature import takes_keyword
+from psyflow.texts import exception_text, traceback_text
+from psyflow.work.capture import say
+from psyflow.work.context import Contexts
+from psyflow.work.prepared import Prepared, Retries
+from psyflow.work.supervisor import Supervisor
+from psyflow.work.worker import Work
+
+__all__ = ["process"]
+
+OBSERVED = 3
+"""After how many items nobody looks any more which files are used."""
+
+
+def process(plan: Plan, job: int) -> int:
+    """Evaluate the items of one process job, and return its exit status."""
+    Jobs(plan.layout).record_process(plan.run_id, f"process:{job}")
+    batch = plan.batch_of_job[job]
+    # Not what is above: a folder that is gone was moved, perhaps.
+    make_within(plan.frozen.folder, plan.frozen.leases.name)
+    make_within(plan.frozen.folder, *plan.frozen.claims(batch).parts[-2:])
+    make_within(plan.layout.root, plan.layout.out.name)
+    batch_file = plan.frozen.batch(batch)
+    work = Work(
+        space=None if plan.needs_code else plan.load_space().space,
+        # Another host has written it just now.
+        items=ask_again(lambda: np.load(batch_file, mmap_mode="r"), batch_file),
+        claims=plan.frozen.claims(batch),
+        out=plan.layout.out,
+        prefix=plan.layout.shard_prefix(plan.run_id, job),
+        prepare=lambda worker: _prepare(plan, job, worker),
+        n_workers=plan.batch_of_job.count(batch) * plan.pool_size,
+        timeout=plan.timeout,
+        retries=Retries(plan.retries, plan.retry_on),
+        max_failures=plan.max_failures,
+        max_tasks_per_child=plan.max_tasks_per_child,
+        log=functools.partial(plan.layout.worker_log, job),
+        leases=plan.frozen.leases,
+        deadline=deadline(plan.time_limit, os.environ),
+    )
+    return Supervisor(work, plan.pool_size).run()
+
+
+def _set_up(task: TaskDef, proc_id: int) -> Mapping[str, Any]:
+    try:
+        extra = task.setup(proc_id) if task.setup is not None else {}
+    except Exception as error:
+        if is_full(error):
+            raise
+        # The first frame is this one, which is of no interest to the user.
+        frames = error.__traceback__.tb_next if error.__traceback__ else None
+        trace = traceback_text(error, frames)
+        raise TaskFileError(f"{task.source}: `setup` failed.", trace) from error
+    if extra is None:
+        return {}
+    if not isinstance(extra, Mapping):
+        raise TaskFileError(
+            f"{task.source}: `setup` returned {safe_repr(extra, 80)}. "
+            f"It has to return a dict of arguments."
+        )
+    if both := sorted(extra.keys() & set(task.pspace.keys())):
+        raise TaskFileError(
+            f"{task.source}: `setup` returned `{both[0]}`, which the parameter space gives, too."
+        )
+    if odd := [name for name in extra if not takes_keyword(task.execute, name)]:
+        raise TaskFileError(
+            f"{task.source}: `setup` returned `{odd[0]}`, which `execute` does not take."
+        )
+    return extra
+
+
+def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
+    if plan.n_gpus is not None:
+        os.environ[GPUS] = own_gpus(os.environ.get(GPUS), plan.n_gpus, worker, plan.pool_size)
+    observer = _Observer(plan)
+    task = plan.load_task()
+    task.enter()
+    # Whatever the task file has set them to, every process would begin with it.
+    renew_global_states()
+    proc_id = task.backend(task).proc_id(job, worker, plan.pool_size)
+    extra = _set_up(task, proc_id)
+    holding = Holding(task.store, plan.exclude)
+    contexts = None
+    if takes_context(task):
+        contexts = Contexts(plan.layout.psets, f"process:{job}", task.defaults)
+    space = plan.load_space().space if plan.needs_code else None
+    return Prepared(
+        task.function,
+        extra,
+        holding.check,
+        streams_of(task),
+        contexts,
+        observer,
+        plan.exclude,
+        space,
+        store=holding.name,
+        has_rows=functools.partial(_has_rows, plan),
+    )
+
+
+def _has_rows(plan: Plan) -> bool:
+    """Tell whether a plan began with rows, or any worker of it has written some."""
+    if len(np.load(plan.frozen.pending, mmap_mode="r")) < plan.n_items:
+        return True
+    readers = map(ShardReader, plan.layout.shards(plan.run_id))
+    return any(frame.kind == ROWS for reader in readers for frame in reader.new_frames())
+
+
+class _Observer:
+    """Notes which files a worker uses as it loads the task and evaluates its first items."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._used = watch_study(plan)
+        self._left = OBSERVED
+
+    def __call__(self, n_items: int) -> bool:
+        """Take note of what was used, and return whether to go on with that."""
+        self._left -= n_items
+        if self._left <= 0:
+            self._used.end()
+        if self._used.read or self._used.made or self._used.error:
+            self._note()
+        return self._left > 0
+
+    def _note(self) -> None:
+        try:
+            note_read(self._plan, self._used)
+            error = self._used.error
+        except Exception as failure:
+            # It is only a hint, and no reason for a run to end.
+            error = failure
+        if error is not None:
+            say(f"Nobody can say which files are read: {exception_text(error)}")

@@ -1,0 +1,252 @@
+"""The jobs of a plan: how many, in which words, and their submission."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psyflow.record.jobrecord import JobRecord
+from psyflow.record.jobs import Jobs
+from psyflow.record.plan import Plan
+from psyflow.scheduler import Scheduler
+from psyflow.scheduler.arguments import resolve
+from psyflow.scheduler.names import marked, new_mark
+from psyflow.tasks import TaskDef
+
+__all__ = [
+    "JobRequest",
+    "Submission",
+    "allotment",
+    "job_command",
+    "process_arrays",
+    "process_job",
+    "scheduler_args",
+    "step_job",
+]
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """One job, or one array of jobs, that is to be submitted.
+
+    Attributes
+    ----------
+    job : str
+        What it is called in the record of jobs: ``split``, ``process:<k>``,
+        ``process:<first>-<last>`` for an array, or ``merge``.
+    args : list of str
+        The command. In an array ``%a``, here and in `log`, stands for a member's index.
+    log : Path
+    name : str
+        For the scheduler, but for the mark.
+    array_size : int or None
+        Number of members; None for a single job.
+    mark : str or None
+        The random end of the name that the scheduler gets.
+    """
+
+    job: str
+    args: list[str]
+    log: Path
+    name: str
+    array_size: int | None = None
+    mark: str | None = None
+
+
+def step_job(plan: Plan, python: str, step: str) -> JobRequest:
+    """Return the job of the step ``split`` or ``merge``.
+
+    Parameters
+    ----------
+    plan : Plan
+    python : str
+        The interpreter.
+    step : str
+    """
+    return JobRequest(
+        step, _command(plan, python, step), plan.layout.log(step), f"{plan.task}:{step}"
+    )
+
+
+def process_job(plan: Plan, python: str, number: int) -> JobRequest:
+    """Return one process job."""
+    job = f"process:{number}"
+    args = _command(plan, python, "process", str(number))
+    return JobRequest(job, args, plan.layout.log(job), f"{plan.task}:{job}")
+
+
+def process_arrays(plan: Plan, python: str, largest: int | None = None) -> list[JobRequest]:
+    """Return all process jobs as arrays of at most `largest` members."""
+    size = min(largest or plan.n_jobs, plan.n_jobs)
+    firsts = range(0, plan.n_jobs, size)
+    return [_array(plan, python, first, min(size, plan.n_jobs - first)) for first in firsts]
+
+
+def _array(plan: Plan, python: str, first: int, size: int) -> JobRequest:
+    # The index begins with 0 in each array, so all but the first are told where they begin.
+    offset = [str(first)] if first else []
+    return JobRequest(
+        f"process:{first}-{first + size - 1}",
+        _command(plan, python, "process", "%a", *offset),
+        plan.layout.log(f"process:{first}+%a" if first else "process:%a"),
+        f"{plan.task}:process",
+        size,
+    )
+
+
+def share_throttle(args: Mapping[str, object], n_arrays: int) -> dict[str, object]:
+    """Return scheduler arguments with which `n_arrays` arrays together keep to ``max_running``.
+
+    Examples
+    --------
+    >>> share_throttle({"max_running": 10, "qos": "low"}, 3)
+    {'max_running': 3, 'qos': 'low'}
+    """
+    limit = args.get("max_running")
+    if n_arrays < 2 or not isinstance(limit, int):
+        return dict(args)
+    return {**args, "max_running": max(1, limit // n_arrays)}
+
+
+def job_command(python: str) -> list[str]:
+    """Return how the command lines of all jobs begin that the interpreter `python` does."""
+    return [python, "-m", "psyflow.job"]
+
+
+def _command(plan: Plan, python: str, step: str, *numbers: str) -> list[str]:
+    return [*job_command(python), step, str(plan.frozen.plan_file), *numbers]
+
+
+def allotment(
+    task: TaskDef, n_pending: int, attempt: int = 1, reason: str | None = None
+) -> dict[str, Any]:
+    """Return the fields of a plan that say into which jobs its items go, and what a job gets.
+
+    Parameters
+    ----------
+    task : TaskDef
+    n_pending : int
+        Number of items to evaluate.
+    attempt, reason
+        What scheduler arguments may depend on.
+    """
+    backend, scheduler = task.backend(task), task.scheduler
+    n_jobs = backend.n_jobs(n_pending)
+    if scheduler.runs_here:
+        # Jobs would run one after the other; the workers of one job run side by side.
+        n_jobs = min(n_jobs, 1)
+    process = f"{task.name}:process"
+    options = resolve(task.scheduler_args, process, attempt, reason)
+    return {
+        "n_pending": n_pending,
+        "n_jobs": n_jobs,
+        "batch_of_job": [backend.batch_of(job) for job in range(n_jobs)],
+        "time_limit": _time_limit(scheduler, options, process),
+        "n_cpus": _as_number(options.get("n_cpus")),
+        "n_gpus": _as_number(options.get("n_gpus")),
+        "attempt": attempt,
+        "reason": reason,
+    }
+
+
+def _time_limit(scheduler: Scheduler, options: dict[str, object], job: str) -> float | None:
+    given = scheduler.time_limit(options, job)
+    return scheduler.default_time_limit(options, job) if given is None else given
+
+
+def _as_number(value: object) -> int | None:
+    """Return the number that a scheduler argument gives, if it gives one."""
+    return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
+
+
+class Submission:
+    """Hands the jobs of a plan to the task's scheduler.
+
+    Parameters
+    ----------
+    plan : Plan
+    task : TaskDef
+    jobs : Jobs
+        The record of the run's jobs.
+    host : str, optional
+        Where the user is to go who wants to end them; this host if not given.
+    """
+
+    def __init__(self, plan: Plan, task: TaskDef, jobs: Jobs, host: str | None = None) -> None:
+        self._plan = plan
+        self._task = task
+        self._jobs = jobs
+        self._host = host or socket.gethostname()
+
+    def submit(self) -> None:
+        """Submit all steps; each job id is on disk before the next submission."""
+        plan, python = self._plan, self._task.python
+        split = self._submit(step_job(plan, python, "split"), [])
+        process = self._submit_process([split]) if plan.n_jobs else []
+        self._submit(step_job(plan, python, "merge"), [split, *process])
+
+    def _submit_process(self, depends_on: list[str]) -> list[str]:
+        plan, python = self._plan, self._task.python
+        largest = self._task.scheduler.max_array_size() if plan.n_jobs > 1 else None
+        arrays = process_arrays(plan, python, largest)
+        try:
+            return [self._submit(array, depends_on, len(arrays)) for array in arrays]
+        except NotImplementedError:
+            jobs = [process_job(plan, python, number) for number in range(plan.n_jobs)]
+            return [self._submit(job, depends_on) for job in jobs]
+
+    def _submit(self, request: JobRequest, depends_on: list[str], n_arrays: int = 1) -> str:
+        scheduler = self._task.scheduler
+        if scheduler.tells_names:
+            request = dataclasses.replace(request, mark=new_mark())
+        # Before the submission: if this process dies, a job that was accepted can be found.
+        intent = JobRecord(
+            self._plan.run_id,
+            request.job,
+            name=request.name,
+            mark=request.mark,
+            cluster=scheduler.cluster_name(),
+            host=self._host,
+        )
+        self._jobs.record_intent(intent)
+        jobid = self.hand_over(request, depends_on, n_arrays)
+        # Once more: a spool has its name from its first job.
+        self._jobs.record_submitted(intent, jobid, scheduler.cluster_name())
+        return jobid
+
+    def hand_over(
+        self, request: JobRequest, depends_on: list[str] | None, n_arrays: int = 1
+    ) -> str:
+        """Submit one request, which nothing records, and return the job's id."""
+        submit = self._task.scheduler.submit
+        if request.array_size is not None:
+            submit = functools.partial(self._task.scheduler.submit_array, request.array_size)
+        return submit(
+            request.args,
+            str(request.log),
+            name=marked(request.name, request.mark),
+            depends_on=depends_on,
+            scheduler_args=scheduler_args(self._plan, self._task, request, n_arrays),
+        )
+
+
+def scheduler_args(
+    plan: Plan, task: TaskDef, request: JobRequest, n_arrays: int = 1
+) -> dict[str, object]:
+    """Return the arguments of one submission, without functions.
+
+    Parameters
+    ----------
+    plan : Plan
+    task : TaskDef
+    request : JobRequest
+    n_arrays : int
+        How many arrays share ``max_running``.
+    """
+    args = resolve(task.scheduler_args, request.name, plan.attempt, plan.reason)
+    return share_throttle(args, n_arrays)

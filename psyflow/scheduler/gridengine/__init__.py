@@ -1,0 +1,5 @@
+"""Grid Engine."""
+
+from psyflow.scheduler.gridengine.gridengine import GridEngine
+
+__all__ = ["GridEngine"]

@@ -1,0 +1,180 @@
+"""Grid Engine: `qsub`, `qstat`, `qacct`, `qdel`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from psyflow.exceptions import UsageError
+from psyflow.scheduler.arguments import parse_seconds
+from psyflow.scheduler.base import JobId, JobStatus, array_of
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.gridengine.texts import parse_qacct, parse_qstat
+from psyflow.scheduler.names import to_name
+from psyflow.scheduler.request import flags, logged_command
+
+__all__ = ["GridEngine"]
+
+_RESOURCES = {"timelimit": "h_rt", "memory": "h_vmem", "n_gpus": "gpu"}
+_OPTIONS = {
+    "account": "-A",
+    "mail": "-M",
+    "mail_events": "-m",
+    "priority": "-p",
+    "project": "-P",
+    "queue": "-q",
+}
+_SWITCHES = {"hold": ["-h"], "notify": ["-notify"], "reserve": ["-R", "y"]}
+_INDEX = '"$((SGE_TASK_ID - 1))"'
+
+
+class GridEngine(BatchScheduler):
+    """Submits to Grid Engine (SGE, Son of Grid Engine, Univa and Altair Grid Engine).
+
+    The scheduler arguments are ``timelimit`` (``-l h_rt``), ``memory`` (``-l h_vmem``, per slot),
+    ``n_cpus`` (slots of the ``parallel_environment``, which is ``smp`` if not given), ``n_gpus``
+    (``-l gpu``), ``max_running`` (``-tc``), ``queue``, ``project``, ``account``, ``priority``,
+    ``mail``, ``mail_events``, ``resources`` (a dict of further ``-l``), and ``hold``, ``notify``,
+    ``reserve``, which are switched by True.
+
+    Parameters
+    ----------
+    workdir : str or path, optional
+        Grid Engine needs no files of its own; this is here so that it can replace `Sqsub`.
+
+    Examples
+    --------
+    >>> request = GridEngine().request(["echo", "a b"], "/tmp/log", "t:process", ["7"],
+    ...                                {"timelimit": "1:00:00", "max_running": 5}, array_size=10)
+    >>> print(*GridEngine().submit_command(request))
+    qsub -terse -C  -cwd -V -S /bin/sh -j y -o /dev/null -N t=process -hold_jid 7 -t 1-10 \
+-l h_rt=1:00:00 -tc 5
+    >>> print(GridEngine().submit_script(request))
+    exec >>/tmp/log 2>&1
+    exec echo 'a b'
+    """
+
+    USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "01:00:00", "memory": "1G"}
+    ARGS = frozenset(
+        {
+            *_RESOURCES,
+            *_OPTIONS,
+            *_SWITCHES,
+            "max_running",
+            "n_cpus",
+            "parallel_environment",
+            "resources",
+        }
+    )
+    TIME_LIMIT = "timelimit"
+    HAS_ARRAYS = True
+    tells_names = True
+    PROGRAMS = ("qsub", "qstat", "qconf")
+    VERSION_COMMAND = ("qstat", "-help")
+    QUEUES_COMMAND = ("qconf", "-sql")
+    HINT = (
+        "Is this a submit host of a Grid Engine cluster? If so, source its settings.sh; if not, "
+        "set scheduler = ImmediateRun() in the task file to run on this machine."
+    )
+
+    _max_array_size: int | None = None
+
+    def seconds_of(self, time_limit: object) -> float | None:
+        """Read seconds or ``[[hours:]minutes:]seconds``."""
+        return parse_seconds(str(time_limit))
+
+    def check_value(self, option: str, value: object) -> None:
+        """Raise `UsageError` if `value` is nothing for `option`."""
+        if option in _SWITCHES and not isinstance(value, bool):
+            raise UsageError(f'GridEngine argument "{option}" is True or False, not {value!r}.')
+        if option == "resources" and not isinstance(value, Mapping):
+            raise UsageError(
+                f'GridEngine argument "resources" is a dict, such as {{"scratch": "10G"}}, '
+                f"not {value!r}."
+            )
+
+    def submit_command(self, request: SubmitRequest) -> list[str]:
+        """Return the ``qsub`` command; it reads the script from stdin."""
+        return [
+            # No line of the script is taken for an option ("-C" with nothing).
+            *("qsub", "-terse", "-C", "", "-cwd", "-V", "-S", "/bin/sh"),
+            # The script writes the log itself: Grid Engine would read things into its path.
+            *("-j", "y", "-o", "/dev/null", "-N", to_name(request.name)),
+            *(["-hold_jid", ",".join(request.depends_on)] if request.depends_on else []),
+            *(["-t", f"1-{request.array_size}"] if request.array_size is not None else []),
+            *_options(request),
+        ]
+
+    def submit_script(self, request: SubmitRequest) -> str:
+        """Return the script of the job, in which the shell sees nothing of the arguments."""
+        index = _INDEX if request.array_size is not None else None
+        return logged_command(request, index)
+
+    def parse_job_id(self, stdout: str) -> JobId:
+        """Read ``12`` or ``12.1-3:1``."""
+        match = re.search(r"^(\d+)(?:\.\d+-\d+:\d+)?\s*\Z", stdout, re.MULTILINE)
+        return match[1] if match else ""
+
+    def status_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the ``qstat`` command; it lists what the user has that is queued or runs."""
+        return ["qstat", "-xml", "-g", "d"]
+
+    def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
+        """Read the answer of ``qstat``."""
+        return parse_qstat(stdout)
+
+    def kill_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the ``qdel`` command for all of `jobids`."""
+        return ["qdel", *map(_as_task, jobids)]
+
+    def look_up(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
+        """Ask qstat, then qacct about what it does not list, because it is over."""
+        listed = self.parse_status(self.query(self.status_command(jobids)))
+        wanted = set(map(array_of, jobids))
+        found = {i: status for i, status in listed.items() if array_of(i) in wanted}
+        arrays = set(map(array_of, found))
+        left = [i for i in jobids if i not in found and (array_of(i) != i or i not in arrays)]
+        over: dict[JobId, JobStatus] = {}
+        for array in dict.fromkeys(map(array_of, left)):
+            # One at a time: it takes no list.
+            over |= parse_qacct(self.try_query(["qacct", "-j", array]) or "")
+        return over | found
+
+    def cluster_name(self) -> str | None:
+        """Return the name of the cell's cluster, which asks nobody."""
+        root, cell = os.environ.get("SGE_ROOT", ""), os.environ.get("SGE_CELL", "default")
+        try:
+            name = Path(root, cell, "common", "cluster_name").read_text(errors="replace").strip()
+        except OSError:
+            name = ""
+        return name or os.environ.get("SGE_CLUSTER_NAME") or None
+
+    def max_array_size(self) -> int:
+        """Return how many members an array may have on this cluster (``max_aj_tasks``)."""
+        if self._max_array_size is None:
+            match = re.search(r"^max_aj_tasks\s+(\d+)", self.query(["qconf", "-sconf"]), re.M)
+            # 0 is no limit; Grid Engine counts members in 32 bits all the same.
+            self._max_array_size = int(match[1]) if match and int(match[1]) else 2**31 - 1
+        return self._max_array_size
+
+
+def _as_task(jobid: JobId) -> str:
+    job, _, index = jobid.partition("_")
+    return f"{job}.{int(index) + 1}" if index else job
+
+
+def _options(request: SubmitRequest) -> list[str]:
+    given = request.options
+    further = given.get("resources", {})
+    resources = {_RESOURCES[name]: given[name] for name in _RESOURCES if name in given}
+    resources |= further if isinstance(further, Mapping) else {}
+    words = [word for name, value in resources.items() for word in ("-l", f"{name}={value}")]
+    if "n_cpus" in given:
+        words += ["-pe", str(given.get("parallel_environment", "smp")), str(given["n_cpus"])]
+    words += flags(_OPTIONS, given)
+    if request.array_size is not None:
+        words += flags({"max_running": "-tc"}, given)
+    return words + [word for name in _SWITCHES if given.get(name) for word in _SWITCHES[name]]

@@ -1,0 +1,5 @@
+"""Slurm."""
+
+from psyflow.scheduler.slurm.slurm import Slurm
+
+__all__ = ["Slurm"]

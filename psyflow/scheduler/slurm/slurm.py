@@ -1,0 +1,277 @@
+"""Slurm: `sbatch`, `squeue`, `sacct`, `scontrol`, `scancel`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from psyflow.exceptions import SchedulerError, UsageError
+from psyflow.scheduler.arguments import resolve
+from psyflow.scheduler.base import JobId, JobStatus, array_of
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.facts import SiteFacts, are_here
+from psyflow.scheduler.request import quoted
+from psyflow.scheduler.slurm.options import (
+    MAX_RUNNING,
+    canonical_option,
+    check_option,
+    render_option,
+)
+from psyflow.scheduler.slurm.texts import (
+    SACCT_FORMAT,
+    SINFO_FORMAT,
+    SQUEUE_FORMAT,
+    parse_config,
+    parse_sacct,
+    parse_scontrol,
+    parse_sinfo,
+    parse_squeue,
+    parse_time_limit,
+    partition_time_limit,
+)
+
+__all__ = ["Slurm"]
+
+_CONFIG = ("scontrol", "show", "config")
+
+
+class Slurm(BatchScheduler):
+    r"""Submits to the Slurm Workload Manager.
+
+    The scheduler arguments are ``timelimit``, ``memory``, ``memory_per_cpu``, ``n_cpus``,
+    ``n_gpus``, ``n_nodes``, every other option of ``sbatch`` by its long name (``partition``,
+    ``account``, …), and ``max_running``, the number of members of an array that may run at once.
+    Options without a value are switched by True: ``exclusive=True``.
+
+    Parameters
+    ----------
+    workdir : str or path, optional
+        Slurm needs no files of its own; this is here so that it can be exchanged for `Sqsub`.
+
+    Examples
+    --------
+    >>> request = Slurm().request(["echo", "a b"], "/tmp/log", "t:process", ["7"],
+    ...                           {"timelimit": "1:00:00", "max_running": 5}, array_size=10)
+    >>> print(*Slurm().submit_command(request), sep="\n")
+    sbatch
+    --parsable
+    --job-name=t:process
+    --output=/tmp/log
+    --open-mode=append
+    --dependency=afterany:7
+    --array=0-9%5
+    --time=1:00:00
+    >>> print(Slurm().submit_script(request))
+    #!/bin/sh
+    exec echo 'a b'
+    """
+
+    USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {
+        "timelimit": "01:00:00",
+        "memory": "1G",
+        "n_cpus": 1,
+    }
+    TIME_LIMIT = "time"
+    HAS_ARRAYS = True
+    tells_names = True
+    HINT = (
+        "Is this a login node of a Slurm cluster? If so, try `module load slurm`; if not, set "
+        "scheduler = ImmediateRun() in the task file to run on this machine."
+    )
+
+    _max_array_size: int | None = None
+
+    def canonical_arg(self, name: str) -> str:
+        """Return the long option of sbatch that argument `name` stands for."""
+        return canonical_option(name)
+
+    def check_value(self, option: str, value: object) -> None:
+        """Raise `UsageError` if `value` is nothing for `option`."""
+        check_option(option, value)
+
+    def seconds_of(self, time_limit: object) -> float | None:
+        """Read minutes, ``[hours:]minutes:seconds`` or ``days-hours[:minutes[:seconds]]``."""
+        return parse_time_limit(str(time_limit))
+
+    def submit_command(self, request: SubmitRequest) -> list[str]:
+        """Return the ``sbatch`` command; it reads the script from stdin."""
+        # afterany, not afterok: a job that depends on a failed one would be pending for ever.
+        after = ":".join(["afterany", *request.depends_on])
+        return [
+            "sbatch",
+            "--parsable",
+            f"--job-name={request.name}",
+            f"--output={_log_pattern(request)}",
+            "--open-mode=append",
+            *([f"--dependency={after}"] if request.depends_on else []),
+            *_array_option(request),
+            *(word for item in request.options.items() for word in render_option(*item)),
+        ]
+
+    def submit_script(self, request: SubmitRequest) -> str:
+        """Return the script of the job, in which the shell sees nothing of the arguments."""
+        # sbatch looks for "#SBATCH" up to the first command: nothing may come before it.
+        index = '"$SLURM_ARRAY_TASK_ID"' if request.array_size is not None else None
+        return f"#!/bin/sh\nexec {' '.join(quoted(arg, index) for arg in request.args)}\n"
+
+    def parse_job_id(self, stdout: str) -> JobId:
+        """Read ``id`` or ``id;cluster``."""
+        match = re.search(r"^(\d+)(;\S*)?\s*\Z", stdout, re.MULTILINE)
+        return match[1] if match else ""
+
+    def status_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the ``squeue`` command for all of `jobids`."""
+        return [
+            *("squeue", "--noheader", "--array", "--states=all"),
+            *(f"--format={SQUEUE_FORMAT}", f"--jobs={_arrays(jobids)}"),
+        ]
+
+    def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
+        """Read the answer of ``squeue``."""
+        return parse_squeue(stdout)
+
+    def kill_command(self, jobids: Sequence[JobId]) -> list[str]:
+        """Return the ``scancel`` command for all of `jobids`."""
+        return ["scancel", *jobids]
+
+    def means_no_job(self, returncode: int, stderr: str) -> bool:
+        """Say whether squeue, asked about a single job, only wants to say that it is gone."""
+        return "Invalid job id specified" in stderr
+
+    def query_environment(self, environment: Mapping[str, str]) -> Mapping[str, str]:
+        """Return `environment` without the user's filters, which would hide jobs."""
+        cleaned = {
+            name: value
+            for name, value in environment.items()
+            if not name.startswith(("SQUEUE_", "SACCT_", "SCANCEL_", "SCONTROL_", "SINFO_"))
+        }
+        return {
+            **cleaned,
+            "SLURM_BITSTR_LEN": "0",
+        }  # long lists of array members are cut otherwise
+
+    def look_up(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
+        """Ask squeue, then sacct and scontrol about what it does not list.
+
+        squeue forgets a job some minutes after its end; sacct is not there on every cluster.
+        """
+        try:
+            found, failure = super().look_up(jobids), None
+        except SchedulerError as error:
+            found, failure = {}, error
+        # What squeue says goes before the others, which are late or look only at the past.
+        if left := _not_in(found, jobids):
+            found = parse_sacct(self.try_query(_sacct_command(left)) or "") | found
+        if left := _not_in(found, jobids):
+            found = self._ask_scontrol(left) | found
+        if failure and _not_in(found, jobids):
+            raise failure
+        return found
+
+    def _ask_scontrol(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
+        found: dict[JobId, JobStatus] = {}
+        for array in _arrays(jobids).split(","):
+            stdout = self.try_query(["scontrol", "--oneliner", "show", "job", array])
+            if stdout is None:
+                break  # it would fail for the others too, after a long wait each
+            found |= parse_scontrol(stdout)
+        return found
+
+    def get_jobs(self, *, of_user: bool = False) -> Sequence[JobId]:
+        """Return the jobs that are queued or running.
+
+        Parameters
+        ----------
+        of_user : bool
+            All jobs of this user, whoever submitted them, instead of those submitted through
+            this object.
+        """
+        if not of_user:
+            return super().get_jobs()
+        stdout = self.query(["squeue", "--noheader", "--me", "--format=%F"])
+        return list(dict.fromkeys(stdout.split()))
+
+    def site(self) -> SiteFacts | None:
+        """Look at the site; None if Slurm is not here."""
+        if not are_here(["sbatch", "squeue", "scancel"]):
+            return None
+        config = parse_config(self.try_query(_CONFIG) or "")
+        told = self.try_query(["sinfo", "--noheader", f"--format={SINFO_FORMAT}"])
+        accounting = config.get("AccountingStorageType")
+        return SiteFacts(
+            version=(self.try_query(["sinfo", "--version"]) or "").strip(),
+            partitions=parse_sinfo(told or ""),
+            max_array_size=int(config.get("MaxArraySize", 0)) or None,
+            has_accounting=None if accounting is None else not accounting.endswith("/none"),
+            problems=() if told else (f"Slurm does not answer. {self.HINT}",),
+        )
+
+    def default_time_limit(
+        self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
+    ) -> float | None:
+        """Ask for the limit of the job's partition."""
+        options = resolve(self._canonical_args(scheduler_args), name)
+        named = options.get("partition")
+        if isinstance(named, list | tuple) or "," in str(named):
+            return None  # whichever is free first
+        told = self.try_query(["scontrol", "--oneliner", "show", "partition", *_text(named)])
+        return partition_time_limit(told or "")
+
+    def cluster_name(self) -> str | None:
+        """Return the cluster's name (``ClusterName``)."""
+        told = parse_config(self.ask_once(_CONFIG)).get("ClusterName")
+        # Not every node of a cluster can ask, but jobs are told.
+        return told or os.environ.get("SLURM_CLUSTER_NAME") or None
+
+    def max_array_size(self) -> int:
+        """Return how many members an array may have on this cluster (``MaxArraySize``)."""
+        if self._max_array_size is None:
+            stdout = self.query(_CONFIG)
+            size = parse_config(stdout).get("MaxArraySize", "")
+            if not size.isdecimal():
+                raise SchedulerError("`scontrol show config` does not tell MaxArraySize.")
+            self._max_array_size = int(size)
+        return self._max_array_size
+
+
+def _text(value: object) -> list[str]:
+    return [] if value is None else [str(value)]
+
+
+def _sacct_command(jobids: Sequence[JobId]) -> list[str]:
+    return ["sacct", "-n", "-X", "-P", f"--format={SACCT_FORMAT}", f"--jobs={_arrays(jobids)}"]
+
+
+def _arrays(jobids: Iterable[JobId]) -> str:
+    return ",".join(dict.fromkeys(map(array_of, jobids)))
+
+
+def _not_in(found: Mapping[JobId, JobStatus], jobids: Sequence[JobId]) -> list[JobId]:
+    arrays = {array_of(jobid) for jobid in found}
+    return [
+        jobid
+        for jobid in jobids
+        if jobid not in found and (array_of(jobid) != jobid or jobid not in arrays)
+    ]
+
+
+def _array_option(request: SubmitRequest) -> list[str]:
+    if request.array_size is None:
+        return []
+    throttle = request.options.get(MAX_RUNNING)
+    return [f"--array=0-{request.array_size - 1}{f'%{throttle}' if throttle else ''}"]
+
+
+def _log_pattern(request: SubmitRequest) -> str:
+    """Write the log's name so that sbatch replaces nothing in it but ``%a``."""
+    log, is_array = request.output_filename, request.array_size is not None
+    if "\\" in log:
+        # A backslash switches all replacing off, and is taken out.
+        if is_array and "%a" in log:
+            raise UsageError(
+                f"Slurm cannot number log files with a backslash in their path: {log}"
+            )
+        return log.replace("\\", "\\\\")
+    return "%a".join(part.replace("%", "%%") for part in (log.split("%a") if is_array else [log]))

@@ -1,0 +1,80 @@
+"""Files of tables: read with a name to every error, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from psyflow.exceptions import DamagedFileError, MissingFileError, NotWrittenError, StoreError
+from psyflow.system import files
+
+__all__ = ["StorePath", "not_written", "reading", "reading_back", "saving"]
+
+StorePath: TypeAlias = str | os.PathLike[str]
+
+
+@contextlib.contextmanager
+def reading(filename: StorePath, ext: str) -> Iterator[Path]:
+    """Turn whatever goes wrong while a file is decoded into DamagedFileError, naming the file."""
+    path = Path(filename)
+    try:
+        # What the system says about a file, such as "permission denied", is no damage.
+        files.ask_again(lambda: path.open("rb"), path).close()
+    except FileNotFoundError:
+        raise MissingFileError(f"There is no file {path}.") from None
+    try:
+        yield path
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{path}: {error}") from error
+    except StoreError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise DamagedFileError(
+            f"{path} is damaged, or not a {ext} file of psyflow ({type(error).__name__}: "
+            f"{_gist(error)}). Restore it from a copy, or remove it and run the task again."
+        ) from error
+
+
+@contextlib.contextmanager
+def reading_back(target: StorePath) -> Iterator[None]:
+    """Turn whatever goes wrong while a new file is read back into NotWrittenError.
+
+    Parameters
+    ----------
+    target : path
+        What the file was to become.
+    """
+    try:
+        yield
+    except (MemoryError, NotWrittenError):
+        raise
+    except Exception as error:
+        raise not_written(target, error) from error
+
+
+def not_written(target: StorePath, reason: object) -> NotWrittenError:
+    """Return the error that `target` could not be written whole, for `reason`."""
+    return NotWrittenError(
+        f"{os.fspath(target)} could not be written whole, and was left as it is. "
+        f"Is the disk full? ({_gist(reason)})"
+    )
+
+
+def _gist(error: object) -> str:
+    # HDF5 puts a trace of its own code, of many lines, before what happened.
+    return str(error).rstrip().rpartition("\n")[2]
+
+
+@contextlib.contextmanager
+def saving(filename: StorePath) -> Iterator[Path]:
+    """Give a temporary path to write to, which becomes `filename` when all went well."""
+    path = Path(filename)
+    if not path.parent.is_dir():
+        raise MissingFileError(f"There is no folder {path.parent} to save {path.name} in.")
+    with files.atomic_path(path) as temporary:
+        yield temporary

@@ -1,0 +1,1 @@
+"""The machine: files, processes, and who may use what. Private."""

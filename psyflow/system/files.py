@@ -1,0 +1,455 @@
+"""The only module that renames, links or fsyncs.
+
+Every file that others read appears whole or not at all: it is written under a temporary name in
+its own folder, fsynced, and given its final name; then the folder is fsynced, because without that
+a power loss takes the new name away again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import shutil
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from os import fstat, fsync, write
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+__all__ = [
+    "OpenFolder",
+    "append_line",
+    "ask_again",
+    "atomic_path",
+    "begin_sync",
+    "checksum_of",
+    "is_failing",
+    "identity",
+    "identity_of",
+    "is_full",
+    "is_gone",
+    "is_there",
+    "keep_copy",
+    "link_new",
+    "make_folder",
+    "make_within",
+    "move",
+    "names_in",
+    "naming",
+    "remove_temporaries",
+    "reopen",
+    "sync_file",
+    "sync_folder",
+    "write_all",
+    "write_atomic",
+]
+
+TEMPORARY_MARK = ".psytmp-"
+_SYNC_FILE_RANGE_WRITE = 2
+_READ_BYTES = 4 << 20
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FAILING = {errno.EIO, errno.ESTALE, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT}
+
+T = TypeVar("T")
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether `error` says that there was no room to write something.
+
+    Examples
+    --------
+    >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(ValueError())
+    (True, False)
+    """
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def is_failing(error: BaseException) -> bool:
+    """Tell whether `error` says that a disk or a file server does not do its work.
+
+    Examples
+    --------
+    >>> is_failing(OSError(errno.EIO, "Input/output error")), is_failing(FileNotFoundError())
+    (True, False)
+    """
+    return isinstance(error, OSError) and error.errno in _FAILING
+
+
+@contextlib.contextmanager
+def naming(path: Path, alias: Path | None = None) -> Iterator[None]:
+    """Have errors of the system, which know a file by its number at most, say which one it was.
+
+    Parameters
+    ----------
+    path : Path
+    alias : Path, optional
+        A name that `path` has for now, and that nobody knows.
+
+    Examples
+    --------
+    >>> with naming(Path("result.npz")):
+    ...     fsync(9999)
+    Traceback (most recent call last):
+        ...
+    OSError: [Errno 9] Bad file descriptor: 'result.npz'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise  # one of our own, which says what it is about
+        if error.filename is None or (alias is not None and error.filename == str(alias)):
+            error.filename = str(path)
+        raise
+
+
+def ask_again(look: Callable[[], T], path: Path) -> T:
+    """Return what `look` finds at `path`; if that is nothing, have the file server asked first.
+
+    A host of NFS remembers for a while what was not there when it last looked. Opening a folder
+    has the server asked whether that has changed.
+
+    Parameters
+    ----------
+    look : callable
+        Raises FileNotFoundError if there is nothing.
+    path : Path
+    """
+    try:
+        return look()
+    except FileNotFoundError:
+        reopen(path.parent)
+    return look()
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is anything at `path`; no is said only when it was asked twice."""
+    try:
+        ask_again(path.stat, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def is_gone(error: BaseException) -> bool:
+    """Tell whether `error` says that a file is there no more, or no more what was opened."""
+    is_stale = isinstance(error, OSError) and error.errno == errno.ESTALE
+    return is_stale or isinstance(error, FileNotFoundError)
+
+
+def reopen(folder: Path) -> None:
+    """Have the file server asked what is in `folder`, if it is there."""
+    try:
+        os.scandir(folder).close()
+    except FileNotFoundError:
+        # It may itself be there by now. That the root is there is not in doubt.
+        if folder != folder.parent:
+            reopen(folder.parent)
+            with contextlib.suppress(OSError):
+                os.scandir(folder).close()
+    except NotADirectoryError:
+        pass  # then nothing is in it
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names in a folder, none if it is not there; one that cannot be read is an error.
+
+    `Path.glob` takes errors for absence.
+    """
+    try:
+        return ask_again(lambda: [path.name for path in folder.iterdir()], folder)
+    except FileNotFoundError:
+        return []
+
+
+def sync_file(fd: int) -> None:
+    """Return when what was written to `fd` is on the disk."""
+    fsync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names in `folder` are on the disk."""
+    with naming(folder), _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as fd:
+        fsync(fd)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int, mode: int = 0o666) -> Iterator[int]:
+    """Open a file, and close it again; that this fails is told if nothing else has failed."""
+    fd = os.open(path, flags, mode)
+    try:
+        yield fd
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+        raise
+    os.close(fd)
+
+
+def _discard(temporary: Path) -> None:
+    # Whatever failed before is told, not this; and what is left, the next holder removes.
+    with contextlib.suppress(OSError):
+        temporary.unlink(missing_ok=True)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of `data` to `fd`; a file system that is almost full takes a part at a time."""
+    # Not by way of `os`, in which the user's code may have replaced it.
+    view = memoryview(data)
+    while view:
+        view = view[write(fd, view) :]
+
+
+def checksum_of(path: Path) -> int:
+    """Return the CRC-32 of a file's content."""
+    checksum = 0
+    with path.open("rb", buffering=0) as file:
+        while part := file.read(_READ_BYTES):
+            checksum = zlib.crc32(part, checksum)
+    return checksum
+
+
+def begin_sync(path: Path) -> None:
+    """Have the disk begin with what was written to `path`, so that a later sync waits for less.
+
+    This promises nothing, and only Linux does it, by ``sync_file_range``.
+    """
+    if (call := _sync_file_range()) is not None:
+        with path.open("rb") as file:
+            call(file.fileno(), 0, 0, _SYNC_FILE_RANGE_WRITE)
+
+
+@functools.cache
+def _sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    if sys.platform != "linux":
+        return None
+    import ctypes  # which little else needs
+
+    call = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if call is not None:
+        call.argtypes = ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
+    return call
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> Path:
+    """Create `folder` and its missing parents, durably, and return it.
+
+    From `mode`, which is for `folder` alone, the umask is taken away.
+    """
+    if not folder.is_dir():
+        missing = [f for f in (folder, *folder.parents) if not f.exists()]
+        folder.mkdir(mode, parents=True, exist_ok=True)
+        for created in reversed(missing):
+            sync_folder(created.parent)
+    return folder
+
+
+def make_within(root: Path, *names: str) -> Path:
+    """Create a folder below `root`, which has to be there, and return it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `root` is gone: it may have been moved, and nothing is to be made in its old place.
+    """
+    folder = root
+    for name in names:
+        folder = folder / name
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            sync_folder(folder.parent)
+    return folder
+
+
+FileId: TypeAlias = tuple[int, int]
+
+
+def identity(path: Path) -> FileId | None:
+    """Return what tells a file or folder from all others; None if nothing has that name."""
+    try:
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def identity_of(fd: int) -> FileId | None:
+    """Return the same of the file that a number stands for; None if it stands for none."""
+    # Not by way of `os`, in which the user's code may have replaced it.
+    try:
+        stat = fstat(fd)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+class OpenFolder:
+    """A folder that is known wherever it is moved.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        self._id = identity_of(self._fd)
+
+    def fd(self) -> int:
+        """Return its descriptor."""
+        # The user's code may have closed it, and opened another file under its number.
+        if identity_of(self._fd) != self._id:
+            self._fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+            self._id = identity_of(self._fd)
+        return self._fd
+
+    def close(self) -> None:
+        """Let go of it."""
+        if identity_of(self._fd) == self._id:
+            os.close(self._fd)
+
+
+def _temporary_name(path: Path) -> Path:
+    # The suffix stays last, because stores look at it.
+    return path.with_name(f"{TEMPORARY_MARK}{os.getpid()}-{os.urandom(4).hex()}{path.suffix}")
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path to write to; on leaving, it becomes `path`, whole and durable.
+
+    If the block raises, `path` stays as it was and the temporary file is removed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_path(Path(folder) / "a.txt") as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     (Path(folder) / "a.txt").read_text()
+    'whole'
+    """
+    path = Path(path)
+    temporary = _temporary_name(path)
+    try:
+        with naming(path, temporary):
+            yield temporary
+            with _opened(temporary, os.O_RDWR) as fd:
+                fsync(fd)
+            temporary.replace(path)
+    except BaseException:
+        _discard(temporary)
+        raise
+    sync_folder(path.parent)
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
+    """Make `path` hold exactly `data`, whole and durable."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def link_new(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o666) -> bool:
+    """Create `path` with `data` if nothing has that name yet, as one step.
+
+    ``os.link`` either happens whole or fails, on NFS too, which exclusive creation followed by a
+    write does not promise. With ``durable=False`` a power loss may undo it. From `mode`, the umask
+    is taken away.
+
+    Returns
+    -------
+    bool
+        Whether the file was created; False if `path` existed.
+    """
+    temporary = _temporary_name(path)
+    try:
+        with naming(path, temporary):
+            with _opened(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode) as fd:
+                write_all(fd, data)
+                if durable:
+                    fsync(fd)
+            if not _link(temporary, path):
+                return False
+    finally:
+        _discard(temporary)
+    if durable:
+        sync_folder(path.parent)
+    return True
+
+
+def _link(temporary: Path, path: Path) -> bool:
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        # An NFS server may have made the link and lost its answer, or been asked twice and say
+        # that the name exists: the link count tells.
+        if not _has_two_names(temporary):
+            if isinstance(error, FileExistsError):
+                return False
+            raise
+    return True
+
+
+def _has_two_names(path: Path) -> bool:
+    # What went wrong before is what is told.
+    with contextlib.suppress(OSError):
+        return path.stat().st_nlink == 2
+    return False
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line to `path`, durably; a line that was cut off before is closed first."""
+    data = line.rstrip("\n").encode() + b"\n"
+    is_new = not path.exists()
+    with naming(path), _opened(path, os.O_RDWR | os.O_CREAT | os.O_APPEND) as fd:
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            data = b"\n" + data
+        write_all(fd, data)
+        fsync(fd)
+    if is_new:
+        sync_folder(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename `source` to `target`, durably, across file systems if need be."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic_path(target) as temporary:
+            shutil.copy2(source, temporary)
+        source.unlink()
+    sync_folder(target.parent)
+    sync_folder(source.parent)
+
+
+def keep_copy(source: Path, target: Path) -> None:
+    """Give `source` a second name `target`, or copy it there; it stays where it is."""
+    try:
+        os.link(source, target)
+        sync_folder(target.parent)
+    except FileExistsError:
+        if not source.samefile(target):
+            with atomic_path(target) as temporary:
+                shutil.copy2(source, temporary)
+    except OSError:
+        # Another file system, or one without hard links.
+        with atomic_path(target) as temporary:
+            shutil.copy2(source, temporary)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what writers that died left in `folder`. Call it only when no writer is alive."""
+    for path in folder.glob(f"{TEMPORARY_MARK}*"):
+        path.unlink(missing_ok=True)

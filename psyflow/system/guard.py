@@ -1,0 +1,137 @@
+"""What ends the processes that the user's function has started, if the supervisor cannot.
+
+The kernel ends workers when their supervisor is killed, but not what these have started. So beside
+each supervisor stands a process that does nothing but wait for its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+__all__ = ["Groups", "Guard"]
+
+GROUP_SECONDS = 1.0
+"""How long what a worker has started may take to end after SIGTERM."""
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Guard:
+    """A process that outlives this one for a moment, and ends the process groups it was told of.
+
+    It sees that this process has ended, however, by the end of the pipe between them.
+
+    Parameters
+    ----------
+    fork : callable
+        Forks, and returns the child's process number, or 0 in the child.
+    """
+
+    def __init__(self, fork: Callable[[], int]) -> None:
+        reader, self._writer = os.pipe()
+        self._pid = fork()
+        if self._pid == 0:
+            os.close(self._writer)
+            _keep_guard(reader)
+        os.close(reader)
+
+    def begun(self) -> None:
+        """Guard the process group that this process, a child, leads or is about to lead.
+
+        It says so itself, before it does anything else: its parent may be killed too soon.
+        """
+        self._tell(f"+{os.getpid()}\n")
+
+    def ended(self, group: int) -> None:
+        """Guard a process group no longer: there is nobody in it."""
+        self._tell(f"-{group}\n")
+
+    def _tell(self, line: str) -> None:
+        # If somebody has ended it, it is as if there had never been one.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._writer, line.encode())
+
+    def leave(self) -> None:
+        """Let go of the pipe in a child of this process, whose life does not count."""
+        os.close(self._writer)
+
+    def dismiss(self) -> None:
+        """End it; what it guards is ended."""
+        os.close(self._writer)
+        os.waitpid(self._pid, 0)
+
+
+class Groups:
+    """Process groups whose leader has ended, until nobody is left in them.
+
+    Parameters
+    ----------
+    guard : Guard
+        Is told of those that are empty.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._deadlines: dict[int, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._deadlines)
+
+    def end(self, group: int, *, at_once: bool) -> None:
+        """End a group; unless `at_once`, it gets a SIGTERM first."""
+        if signal_group(group, signal.SIGKILL if at_once else signal.SIGTERM):
+            self._deadlines[group] = time.monotonic() + GROUP_SECONDS
+        else:
+            self._guard.ended(group)
+
+    def postpone(self, seconds: float) -> None:
+        """Give those that are to end that much more time."""
+        self._deadlines = {group: end + seconds for group, end in self._deadlines.items()}
+
+    def pursue(self) -> None:
+        """Kill what has not heeded SIGTERM."""
+        for group, deadline in list(self._deadlines.items()):
+            # While any of it is left, nobody else gets the number of the group.
+            number = signal.SIGKILL if time.monotonic() > deadline else 0
+            if not signal_group(group, number) or number:
+                del self._deadlines[group]
+                self._guard.ended(group)
+
+
+def _keep_guard(reader: int) -> NoReturn:
+    try:
+        # Nothing but the end of the pipe ends it: no terminal, and no scheduler in a hurry.
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_IGN)
+        with os.fdopen(reader) as lines:
+            groups: set[int] = set()
+            for line in lines:
+                (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+        _end(groups)
+    finally:
+        os._exit(0)
+
+
+def _end(groups: set[int]) -> None:
+    left = {group for group in groups if signal_group(group, signal.SIGTERM)}
+    deadline = time.monotonic() + GROUP_SECONDS
+    while left and time.monotonic() < deadline:
+        time.sleep(0.05)
+        left = {group for group in left if signal_group(group, 0)}
+    for group in left:
+        signal_group(group, signal.SIGKILL)
+
+
+def signal_group(group: int, number: int) -> bool:
+    """Send a signal to a process group, and return whether there is such a group."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

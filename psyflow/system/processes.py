@@ -1,0 +1,135 @@
+"""Child processes: made, heard of, and how they ended."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from psyflow.system.exits import SETUP_FAILED
+
+__all__ = [
+    "HANDLED",
+    "WARNINGS",
+    "Signals",
+    "cause_of_death",
+    "die_with_parent",
+    "flush_standard_streams",
+    "fork",
+    "oom_kills",
+    "signals_blocked",
+]
+
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+"""What schedulers send some time before they end a job, if asked to; and a terminal at its end."""
+
+HANDLED = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, *WARNINGS)
+"""The signals that a supervisor handles."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Signals:
+    """Counts requests to stop, and ends a wait when a child ends or a request comes."""
+
+    def __init__(self) -> None:
+        self.stop_requests = 0
+
+    def __enter__(self) -> Signals:
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        # With `nohup`, the end of the terminal is to be ignored.
+        is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        heeded = [number for number in HANDLED if number != signal.SIGHUP or not is_ignored]
+        self._old = {number: signal.signal(number, self._handle) for number in heeded}
+        self._old_fd = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        signal.set_wakeup_fd(self._old_fd)
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+        self._receiver.close()
+        self._sender.close()
+
+    def wait(self, seconds: float) -> None:
+        """Return after `seconds`, or when something happened."""
+        if select.select([self._receiver], [], [], seconds)[0]:
+            with contextlib.suppress(BlockingIOError):
+                self._receiver.recv(4096)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number in WARNINGS:
+            # A warning asks to stop, but never to hurry.
+            self.stop_requests = max(self.stop_requests, 1)
+        elif number != signal.SIGCHLD:
+            self.stop_requests += 1
+
+
+def oom_kills() -> int:
+    """Return how many processes the kernel has killed because the memory ran out; 0 if unknown."""
+    try:
+        text = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    counts = dict(line.split() for line in text.splitlines())
+    return int(counts.get("oom_kill", 0))
+
+
+def cause_of_death(exit_code: int) -> str:
+    """Say what an exit code, negative for a signal, tells of the end of a process.
+
+    Examples
+    --------
+    >>> cause_of_death(-11), cause_of_death(5)
+    ('was killed by SIGSEGV', 'exited with code 5')
+    """
+    if exit_code >= 0:
+        return f"exited with code {exit_code}"
+    try:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"was killed by signal {-exit_code}"
+
+
+def flush_standard_streams() -> None:
+    """Write out what is buffered, as far as possible."""
+    # What is buffered would be written by the child, too. A stream that is closed has nothing.
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def fork() -> int:
+    """Fork, and return the child's process number, or 0 in the child."""
+    with warnings.catch_warnings():
+        # BLAS libraries keep threads of their own, and handle a fork.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+@contextlib.contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Hold signals back: one between a fork and the child's own handlers would run ours there."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel, where it can, kill this process when its parent is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(SETUP_FAILED)

@@ -1,0 +1,71 @@
+"""Running a task file as a module, and telling what went wrong in it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from psyflow.exceptions import TaskFileError
+from psyflow.fingerprint.frozen import name_of
+from psyflow.tasks.surroundings import Surroundings, compile_file
+from psyflow.texts import MESSAGE_LIMIT, cut, traceback_text
+
+__all__ = ["run_file"]
+
+
+def run_file(path: Path, surroundings: Surroundings) -> tuple[ModuleType, list[str]]:
+    """Run a file as the module that it would be if it were imported.
+
+    Its name is that of the file, wherever that is. So whatever has the task folder on `sys.path`
+    finds what is in it: a process that `execute` starts, or a notebook.
+
+    Returns
+    -------
+    module
+        Which stays in `sys.modules`, so that its functions and classes can be pickled.
+    path : list of str
+        The `sys.path` that it left.
+
+    Raises
+    ------
+    TaskFileError
+        If the file is missing, is not Python, or raises.
+    """
+    source = surroundings.source_of(path)
+    if not source.is_file():
+        raise TaskFileError(f'There is no file "{source}".')
+    name = name_of(path)
+    try:
+        code = compile_file(source)
+        with surroundings.inside():
+            module = surroundings.new_module(name, path)
+            exec(code, vars(module))
+            return module, list(sys.path)
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(name, None)
+        raise _failure(path, source, error) from error
+
+
+def _failure(path: Path, source: Path, error: BaseException) -> TaskFileError:
+    what = "ends the program" if isinstance(error, SystemExit) else "does not load"
+    (last, *_) = reversed(traceback.format_exception_only(error))
+    last = cut(last.strip(), MESSAGE_LIMIT)
+    text = _user_traceback(error, str(source))
+    return TaskFileError(f'"{path}" {what}: {last}{_hint(error)}', text)
+
+
+def _hint(error: BaseException) -> str:
+    name = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    if name.partition(".")[0] != "psyrun":
+        return ""
+    return " psyflow has the names of psyrun: write `psyflow` where the file says `psyrun`."
+
+
+def _user_traceback(error: BaseException, filename: str) -> str:
+    """Return the traceback from the first line of the user's file on."""
+    frames = error.__traceback__
+    while frames and frames.tb_frame.f_code.co_filename != filename:
+        frames = frames.tb_next
+    return traceback_text(error, frames)

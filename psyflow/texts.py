@@ -1,0 +1,103 @@
+"""Texts that others have made: cut where they are long, and harmless where they are shown.
+
+An exception may have a message of any length, or one that cannot be had at all, and may hold what
+a terminal takes for commands. Nothing here raises, and nothing holds more than what it returns.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterable
+from types import TracebackType
+
+__all__ = [
+    "MESSAGE_LIMIT",
+    "TRACEBACK_LIMIT",
+    "cut",
+    "cut_joined",
+    "exception_text",
+    "message_of",
+    "printable",
+    "traceback_text",
+]
+
+MESSAGE_LIMIT = 10_000
+TRACEBACK_LIMIT = 40_000
+"""Characters of an exception's message, and of a traceback, that are kept."""
+
+# A line feed and a tab move nothing that has been shown, nor does what Windows ends lines with.
+_COMMANDS = re.compile("(?!\r\n)[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with control characters, and those that turn text around, as escapes.
+
+    Examples
+    --------
+    >>> print(printable("\x1b[31mred\x1b[0m,\ttab, \u202e"))
+    \x1b[31mred\x1b[0m,	tab, \u202e
+    """
+    return _COMMANDS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return `text`, without its middle if it is longer than `limit` characters.
+
+    Examples
+    --------
+    >>> cut("abc", 10), cut("a" * 5 + "b" * 50_000 + "c" * 5, 10)
+    ('abc', 'aaaaa … 50 000 characters left out … ccccc')
+    """
+    return text if len(text) <= limit else cut_joined([text], limit)
+
+
+def cut_joined(pieces: Iterable[str], limit: int) -> str:
+    """Return `pieces` joined and cut to `limit` characters, without ever holding all of them.
+
+    Examples
+    --------
+    >>> cut_joined(["ab", "cd", "ef"], 10), cut_joined(["ab", "cd", "ef"], 4)
+    ('abcdef', 'ab … 2 characters left out … ef')
+    """
+    room, n_last = limit - limit // 2, limit // 2
+    first, last, n_rest = "", "", 0
+    for piece in pieces:
+        at = room - len(first)
+        first += piece[:at]
+        n_rest += max(0, len(piece) - at)
+        last = (last + piece[max(at, len(piece) - n_last) :])[-n_last:]
+    if n_rest <= n_last:
+        return first + last
+    n_left_out = f"{n_rest - n_last:,}".replace(",", " ")
+    return f"{first} … {n_left_out} characters left out … {last}"
+
+
+def message_of(error: BaseException) -> str:
+    """Return the text of an exception, cut, or what became of the attempt to get it."""
+    try:
+        text = str(error)
+        # Of a class of its own, even its length may be anything.
+        return cut(text if type(text) is str else str.__str__(text), MESSAGE_LIMIT)
+    except BaseException as second:
+        return f"(no message: its text raises {type(second).__name__})"
+
+
+def exception_text(error: BaseException) -> str:
+    """Return the class and the message of an exception, cut.
+
+    Examples
+    --------
+    >>> exception_text(ValueError("no luck"))
+    'ValueError: no luck'
+    """
+    return f"{cut(type(error).__name__, 200)}: {message_of(error)}"
+
+
+def traceback_text(error: BaseException, frames: TracebackType | None) -> str:
+    """Return the traceback of an exception from `frames` on, as Python shows it, but cut."""
+    try:
+        shown = traceback.TracebackException(type(error), error, frames, compact=True).format()
+        return cut_joined((cut(piece, MESSAGE_LIMIT) for piece in shown), TRACEBACK_LIMIT)
+    except BaseException as second:
+        return f"(no traceback: showing it raises {type(second).__name__})"

@@ -1,0 +1,1 @@
+"""Evaluating items: claims, workers, and the supervisor of a job. Private."""

@@ -1,0 +1,75 @@
+"""What a process that was just forked does to be a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+from collections.abc import Callable
+from os import _exit
+from typing import NoReturn
+
+import numpy as np
+
+from psyflow.exceptions import PsyflowError, TaskFileError
+from psyflow.system.exits import BROKEN, DISK_FULL, SETUP_FAILED
+from psyflow.system.files import is_full
+from psyflow.system.processes import HANDLED, die_with_parent, flush_standard_streams
+from psyflow.texts import traceback_text
+from psyflow.work.slot import Slot
+
+__all__ = ["be_worker"]
+
+
+def _take_process_group() -> None:
+    """Let neither a terminal's Ctrl-C, nor its input, reach what the user's function starts."""
+    os.setpgid(0, 0)
+    # Reading from the terminal would now stop the process for ever.
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+def _be_random() -> None:
+    """Undo what a fork does to NumPy's global generator: all workers would draw the same."""
+    if "numpy.random" in sys.modules:
+        np.random.seed()
+
+
+def _account_of(error: BaseException) -> str:
+    if not isinstance(error, PsyflowError):
+        return traceback_text(error, error.__traceback__)
+    trace = error.traceback if isinstance(error, TaskFileError) else ""
+    return f"{error}\n{trace}".rstrip()
+
+
+def be_worker(supervisor: int, slot: Slot, do_work: Callable[[], int]) -> NoReturn:
+    """Be a worker in a process that was just forked, and end with what `do_work` returns."""
+    status = SETUP_FAILED
+    try:
+        _take_process_group()
+        signal.set_wakeup_fd(-1)
+        for number in HANDLED:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        die_with_parent(supervisor)
+        _be_random()
+        # Where the standard error is no file, as in a notebook, there is nothing to print to.
+        with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
+            faulthandler.enable()
+        status = do_work()
+    except BaseException as error:
+        if slot.has_given_way:
+            status = BROKEN
+        elif is_full(error):
+            status = DISK_FULL
+        # The standard error may be on the disk that is full, or closed.
+        with contextlib.suppress(Exception):
+            print(_account_of(error), file=sys.stderr)
+    finally:
+        flush_standard_streams()
+        slot.end()
+        # Not sys.exit: what the parent registered to happen at its end is not ours to do.
+        _exit(status)

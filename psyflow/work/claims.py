@@ -1,0 +1,204 @@
+"""Who does what: the claim log.
+
+It rests on one step that a file system, NFS too, does whole or not at all: giving a file a name
+that nobody has yet (``os.link``). There is no lock to go stale and no counter to corrupt. Claims
+are not fsynced: they matter only among processes that are alive, and a result that two of them
+computed is in the result table once all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from psyflow.system.files import (
+    link_new,
+    make_within,
+)
+from psyflow.system.owner import Owner
+
+__all__ = ["Claim", "ClaimLog"]
+
+MOST_TAKEOVERS = 3
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's exclusive right to the positions ``start`` to ``stop`` of its batch.
+
+    Attributes
+    ----------
+    number : int
+        Place in the claim log, from 0.
+    start, stop : int
+        Half-open range of positions.
+    owner : Owner
+    shard : str
+        Name of the owner's shard, which tells the workers of one process number apart.
+    takeovers : int
+        How often it was taken over from an owner that had ended.
+    taken_at : float
+        When it was taken over (seconds since 1970); 0 if it was not.
+    """
+
+    number: int
+    start: int
+    stop: int
+    owner: Owner
+    shard: str
+    takeovers: int = 0
+    taken_at: float = 0.0
+
+    @property
+    def filename(self) -> str:
+        """Name of the claim's file in the log."""
+        return f"{self.number:08d}" + (f".{self.takeovers}" if self.takeovers else "")
+
+    def to_bytes(self) -> bytes:
+        """Return the claim as its file holds it."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Claim:
+        """Read what `to_bytes` wrote."""
+        fields = json.loads(data)
+        return cls(**{**fields, "owner": Owner.from_fields(fields["owner"])})
+
+
+class ClaimLog:
+    """The log in which workers take the positions 0 … `total` − 1, each exactly once.
+
+    Parameters
+    ----------
+    folder : Path
+        The log's own folder; made at the first claim.
+    total : int
+        Number of positions.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> log = ClaimLog(Path(folder.name) / "log", total=10)
+    >>> first = log.claim(Owner.here(), "a.rows", lambda remaining: 8)
+    >>> second = log.claim(Owner.here(), "b.rows", lambda remaining: 8)
+    >>> (first.start, first.stop), (second.start, second.stop)
+    ((0, 8), (8, 10))
+    >>> log.claim(Owner.here(), "a.rows", lambda remaining: 8) is None
+    True
+    >>> log.latest_of("a.rows") == first
+    True
+    >>> folder.cleanup()
+    """
+
+    def __init__(self, folder: Path, total: int) -> None:
+        self.folder = folder
+        self.total = total
+        self._known = -1  # the highest number that is known to be taken
+        self._stop = 0  # where that claim ends
+
+    def claim(self, owner: Owner, shard: str, size_of: Callable[[int], int]) -> Claim | None:
+        """Take the next positions.
+
+        Parameters
+        ----------
+        owner : Owner
+        shard : str
+        size_of : callable
+            Given the number of positions left, how many to take (at least 1).
+
+        Returns
+        -------
+        Claim or None
+            None if every position is taken.
+        """
+        # Not its parents: where they are gone, the run is.
+        make_within(self.folder.parent, self.folder.name)
+        while True:
+            self._find_tail()
+            remaining = self.total - self._stop
+            if remaining <= 0:
+                return None
+            size = min(max(1, size_of(remaining)), remaining)
+            claim = Claim(self._known + 1, self._stop, self._stop + size, owner, shard)
+            if link_new(self.folder / claim.filename, claim.to_bytes(), durable=False):
+                self._known, self._stop = claim.number, claim.stop
+                return claim
+
+    def n_taken(self) -> int:
+        """Return how many positions are taken."""
+        self._find_tail()
+        return self._stop
+
+    def read(self, number: int) -> Claim:
+        """Read one claim."""
+        return Claim.from_bytes((self.folder / f"{number:08d}").read_bytes())
+
+    def latest_of(self, shard: str) -> Claim | None:
+        """Return the latest claim of the worker that writes `shard`.
+
+        A worker claims again only when its claim is finished, so nothing before it can be open;
+        and what others left, only when there is nothing else.
+        """
+        taken_over = [claim for claim in self.taken_over() if claim.shard == shard]
+        if taken_over:
+            return max(taken_over, key=lambda claim: claim.taken_at)
+        self._find_tail()
+        claims = (self.read(number) for number in range(self._known, -1, -1))
+        return next((claim for claim in claims if claim.shard == shard), None)
+
+    def claims(self) -> Iterator[Claim]:
+        """Yield every claim, in order, each as whoever has it now."""
+        self._find_tail()
+        latest = {claim.number: claim for claim in self.taken_over()}
+        for number in range(self._known + 1):
+            yield latest.get(number) or self.read(number)
+
+    def taken_over(self) -> list[Claim]:
+        """Return the claims that were taken over from whoever had them, the latest last."""
+        names = (path.name for path in self.folder.glob("[0-9]*.[0-9]*"))
+        files = sorted(names, key=lambda name: int(name.partition(".")[2]))
+        return [Claim.from_bytes((self.folder / name).read_bytes()) for name in files]
+
+    def before(self, claim: Claim) -> Claim:
+        """Return what a claim was before it was taken over."""
+        earlier = replace(claim, takeovers=claim.takeovers - 1)
+        return Claim.from_bytes((self.folder / earlier.filename).read_bytes())
+
+    def take_over(self, claim: Claim, owner: Owner, shard: str) -> Claim | None:
+        """Take a claim over from an owner that has ended.
+
+        Returns
+        -------
+        Claim or None
+            None if somebody else was quicker, or if it was taken over `MOST_TAKEOVERS` times: an
+            item in it may be what ends its owners.
+        """
+        if claim.takeovers >= MOST_TAKEOVERS:
+            return None
+        mine = replace(
+            claim, owner=owner, shard=shard, takeovers=claim.takeovers + 1, taken_at=time.time()
+        )
+        return (
+            mine if link_new(self.folder / mine.filename, mine.to_bytes(), durable=False) else None
+        )
+
+    def _taken(self, number: int) -> bool:
+        return (self.folder / f"{number:08d}").exists()
+
+    def _find_tail(self) -> None:
+        # Numbers are taken without gaps, so doubling steps and halving them finds the last one: a
+        # worker that was away for a long item reads one file, not all that were made meanwhile.
+        if not self._taken(self._known + 1):
+            return
+        step = 1
+        while self._taken(self._known + 2 * step):
+            step *= 2
+        low, high = self._known + step, self._known + 2 * step
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._taken(middle) else (low, middle)
+        self._known, self._stop = low, self.read(low).stop

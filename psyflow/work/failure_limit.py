@@ -1,0 +1,85 @@
+"""What a supervisor reads in shards: failures in other jobs, and what a dead worker has done."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from psyflow.exceptions import DamagedFileError
+from psyflow.outcomes.records import Failure
+from psyflow.outcomes.shard import FAILURE, REFUSED, Frame, ShardReader
+from psyflow.work.prepared import Retries
+
+__all__ = ["FailuresElsewhere", "settled_in"]
+
+LOOK_SECONDS = 2.0
+
+Items = npt.NDArray[np.int64]
+
+
+class FailuresElsewhere:
+    """Reads the shards of other jobs now and then.
+
+    Parameters
+    ----------
+    out : Path
+        The folder of the shards.
+    mine : str
+        What the names of this job's own shards begin with; up to the first dot, those of all jobs.
+    retries : Retries
+        Which failures are no outcome, because the item is tried again.
+    """
+
+    def __init__(self, out: Path, mine: str, retries: Retries) -> None:
+        self._out = out
+        self._mine = mine
+        self._retries = retries
+        self._readers: dict[Path, ShardReader] = {}
+        self._failed: set[int] = set()
+        self._looked = float("-inf")
+
+    def count(self) -> int:
+        """Return how many items have failed, as of a few seconds ago."""
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._look()
+            self._looked = time.monotonic()
+        return len(self._failed)
+
+    def _look(self) -> None:
+        for shard in self._out.glob(f"{self._mine.partition('.')[0]}.*.rows"):
+            if not shard.name.startswith(f"{self._mine}."):
+                self._read(self._readers.setdefault(shard, ShardReader(shard)))
+
+    def _read(self, reader: ShardReader) -> None:
+        for frame in reader.new_frames():
+            failure = _failure(reader, frame) if frame.kind == FAILURE else None
+            if failure is not None and not self._retries.allow(failure.kind, failure.attempt):
+                self._failed.add(failure.item)
+
+
+def settled_in(shard: Path, retries: Retries, attempts: dict[int, int]) -> Items:
+    """Return the items that have their outcome in `shard`; note the `attempts` of the others."""
+    reader = ShardReader(shard)
+    settled = [np.empty(0, dtype=np.int64)]
+    for frame in reader.new_frames() if shard.exists() else []:
+        if frame.kind == REFUSED:
+            continue  # its failure comes after it
+        if frame.kind != FAILURE:
+            settled.append(frame.items)
+        elif (failure := _failure(reader, frame)) is not None:
+            if retries.allow(failure.kind, failure.attempt):
+                attempts[failure.item] = failure.attempt
+            else:
+                settled.append(frame.items)
+    return np.concatenate(settled)
+
+
+def _failure(reader: ShardReader, frame: Frame) -> Failure | None:
+    """Return a failure, or None if it is damaged: then its item runs again."""
+    try:
+        return reader.failure(frame)
+    except DamagedFileError:
+        return None

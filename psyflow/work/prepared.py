@@ -1,0 +1,93 @@
+"""What a worker needs to evaluate psets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from psyflow.pspace import ParameterSpace
+from psyflow.pspace.streams import RandomStreams
+from psyflow.work.context import Contexts
+
+__all__ = ["NO_RETRIES", "Prepared", "Retries"]
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 10.0
+
+
+@dataclass
+class Prepared:
+    """What a worker needs to evaluate psets.
+
+    Attributes
+    ----------
+    execute : callable
+        Called with the pset as keyword arguments; returns a dict.
+    extra : mapping
+        Further keyword arguments: what the task's ``setup`` returned.
+    check : callable
+        Raises UnsupportedDataError for a result row that the store cannot hold.
+    streams : RandomStreams or None
+        Where the argument ``rng`` comes from, if the function gets one.
+    contexts : Contexts or None
+        Where the argument ``ctx`` comes from, if the function gets one.
+    observe : callable or None
+        Told after each of the first batches how many items that had; returns whether it wants to
+        be told again.
+    exclude : collection of str
+        Names of results that nobody keeps.
+    space : ParameterSpace or None
+        The run's frozen space, if only now it could be loaded.
+    store : str
+        What tells from others the store that `check` asks; if empty, what it cannot hold is not
+        kept for another one.
+    has_rows : callable
+        Tells whether there are rows already; if there are none, and the store can hold none of the
+        first ones, the run is ended.
+    """
+
+    execute: Callable[..., Mapping[str, Any]]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    check: Callable[[Mapping[str, Any]], None] = lambda row: None
+    streams: RandomStreams | None = None
+    contexts: Contexts | None = None
+    observe: Callable[[int], bool] | None = None
+    exclude: Collection[str] = ()
+    space: ParameterSpace | None = None
+    store: str = ""
+    has_rows: Callable[[], bool] = lambda: True
+
+    @property
+    def given(self) -> set[str]:
+        """The names of the arguments that are of no pset, and that psyflow gives."""
+        given = {"rng": self.streams, "ctx": self.contexts}
+        return {name for name, source in given.items() if source is not None}
+
+
+@dataclass(frozen=True)
+class Retries:
+    """Which failed evaluations are tried again.
+
+    Attributes
+    ----------
+    limit : int
+        How often.
+    kinds : collection of str
+        After which kinds of failure.
+    """
+
+    limit: int = 0
+    kinds: Collection[str] = ()
+
+    def allow(self, kind: str, attempt: int) -> bool:
+        """Tell whether an item whose attempt number `attempt` failed so is tried again."""
+        return attempt <= self.limit and kind in self.kinds
+
+    @staticmethod
+    def pause(attempt: int) -> float:
+        """Return how many seconds to wait after attempt number `attempt`: twice as many each."""
+        return min(FIRST_PAUSE * 2.0 ** (attempt - 1), LONGEST_PAUSE)
+
+
+NO_RETRIES = Retries()

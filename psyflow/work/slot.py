@@ -1,0 +1,96 @@
+"""What a worker and its supervisor tell each other without a word: a few bytes of memory."""
+
+from __future__ import annotations
+
+import functools
+import struct
+
+__all__ = ["Slot"]
+
+
+class Slot:
+    """A few bytes of shared memory in which a worker says what it is doing.
+
+    Survives the worker, whatever it dies of: that is how the supervisor knows the item it died in.
+    Also tells the worker to stop claiming, for the user's code may have taken SIGTERM for itself,
+    and the supervisor, why a worker has given way to another.
+
+    Parameters
+    ----------
+    memory : writable buffer of at least `Slot.size` bytes
+
+    Examples
+    --------
+    >>> slot = Slot(memoryview(bytearray(Slot.size)))
+    >>> slot.running(7, 0.5)
+    >>> slot.read()
+    (7, 0.5)
+    """
+
+    IDLE = -1
+    ENDED = -2
+    _layout = struct.Struct("<qd")
+    _stop = struct.Struct("<q")
+    _failed = struct.Struct("<q")
+    _gone = struct.Struct("<qq500s")
+    _gone_at = _layout.size + _stop.size + _failed.size
+    size = _gone_at + _gone.size
+
+    def __init__(self, memory: memoryview) -> None:
+        self._memory = memory
+        # Not a method, because it is called twice per item.
+        self.running = functools.partial(self._layout.pack_into, memory, 0)
+        """Say which item is running (`IDLE`: none), and since when (`time.monotonic`)."""
+
+    def clear(self) -> None:
+        """Forget the last worker."""
+        self.running(self.IDLE, 0.0)
+        self.failed(0)
+        self._gone.pack_into(self._memory, self._gone_at, False, self.IDLE, b"")
+
+    def end(self) -> None:
+        """Say that the worker ends because it wants to, unless an item is what ends it."""
+        if self.read()[0] < 0:
+            self.running(self.ENDED, 0.0)
+
+    def read(self) -> tuple[int, float]:
+        """Return the running item, `IDLE` or `ENDED`, and the item's start."""
+        return self._layout.unpack_from(self._memory, 0)
+
+    def give_way(self, item: int, start: float, reason: str) -> None:
+        """Say that the worker cannot go on, and which item did that; `IDLE` if it is not known."""
+        text = reason.encode(errors="backslashreplace")
+        self._gone.pack_into(self._memory, self._gone_at, True, item, text)
+        self.running(self.ENDED, start)
+
+    @property
+    def has_given_way(self) -> bool:
+        """Whether `give_way` was called."""
+        return bool(self._gone.unpack_from(self._memory, self._gone_at)[0])
+
+    @property
+    def culprit(self) -> tuple[int, str]:
+        """The item and the reason of `give_way`."""
+        _, item, text = self._gone.unpack_from(self._memory, self._gone_at)
+        return item, text.rstrip(b"\0").decode(errors="ignore")
+
+    def failed(self, n_items: int) -> None:
+        """Say how many items have failed."""
+        self._failed.pack_into(self._memory, self._layout.size + self._stop.size, n_items)
+
+    @property
+    def n_failed(self) -> int:
+        """What `failed` said."""
+        position = self._layout.size + self._stop.size
+        n_items: int = self._failed.unpack_from(self._memory, position)[0]
+        return n_items
+
+    def tell_to_stop(self, level: int) -> None:
+        """Have the worker claim no more (level 1), or stop at once when a SIGTERM comes (2)."""
+        self._stop.pack_into(self._memory, self._layout.size, level)
+
+    @property
+    def stop_level(self) -> int:
+        """What `tell_to_stop` said, or 0."""
+        level: int = self._stop.unpack_from(self._memory, self._layout.size)[0]
+        return level

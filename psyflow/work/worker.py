@@ -1,0 +1,387 @@
+"""The worker: claims items, evaluates them, and appends their outcomes to its shard."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from types import FrameType, TracebackType
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from psyflow.outcomes.shard import ShardWriter
+from psyflow.pspace import ParameterSpace
+from psyflow.system.exits import NOTHING_HELD, OUT_OF_TIME, RECYCLED, STOPPED
+from psyflow.system.files import FileId, identity, is_failing, is_full
+from psyflow.system.owner import Owner
+from psyflow.system.processes import WARNINGS
+from psyflow.texts import exception_text
+from psyflow.work.capture import Output
+from psyflow.work.claims import ClaimLog
+from psyflow.work.evaluate import Evaluator, StopNow
+from psyflow.work.integrity import Integrity
+from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
+from psyflow.work.slot import Slot
+from psyflow.work.takeover import Remains
+
+__all__ = ["Pacer", "Work", "work"]
+
+CLAIM_SECONDS = 0.25
+SMALLEST_CLAIM_SECONDS = 0.01
+MAX_CLAIM = 1 << 18
+COLUMN_BLOCK = 1 << 13
+REMEMBERED = 64
+"""Claims by whose durations the next one's is judged."""
+QUANTILE = 0.95
+
+Items: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the workers of one job share.
+
+    Attributes
+    ----------
+    space : ParameterSpace or None
+        The run's frozen space. None if only the user's code can make its values: then `prepare`
+        gives it.
+    items : ndarray of int64
+        The items of the batch; the claim log counts positions in it.
+    claims : Path
+        Folder of the claim log.
+    out : Path
+        Folder of the shards.
+    prefix : str
+        What the names of this job's shards begin with.
+    prepare : callable
+        Given the number of the worker within its job, 0 … `pool_size` − 1, loads the user's code.
+    n_workers : int
+        All workers that share the claim log, of every job.
+    timeout : float or None
+        Seconds an item may take.
+    retries : Retries
+        Which failed evaluations are tried again.
+    max_failures : int or None
+        After how many failed items the job stops.
+    max_tasks_per_child : int or None
+        After how many evaluations a worker is replaced.
+    log : callable or None
+        Given the number of the worker within its job, the file for what its items print; if None,
+        that goes where this process prints.
+    leases : Path or None
+        Folder in which the jobs that share the claim log say that they live; None if there are no
+        others.
+    deadline : float or None
+        When the workers have to be done (`time.monotonic`), because the job is then ended.
+    """
+
+    space: ParameterSpace | None
+    items: Items
+    claims: Path
+    out: Path
+    prefix: str
+    prepare: Callable[[int], Prepared]
+    n_workers: int = 1
+    timeout: float | None = None
+    retries: Retries = NO_RETRIES
+    max_failures: int | None = None
+    max_tasks_per_child: int | None = None
+    log: Callable[[int], Path] | None = None
+    leases: Path | None = None
+    deadline: float | None = None
+    home: FileId | None = None
+    """The folder of the claim log, if it must not have been moved."""
+
+    def is_gone(self) -> bool:
+        """Tell whether the run was moved or removed, or another one is in its place."""
+        return self.home is not None and identity(self.claims) != self.home
+
+
+class Pacer:
+    """Decides how many items the next claim takes.
+
+    Guided self-scheduling (Polychronopoulos and Kuck 1987, IEEE Trans. Comput. C-36, 1425–1439):
+    never more than the remaining items divided by twice the number of workers, so that claims
+    shrink as the work runs out and uneven items balance; and never more than what takes about a
+    quarter of a second (longer with very many workers, whose claims meet in one folder), so that
+    cheap items stay cheap and dear ones are claimed one by one. Nor is it less than what takes a
+    hundredth of a second: a claim costs a file, and to balance less than that gains nothing.
+
+    Parameters
+    ----------
+    n_workers : int
+        All workers that share the claim log.
+
+    Examples
+    --------
+    >>> pacer = Pacer(n_workers=2)
+    >>> pacer.size(1000)
+    1
+    >>> pacer.took(1, 0.001)
+    >>> pacer.size(1000)
+    8
+    """
+
+    GROWTH = 8
+
+    def __init__(self, n_workers: int) -> None:
+        self._n_workers = n_workers
+        self._seconds = max(CLAIM_SECONDS, 0.01 * n_workers)
+        self._largest = 1
+        self._smallest = 1
+        self._recent: deque[float] = deque(maxlen=REMEMBERED)
+        self.quota: int | None = None
+        """How many items may still be claimed, if that is limited."""
+
+    def size(self, remaining: int) -> int:
+        """Return how many of the `remaining` items to claim."""
+        fair = max(math.ceil(remaining / (2 * self._n_workers)), self._smallest)
+        quota = MAX_CLAIM if self.quota is None else self.quota
+        return min(self._largest, fair, remaining, MAX_CLAIM, quota)
+
+    def fits(self, seconds: float) -> bool:
+        """Tell whether the next claim would be done in `seconds`, as far as the last ones tell."""
+        return not self._recent or float(np.quantile(self._recent, QUANTILE)) <= seconds
+
+    def took(self, n_items: int, seconds: float) -> None:
+        """Learn that a claim of `n_items` took that long."""
+        self._recent.append(seconds)
+        if self.quota is not None:
+            self.quota -= n_items
+        rate = n_items / max(seconds, 1e-9)
+        affordable = int(self._seconds * rate)
+        self._smallest = int(SMALLEST_CLAIM_SECONDS * rate)
+        # Growing step by step guards against a first item that happens to be quick.
+        self._largest = max(1, min(affordable, n_items * self.GROWTH))
+
+
+class _StopSignal:
+    """SIGTERM: stop after the running item, or at once if the supervisor wants it.
+
+    A scheduler that ends a job may signal its every process, so one SIGTERM to the supervisor can
+    be two to a worker: counting them would interrupt items that have the time to finish.
+    """
+
+    def __init__(self, evaluator: Evaluator, slot: Slot) -> None:
+        self._evaluator = evaluator
+        self._slot = slot
+        signal.signal(signal.SIGTERM, self)
+        # Some schedulers send these to every process; the supervisor turns them into SIGTERM.
+        for number in (signal.SIGINT, *WARNINGS):
+            signal.signal(number, lambda number, frame: None)
+        # A child that the user's function forks must end at a SIGTERM, or whoever sends it, such
+        # as a pool of processes, waits for ever. None may come before it is back to doing so.
+        os.register_at_fork(
+            before=lambda: self._mask(signal.SIG_BLOCK),
+            after_in_parent=lambda: self._mask(signal.SIG_UNBLOCK),
+            after_in_child=self._leave_child,
+        )
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self._evaluator.stop(now=self._slot.stop_level > 1)
+
+    def _mask(self, how: int) -> None:
+        if signal.getsignal(signal.SIGTERM) is self:
+            signal.pthread_sigmask(how, [signal.SIGTERM])
+
+    def _leave_child(self) -> None:
+        if signal.getsignal(signal.SIGTERM) is self:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+
+
+def _batches(
+    job: Work, shard: str, pacer: Pacer, first: Items | None, one_by_one: bool
+) -> Iterator[tuple[Items, int]]:
+    """Yield `first`, and then what can be claimed, each with how many to evaluate at once."""
+    if first is not None:
+        yield first, 1 if one_by_one else COLUMN_BLOCK
+    try:
+        for items in _claims(job, shard, pacer):
+            yield items, COLUMN_BLOCK
+    except FileNotFoundError:
+        if not job.is_gone():
+            raise
+
+
+def _claims(job: Work, shard: str, pacer: Pacer) -> Iterator[Items]:
+    """Yield what can be claimed, as long as the run is where it was."""
+    log = ClaimLog(job.claims, len(job.items))
+    owner = Owner.here()
+    while not job.is_gone() and (claim := log.claim(owner, shard, pacer.size)) is not None:
+        yield job.items[claim.start : claim.stop]
+    if job.leases is not None and not job.is_gone():
+        yield from Remains(log, job.items, job.leases, job.out).take(owner, shard)
+
+
+def _evaluate_batch(
+    evaluator: Evaluator, space: ParameterSpace, prepared: Prepared, items: Items, size: int
+) -> None:
+    for start in range(0, len(items), size):
+        block = np.asarray(items[start : start + size])
+        arguments: dict[str, Iterable[Any]] = {**space.take(block)}
+        if prepared.streams is not None:
+            arguments["rng"] = prepared.streams.generators(space, block)
+        if prepared.contexts is not None:
+            arguments["ctx"] = prepared.contexts(space, block)
+        evaluator.evaluate(block, arguments)
+        # To the shard; a thread of the evaluator brings it to the disk within a second.
+        evaluator.flush(sync=False)
+        if evaluator.stopping:
+            break
+
+
+def _is_late(deadline: float | None) -> bool:
+    return deadline is not None and monotonic() > deadline
+
+
+def work(
+    job: Work,
+    index: int,
+    shard: Path,
+    slot: Slot,
+    first: Items | None = None,
+    attempts: Mapping[int, int] | None = None,
+    *,
+    one_by_one: bool = False,
+) -> int:
+    """Be a worker until nothing is left to claim.
+
+    Parameters
+    ----------
+    job : Work
+    index : int
+        Number of the worker within its job.
+    shard : Path
+        The worker's own shard.
+    slot : Slot
+    first : ndarray of int64, optional
+        Items to evaluate before claiming: what a dead worker left of its claim.
+    attempts : mapping from int to int, optional
+        How often items have been tried before, by their numbers.
+    one_by_one : bool
+        Whether the outcome of each of `first` is written at once, so that it can be told after
+        which of them that is not possible any more.
+
+    Returns
+    -------
+    int
+        Exit status: 0, `STOPPED` after a SIGTERM, `RECYCLED` after ``max_tasks_per_child`` items,
+        `OUT_OF_TIME` if the next items would not be done before the job is ended, `NOTHING_HELD`
+        if the store could hold none of the first results.
+
+    Raises
+    ------
+    Exception
+        If the user's code cannot be loaded; if the disk is full; and if an item has broken the
+        process, which the slot then says.
+    """
+    prepared = job.prepare(index)
+    if prepared.contexts is not None:
+        prepared.contexts.heed(lambda: slot.stop_level > 0 or _is_late(job.deadline), job.is_gone)
+    output = Output(job.log(index)) if job.log is not None else None
+    integrity = Integrity()
+
+    def note_failures(n_items: int) -> None:
+        slot.failed(n_items)
+        if job.max_failures is not None and n_items >= job.max_failures:
+            # The supervisor, which counts those of all workers, may not have looked yet.
+            evaluator.stop()
+
+    writer = ShardWriter(shard)
+    evaluator = Evaluator(
+        prepared, writer, slot.running, job.retries, attempts, output, note_failures, integrity
+    )
+    account = _Account(evaluator, slot, integrity)
+    with output or contextlib.nullcontext(), account, writer, evaluator, account:
+        _StopSignal(evaluator, slot)
+        os.register_at_fork(after_in_child=evaluator.leave_child)
+        pacer = Pacer(job.n_workers)
+        pacer.quota = job.max_tasks_per_child
+        batches = _batches(job, shard.name, pacer, first, one_by_one)
+        return _evaluate_all(job, prepared, evaluator, slot, batches, pacer)
+
+
+class _Account:
+    """Says in the slot what an item has broken, and which one, as far as is known.
+
+    To be entered twice: first of all, for what goes wrong as others are left, and last of all,
+    before any other has taken note of an error.
+    """
+
+    def __init__(self, evaluator: Evaluator, slot: Slot, integrity: Integrity) -> None:
+        self._evaluator = evaluator
+        self._slot = slot
+        self._integrity = integrity
+        self._is_given = False
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        frames: TracebackType | None,
+    ) -> None:
+        if error is None or self._is_given:
+            return
+        self._is_given = True
+        items, starts = self._evaluator.abandon()
+        # Not before: the thread writes whatever is kept in a process that is fit.
+        damage = self._integrity.mend()
+        if self._is_of_the_disk(error):
+            return
+        running, start = self._slot.read()
+        if running >= 0:
+            items, starts = [*items, running], [*starts, start]
+        reason = damage or f"its worker could not go on: {exception_text(error)}"
+        culprit = (items[0], starts[0]) if len(items) == 1 else (Slot.IDLE, 0.0)
+        self._slot.give_way(*culprit, f"After it, {reason}.")
+
+    def _is_of_the_disk(self, error: BaseException) -> bool:
+        """Tell whether other workers would fare no better."""
+        if is_full(error):
+            return not self._integrity.is_to_blame_for(error)
+        return is_failing(error)
+
+
+def _evaluate_all(
+    job: Work,
+    prepared: Prepared,
+    evaluator: Evaluator,
+    slot: Slot,
+    batches: Iterator[tuple[Items, int]],
+    pacer: Pacer,
+) -> int:
+    """Evaluate batch after batch, and return the exit status."""
+    space = prepared.space if job.space is None else job.space
+    assert space is not None
+    try:
+        while not (evaluator.stopping or slot.stop_level):
+            if job.deadline and not pacer.fits(job.deadline - monotonic()):
+                return OUT_OF_TIME
+            if (batch := next(batches, None)) is None:
+                return 0
+            begin = monotonic()
+            _evaluate_batch(evaluator, space, prepared, *batch)
+            pacer.took(len(batch[0]), monotonic() - begin)
+            if prepared.observe is not None and not prepared.observe(len(batch[0])):
+                prepared.observe = None
+            if pacer.quota is not None and pacer.quota <= 0:
+                return RECYCLED
+    except StopNow:
+        evaluator.flush()
+        if not (evaluator.stopping or slot.stop_level or job.is_gone()):
+            # The item asked for it, because the job is ended soon.
+            return OUT_OF_TIME
+    return NOTHING_HELD if evaluator.holds_nothing else STOPPED

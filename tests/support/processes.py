@@ -1,0 +1,81 @@
+"""Real processes: started, found again, and waited for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+MARK = "PSYFLOW_TEST_MARK"
+
+
+def script(source: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Start Python on `source`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
+        text=True,
+        **options,
+    )
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """Wait until `condition` is true, and return its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not true within {seconds} s"
+        time.sleep(0.01)
+    return value
+
+
+def marked(mark: str) -> list[int]:
+    """Return the living processes whose environment has `mark`."""
+    wanted = f"{MARK}={mark}".encode()
+    return [pid for pid in _pids() if wanted in _environment(pid) and _state(pid) not in "ZX"]
+
+
+def children_of(pid: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(child) for child in text.split()]
+
+
+def jobs_of(psy: int) -> list[int]:
+    """Return the jobs of a `psy run`: children of the fork server, which is a child of `psy`."""
+    return [job for server in children_of(psy) for job in children_of(server)]
+
+
+def is_guard(pid: int) -> bool:
+    """Tell whether a child of a supervisor is its guard, which leads a session of its own."""
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
+def _pids() -> Iterator[int]:
+    return (int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit())
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _state(pid: int) -> str:
+    return (_stat(pid) or ["X"])[0]

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from psyflow.system.owner import Owner
+from psyflow.work.claims import Claim, ClaimLog
+from tests.support.processes import eventually, script
+
+HERE = Owner.here()
+
+
+def claims_of(log: ClaimLog) -> list[Claim]:
+    numbers = sorted(int(p.name) for p in log.folder.iterdir() if p.name.isdigit())
+    assert numbers == list(range(len(numbers)))
+    return [log.read(number) for number in numbers]
+
+
+def check_log(log: ClaimLog) -> list[Claim]:
+    """Check that the claims follow each other without gap or overlap."""
+    claims = claims_of(log)
+    starts, stops = [c.start for c in claims], [c.stop for c in claims]
+    assert starts == [0, *stops[:-1]]
+    assert all(start < stop for start, stop in zip(starts, stops, strict=True))
+    return claims
+
+
+def test_sizes_are_bounded_by_what_is_left_and_at_least_one(tmp_path: Path) -> None:
+    log = ClaimLog(tmp_path / "log", total=10)
+    seen = []
+
+    def size_of(remaining: int) -> int:
+        seen.append(remaining)
+        return [0, -5, 4, 1000][len(seen) - 1]
+
+    sizes = []
+    while claim := log.claim(HERE, "a", size_of):
+        sizes.append(claim.stop - claim.start)
+    assert sizes == [1, 1, 4, 4]
+    assert seen == [10, 9, 8, 4]
+
+
+def test_nothing_to_claim(tmp_path: Path) -> None:
+    assert ClaimLog(tmp_path / "log", 0).claim(HERE, "a", lambda n: n) is None
+    assert ClaimLog(tmp_path / "none", 5).latest_of("a") is None
+
+
+def test_a_claim_says_who_where_and_which(tmp_path: Path) -> None:
+    claim = ClaimLog(tmp_path / "log", 5).claim(HERE, "a.rows", lambda n: 3)
+    assert claim == Claim(0, 0, 3, HERE, "a.rows")
+    assert Claim.from_bytes(claim.to_bytes()) == claim
+    assert ClaimLog(tmp_path / "log", 5).read(0) == claim
+
+
+def test_logs_on_one_folder_take_turns(tmp_path: Path) -> None:
+    logs = [ClaimLog(tmp_path / "log", 300) for _ in range(3)]
+    rng = random.Random(0)
+    mine: list[list[Claim]] = [[], [], []]
+    while True:
+        who = rng.randrange(3)
+        claim = logs[who].claim(HERE, str(who), lambda remaining: rng.randrange(1, 4))
+        if claim is None:
+            break
+        mine[who].append(claim)
+    everything = check_log(logs[0])
+    assert everything[-1].stop == 300
+    for who, claims in enumerate(mine):
+        assert claims == [c for c in everything if c.shard == str(who)]
+        fresh = ClaimLog(tmp_path / "log", 300)
+        assert fresh.latest_of(str(who)) == claims[-1]
+
+
+def test_a_claimant_that_was_away_reads_few_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, busy = ClaimLog(tmp_path / "log", 10_000), ClaimLog(tmp_path / "log", 10_000)
+    away.claim(HERE, "away", lambda n: 1)
+    begin = time.process_time()
+    for _ in range(2000):
+        busy.claim(HERE, "busy", lambda n: 1)
+    assert time.process_time() - begin < 2
+    counted = []
+    read, taken = ClaimLog.read, ClaimLog._taken
+    monkeypatch.setattr(ClaimLog, "read", lambda log, n: counted.append(n) or read(log, n))
+    monkeypatch.setattr(ClaimLog, "_taken", lambda log, n: counted.append(n) or taken(log, n))
+    claim = away.claim(HERE, "away", lambda n: 1)
+    assert claim is not None
+    assert claim.number == 2001
+    assert len(counted) < 40
+    counted.clear()
+    assert away.latest_of("busy").number == 2000
+    assert len(counted) < 10
+
+
+CLAIMANT = """
+    import random, sys
+    from pathlib import Path
+    from psyflow.work.claims import ClaimLog
+    from psyflow.system.owner import Owner
+    log, owner = ClaimLog(Path(sys.argv[1]), int(sys.argv[2])), Owner.here()
+    rng = random.Random(int(sys.argv[3]))
+    while log.claim(owner, sys.argv[3], lambda remaining: rng.randrange(1, 5)):
+        pass
+"""
+
+
+def test_concurrent_claimants_with_random_deaths(tmp_path: Path) -> None:
+    total, rng = 6000, random.Random(1)
+    log = ClaimLog(tmp_path / "log", total)
+    processes = [script(CLAIMANT, log.folder, total, k) for k in range(8)]
+    eventually(log.folder.exists)
+    for process in rng.sample(processes, 5):
+        time.sleep(rng.uniform(0, 0.06))
+        process.kill()
+    for process in processes:
+        process.wait(60)
+    claims = check_log(log)
+    assert claims[-1].stop == total
+    owners = {c.shard: c.owner for c in claims}
+    assert len(owners) > 2
+    assert all(owner.is_dead() for owner in owners.values())
+    for shard in owners:
+        assert log.latest_of(shard) == [c for c in claims if c.shard == shard][-1]
