@@ -25,7 +25,14 @@ from psyflow.system.files import (
     make_folder,
     remove_temporaries,
 )
-from psyflow.system.lease import LEASE_SECONDS, RETRY_SECONDS, Lease, is_stale, server_time
+from psyflow.system.lease import (
+    LEASE_SECONDS,
+    PROBE_MARK,
+    RETRY_SECONDS,
+    Lease,
+    is_stale,
+    server_time,
+)
 from psyflow.system.owner import Owner
 from psyflow.system.place import Place
 
@@ -148,8 +155,10 @@ class Hold:
         if self._mine is not None:
             with self._given_back():
                 (self.folder / f"{self._mine:08d}").unlink()
-            for probe in self.folder.glob(".now-*"):  # of one who was killed meanwhile
-                probe.unlink(missing_ok=True)
+            # Others may remove the folder from now on, even while its names are read.
+            for name in self._names():
+                if name.startswith(PROBE_MARK):  # of one who was killed meanwhile
+                    (self.folder / name).unlink(missing_ok=True)
             self._remove_folder()
 
     @contextlib.contextmanager

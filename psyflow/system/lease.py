@@ -24,6 +24,7 @@ from psyflow.system.owner import Owner
 
 __all__ = [
     "LEASE_SECONDS",
+    "PROBE_MARK",
     "RENEW_SECONDS",
     "Lease",
     "is_over",
@@ -31,6 +32,9 @@ __all__ = [
     "owner_of",
     "server_time",
 ]
+
+PROBE_MARK = ".now-"
+"""What names of files begin with that are made to ask the file server for its time."""
 
 RENEW_SECONDS = 10.0
 RETRY_SECONDS = 1.0
@@ -186,7 +190,7 @@ def is_stale(renewed: float, now: float) -> bool:
 
 def server_time(folder: Path) -> float:
     """Return the time (seconds since 1970) by the clock that stamps the files in `folder`."""
-    probe = folder / f".now-{os.getpid()}-{os.urandom(4).hex()}"
+    probe = folder / f"{PROBE_MARK}{os.getpid()}-{os.urandom(4).hex()}"
     try:
         probe.touch()
         return probe.stat().st_mtime

@@ -64,6 +64,25 @@ def test_release_after_the_folder_is_gone(tmp_path: Path) -> None:
     hold.release()
 
 
+def test_leaving_while_another_removes_the_folder(tmp_path: Path, monkeypatch: Any) -> None:
+    """Who is refused at the same time removes the folder too, whatever is just being read of it."""
+    hold = Hold(tmp_path / "hold", "Task x")
+    hold.acquire()
+
+    def removing(list_names: Any) -> Any:
+        def list_after_removal(folder: Any = ".") -> Any:
+            if Path(folder) == hold.folder and hold.folder.is_dir():
+                hold.folder.rmdir()
+            return list_names(folder)
+
+        return list_after_removal
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, removing(getattr(os, name)))
+    hold.leave()
+    assert not hold.folder.exists()
+
+
 @pytest.mark.parametrize("content", [b"", b'{"owner'])
 def test_a_hold_that_a_power_loss_emptied_is_free(tmp_path: Path, content: bytes) -> None:
     hold = Hold(tmp_path / "hold", "x")
