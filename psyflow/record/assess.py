@@ -94,7 +94,7 @@ class Assessment:
     @functools.cached_property
     def code_changes(self) -> list[Change]:
         """What ``execute`` and ``setup`` depend on and has changed since the plan."""
-        if self.plan is None:
+        if self.plan is None or self._fingerprint in self.plan.accepted:
             return []
         return changes(parts_from_json(self.plan.fingerprint), self.code)
 
@@ -124,9 +124,13 @@ class Assessment:
         is_vouched = self.plan is not None and not ItemsFile(self.layout).is_of_another()
         return 0 if is_vouched else self.n_done
 
-    @property
+    @functools.cached_property
     def _fingerprint(self) -> str:
         return digest_of(parts_to_json(self.code))
+
+    def accepted(self) -> list[str]:
+        """Return the digests of the codes whose results these are as well as the present one's."""
+        return self.plan.equivalents(self._fingerprint) if self.plan is not None else []
 
     @property
     def dirt(self) -> list[str]:

@@ -75,6 +75,9 @@ class Plan:
         Of the frozen space, see `FrozenSpace`.
     fingerprint, space_code : dict
         What ``execute`` and ``setup``, and what ``pspace``, depend on; as JSON.
+    accepted : list of str
+        Digests of earlier fingerprints whose results were declared to be those of this one, which
+        has made none since: should the code become one of these again, they are still its own.
     backend, scheduler : str
     exclude : list of str
         Names to leave out of the result.
@@ -144,6 +147,7 @@ class Plan:
     contents: dict[str, str] | None = None
     hashed: dict[str, list[str]] = field(default_factory=dict)
     unsettled: dict[str, str] = field(default_factory=dict)
+    accepted: list[str] = field(default_factory=list)
     place: Place | None = None
     made_by: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
@@ -167,6 +171,10 @@ class Plan:
     def fingerprint_digest(self) -> str:
         """One text for the whole fingerprint."""
         return digest_of(self.fingerprint)
+
+    def equivalents(self, digest: str) -> list[str]:
+        """Return the digests of the codes, but for one, whose results there are, as accepted."""
+        return sorted({self.fingerprint_digest, *self.accepted} - {digest})
 
     @functools.cached_property
     def stamps(self) -> dict[str, str]:

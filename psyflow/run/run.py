@@ -194,7 +194,11 @@ class Run:
         hashed = self.task.digests.records(self.task.path.parent)
         unsettled = self.task.digests.unsettled(self.task.path.parent)
         dataclasses.replace(
-            assessment.plan, fingerprint=fingerprint, hashed=hashed, unsettled=unsettled
+            assessment.plan,
+            fingerprint=fingerprint,
+            hashed=hashed,
+            unsettled=unsettled,
+            accepted=assessment.accepted(),
         ).write()
 
     def _adopt(self, assessment: Assessment) -> None:
@@ -270,6 +274,8 @@ class Run:
             hashed=task.digests.records(task.path.parent),
             unsettled=task.digests.unsettled(task.path.parent),
             space_code=parts_to_json(task.space_fingerprint()),
+            # That earlier results are as good says nothing of those that are still to come.
+            accepted=[] if n_pending else assessment.accepted(),
             backend=task.backend.__name__,
             scheduler=type(task.scheduler).__name__,
             exclude=sorted(set(task.exclude_from_result)),

@@ -160,6 +160,40 @@ def test_keeping_results_of_other_code_leaves_the_archive_alone(back):
     assert calls(back) == [] and ys(back) == [0, 1, 8, 27] and archived(back) == before
 
 
+def test_an_edit_that_was_accepted_and_is_undone_computes_nothing(place):
+    """As long as the edited code has computed nothing, there is nothing but the first code's."""
+    write(place, SQUARE)
+    run(place)
+    assert calls(place) == [0, 1, 2, 3]
+    for formula in ("x * x", "x ** 2.0", SQUARE, "x * x"):
+        write(place, formula)
+        assert place.psy("accept", "t").returncode == 0
+        run(place)
+    for formula in (SQUARE, "x ** 2.0"):
+        write(place, formula)
+        assert "up to date" in place.psy("why", "t").stdout
+        run(place)
+    assert calls(place) == []
+    assert not (place.folder / "psy-work" / "t" / "archive").exists()
+    write(place, CUBE)
+    run(place)
+    assert calls(place) == [0, 1, 2, 3]
+
+
+def test_results_of_an_accepted_edit_are_not_those_of_the_code_before_it(place):
+    """That an edit changes nothing of what is there says nothing of what it computes later."""
+    write(place, SQUARE)
+    run(place)
+    write(place, "x**2 if x < 4 else -1")
+    assert place.psy("accept", "t").returncode == 0
+    write(place, "x**2 if x < 4 else -1", space="range(6)")
+    run(place)
+    assert calls(place) == [0, 1, 2, 3, 4, 5]
+    write(place, SQUARE, space="range(6)")
+    run(place)
+    assert ys(place) == [0, 1, 4, 9, 16, 25]
+
+
 def test_the_archived_run_with_most_results_is_taken_up(place):
     """As there are several of one code where an older psyflow has archived them."""
     for space in ("range(2)", "range(3)", "range(1)"):

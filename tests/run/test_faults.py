@@ -29,11 +29,25 @@ def execute(x):
     return {{"y": x**2}}
 """
 
+GATED = """
+{settings}
+pspace = Param(x=range({n}))
+def execute(x):
+    if x >= {free}:
+        wait_at_gate()
+    note(x=x)
+    return {{"y": x**2}}
+"""
+
 
 def supervisors(study: Study) -> list[int]:
     """Return the processes at work that the task's run has on record."""
     root = study.folder / "psy-work" / "t"
     return [owner.pid for owner in Jobs(Layout(root, "t", root / "result.npz")).processes()]
+
+
+def n_done(study: Study) -> int:
+    return int(study.psy("status").stdout.split("\n")[1].split()[0])
 
 
 def workers(supervisor: int) -> list[int]:
@@ -97,16 +111,15 @@ def test_kill_half_way_recomputes_little(study: Study) -> None:
 
 
 def test_done_in_status_stays_done(study: Study) -> None:
-    study.task(SLOW.format(settings="pool_size = 2", n=200, seconds=0.02))
+    study.task(GATED.format(settings="pool_size = 2", n=200, free=120))
     psy = study.start("run")
     study.wait_for_calls(120)
-    counted = int(study.psy("status").stdout.split("\n")[1].split()[0])
+    counted = eventually(lambda: n_done(study))
     for pid in [psy.pid, *supervisors(study)]:
         os.kill(pid, signal.SIGKILL)
     psy.communicate()
     wait_until_gone(study)
-    assert counted > 0
-    assert int(study.psy("status").stdout.split("\n")[1].split()[0]) >= counted
+    assert n_done(study) >= counted
 
 
 def test_interrupt_lets_running_items_finish(study: Study) -> None:
@@ -138,10 +151,11 @@ def test_sigterm_to_psy_alone_does_the_same(study: Study) -> None:
 
 
 def test_two_runs_at_once(study: Study) -> None:
-    study.task(SLOW.format(settings="", n=20, seconds=0.1))
+    study.task(GATED.format(settings="", n=20, free=1))
     first = study.start("run")
     study.wait_for_calls(1)
     second = study.psy("run", code=3)
+    study.open_gate()
     assert f"process {first.pid} on" in second.stderr
     assert first.wait(timeout=60) == 0
     assert len(study.calls()) == 20

@@ -18,10 +18,17 @@ import os, time
 from pathlib import Path
 from psyflow import Param
 LOG = Path(__file__).parent.parent / "calls.log"
+GATE = Path(__file__).parent.parent / "gate"
 
 def note(**pset):
     with LOG.open("a") as log:
         log.write(repr(sorted(pset.items())) + "\\n")
+
+def wait_at_gate(seconds=120):
+    end = time.monotonic() + seconds
+    while not GATE.exists():
+        assert time.monotonic() < end, "nobody has opened the gate"
+        time.sleep(0.01)
 """
 
 
@@ -37,8 +44,15 @@ class Study:
         self._processes: list[subprocess.Popen[str]] = []
 
     def task(self, body: str, name: str = "t") -> None:
-        """Write a task file; its functions can call `note` to leave a trace of each call."""
+        """Write a task file; its functions can call `note` to leave a trace of each call.
+
+        With `wait_at_gate` they wait for `open_gate`: so what a test does meanwhile may take as
+        long as it has to.
+        """
         (self.tasks / f"task_{name}.py").write_text(HEAD + body)
+
+    def open_gate(self) -> None:
+        (self.folder / "gate").touch()
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
