@@ -32,6 +32,7 @@
         ├── TaskLoadWarning           a task file could not be loaded
         ├── UnknownSettingWarning     a variable that looks like a misspelt setting
         ├── SeededOnceWarning         random numbers that psets would share
+        ├── DrawnAnewWarning          random numbers that differ between jobs
         ├── JobsRunningWarning        not up to date, but its jobs are still at work
         └── TaskWorkdirDirtyWarning   would replace a result, and may not
 """
@@ -46,6 +47,7 @@ __all__ = [
     "AmbiguousOperationError",
     "DamagedFileError",
     "DamagedShardWarning",
+    "DrawnAnewWarning",
     "HostWarning",
     "IneffectiveExcludeWarning",
     "ItemsFailedError",
@@ -279,6 +281,10 @@ class UnknownSettingWarning(TaskWarning):
 
 class SeededOnceWarning(TaskWarning):
     """A generator that `execute` draws from begins with the same numbers in every process."""
+
+
+class DrawnAnewWarning(TaskWarning):
+    """What `execute` goes by is drawn at random, without a seed, whenever the file is loaded."""
 
 
 class JobsRunningWarning(TaskWarning):

@@ -22,7 +22,7 @@ PUBLIC = {
         unpacked without
     """,
     "psyflow.exceptions": """
-        AmbiguousOperationError DamagedFileError DamagedShardWarning HostWarning
+        AmbiguousOperationError DamagedFileError DamagedShardWarning DrawnAnewWarning HostWarning
         IneffectiveExcludeWarning ItemsFailedError JobsRunningWarning LaterFormatError
         MissingFileError NotWrittenError PsyflowError PsyflowWarning RaggedColumnWarning
         RunHeldError SchedulerError SeededOnceWarning Skip StoreError TaskFileError

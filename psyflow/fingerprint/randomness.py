@@ -1,12 +1,14 @@
-"""Generators of random numbers that every worker begins anew from the same state.
+"""Random numbers at the top of a module: the same in every worker, or others in each job.
 
-``rng = default_rng(1)`` at the top of a task file is run by each worker process when it loads the
-file. So every worker draws the same numbers, and so does a later run that extends the study.
+Each process that loads a file runs its statements. With ``rng = default_rng(1)`` all workers draw
+the same numbers, and so does a later run that extends the study; with ``weights = rand(3)`` and no
+seed, what `execute` goes by differs from job to job.
 """
 
 from __future__ import annotations
 
 import ast
+import enum
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from psyflow.fingerprint.origins import Origins
 from psyflow.fingerprint.reach import reach_from
 from psyflow.fingerprint.units import Unit
 
-__all__ = ["SeededOnce", "seeded_once"]
+__all__ = ["RandomTrap", "Trap", "random_traps"]
 
 _SEEDERS = {
     "default_rng",
@@ -32,11 +34,21 @@ _SEEDERS = {
 }
 _GLOBAL_SEEDERS = {"seed", "manual_seed", "manual_seed_all", "set_seed", "seed_everything"}
 _GLOBAL_STATES = {"random", "torch", "rand", "randn", "randint", "randperm"}
+_DRAW_NOTHING = {"Generator", "SystemRandom", "get_state", "getstate", "set_state", "setstate"}
+_DRAWS_OF_TORCH = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"}
+
+
+class Trap(enum.Enum):
+    """What is wrong with a statement at the top of a module."""
+
+    GENERATOR = "makes a generator that begins with the same numbers in each process"
+    GLOBAL = "gives a state that all of a process share the same numbers in each process"
+    DRAWN = "draws other numbers in each process"
 
 
 @dataclass(frozen=True)
-class SeededOnce:
-    """A statement at the top of a module that seeds a generator which `execute` draws from.
+class RandomTrap:
+    """A statement at the top of a module whose random numbers are not what they seem.
 
     Attributes
     ----------
@@ -44,20 +56,19 @@ class SeededOnce:
         Relative to the task folder, if it is in there.
     line : int
     text : str
-    is_global : bool
-        Whether it sets a state that all of a process share, as ``np.random.seed(1)`` does.
+    kind : Trap
     """
 
     file: str
     line: int
     text: str
-    is_global: bool
+    kind: Trap
 
 
-def seeded_once(
+def random_traps(
     path: str | os.PathLike[str], roots: Sequence[str], elsewhere: Origins | None = None
-) -> list[SeededOnce]:
-    r"""Return the statements that seed what `roots` of a task file draw from, once for a process.
+) -> list[RandomTrap]:
+    r"""Return the statements that seed what `roots` of a task file draw from, or draw themselves.
 
     Parameters
     ----------
@@ -75,24 +86,40 @@ def seeded_once(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     task = Path(folder) / "task_a.py"
     ...     _ = task.write_text(source)
-    ...     [(found.line, found.text) for found in seeded_once(task, ["execute"])]
+    ...     [(found.line, found.text) for found in random_traps(task, ["execute"])]
     [(2, 'random.seed(0)')]
     """
     reach = reach_from(Path(os.path.abspath(path)), roots, elsewhere)  # noqa: PTH100
     units = reach.units()
-    draws = any(_draws_from_global_states(unit) for _, unit in units)
     found = {
-        (module.path, unit.first): _described(module, unit, reach.modules.folder, is_global)
-        for module, unit in units
-        for names, is_global in ((_SEEDERS, False), (_GLOBAL_SEEDERS, True))
-        if _seeds(unit, names) and (draws or not is_global)
+        (module.path, unit.first): _described(module, unit, reach.modules.folder, kind)
+        for kind, module, unit in _traps(units)
     }
     return [found[place] for place in sorted(found)]
 
 
-def _described(module: LocalModule, unit: Unit, folder: Path, is_global: bool) -> SeededOnce:
+def _traps(
+    units: Sequence[tuple[LocalModule, Unit]],
+) -> Iterator[tuple[Trap, LocalModule, Unit]]:
+    draws = any(_draws_from_global_states(unit) for _, unit in units)
+    is_seeded = any(_seeds(unit, _GLOBAL_SEEDERS) for _, unit in units)
+    unseeded = {name for _, unit in units if _has_unseeded(unit) for name in unit.binds}
+    global_names = {name for _, unit in units for name in _drawing_names(unit)}
+    for module, unit in units:
+        if _keeps_generator(unit) and _is_used_later(unit.binds, units):
+            yield Trap.GENERATOR, module, unit
+        elif draws and _seeds(unit, _GLOBAL_SEEDERS):
+            yield Trap.GLOBAL, module, unit
+        elif not unit.is_definition and any(
+            _draws_from(call, unseeded) or (not is_seeded and _draws_globally(call, global_names))
+            for call in _calls(unit.node)
+        ):
+            yield Trap.DRAWN, module, unit
+
+
+def _described(module: LocalModule, unit: Unit, folder: Path, kind: Trap) -> RandomTrap:
     text = " ".join(line.strip() for line in module.lines[unit.first - 1 : unit.last])
-    return SeededOnce(module.written(folder), unit.first, text, is_global)
+    return RandomTrap(module.written(folder), unit.first, text, kind)
 
 
 def _draws_from_global_states(unit: Unit) -> bool:
@@ -125,3 +152,72 @@ def _is_seeding(call: ast.Call, names: Collection[str]) -> bool:
 
 def _is_none(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and value.value is None
+
+
+def _keeps_generator(unit: Unit) -> bool:
+    """Tell whether a statement seeds a generator for others, not only to draw from it at once."""
+    if unit.is_definition:
+        return False
+    calls = list(_calls(unit.node))
+    drawn_from = [call.func.value for call in calls if isinstance(call.func, ast.Attribute)]
+    return any(_is_seeding(call, _SEEDERS) for call in calls if call not in drawn_from)
+
+
+def _is_used_later(names: Collection[str], units: Sequence[tuple[LocalModule, Unit]]) -> bool:
+    """Tell whether anything else than statements that draw as the module is loaded uses a name."""
+    return any(
+        _is_called_later(unit) or () in unit.uses[name]
+        for _, unit in units
+        for name in unit.uses.keys() & names
+    )
+
+
+def _is_called_later(unit: Unit) -> bool:
+    return unit.is_definition or any(isinstance(node, ast.Lambda) for node in ast.walk(unit.node))
+
+
+def _has_unseeded(unit: Unit) -> bool:
+    """Tell whether a statement makes a generator whose state nobody knows."""
+    return not unit.is_definition and any(_is_unseeded(call) for call in _calls(unit.node))
+
+
+def _is_unseeded(value: ast.expr) -> bool:
+    if not isinstance(value, ast.Call):
+        return False
+    return _chain(value.func)[-1] in _SEEDERS and not _is_seeding(value, _SEEDERS)
+
+
+def _drawing_names(unit: Unit) -> Iterator[str]:
+    """Give the functions that a statement imports, and that draw from what a process shares."""
+    for found in unit.imports:
+        if found.module in ("random", "numpy.random") and found.member is not None:
+            yield found.binds
+
+
+def _draws_from(call: ast.Call, generators: Collection[str]) -> bool:
+    """Tell whether it is a method of a generator, which is named or made just there."""
+    function = call.func
+    if not isinstance(function, ast.Attribute):
+        return False
+    return _is_unseeded(function.value) or _chain(function)[0] in generators
+
+
+def _draws_globally(call: ast.Call, names: Collection[str]) -> bool:
+    """Tell whether it is a function such as ``np.random.rand``."""
+    *modules, name = _chain(call.func)
+    if name in _DRAW_NOTHING | _SEEDERS | _GLOBAL_SEEDERS:
+        return False
+    if modules[:1] == ["torch"]:
+        return len(modules) == 1 and name in _DRAWS_OF_TORCH
+    # What JAX calls so gives the same for the same key.
+    return modules[-1:] == ["random"] and modules[0] != "jax" if modules else name in names
+
+
+def _chain(function: ast.expr) -> tuple[str, ...]:
+    """Return what is called, by its dotted name; the first is empty if it is no name."""
+    match function:
+        case ast.Name(id=name):
+            return (name,)
+        case ast.Attribute(value=value, attr=name):
+            return (*_chain(value), name)
+    return ("",)

@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from psyflow.exceptions import (
-    SeededOnceWarning,
     TaskFileError,
     UnknownNameError,
     did_you_mean,
@@ -32,14 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["TASK_PREFIX", "TaskDef", "streams_of", "takes_context"]
 
 TASK_PREFIX = "task_"
-_ADVICE = {
-    False: "is run anew by each worker, and by each later run, so psets get random numbers that "
-    "others have had. Instead, set a `seed` and let `execute` take an argument `rng`, such as: "
-    "seed = 1; def execute(..., rng).",
-    True: "is not heeded: it would give each worker, and each later run, the same random numbers. "
-    "For numbers that can be had again, set: seed = 1; seed_globals = True.",
-}
-"""What to do about a generator that is seeded at the top of a file; or about a global state."""
 
 
 class TaskDef(Config):
@@ -255,7 +246,7 @@ class TaskDef(Config):
         """
         if self.setup is not None:
             check_setup(self.setup, source=self.source)
-        self._warn_of_seeds()
+        self._warn_of_random_traps()
         names = self.pspace.keys()
         for name in self.seed_by or ():
             if name not in names:
@@ -274,15 +265,13 @@ class TaskDef(Config):
             with self.importable():
                 self.store.check({name: pset[name] for name in names if name not in excluded})
 
-    def _warn_of_seeds(self) -> None:
-        """Warn of generators that each worker would begin anew, so that psets share numbers."""
-        from psyflow.fingerprint.randomness import seeded_once
+    def _warn_of_random_traps(self) -> None:
+        """Warn of random numbers that psets would share, or that each job would draw anew."""
+        from psyflow.fingerprint.randomness import random_traps
+        from psyflow.tasks.advice import about_trap
 
-        for found in seeded_once(self.code_path, ["execute", "setup"], self.modules_elsewhere()):
-            place = f"{found.file}, line {found.line}: `{found.text}`"
-            warnings.warn(
-                SeededOnceWarning(self.name, f"{place} {_ADVICE[found.is_global]}"), stacklevel=3
-            )
+        for found in random_traps(self.code_path, ["execute", "setup"], self.modules_elsewhere()):
+            warnings.warn(about_trap(self.name, found), stacklevel=3)
 
     def _gives_rng(self) -> bool:
         """Return whether `execute` is called with `rng`."""

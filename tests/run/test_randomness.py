@@ -63,6 +63,62 @@ def test_what_is_no_trap_is_no_reason_to_warn(study: Study, seeding: str) -> Non
     assert study.psy("run").stderr == ""
 
 
+DRAWN = {
+    "numpy": "w = np.random.rand(3)",
+    "python": "w = random.sample(range(9), 3)",
+    "a generator": "rng = np.random.default_rng()\nw = rng.normal(size=3)",
+    "a generator made there": "w = np.random.default_rng().normal(size=3)",
+    "by its own name": "from random import gauss\nw = [gauss(0, 1) for _ in range(3)]",
+}
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_what_each_job_would_draw_anew_is_told_before_anything_runs(
+    study: Study, kind: str
+) -> None:
+    drawing = DRAWN[kind]
+    write(study, drawing, "float(w[0])")
+    for command in (["run", "-n"], ["run"]):
+        shown = study.psy(*command).stderr
+        assert f"`{drawing.splitlines()[-1]}` is drawn anew by each job" in shown
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        "w = np.random.default_rng(1).normal(size=3)",
+        "np.random.seed(1)\nw = np.random.rand(3)",
+        "rng = np.random.RandomState(3)\nw = rng.rand(3)",
+        "def w(): return np.random.rand(3)\nw = [0]",
+    ],
+)
+def test_what_each_job_draws_alike_is_no_reason_to_warn(study: Study, drawing: str) -> None:
+    write(study, drawing, "float(w[0])")
+    assert study.psy("run").stderr == ""
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        "w = [np.random.default_rng(1)]",
+        "rng = np.random.default_rng(1)\nw = [0, rng]",
+        "rng = np.random.default_rng(1)\nv = rng.normal()\nw = [lambda: rng.normal()]",
+    ],
+)
+def test_a_generator_that_is_kept_anywhere_is_told(study: Study, drawing: str) -> None:
+    write(study, drawing, "0 if w else 1")
+    assert "is run anew by each worker" in study.psy("run").stderr
+
+
+def test_a_drawn_space_is_not(study: Study) -> None:
+    """It is frozen with the run that has drawn it."""
+    study.task(
+        "import numpy as np\npspace = Param(x=np.random.rand(3))\n"
+        "def execute(x):\n    return {'y': x}\n"
+    )
+    assert "drawn anew" not in study.psy("run").stderr
+
+
 def test_seeding_within_execute_is_no_trap(study: Study) -> None:
     write(study, "", "float(np.random.default_rng(trial).random())")
     assert study.psy("run").stderr == ""

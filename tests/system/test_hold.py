@@ -65,7 +65,7 @@ def test_release_after_the_folder_is_gone(tmp_path: Path) -> None:
 
 
 def test_leaving_while_another_removes_the_folder(tmp_path: Path, monkeypatch: Any) -> None:
-    """Who is refused at the same time removes the folder too, whatever is just being read of it."""
+    """Who is refused at the same time removes the folder too, whatever is read of it just then."""
     hold = Hold(tmp_path / "hold", "Task x")
     hold.acquire()
 
