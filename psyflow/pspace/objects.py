@@ -35,6 +35,7 @@ class _ContentPickler(pickle.Pickler):
     def __init__(self, file: io.BytesIO, hash_of_part: HashOfPart) -> None:
         super().__init__(file, _PICKLE_PROTOCOL)
         self.fast = True
+        self.dispatch_table = _registered()
         self._hash_of_part = hash_of_part
 
     def persistent_id(self, obj: Any) -> bytes | None:
@@ -61,12 +62,22 @@ def pickled(
     """
     buffer = io.BytesIO()
     pickler = pickle.Pickler(buffer, protocol=5)
-    reducers = {**copyreg.dispatch_table, **reducers}
+    reducers = {**_registered(), **reducers}
     if (random := sys.modules.get("numpy.random.mtrand")) is not None:
         reducers[random.RandomState] = _random_state
     pickler.dispatch_table = reducers
     pickler.dump(value)
     return buffer.getvalue()
+
+
+def _registered() -> dict[type, Callable[[Any], Any]]:
+    """Return what is registered to pickle values of some types, exceptions left out.
+
+    Some libraries, once they are used, have all exceptions pickled with their tracebacks: what an
+    exception is made of does not depend on that.
+    """
+    known = copyreg.dispatch_table.items()
+    return {kind: how for kind, how in known if not issubclass(kind, BaseException)}
 
 
 def _random_state(value: Any) -> Any:
