@@ -49,10 +49,10 @@ def check_plain(pickled: bytes) -> None:
     Examples
     --------
     >>> check_plain(pickle.dumps([1, "a", {"b": 2j}]))
-    >>> check_plain(pickle.dumps(print))
+    >>> check_plain(pickle.dumps(eval))
     Traceback (most recent call last):
     ...
-    psyflow.system.plain.NotPlainError: builtins.print
+    psyflow.system.plain.NotPlainError: builtins.eval
     """
     try:
         _Look(io.BytesIO(pickled)).load()
