@@ -144,6 +144,12 @@ class Assessment:
             )
         return found
 
+    @property
+    def acceptable(self) -> list[str]:
+        """Say what results would have to be accepted for that are not taken for the present's."""
+        files = "" if self.is_complete else self.recovered.about_edited()
+        return [*self.dirt, *filter(None, [self.about_changed_files(), files])]
+
     @functools.cached_property
     def is_complete(self) -> bool:
         """Whether the bookkeeping says at a glance that the result has just the space's rows."""

@@ -255,9 +255,15 @@ class ItemsFile:
         if (current := self._current()) is None:
             return
         file, about = current
-        was, arrays = _read(file, _about_in), _read(file, _arrays_in)
-        is_renamed = was is not None and next(self._described(was)) != Path(about.result)
-        if is_renamed and arrays is not None:
+        was = _read(file, _about_in)
+        if was is not None and next(self._described(was)) != Path(about.result):
+            self.rewrite(about, study)
+
+    def rewrite(self, about: About, study: Path) -> None:
+        """Write the bookkeeping of the result anew with another header."""
+        current = self._current()
+        arrays = _read(current[0], _arrays_in) if current else None
+        if arrays is not None:
             columns = {name: [column] for name, column in arrays.items()}
             self.prepare(columns, lambda: about.to_json(self._layout.root, study))
             self.commit()

@@ -251,7 +251,11 @@ class Plan:
 
     def contents_here(self) -> dict[str, str]:
         """Return `contents` by the paths that the files have now, should the study have moved."""
-        return {self._move(path): found for path, found in (self.contents or {}).items()}
+        return {here: (self.contents or {})[path] for path, here in self.files_here()}
+
+    def files_here(self) -> list[tuple[str, str]]:
+        """Return the paths in `contents`, each with the one that the file has now."""
+        return [(path, self._move(path)) for path in self.contents or ()]
 
     def paths_here(self) -> set[str]:
         """Return the paths among the values of the space, in the same way; none if it is lost."""
@@ -286,9 +290,15 @@ class Plan:
 
     def write(self) -> None:
         """Make this the run's present plan: first for its jobs, then for everybody."""
-        text = json.dumps(self._to_record(), indent=1)
-        write_atomic(self.frozen.plan_file, text)
-        write_atomic(self.layout.plan_file, text)
+        self.write_for_jobs()
+        write_atomic(self.layout.plan_file, self._to_json())
+
+    def write_for_jobs(self) -> None:
+        """Write the copy that its jobs go by, and whoever finds what they have left."""
+        write_atomic(self.frozen.plan_file, self._to_json())
+
+    def _to_json(self) -> str:
+        return json.dumps(self._to_record(), indent=1)
 
     def _to_record(self) -> dict[str, Any]:
         fields = asdict(self)

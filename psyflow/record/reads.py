@@ -33,6 +33,7 @@ from psyflow.system.files import link_new, make_within, write_atomic
 
 __all__ = [
     "files_edited",
+    "forget_edited",
     "files_made",
     "files_read",
     "note_edited",
@@ -71,6 +72,13 @@ def note_read(plan: Plan, used: FilesUsed) -> None:
 def note_edited(plan: PlanLayout, files: Collection[str]) -> None:
     """Keep which files were written to before a merge, by others than the task."""
     _note(plan, {"edited": sorted(files)}, durable=True)
+
+
+def forget_edited(plan: PlanLayout) -> None:
+    """Forget what `note_edited` has noted of a plan."""
+    for file in plan.reads.glob("*.json"):
+        if "edited" in _loaded(file):
+            file.unlink()
 
 
 def _note(plan: PlanLayout, record: Mapping[str, list[str]], *, durable: bool) -> None:

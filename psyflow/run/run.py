@@ -25,6 +25,7 @@ from psyflow.exceptions import (
 from psyflow.fingerprint import freeze_code, parts_to_json
 from psyflow.outcomes.table import Items
 from psyflow.record import refusals
+from psyflow.record.accepted import accept_files, with_files_of_now
 from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.bookkeeping import ItemsFile
@@ -166,7 +167,7 @@ class Run:
         Returns
         -------
         list of str
-            What they had been else; see `Assessment.dirt`.
+            What they had been else; see `Assessment.acceptable`.
 
         Raises
         ------
@@ -178,26 +179,23 @@ class Run:
         self.take_hold()
         try:
             assessment = self.assess(verify=True)
+            accepted = assessment.acceptable
             if assessment.plan is None and not assessment.n_of_unknown_code:
                 raise UsageError(refusals.never_run(self.task))
             if assessment.n_of_unknown_code:
                 self._adopt(assessment)
             else:
                 self._accept(assessment)
-            return assessment.dirt
+            return accepted
         finally:
             self.release()
 
     def _accept(self, assessment: Assessment) -> None:
         assert assessment.plan is not None
-        fingerprint = parts_to_json(self.task.fingerprint())
-        hashed = self.task.digests.records(self.task.path.parent)
-        unsettled = self.task.digests.unsettled(self.task.path.parent)
+        accept_files(assessment)
         dataclasses.replace(
-            assessment.plan,
-            fingerprint=fingerprint,
-            hashed=hashed,
-            unsettled=unsettled,
+            with_files_of_now(assessment.plan, assessment),
+            fingerprint=parts_to_json(self.task.fingerprint()),
             accepted=assessment.accepted(),
         ).write()
 

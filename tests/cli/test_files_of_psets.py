@@ -75,6 +75,37 @@ def test_a_changed_file_makes_just_its_psets_run_again_and_is_named(study):
     assert run(study) == []
 
 
+def test_results_of_a_changed_file_can_be_accepted(study):
+    run(study)
+    before = loaded(study)
+    edit(study, "data/b.csv", "edited")
+    assert "data/b.csv has changed, which 2 items name" in study.psy("accept", "-n", "t").stdout
+    assert "psy accept t" in study.psy("why", "t").stdout
+    assert "accepted data/b.csv has changed" in study.psy("accept", "t").stdout
+    assert study.psy("accept", "t").stdout == ""
+    assert "up to date" in study.psy("why", "t").stdout
+    assert run(study) == [] and loaded(study) == before
+    edit(study, "data/c.csv", "edited")
+    assert len(run(study)) == 2
+    edit(study, "data/b.csv", "edited again")
+    assert len(run(study)) == 2
+    assert loaded(study)[2:] == ["edited again", "edited again" * 2, "edited", "edited" * 2]
+
+
+def test_results_of_a_changed_file_can_be_accepted_before_they_are_merged(study):
+    """What is accepted of several runs is so in each, also where the next one extends them."""
+    edit(study, "task_t.py", READS.replace("return", "assert file.stem != 'c'\n    return"))
+    assert study.psy("run").returncode == 1
+    edit(study, "task_t.py", READS.replace("n=[1, 2]", "n=[1, 2, 3]"))
+    edit(study, "data/a.csv", "edited")
+    assert study.psy("accept", "t").returncode == 0
+    calls(study)
+    assert sorted(run(study)) == ["data/a.csv 3", "data/b.csv 3"] + [
+        f"data/c.csv {n}" for n in (1, 2, 3)
+    ]
+    assert loaded(study)[:3] == ["a", "aa", "edited" * 3]
+
+
 def test_neither_another_time_of_change_nor_an_edit_that_is_undone_changes_anything(study):
     run(study)
     file = study.folder / "psy-tasks" / "data" / "b.csv"
@@ -349,6 +380,16 @@ def test_rows_of_a_file_that_is_edited_during_the_run_do_not_count(edited):
     assert run(edited) == ["data/c.csv 1", "data/c.csv 2"]
     assert loaded(edited) == ["a", "aa", "b", "bb", "c", "cc"]
     assert run(edited) == []
+
+
+def test_rows_of_a_file_that_is_edited_during_the_run_can_be_accepted(edited):
+    """As when only its time has changed, or a line that makes no difference."""
+    assert (
+        "accepted data/c.csv changed after the run had begun" in edited.psy("accept", "t").stdout
+    )
+    assert len(loaded(edited)) == 6
+    assert run(edited) == []
+    assert len(loaded(edited)) == 6
 
 
 def test_rows_of_an_edited_file_do_not_count_in_a_copy_either(edited, tmp_path_factory):

@@ -1,4 +1,4 @@
-"""``psy accept``: keep results although the code has changed."""
+"""``psy accept``: keep results although the code, or a file that counts, has changed."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def execute(arguments: Namespace) -> int:
 
 
 def _accept(task: TaskDef) -> int:
-    dirt = Run(task).accept()
-    for what in dirt:
+    accepted = Run(task).accept()
+    for what in accepted:
         print(f"{task.name}: accepted {what}")
-    if not dirt:
+    if not accepted:
         say(f"{task.name}: {NOTHING}")
     return OK
 
 
 def _show(task: TaskDef, arguments: Namespace) -> int:
     assessment = Run(task).assess()
-    dirt = assessment.dirt
-    if assessment.plan is None and not dirt:
+    acceptable = assessment.acceptable
+    if assessment.plan is None and not acceptable:
         raise UsageError(refusals.never_run(task))
-    for what in dirt:
+    for what in acceptable:
         print(f"{task.name}: would accept {what}")
-    if dirt:
+    if acceptable:
         say(f"{task.name}: nothing is accepted yet. Type: {suggestion(arguments, task.name)}")
     else:
         say(f"{task.name}: {NOTHING}")

@@ -127,6 +127,8 @@ def _what_to_type(
     if explanation.dirt and explanation.n_done:
         yield "The old results are still good", command(task.name, command="accept")
         yield "Keep them, compute what is missing", command("-c", task.name, command="run")
+    elif explanation.n_changed:
+        yield "Its results are still good", command(task.name, command="accept")
     if explanation.n_failed:
         yield "See what failed", command(task.name, command="failures")
     yield "See the jobs first", command("-n", task.name, command="run")
