@@ -5,6 +5,7 @@
     PsyflowError
     ├── UsageError                    what was asked for cannot be: exit code 2
     │   └── UnknownNameError          a task, setting, option … that does not exist
+    │       └── UnknownColumnError    a column that does not exist (also a KeyError)
     ├── TaskFileError                 a task file that does not load or contradicts itself
     ├── UnstableValueError            a parameter value that nothing tells from others
     ├── StoreError
@@ -67,6 +68,7 @@ __all__ = [
     "TaskLoadWarning",
     "TaskWarning",
     "TaskWorkdirDirtyWarning",
+    "UnknownColumnError",
     "UnknownNameError",
     "UnknownSettingWarning",
     "UnmakeableValuesError",
@@ -167,6 +169,21 @@ class UnknownNameError(UsageError):
         names = sorted(known)
         listing = f" Known: {', '.join(names)}." if names else ""
         super().__init__(f'There is no {kind} "{name}".{did_you_mean(name, names)}{listing}')
+
+
+class UnknownColumnError(UnknownNameError, KeyError):
+    """A name that no column of a table has.
+
+    Examples
+    --------
+    >>> print(UnknownColumnError("energie", ["x", "energy"]))
+    There is no column "energie". Did you mean "energy"? Known: energy, x.
+    """
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__("column", name, known)
+
+    __str__ = Exception.__str__
 
 
 class TaskFileError(PsyflowError):

@@ -26,7 +26,7 @@ PUBLIC = {
         IneffectiveExcludeWarning ItemsFailedError JobsRunningWarning LaterFormatError
         MissingFileError NotWrittenError PsyflowError PsyflowWarning RaggedColumnWarning
         RunHeldError SchedulerError SeededOnceWarning Skip StoreError TaskFileError
-        TaskLoadWarning TaskWarning TaskWorkdirDirtyWarning UnknownNameError
+        TaskLoadWarning TaskWarning TaskWorkdirDirtyWarning UnknownColumnError UnknownNameError
         UnknownSettingWarning UnmakeableValuesError UnreadableError UnstableValueError
         UnsupportedDataError UntrustedFileError UsageError did_you_mean
     """,
@@ -36,7 +36,7 @@ PUBLIC = {
         AmbiguousOperationError Difference Param ParameterSpace Product Sum arange dict_concat
         geom igeom linspace logspace missing sweep
     """,
-    "psyflow.results": "load",
+    "psyflow.results": "Results load",
     "psyflow.scheduler": """
         BatchScheduler GridEngine HyperQueue ImmediateRun JobId JobStatus LSF PBS Scheduler Slurm
         Sqsub Ssh SubmitRequest scheduler_by_name scheduler_names

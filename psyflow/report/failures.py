@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.outcomes.records import Failure
-from psyflow.outcomes.table import FailureRecord, Items
+from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
 from psyflow.record.assess import Assessment
+from psyflow.record.attempts import FailedItem, last_of, read
 from psyflow.record.layout import Layout
 from psyflow.reprs import safe_repr
 
 __all__ = [
-    "FailedItem",
     "FailureGroup",
     "Suspect",
     "attempts_of",
@@ -37,24 +37,6 @@ MOST_SUSPECTS = 5
 _BLOCK = 1 << 16
 _SHOWN = 200
 _FRAME = re.compile(r'^[\s|]*File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class FailedItem:
-    """A failure of an item.
-
-    Attributes
-    ----------
-    item : int
-        Number in the present space. `failure` has the one in the space of its own plan.
-    failure : Failure
-    log : Path
-        Of the worker, if it kept one, or of its process job.
-    """
-
-    item: int
-    failure: Failure
-    log: Path
 
 
 @dataclass(frozen=True)
@@ -123,13 +105,8 @@ def failed_items(assessment: Assessment) -> list[FailedItem]:
     -------
     list of FailedItem
     """
-    failed = set(assessment.failed.tolist())
-    latest: dict[int, FailedItem] = {}
-    for found in _read(assessment, failed, assessment.recovered.outcomes.failures):
-        before = latest.get(found.item)
-        if before is None or found.failure.start >= before.failure.start:
-            latest[found.item] = found
-    return [latest[item] for item in sorted(latest)]
+    records = assessment.recovered.outcomes.failures if len(assessment.failed) else ()
+    return last_of(assessment.layout, assessment.failed, records)
 
 
 def attempts_of(assessment: Assessment, item: int) -> list[FailedItem]:
@@ -137,19 +114,8 @@ def attempts_of(assessment: Assessment, item: int) -> list[FailedItem]:
     if assessment.is_complete:
         return []
     outcomes = assessment.recovered.outcomes
-    found = _read(assessment, {item}, [*outcomes.failures, *outcomes.skips])
+    found = read(assessment.layout, {item}, [*outcomes.failures, *outcomes.skips])
     return sorted(found, key=lambda attempt: attempt.failure.start)
-
-
-def _read(
-    assessment: Assessment, items: set[int], records: Iterable[FailureRecord]
-) -> Iterator[FailedItem]:
-    layout = assessment.layout
-    for record in records:
-        if record.item in items:
-            failure = record.read()
-            own = layout.root / failure.log if failure.log else None
-            yield FailedItem(record.item, failure, own or layout.log_of(record.reader.path))
 
 
 def groups(assessment: Assessment) -> list[FailureGroup]:

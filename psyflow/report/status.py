@@ -15,9 +15,10 @@ from psyflow.pspace.space import Selection
 from psyflow.record import refusals
 from psyflow.record.archived import Archive, Archived
 from psyflow.record.assess import Assessment
+from psyflow.record.attempts import FailedItem
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
-from psyflow.report.failures import FailedItem, failed_items
+from psyflow.report.failures import failed_items
 from psyflow.report.states import STATES, count_states, states_of
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus

@@ -1,5 +1,6 @@
 """Tables of what was computed."""
 
 from psyflow.results.loading import load
+from psyflow.results.table import Results
 
-__all__ = ["load"]
+__all__ = ["Results", "load"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from psyflow.columns import Column, Columns, concatenate
+from psyflow.columns import Columns, concatenate
 from psyflow.conventions import WORKDIR, default_taskdir, study_of
 from psyflow.exceptions import PsyflowError, StoreError, UsageError
 from psyflow.record.assess import Assessment
@@ -14,6 +15,8 @@ from psyflow.record.bookkeeping import About, ItemsFile
 from psyflow.record.merged import MergedTable
 from psyflow.record.plan import Plan
 from psyflow.record.recover import recover, store_of
+from psyflow.results.glance import Glance
+from psyflow.results.table import Results
 from psyflow.results.usercode import code_of
 from psyflow.store import known_extensions, store_for
 from psyflow.store.comparing import comparable
@@ -33,8 +36,8 @@ def load(
     workdir: str | os.PathLike[str] | None = None,
     *,
     trust: bool = False,
-) -> dict[str, Column]:
-    """Return the columns of a task's result: parameters and what the function returned.
+) -> Results:
+    """Return the table of a task's results: parameters and what the function returned.
 
     While a run is going, or after one that failed in part, these are the rows that are done so
     far, in item order.
@@ -55,8 +58,8 @@ def load(
 
     Returns
     -------
-    dict from str to list or ndarray
-        All of one length; made for ``pandas.DataFrame(...)`` if all values are scalars. Columns of
+    Results
+        A dict of columns of one length, and what is known of them and of their run. Columns of
         text, or with absent values, are arrays, so that ``column == "x"`` compares each value.
 
     Raises
@@ -67,31 +70,48 @@ def load(
         If only code that may not be yours could load them.
     """
     if Path(task).suffix.lower() in known_extensions():
-        with trusting(trust or is_trusting()), _code_beside(Path(task)):
-            return _comparable(store_for(task).load(task))
+        with trusting(trust or is_trusting()):
+            return _load_file(Path(task))
     with trusting(trust):
-        return _comparable(_load_patiently(task, taskdir, workdir))
+        return _load_patiently(task, taskdir, workdir)
 
 
-def _comparable(columns: Columns) -> dict[str, Column]:
+def _table(columns: Columns, parameters: Iterable[str], glance: Glance | None = None) -> Results:
     # What the stores of others give, and what is not merged yet, are lists.
-    return {name: comparable(column) for name, column in columns.items()}
+    table = {name: comparable(column) for name, column in columns.items()}
+    return Results(table, parameters=list(parameters), glance=glance)
 
 
-def _code_beside(result: Path) -> contextlib.AbstractContextManager[object]:
-    """Have the code at hand of the run that a result file lies in, if it does."""
+def _load_file(result: Path) -> Results:
+    plan = _plan_beside(result)
+    with contextlib.nullcontext() if plan is None else code_of(plan):
+        columns = store_for(result).load(result)
+    about = ItemsFile(plan.layout).about() if plan is not None else None
+    if plan is None or about is None:
+        return _table(columns, ())
+    return _of_result(plan, about, columns)
+
+
+def _plan_beside(result: Path) -> Plan | None:
+    """Return the plan of the run that a result file lies in, if it does."""
     with contextlib.suppress(StoreError, OSError):
         plan = Plan.read(result.with_name("plan.json"))
         if plan is not None and is_same_file(Path(plan.result), result):
-            return code_of(plan)
-    return contextlib.nullcontext()
+            return plan
+    return None
+
+
+def _of_result(plan: Plan, about: About, columns: Columns) -> Results:
+    parameters = [name for name in columns if name not in about.outputs]
+    glance = Glance(plan, about.n_items, about.n_rows, is_trusting())
+    return _table(columns, parameters, glance)
 
 
 def _load_patiently(
     task: str | os.PathLike[str],
     taskdir: str | os.PathLike[str] | None,
     workdir: str | os.PathLike[str] | None,
-) -> dict[str, Column]:
+) -> Results:
     for _ in range(ATTEMPTS - 1):
         # A merge may have put the shards into the result between our look and our reading, or
         # changed code may have put everything into the archive.
@@ -112,7 +132,7 @@ def _load_patiently(
 
 def _load_run(
     task: Path, taskdir: str | os.PathLike[str] | None, workdir: str | os.PathLike[str] | None
-) -> dict[str, Column]:
+) -> Results:
     tasks = Path(taskdir) if taskdir is not None else default_taskdir()
     runs = Path(workdir) if workdir is not None else _default_workdir(tasks)
     for folder in (runs / task, task):
@@ -128,7 +148,7 @@ def _default_workdir(taskdir: Path) -> Path:
     return study_of(absolute(taskdir)) / WORKDIR if is_study else Path(WORKDIR)
 
 
-def _load_task(name: str, taskdir: Path) -> dict[str, Column]:
+def _load_task(name: str, taskdir: Path) -> Results:
     tasks, _ = PackageLoader(taskdir, study_of(absolute(taskdir))).load([name])
     assessment = Assessment(tasks[0]) if tasks else None
     if assessment is not None and assessment.plan is not None:
@@ -136,38 +156,42 @@ def _load_task(name: str, taskdir: Path) -> dict[str, Column]:
     if tasks and is_there(tasks[0].resultfile):
         # Made by another tool of this family, or all else is gone.
         with found_in(Origin(tasks[0].folder, None)):
-            return tasks[0].store.load(tasks[0].resultfile)
+            columns = tasks[0].store.load(tasks[0].resultfile)
+        return _table(columns, tasks[0].pspace.keys())
     raise UsageError(f'Task "{name}" has no results yet. Type: psy run {name}')
 
 
-def _load_planned(plan: Plan) -> dict[str, Column]:
+def _load_planned(plan: Plan) -> Results:
     with code_of(plan) as code:
         try:
-            columns = _load_rows(plan)
+            table = _load_rows(plan)
         except PsyflowError:
             if not code.is_mixed:
                 raise
         else:
             if not code.is_mixed:
-                return columns
+                return table
         return _load_rows(plan)
 
 
-def _load_rows(plan: Plan) -> dict[str, Column]:
+def _load_rows(plan: Plan) -> Results:
     about = ItemsFile(plan.layout).about()
     if about is not None and _is_all_of(about, plan):
         # It may have another name than in the plan, whose merge has not come to an end.
         with found_in(plan.layout.origin(about.run_id)):
             columns = store_of(plan, about.result).load(about.result)
         about.check(columns, about.n_rows)
-        return columns
+        return _of_result(plan, about, columns)
     store = store_of(plan)
     if about is None and is_there(Path(plan.result)):
         # A run would go on without a damaged result; whoever asks for it has to know.
         with found_in(plan.layout.origin(plan.run_id)):
             store.length(plan.result)
     # Until all rows are there, they come as they will then.
-    return store.as_loaded(concatenate(MergedTable(recover(plan, store)).blocks()))
+    recovered = recover(plan, store)
+    columns = store.as_loaded(concatenate(MergedTable(recovered).blocks()))
+    glance = Glance(plan, len(recovered.frozen), recovered.n_done, is_trusting())
+    return _table(columns, recovered.frozen.space.keys(), glance)
 
 
 def _is_all_of(about: About, plan: Plan) -> bool:

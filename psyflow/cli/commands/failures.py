@@ -12,7 +12,8 @@ from psyflow.cli.reading import report_each
 from psyflow.cli.selection import suggestion
 from psyflow.messages import shown_path
 from psyflow.pspace import ParameterSpace
-from psyflow.report.failures import FailedItem, FailureGroup, groups
+from psyflow.record.attempts import FailedItem
+from psyflow.report.failures import FailureGroup, groups
 from psyflow.report.psets import pset_text
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef

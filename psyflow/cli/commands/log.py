@@ -13,7 +13,8 @@ from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task
 from psyflow.messages import shown_path
 from psyflow.record.assess import Assessment
-from psyflow.report.failures import FailedItem, attempts_of
+from psyflow.record.attempts import FailedItem
+from psyflow.report.failures import attempts_of
 from psyflow.report.printed import printed_by_failure, printed_by_item
 from psyflow.report.psets import pset_text
 from psyflow.run.debug import item_number

@@ -1,0 +1,144 @@
+"""What a loaded table can tell of its run besides the columns: looked up when it is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from psyflow.columns import Column
+from psyflow.outcomes.records import Failure
+from psyflow.outcomes.table import FailureRecord, Items
+from psyflow.record.attempts import last_of
+from psyflow.record.bookkeeping import ItemsFile
+from psyflow.record.merged import MergedTable
+from psyflow.record.plan import Plan
+from psyflow.record.recover import Recovered, recover
+from psyflow.results.usercode import code_of
+from psyflow.store.comparing import comparable
+from psyflow.system.trust import trusting
+
+__all__ = ["Glance"]
+
+_OF_FAILURE = ("kind", "exception", "traceback", "attempt", "host", "start", "duration")
+_OF_BOOKKEEPING = ("item", "start", "duration", "attempt")
+
+
+@dataclass
+class Glance:
+    """A run as it was when its table was loaded.
+
+    Attributes
+    ----------
+    plan : Plan
+    n_items, n_done : int
+        How many psets it asks for, and has a result of.
+    trust : bool
+        Whether what may run somebody else's code is loaded all the same.
+    """
+
+    plan: Plan
+    n_items: int
+    n_done: int
+    trust: bool = False
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return self.plan.task
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        return self.plan.run_id
+
+    @functools.cached_property
+    def parameters(self) -> list[str]:
+        """Names of the parameters."""
+        return list(self._recovered.frozen.space.keys())
+
+    def missing(self) -> dict[str, Column]:
+        """Return the psets without a result."""
+        with self._loading():
+            return self._psets(self._recovered.pending())
+
+    def failures(self) -> dict[str, Column]:
+        """Return the psets that failed and have no result, with what is known of that."""
+        recovered = self._recovered
+        found = self._last(recovered.failed, recovered.outcomes.failures)
+        table = {name: comparable([getattr(f, name) for _, f, _ in found]) for name in _OF_FAILURE}
+        printed = np.array([f.printed or (-1, -1) for _, f, _ in found], dtype=np.int64)
+        start, stop = printed.reshape(-1, 2).T
+        logs = comparable([log for _, _, log in found])
+        return self._with_psets(found, table | {"log": logs, "log_start": start, "log_stop": stop})
+
+    def skipped(self) -> dict[str, Column]:
+        """Return the psets that were skipped and have no result, with the reason."""
+        recovered = self._recovered
+        found = self._last(recovered.skipped, recovered.outcomes.skips)
+        reasons = comparable([failure.exception for _, failure, _ in found])
+        return self._with_psets(found, {"reason": reasons})
+
+    def bookkeeping(self) -> dict[str, Column]:
+        """Return how the rows came about, in their order."""
+        items_file = ItemsFile(self.plan.layout)
+        about = items_file.about()
+        is_merged = about is not None and about.is_complete and about.run_id == self.run_id
+        arrays, workers = (
+            (items_file.arrays(), about.workers) if about and is_merged else self._gathered()
+        )
+        ids = [worker.split(" ", 2) for worker in workers]
+        hosts = np.array([i[0] if len(i) == 3 else "" for i in ids], dtype=str)
+        pids = np.array([int(i[1]) if len(i) == 3 else -1 for i in ids], dtype=np.int64)
+        numbers = arrays["worker"].astype(np.intp)
+        told: dict[str, Column] = {name: arrays[name] for name in _OF_BOOKKEEPING}
+        return {**told, "host": hosts[numbers], "pid": pids[numbers]}
+
+    def provenance(self) -> dict[str, Any]:
+        """Return when, where and with what the run was made."""
+        return dict(self.plan.made_by)
+
+    def _gathered(self) -> tuple[dict[str, Any], Sequence[str]]:
+        """Return the bookkeeping of rows that are not all merged yet, and the workers in it."""
+        with self._loading():
+            merged = MergedTable(self._recovered)
+            for _ in merged.blocks():
+                pass
+        arrays = {
+            name: np.concatenate(list(parts)) for name, parts in merged.bookkeeping().items()
+        }
+        arrays.setdefault("item", np.arange(self.n_items, dtype=np.int64))
+        return arrays, self._recovered.outcomes.workers
+
+    @functools.cached_property
+    def _recovered(self) -> Recovered:
+        with self._loading():
+            return recover(self.plan)
+
+    @contextlib.contextmanager
+    def _loading(self) -> Iterator[None]:
+        with trusting(self.trust), code_of(self.plan):
+            yield
+
+    def _last(
+        self, items: Items, records: Sequence[FailureRecord]
+    ) -> list[tuple[int, Failure, str]]:
+        last = last_of(self.plan.layout, items, records)
+        return [(found.item, found.failure, str(found.log)) for found in last]
+
+    def _with_psets(
+        self, found: list[tuple[int, Failure, str]], table: dict[str, Column]
+    ) -> dict[str, Column]:
+        items = np.array([item for item, _, _ in found], dtype=np.int64)
+        with self._loading():
+            # A parameter may have the name of what is told here; then it has a line below it.
+            psets = self._psets(items)
+        return psets | {f"{name}_" if name in psets else name: c for name, c in table.items()}
+
+    def _psets(self, items: Items) -> dict[str, Column]:
+        columns = self._recovered.frozen.space.take(items)
+        return {name: comparable(column) for name, column in columns.items()}
