@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 
-from psyflow.cli.grammar import COMMANDS
+from psyflow.cli.grammar import COMMANDS, command_named
 from psyflow.exceptions import did_you_mean
 
 __all__ = ["parse"]
@@ -43,25 +43,6 @@ class _Parser(argparse.ArgumentParser):
         return list(self._option_string_actions)
 
 
-def _build() -> tuple[_Parser, dict[str, _Parser]]:
-    """Return the parser of `psy`, and that of each command."""
-    parser = _Parser(prog="psy", description=DESCRIPTION, epilog=EPILOG)
-    parser.add_argument(
-        "--version", action="store_true", help="show the version of psyflow and exit"
-    )
-    group = parser.add_subparsers(title="commands", metavar="command", parser_class=_Parser)
-    commands = {}
-    for name, command in COMMANDS.items():
-        commands[name] = group.add_parser(
-            name,
-            help=command.summary,
-            description=command.description,
-            epilog=f"examples:\n{command.examples}",
-        )
-        command.add_arguments(commands[name])
-    return parser, commands
-
-
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; the result tells the command's name and module, and its arguments.
 
@@ -70,25 +51,49 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     SystemExit
         After help, the version, or a message about what is wrong with the command line.
     """
-    parser, commands = _build()
     place = next((i for i, word in enumerate(argv) if not word.startswith("-")), len(argv))
-    top = parser.parse_args(argv[:place])
-    if top.version:
+    options, words = argv[:place], argv[place:]
+    if options or not words or words[0] not in COMMANDS:
+        _parse_for_no_command(options, words)
+    name = words[0]
+    arguments = _parse_command(_parser_of(name), words[1:])
+    arguments.command = name
+    arguments.module = f"psyflow.cli.commands.{name.replace('-', '_')}"
+    return arguments
+
+
+def _parse_for_no_command(options: Sequence[str], words: Sequence[str]) -> None:
+    """Do what the options before a command say, and exit unless they are over with ``--``."""
+    parser = _Parser(prog="psy", description=DESCRIPTION, epilog=EPILOG)
+    parser.add_argument(
+        "--version", action="store_true", help="show the version of psyflow and exit"
+    )
+    group = parser.add_subparsers(title="commands", metavar="command", parser_class=_Parser)
+    for name in COMMANDS:
+        group.add_parser(name, help=command_named(name).summary)
+    if parser.parse_args(options).version:
         from psyflow import __version__
 
         print(f"psyflow {__version__}")
         parser.exit()
-    if place == len(argv):
+    if not words:
         parser.print_help()
         parser.exit(2)
-    name = argv[place]
-    if name not in commands:
-        suggestion = did_you_mean(name, commands, 0.6)
-        parser.error(f'there is no command "{name}".{suggestion} Known: {", ".join(commands)}.')
-    arguments = _parse_command(commands[name], argv[place + 1 :])
-    arguments.command = name
-    arguments.module = f"psyflow.cli.commands.{name.replace('-', '_')}"
-    return arguments
+    if words[0] not in COMMANDS:
+        suggestion = did_you_mean(words[0], COMMANDS, 0.6)
+        known = ", ".join(COMMANDS)
+        parser.error(f'there is no command "{words[0]}".{suggestion} Known: {known}.')
+
+
+def _parser_of(name: str) -> _Parser:
+    command = command_named(name)
+    parser = _Parser(
+        prog=f"psy {name}",
+        description=command.description,
+        epilog=f"examples:\n{command.examples}",
+    )
+    command.add_arguments(parser)
+    return parser
 
 
 def _parse_command(parser: _Parser, words: Sequence[str]) -> argparse.Namespace:

@@ -2,25 +2,36 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
+import re
 import subprocess
 import sys
 
 import pytest
 
 import psyflow
+import psyflow.cli.commands
+import psyflow.cli.grammar
 from psyflow.main import psy_main
 
 COMMANDS = [
-    *("run", "status", "why", "accept", "restore", "failures", "log", "debug"),
-    *("list", "test", "clean", "kill", "merge", "new-task"),
+    *("run", "submit", "status", "watch", "why", "accept", "restore", "failures", "log", "debug"),
+    *("list", "test", "clean", "kill", "merge", "doctor", "new-task"),
 ]
 
 
-def test_help_lists_every_command(place):
+@pytest.mark.parametrize("room", [psyflow.cli.grammar, psyflow.cli.commands])
+def test_a_command_is_two_modules_of_one_name(room):
+    modules = [module.name for module in pkgutil.iter_modules(room.__path__)]
+    assert modules == sorted(command.replace("-", "_") for command in COMMANDS)
+
+
+def test_help_lists_every_command_in_this_order(place):
     shown = place.program("--help")
     assert shown.returncode == 0
     assert shown.stdout.startswith("usage: psy ")
-    assert all(f"\n    {command} " in shown.stdout for command in COMMANDS)
+    listed = re.findall(r"^    (\S+)  ", shown.stdout, re.MULTILINE)
+    assert listed == COMMANDS
     assert shown.stderr == ""
 
 

@@ -1,0 +1,60 @@
+"""The words of the commands of `psy`: what each is for, and which arguments it takes.
+
+A command is two modules of one name: its words are here, its work is in ``cli/commands``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "Command", "command_named"]
+
+COMMANDS = (
+    "run",
+    "submit",
+    "status",
+    "watch",
+    "why",
+    "accept",
+    "restore",
+    "failures",
+    "log",
+    "debug",
+    "list",
+    "test",
+    "clean",
+    "kill",
+    "merge",
+    "doctor",
+    "new-task",
+)
+"""Their names, in the order of the help."""
+
+
+class Command(NamedTuple):
+    """The words of a command.
+
+    Attributes
+    ----------
+    summary : str
+        What it does, for the list of commands.
+    description : str
+        The same at length.
+    examples : str
+    add_arguments : callable
+    """
+
+    summary: str
+    description: str
+    examples: str
+    add_arguments: Callable[[ArgumentParser], None]
+
+
+def command_named(name: str) -> Command:
+    """Return the words of the command `name`, which is one of `COMMANDS`."""
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    command: Command = module.COMMAND
+    return command
