@@ -17,9 +17,6 @@ from psyflow.conventions import default_taskdir
 
 __all__ = ["run_command_line"]
 
-_ACTING = {"accept", "clean", "kill", "merge", "new-task", "restore", "run", "submit"}
-"""Commands whose work is to be done whether anybody reads what they print, or not."""
-
 
 def run_command_line(argv: list[str], *, is_program: bool = False) -> int:
     """Do what `argv` says, and return the exit code.
@@ -42,7 +39,7 @@ def run_command_line(argv: list[str], *, is_program: bool = False) -> int:
             command = importlib.import_module(arguments.module)
         from psyflow.system.trust import trusting  # help and version do without it
 
-        must_arrive = arguments.command not in _ACTING or getattr(arguments, "dry_run", False)
+        must_arrive = not arguments.acts or getattr(arguments, "dry_run", False)
         with (
             trusting(getattr(arguments, "trust", False)),
             # What it forks has no doors: a log holds what was printed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 
-from psyflow.cli.grammar import COMMANDS, command_named
+from psyflow.cli.grammar import COMMANDS, Command, command_named
 from psyflow.exceptions import did_you_mean
 
 __all__ = ["parse"]
@@ -44,7 +44,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line; the result tells the command's name and module, and its arguments.
+    """Parse a command line.
+
+    Returns
+    -------
+    Namespace
+        The arguments of a command; its name, where its work is (`module`), and whether it `acts`.
 
     Raises
     ------
@@ -56,8 +61,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if options or not words or words[0] not in COMMANDS:
         _parse_for_no_command(options, words)
     name = words[0]
-    arguments = _parse_command(_parser_of(name), words[1:])
-    arguments.command = name
+    command = command_named(name)
+    arguments = _parse_command(_parser_of(name, command), words[1:])
+    arguments.command, arguments.acts = name, command.acts
     arguments.module = f"psyflow.cli.commands.{name.replace('-', '_')}"
     return arguments
 
@@ -85,8 +91,7 @@ def _parse_for_no_command(options: Sequence[str], words: Sequence[str]) -> None:
         parser.error(f'there is no command "{words[0]}".{suggestion} Known: {known}.')
 
 
-def _parser_of(name: str) -> _Parser:
-    command = command_named(name)
+def _parser_of(name: str, command: Command) -> _Parser:
     parser = _Parser(
         prog=f"psy {name}",
         description=command.description,

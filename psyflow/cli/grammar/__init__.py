@@ -44,12 +44,15 @@ class Command(NamedTuple):
     description : str
         The same at length.
     examples : str
+    acts : bool
+        Whether its work is to be done whether anybody reads what it prints, or not.
     add_arguments : callable
     """
 
     summary: str
     description: str
     examples: str
+    acts: bool
     add_arguments: Callable[[ArgumentParser], None]
 
 

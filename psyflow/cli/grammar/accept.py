@@ -25,5 +25,6 @@ Prints what had changed.""",
     examples="""\
   psy accept circle
   psy accept -n circle     only show what has changed""",
+    acts=True,
     add_arguments=_add_arguments,
 )

@@ -25,5 +25,6 @@ removes nothing otherwise. Prints what was removed.""",
   psy clean circle
   psy clean -n circle      only show what would be removed
   psy clean '*'            all tasks""",
+    acts=True,
     add_arguments=_add_arguments,
 )

@@ -28,5 +28,6 @@ opens where it did; if not, the result row is printed. Keeps nothing.""",
   psy debug circle 7
   psy debug circle first-failed
   psy debug --pdb circle 7     step through execute from its first line""",
+    acts=False,
     add_arguments=_add_arguments,
 )

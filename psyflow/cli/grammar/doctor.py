@@ -58,5 +58,6 @@ workdir does what psyflow needs. With --write, put what was found into site.yaml
   psy doctor
   psy doctor --probe       also see whether a job runs, and sees our files
   psy doctor --write       write ~/.config/psyflow/site.yaml""",
+    acts=False,
     add_arguments=_add_arguments,
 )

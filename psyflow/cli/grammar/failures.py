@@ -25,5 +25,6 @@ than among all items that ran, and an example with its traceback. Writes nothing
     examples="""\
   psy failures
   psy failures --json circle""",
+    acts=False,
     add_arguments=_add_arguments,
 )

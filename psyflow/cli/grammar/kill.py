@@ -25,5 +25,6 @@ are gone. Finished items are kept. Needs names; ends nothing otherwise.""",
     examples="""\
   psy kill circle
   psy kill -y 'fit_*'      without being asked""",
+    acts=True,
     add_arguments=_add_arguments,
 )

@@ -11,5 +11,6 @@ COMMAND = Command(
     summary="list the tasks",
     description="Print the name of each task, one per line.",
     examples="  psy list --taskdir studies",
+    acts=False,
     add_arguments=add_taskdir,
 )

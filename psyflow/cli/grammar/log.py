@@ -31,5 +31,6 @@ parameter space.""",
   psy log circle
   psy log circle 7
   psy log circle first-failed""",
+    acts=False,
     add_arguments=_add_arguments,
 )

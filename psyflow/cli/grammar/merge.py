@@ -29,5 +29,6 @@ order of the parameter space, also while it is running.""",
     examples="""\
   psy merge old-results all.npz
   psy merge psy-work/circle so-far.h5""",
+    acts=True,
     add_arguments=_add_arguments,
 )

@@ -27,5 +27,6 @@ COMMAND = Command(
     examples="""\
   psy new-task circle
   psy new-task -s slurm circle""",
+    acts=True,
     add_arguments=_add_arguments,
 )

@@ -31,5 +31,6 @@ of the present code.""",
   psy restore circle                     what there is
   psy restore circle 20261128T09         the run whose name begins so
   psy restore -n circle 20261128T09      only show what would be moved""",
+    acts=True,
     add_arguments=_add_arguments,
 )

@@ -71,5 +71,6 @@ items failed, goes on where it was when psy run is typed again.""",
   psy run -c --failed      mended the code? run what failed, keep the other results
   psy run -j 4             four workers per job
   psy run --wait circle    with a cluster: return when the jobs are over""",
+    acts=True,
     add_arguments=_add_arguments,
 )

@@ -26,5 +26,6 @@ Writes nothing, and may be asked at any time.""",
   psy status
   psy status -v circle     with the missing parameter sets
   psy status --json""",
+    acts=False,
     add_arguments=_add_arguments,
 )

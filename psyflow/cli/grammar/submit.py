@@ -14,5 +14,6 @@ whose scheduler is this machine are run here.""",
     examples="""\
   psy submit circle
   psy submit -n circle     only show the job scripts""",
+    acts=True,
     add_arguments=run.COMMAND.add_arguments,
 )

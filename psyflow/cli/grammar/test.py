@@ -21,5 +21,6 @@ Evaluate the first parameter set of each task as a worker would, setup included,
 print the result row. Runs on this machine, whatever the task's scheduler is, and keeps
 nothing.""",
     examples="  psy test circle",
+    acts=False,
     add_arguments=_add_arguments,
 )

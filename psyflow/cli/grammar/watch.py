@@ -32,5 +32,6 @@ less often.""",
     examples="""\
   psy watch
   psy watch --interval 10 circle""",
+    acts=False,
     add_arguments=_add_arguments,
 )

@@ -27,5 +27,6 @@ old result, and what else to type. Writes nothing.""",
   psy why circle
   psy why -v circle        which code counts
   psy why --json""",
+    acts=False,
     add_arguments=_add_arguments,
 )
