@@ -91,8 +91,8 @@ def test_mended_code_runs_what_failed_and_keeps_the_rest(moody):
 
 
 def test_a_choice_is_counted_by_itself(moody):
-    from psyflow.cli.progress import Tally
     from psyflow.record.plan import Plan
+    from psyflow.report.progress import Tally
 
     (moody.folder / "good").write_text("9")
     moody.psy("run", "--failed")

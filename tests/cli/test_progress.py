@@ -10,10 +10,11 @@ import time
 import numpy as np
 import pytest
 
-from psyflow.cli.progress import Counts, Progress, Tally
+from psyflow.cli.progress import Progress
 from psyflow.outcomes.records import Failure, Rows
 from psyflow.outcomes.shard import ShardWriter
 from psyflow.record.layout import Layout
+from psyflow.report.progress import Counts, Tally
 from tests.support.place import SQUARE, lines
 from tests.support.processes import eventually
 
