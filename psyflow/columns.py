@@ -88,6 +88,12 @@ Columns: TypeAlias = Mapping[str, Column]
 def without(names: Collection[str], row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row or a table without some of its names.
 
+    Parameters
+    ----------
+    names : collection of str
+        Those that are not there are no error.
+    row : mapping from str
+
     Examples
     --------
     >>> without(["b"], {"a": 1, "b": 2})
@@ -98,6 +104,15 @@ def without(names: Collection[str], row: Mapping[str, Any]) -> dict[str, Any]:
 
 def pack(values: Sequence[Any]) -> Column:
     """Pack `values` into an array if they are NumPy values of one dtype and shape, else a list.
+
+    Parameters
+    ----------
+    values : sequence
+        n values, or an array, which is returned as it is.
+
+    Returns
+    -------
+    ndarray, shape (n, ...), or list of n values
 
     Examples
     --------
@@ -129,6 +144,11 @@ def pack(values: Sequence[Any]) -> Column:
 def pack_numbers(column: Column) -> Column:
     """Pack a list of Python numbers of one type into `Numbers`; return other columns as they are.
 
+    Parameters
+    ----------
+    column : list, ndarray or Numbers
+        Integers beyond 64 bits stay a list, too.
+
     Examples
     --------
     >>> pack_numbers([1, 2])
@@ -151,6 +171,10 @@ def pack_numbers(column: Column) -> Column:
 def unpacked(columns: Columns) -> dict[str, Column]:
     """Return a table with lists in place of `Numbers`.
 
+    Parameters
+    ----------
+    columns : mapping from str to list, ndarray or Numbers
+
     Examples
     --------
     >>> unpacked({"a": Numbers(np.array([True, False])), "b": ["x", "y"]})
@@ -162,6 +186,16 @@ def unpacked(columns: Columns) -> dict[str, Column]:
 def from_rows(rows: Sequence[Mapping[str, Any]], absent: Any = float("nan")) -> dict[str, Column]:
     """Turn rows into columns; a name that a row lacks gets `absent`.
 
+    Parameters
+    ----------
+    rows : sequence of n mappings from str to value
+    absent : object
+
+    Returns
+    -------
+    dict from str to list or ndarray
+        Columns of n values, in the order in which the names first occur.
+
     Examples
     --------
     >>> from_rows([{"a": 1}, {"a": 2, "b": "x"}], absent=None)
@@ -172,7 +206,27 @@ def from_rows(rows: Sequence[Mapping[str, Any]], absent: Any = float("nan")) -> 
 
 
 def table_length(columns: Mapping[str, Sized]) -> int:
-    """Return the number of rows, and raise ValueError if the columns differ in length."""
+    """Return the number of rows of a table.
+
+    Parameters
+    ----------
+    columns : mapping from str to column
+
+    Returns
+    -------
+    int
+        0 without columns.
+
+    Raises
+    ------
+    ValueError
+        If the columns differ in length.
+
+    Examples
+    --------
+    >>> table_length({"a": [1, 2, 3], "b": np.zeros((3, 5))})
+    3
+    """
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"Columns differ in length: {lengths}.")
@@ -180,7 +234,29 @@ def table_length(columns: Mapping[str, Sized]) -> int:
 
 
 def take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
-    """Return the values of `column` at `rows`."""
+    """Return the values of a column at some rows.
+
+    Parameters
+    ----------
+    column : list, ndarray or Numbers
+    rows : ndarray of int64, shape (n,)
+        In any order, as often as wanted.
+
+    Returns
+    -------
+    column
+        n values, in a column of the same kind.
+
+    Raises
+    ------
+    IndexError
+        If there is no such row.
+
+    Examples
+    --------
+    >>> take(["a", "b", "c"], np.array([2, 0, 0]))
+    ['c', 'a', 'a']
+    """
     if isinstance(column, np.ndarray):
         return repeated(column[0], len(rows)) if is_repeated(column) else column[rows]
     if isinstance(column, Numbers):
@@ -189,7 +265,25 @@ def take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
 
 
 def cut(column: Column, start: int, stop: int) -> Column:
-    """Return the values of `column` from `start` to `stop`, in memory of their own."""
+    """Return the values of a column from one row to another, in memory of their own.
+
+    Parameters
+    ----------
+    column : list, ndarray or Numbers
+    start, stop : int
+        Rows, the last of them exclusive.
+
+    Returns
+    -------
+    column
+        Of the same kind. It does not keep the whole of `column` in memory.
+
+    Examples
+    --------
+    >>> part = cut(np.arange(1000), 2, 4)
+    >>> part, part.base is None
+    (array([2, 3]), True)
+    """
     if isinstance(column, np.ndarray):
         return column[start:stop] if is_repeated(column) else column[start:stop].copy()
     if isinstance(column, Numbers):
@@ -237,7 +331,21 @@ def concatenate(
 ) -> dict[str, Column]:
     """Put tables below each other; a name that a block lacks gets `absent` in its rows.
 
-    A block without columns has as many rows as `lengths` says, none by default.
+    Parameters
+    ----------
+    blocks : iterable of mappings from str to column
+    absent : object
+    lengths : sequence of int, optional
+        The number of rows of each block; a block without columns has none if this is not given.
+
+    Returns
+    -------
+    dict from str to column
+
+    Raises
+    ------
+    ValueError
+        If the columns of a block differ in length.
 
     Examples
     --------

@@ -84,6 +84,13 @@ __all__ = [
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
     """Return ``' Did you mean "…"?'`` if `known` has a name close to `name`, else ``''``.
 
+    Parameters
+    ----------
+    name : str
+    known : iterable of str
+    cutoff : float
+        How alike two names have to be, from 0 (anything goes) to 1 (they are equal).
+
     Examples
     --------
     >>> did_you_mean("schedular", ["scheduler", "store"])
@@ -96,31 +103,37 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
 
 
 class PsyflowError(Exception):
-    """Base of psyflow's errors; `exit_code` is what `psy` ends with when one gets that far."""
+    """Base of psyflow's errors; `exit_code` is what `psy` ends with when one gets that far.
+
+    Catch it for whatever psyflow itself refuses; the message says what to do.
+    """
 
     exit_code = 3
 
 
 class Skip(Exception):
-    """Raise this in ``execute`` to leave a pset out: it gets no result, and has not failed.
+    """Raised by ``execute`` to leave a pset out: it gets no result, and has not failed.
 
     The next `psy run` evaluates it again. What never makes sense is better left out of the space,
     with ``.where(…)``.
 
     Examples
     --------
-    A part of the space that turns out to be of no interest::
-
-        def execute(n, seed):
-            network = build(n, seed)
-            if not network.is_connected():
-                raise psyflow.Skip("not connected")
-            return {"path_length": network.mean_path_length()}
+    >>> from psyflow import Param, map_pspace
+    >>> def period(length):
+    ...     if length < 0.1:
+    ...         raise Skip("too short for a pendulum")
+    ...     return {"seconds": round(2 * 3.14159 * (length / 9.81) ** 0.5, 2)}
+    >>> map_pspace(period, Param(length=[0.01, 1.0]))
+    {'length': [1.0], 'seconds': [2.01]}
     """
 
 
 class ItemsFailedError(PsyflowError):
     """Some psets of a space failed, all having been evaluated.
+
+    Raised by the maps of `psyflow.mapper`, at their end. See ``failures`` for what went wrong, and
+    ``columns``, or the file, for the rows of the others.
 
     Parameters
     ----------
@@ -142,7 +155,10 @@ class ItemsFailedError(PsyflowError):
 
 
 class UsageError(PsyflowError):
-    """What was asked for cannot be done as it was said."""
+    """What was asked for cannot be done as it was said.
+
+    Raised for command lines, names and arguments that make no sense. Say it as the message says.
+    """
 
     exit_code = 2
 
@@ -150,14 +166,15 @@ class UsageError(PsyflowError):
 class UnknownNameError(UsageError):
     """A name that does not exist.
 
+    Raised for tasks, parameters, settings, schedulers and their arguments. Choose a known one.
+
     Parameters
     ----------
     kind : str
         What was named: ``"task"``, ``"scheduler"``, ….
     name : str
-        The name that does not exist.
     known : iterable of str
-        The names that do.
+        The names that exist.
 
     Examples
     --------
@@ -189,8 +206,11 @@ class UnknownColumnError(UnknownNameError, KeyError):
 class TaskFileError(PsyflowError):
     """A task file that does not load or contradicts itself.
 
-    Attributes
+    Raised when it is loaded, and before a run. Correct what the message names.
+
+    Parameters
     ----------
+    message : str
     traceback : str
         Of the exception that the task file raised, from its own lines on; empty if it raised none.
     """
@@ -201,86 +221,152 @@ class TaskFileError(PsyflowError):
 
 
 class UnstableValueError(PsyflowError, TypeError):
-    """A parameter value without content that is the same in every process."""
+    """A parameter value without content that is the same in every process.
+
+    Raised when keys are needed, as for a run: nobody could tell whether such a pset is done. Use a
+    name for the value, or what it is made from, and make it in ``execute``.
+    """
 
 
 class StoreError(PsyflowError):
-    """A store could not save or load."""
+    """A store could not save or load.
+
+    Raised for what is no table, and for a plugin that does not load; base of more exact errors. A
+    file that was there before is as it was.
+    """
 
 
 class UnsupportedDataError(StoreError, NotImplementedError):
-    """A value that the store's format cannot hold exactly."""
+    """A value that the store's format cannot hold exactly.
+
+    Raised when a table is saved or a row kept, and before a run for parameters. Use `PickleStore`,
+    leave the column out with ``exclude_from_result``, or return something simpler.
+    """
 
 
 class DamagedFileError(StoreError):
-    """A file that is cut short, was altered, or is not of the expected format."""
+    """A file that is cut short, was altered, or is not of the expected format.
+
+    Raised when it is loaded. Restore it from a copy, or remove it and run the task again.
+    """
 
 
 class LaterFormatError(StoreError):
-    """A file that a later psyflow wrote, and this one does not know how to read."""
+    """A file that a later psyflow wrote, and this one does not know how to read.
+
+    Raised when the folder of a run is looked at. Use the psyflow that wrote it.
+    """
 
 
 class UnreadableError(StoreError):
-    """Outcomes that cannot be read here: damaged, or of a class that is gone, for example."""
+    """Outcomes that cannot be read here: damaged, or of a class that is gone, for example.
+
+    Raised when rows are gathered. Have the class where it can be imported, or type `psy run`.
+    """
 
 
 class UntrustedFileError(StoreError):
-    """A file that could run code if it were loaded, and that this user's `psy` has not written."""
+    """A file that could run code if it were loaded, and that this user's `psy` has not written.
+
+    Raised when somebody else's run, or a copy, holds more than plain values. If you trust it, add
+    ``--trust`` to the command, or ``trust=True`` to `psyflow.load`.
+    """
 
 
 class UnmakeableValuesError(StoreError):
-    """A file that is whole, but holds values that cannot be made here: their class is missing."""
+    """A file that is whole, but holds values that cannot be made here: their class is missing.
+
+    Raised when it is loaded. Have their module where it can be imported, with the class as it was.
+    """
 
 
 class MissingFileError(StoreError, FileNotFoundError):
-    """A file to load, or the folder to save to, that does not exist."""
+    """A file to load, or the folder to save to, that does not exist.
+
+    Raised by stores, also as a FileNotFoundError. Correct the path, or make the folder.
+    """
 
 
 class NotWrittenError(StoreError):
-    """A new file does not hold what was written to it, as on a full disk; the old one is kept."""
+    """A new file does not hold what was written to it, as on a full disk; the old one is kept.
+
+    Raised by stores, which read back what they write. Make room, and save, or `psy run`, again.
+    """
 
 
 class SchedulerError(PsyflowError):
-    """A scheduler's program is missing, failed, or gave an answer that makes no sense."""
+    """A scheduler's program is missing, failed, or gave an answer that makes no sense.
+
+    Raised when jobs are submitted, asked about or killed. See what `psy doctor` says.
+    """
 
 
 class RunHeldError(PsyflowError):
-    """Somebody else is working on this run."""
+    """Somebody else is working on this run.
+
+    Raised by what would change it. Wait for the process that the message names, or end it.
+    """
 
 
 class AmbiguousOperationError(RuntimeError):
-    """The parameter names of two spaces do not fit the operation."""
+    """The parameter names of two spaces do not fit the operation.
+
+    Raised by products whose factors share a name, and by differences where one side lacks a name.
+    Rename a parameter, or use the operation that the message proposes.
+    """
 
 
 class PsyflowWarning(UserWarning):
-    """Base of psyflow's warnings."""
+    """Base of psyflow's warnings.
+
+    Filter by it, as in ``warnings.simplefilter("error", PsyflowWarning)``.
+    """
 
 
 class IneffectiveExcludeWarning(PsyflowWarning):
-    """A name to exclude from the result is not in it."""
+    """A name to exclude from the result is not in it.
+
+    Given when the result is made. Correct it in ``exclude_from_result`` or ``exclude``.
+
+    Parameters
+    ----------
+    name : str
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(f'"{name}" is to be excluded from the result, but is not in it.')
 
 
 class RaggedColumnWarning(PsyflowWarning):
-    """Arrays of different shapes were padded to one shape."""
+    """Arrays of different shapes were padded to one shape.
+
+    Given when a column is saved. Load them as they were with ``load(filename, ragged=True)``.
+    """
 
 
 class DamagedShardWarning(PsyflowWarning):
-    """Part of a shard could not be read; its items will run again."""
+    """Part of a shard could not be read; its items will run again.
+
+    Given when rows of workers are gathered. Type `psy run`, and look after the disk.
+    """
 
 
 class HostWarning(PsyflowWarning):
-    """A host takes no jobs; others do its work."""
+    """A host takes no jobs; others do its work.
+
+    Given by `Ssh` when jobs are submitted. See to the host, or leave it out of ``hosts``.
+    """
 
 
 class TaskWarning(PsyflowWarning):
-    """A warning about one task.
+    """A warning about one task; base of more exact ones.
 
-    Attributes
+    Filter by it, or by one of those.
+
+    Parameters
     ----------
     task_name : str
+    message : str
     """
 
     def __init__(self, task_name: str, message: str) -> None:
@@ -289,24 +375,42 @@ class TaskWarning(PsyflowWarning):
 
 
 class TaskLoadWarning(TaskWarning):
-    """A task file could not be loaded."""
+    """A task file could not be loaded.
+
+    Given where there are other tasks to go on with. Correct it: the message has the traceback.
+    """
 
 
 class UnknownSettingWarning(TaskWarning):
-    """A variable of a task file looks like a misspelt setting."""
+    """A variable of a task file looks like a misspelt setting.
+
+    Given when the file is loaded. Spell it as the message proposes, or give it another name.
+    """
 
 
 class SeededOnceWarning(TaskWarning):
-    """A generator that `execute` draws from begins with the same numbers in every process."""
+    """A generator that `execute` draws from begins with the same numbers in every process.
+
+    Given before a run: psets would share random numbers. Set ``seed``, and take ``rng``.
+    """
 
 
 class DrawnAnewWarning(TaskWarning):
-    """What `execute` goes by is drawn at random, without a seed, whenever the file is loaded."""
+    """What `execute` goes by is drawn at random, without a seed, whenever the file is loaded.
+
+    Given before a run: each job would draw other values. Draw them from a generator with a seed.
+    """
 
 
 class JobsRunningWarning(TaskWarning):
-    """A task is not up to date, but jobs of it are queued or running."""
+    """A task is not up to date, but jobs of it are queued or running.
+
+    Given in place of a run. Wait for the jobs, or end them with `psy kill`.
+    """
 
 
 class TaskWorkdirDirtyWarning(TaskWarning):
-    """A result would have to be replaced, and ``overwrite_dirty`` is False."""
+    """A result would have to be replaced, and ``overwrite_dirty`` is False.
+
+    Given in place of a run. Keep the result with `psy run -c`, or remove it with `psy clean`.
+    """

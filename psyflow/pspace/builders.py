@@ -67,6 +67,12 @@ def geom(first: float, last: float, n: int) -> list[float]:
     Number i is ``first * (last / first) ** (i / (n - 1))``, rounded to 15 significant digits, so
     that it is the same on every machine. A single number is `first`.
 
+    Parameters
+    ----------
+    first, last : float
+        The ends, of one sign.
+    n : int
+
     Raises
     ------
     ValueError
@@ -95,6 +101,11 @@ def igeom(first: int, last: int, n: int) -> list[int]:
 
     They are `geom` rounded to the nearest integer (halves to the even one), each integer once; so
     there are less than `n` of them where the progression is dense.
+
+    Parameters
+    ----------
+    first, last, n
+        As in `geom`.
 
     Raises
     ------

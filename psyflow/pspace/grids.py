@@ -23,6 +23,11 @@ def linspace(first: float, last: float, n: int) -> list[float]:
     Each is the float nearest to the exact result in decimals, so that a finer grid has every point
     of a coarser one. A single number is `first`.
 
+    Parameters
+    ----------
+    first, last : float
+    n : int
+
     Raises
     ------
     ValueError
@@ -43,6 +48,10 @@ def arange(start: float, stop: float | None = None, step: float = 1) -> list[Any
 
     They are integers if all three are, else floats, each the one nearest to the exact result in
     decimals. A single argument is `stop`, and 0 is where to start.
+
+    Parameters
+    ----------
+    start, stop, step : int or float
 
     Raises
     ------
@@ -70,6 +79,13 @@ def logspace(first: float, last: float, n: int, base: float = 10) -> list[float]
 
     Each is the float nearest to the exact result in decimals, the same on every machine. Use
     `geom` to give the ends themselves rather than their exponents.
+
+    Parameters
+    ----------
+    first, last : float
+        Exponents.
+    n : int
+    base : float
 
     Raises
     ------

@@ -270,6 +270,15 @@ def _series_column(series: Any) -> Column:
 def dict_concat(dicts: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Turn rows into columns; a name that a row lacks gets None.
 
+    Parameters
+    ----------
+    dicts : iterable of n mappings from str to value
+
+    Returns
+    -------
+    dict from str to list
+        Lists of n values.
+
     Examples
     --------
     >>> dict_concat([{"a": 1}, {"a": 2, "b": 3}])

@@ -151,6 +151,10 @@ class ParameterSpace(LazyTable):
     def limit(self, n: int) -> ParameterSpace:
         """Return the first `n` psets; 0 means all.
 
+        Parameters
+        ----------
+        n : int
+
         Raises
         ------
         ValueError
@@ -181,6 +185,12 @@ class Sum(ParameterSpace):
     Parameters
     ----------
     *operands : ParameterSpace
+
+    Examples
+    --------
+    >>> from psyflow.pspace import Param
+    >>> Sum(Param(a=[1, 2]), Param(a=3, b="x")).build()
+    {'a': [1, 2, 3], 'b': [nan, nan, 'x']}
     """
 
     def __init__(self, *operands: ParameterSpace) -> None:
@@ -263,6 +273,8 @@ class Product(ParameterSpace):
     ------
     AmbiguousOperationError
         If two factors share a name.
+    OverflowError
+        When its length is asked for, if there are 2**63 psets or more.
 
     Examples
     --------
@@ -410,6 +422,12 @@ class Difference(Selection):
     ------
     AmbiguousOperationError
         If the subtrahend has names that the minuend lacks.
+
+    Examples
+    --------
+    >>> from psyflow.pspace import Param
+    >>> Difference(Param(a=[1, 2, 3], b=[4, 5, 6]), Param(a=[2])).build()
+    {'a': [1, 3], 'b': [4, 6]}
     """
 
     def __init__(self, minuend: ParameterSpace, subtrahend: ParameterSpace) -> None:

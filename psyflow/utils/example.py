@@ -10,6 +10,11 @@ __all__ = ["square"]
 def square(x: Any) -> dict[str, Any]:
     """Return the square of `x` as ``y``.
 
+    Parameters
+    ----------
+    x : number or ndarray
+        In any unit; ``y`` has its shape, and the unit's square.
+
     Examples
     --------
     >>> square(3)
