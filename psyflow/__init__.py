@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from psyflow.store import AutodetectStore, DefaultStore, H5Store, NpzStore, PickleStore
 
 __version__ = "0.2.0.dev0"
+"""The version of psyflow, a text."""
 
 __all__ = [
     "AutodetectStore",

@@ -82,7 +82,10 @@ class Numbers(Sequence[Any]):
 
 
 Column: TypeAlias = "list[Any] | npt.NDArray[Any] | Numbers"
+"""The values of one name, a row each."""
+
 Columns: TypeAlias = Mapping[str, Column]
+"""A table: columns of equal length, by their names."""
 
 
 def without(names: Collection[str], row: Mapping[str, Any]) -> dict[str, Any]:

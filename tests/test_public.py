@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -57,16 +60,78 @@ OF_AUTHORS = {
 }
 """What authors of plugins also use, as `docs/` tells; the rest of these modules is private."""
 
+WITHOUT_EXAMPLE = {"psyflow.main.main": "it ends the process; `psy_main` has the example"}
+"""What has no example, and why. Errors and warnings need none: they say what to do."""
+
+each_module = pytest.mark.parametrize("module", [*PUBLIC, *OF_AUTHORS])
+
+
+def own_things(module: str, *, raised: bool) -> Iterator[tuple[str, Any, str]]:
+    """Yield the public classes and functions of a module: name, thing, and docstring.
+
+    Exceptions and warnings if `raised`, else all others. What has its name from elsewhere, as
+    `JobId`, which is ``str``, has its docstring from there.
+    """
+    home = importlib.import_module(module)
+    for name in {**PUBLIC, **OF_AUTHORS}[module].split():
+        thing = getattr(home, name)
+        is_class = inspect.isclass(thing)
+        is_raised = is_class and issubclass(thing, BaseException)
+        is_own = is_class or inspect.isfunction(thing)
+        if is_own and is_raised is raised and thing.__module__.startswith("psyflow"):
+            yield f"{module}.{name}", thing, inspect.cleandoc(thing.__doc__ or "")
+
+
+def section(doc: str, title: str) -> str:
+    found = re.search(rf"(?ms)^{title}\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", doc)
+    return found[1] if found else ""
+
+
+def told_parameters(doc: str) -> set[str]:
+    lines = f"{section(doc, 'Parameters')}\n{section(doc, 'Attributes')}".splitlines()
+    heads = [line.partition(" : ")[0] for line in lines if line[:1].strip()]
+    return {name.strip(" *") for head in heads for name in head.split(",")}
+
 
 @pytest.mark.parametrize("module", PUBLIC)
 def test_the_public_names_are_these(module: str) -> None:
     assert sorted(importlib.import_module(module).__all__) == sorted(PUBLIC[module].split())
 
 
-@pytest.mark.parametrize("module", [*PUBLIC, *OF_AUTHORS])
+@each_module
 def test_every_public_name_is_there_and_says_what_it_is_for(module: str) -> None:
     home = importlib.import_module(module)
     for name in {**PUBLIC, **OF_AUTHORS}[module].split():
         thing = getattr(home, name)
         if inspect.isclass(thing) or inspect.isfunction(thing):
             assert inspect.getdoc(thing), f"{module}.{name} has no docstring"
+
+
+@each_module
+def test_every_public_name_has_an_example(module: str) -> None:
+    """All examples run as doctests; one that is left out there counts as none."""
+    lacking = [
+        name
+        for name, _, doc in own_things(module, raised=False)
+        if not re.search("(?m)^>>> ", section(doc, "Examples")) or "doctest: +SKIP" in doc
+    ]
+    assert lacking == [name for name in WITHOUT_EXAMPLE if name.rpartition(".")[0] == module]
+
+
+@each_module
+def test_every_parameter_is_told(module: str) -> None:
+    untold = {}
+    for name, thing, doc in [
+        *own_things(module, raised=False),
+        *own_things(module, raised=True),
+    ]:
+        if inspect.isfunction(thing) or not vars(thing).keys().isdisjoint({"__init__", "__new__"}):
+            untold[name] = set(inspect.signature(thing).parameters) - told_parameters(doc)
+    assert {name: parameters for name, parameters in untold.items() if parameters} == {}
+
+
+@each_module
+def test_every_error_and_warning_says_when_and_what_to_do(module: str) -> None:
+    for name, _, doc in own_things(module, raised=True):
+        _, _, more = doc.partition("\n\n")
+        assert more and not re.match(r"\w+\n-+\n", more), f"{name} says only what it is"

@@ -30,6 +30,20 @@ class Backend(ABC):
     ----------
     task : TaskLimits
         The task, for its ``max_jobs`` and ``min_items``.
+
+    Examples
+    --------
+    >>> class DealingBackend(Backend):
+    ...     def batches(self, items, n_jobs):
+    ...         return [items[job::n_jobs] for job in range(n_jobs)]
+    ...     def batch_of(self, job):
+    ...         return job
+    ...     def proc_id(self, job, worker, pool_size):
+    ...         return job * pool_size + worker
+    >>> from types import SimpleNamespace
+    >>> backend = DealingBackend(SimpleNamespace(max_jobs=3, min_items=2))
+    >>> [batch.tolist() for batch in backend.batches(np.arange(8), backend.n_jobs(8))]
+    [[0, 3, 6], [1, 4, 7], [2, 5]]
     """
 
     def __init__(self, task: TaskLimits) -> None:
@@ -53,12 +67,39 @@ class Backend(ABC):
 
     @abstractmethod
     def batches(self, items: Items, n_jobs: int) -> list[Items]:
-        """Return the batches of items; each gets a claim log."""
+        """Return the batches of items; each gets a claim log.
+
+        Parameters
+        ----------
+        items : ndarray of int64, shape (n,)
+            Numbers of the pending items.
+        n_jobs : int
+            What the method `n_jobs` says of them.
+
+        Returns
+        -------
+        list of ndarray of int64
+            Every item is in one of them.
+        """
 
     @abstractmethod
     def batch_of(self, job: int) -> int:
-        """Return the number of the batch that process job number `job` draws from."""
+        """Return the number of the batch that process job number `job` draws from.
+
+        Parameters
+        ----------
+        job : int
+            From 0.
+        """
 
     @abstractmethod
     def proc_id(self, job: int, worker: int, pool_size: int) -> int:
-        """Return what a task's ``setup`` is told about who it works for."""
+        """Return what a task's ``setup`` is told about who it works for.
+
+        Parameters
+        ----------
+        job, worker : int
+            The number of the process job, and of the worker in it, from 0.
+        pool_size : int
+            Workers in each job.
+        """

@@ -38,6 +38,8 @@ class Param(ParameterSpace):
     ------
     ValueError
         If the sequences differ in length.
+    TypeError
+        If a set cannot be sorted.
 
     Examples
     --------

@@ -68,6 +68,18 @@ def load(
         If the task has no results.
     UntrustedFileError
         If only code that may not be yours could load them.
+    StoreError
+        If they are damaged, of a later psyflow, or of classes that are not there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from psyflow import NpzStore
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     NpzStore().save(f"{folder}/walks.npz", {"mode": ["slow", "fast"], "km": [3.5, 9.0]})
+    ...     walks = load(f"{folder}/walks.npz")
+    >>> walks["km"][walks["mode"] == "fast"]
+    array([9.])
     """
     if Path(task).suffix.lower() in known_extensions():
         with trusting(trust or is_trusting()):

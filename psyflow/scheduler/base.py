@@ -147,7 +147,29 @@ class Scheduler(ABC):
     """Submits jobs, asks about them, kills them.
 
     Constructors take what is the same for all jobs and contact nothing. What differs from task to
-    task are the `scheduler_args` of a submission.
+    task are the `scheduler_args` of a submission. `psyflow.testing.SchedulerTests` tests one.
+
+    Examples
+    --------
+    >>> import subprocess
+    >>> class AtOnce(Scheduler):
+    ...     runs_here = True
+    ...     def __init__(self):
+    ...         self.codes = {}
+    ...     def submit(self, args, output_filename, name=None, depends_on=(), scheduler_args=None):
+    ...         jobid = str(len(self.codes))
+    ...         with open(checked_log(output_filename), "ab") as log:
+    ...             self.codes[jobid] = subprocess.call(args, stdout=log, stderr=log)
+    ...         return jobid
+    ...     def kill(self, jobid): ...
+    ...     def get_status(self, jobid):
+    ...         code = self.codes.get(jobid)
+    ...         return None if code is None else JobStatus(jobid, FAILED if code else DONE, "")
+    ...     def get_jobs(self):
+    ...         return []
+    >>> scheduler = AtOnce()
+    >>> scheduler.get_status(scheduler.submit(["false"], os.devnull)).status
+    'F'
     """
 
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {}
@@ -212,6 +234,13 @@ class Scheduler(ABC):
 
         ``%a`` in `args` and in `output_filename` stands for the index. Member 3 of array ``"12"``
         has the id ``"12_3"``; the array's own id stands for all members.
+
+        Parameters
+        ----------
+        n : int
+            At least 1.
+        args, output_filename, name, depends_on, scheduler_args
+            As for `submit`.
 
         Raises
         ------

@@ -47,6 +47,23 @@ class BatchScheduler(CheckedScheduler):
     ----------
     workdir : str or path, optional
         Where the scheduler may put files of its own.
+
+    Examples
+    --------
+    >>> class LabQueue(BatchScheduler):
+    ...     def submit_command(self, request):
+    ...         after = [f"--after={jobid}" for jobid in request.depends_on]
+    ...         return ["labsub", f"--log={request.output_filename}", *after, *request.args]
+    ...     def parse_job_id(self, stdout):
+    ...         return stdout.strip()
+    ...     def status_command(self, jobids):
+    ...         return ["labstat", *jobids]
+    ...     def parse_status(self, stdout):
+    ...         return {line.split()[0]: JobStatus(*line.split()) for line in stdout.splitlines()}
+    ...     def kill_command(self, jobids):
+    ...         return ["labdel", *jobids]
+    >>> LabQueue().submit_command(SubmitRequest(("simulate",), "/tmp/log", depends_on=("17",)))
+    ['labsub', '--log=/tmp/log', '--after=17', 'simulate']
     """
 
     HINT: ClassVar[str] = "Log in to a node of the cluster that has it."

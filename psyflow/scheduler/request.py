@@ -19,14 +19,22 @@ class SubmitRequest:
     Attributes
     ----------
     args : tuple of str
+        The program and its arguments.
     output_filename : str
-        Absolute.
+        The log, absolute.
     name : str
     depends_on : tuple of str
+        Ids of the jobs that have to be over before this one starts.
     array_size : int, optional
         Number of members; None for a single job.
     options : mapping
         The scheduler arguments by their canonical names: no functions, no None.
+
+    Examples
+    --------
+    >>> request = SubmitRequest(("simulate", "a b"), "/tmp/log", depends_on=("17",))
+    >>> shlex.join(["labsub", *(f"--after={job}" for job in request.depends_on), *request.args])
+    "labsub --after=17 simulate 'a b'"
     """
 
     args: tuple[str, ...]

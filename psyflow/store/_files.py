@@ -18,7 +18,36 @@ StorePath: TypeAlias = str | os.PathLike[str]
 
 @contextlib.contextmanager
 def reading(filename: StorePath, ext: str) -> Iterator[Path]:
-    """Turn whatever goes wrong while a file is decoded into DamagedFileError, naming the file."""
+    """Turn whatever goes wrong while a file is decoded into DamagedFileError, naming the file.
+
+    Parameters
+    ----------
+    filename : path
+    ext : str
+        The format's extension, for the message.
+
+    Yields
+    ------
+    pathlib.Path
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    DamagedFileError
+        For any exception of the block that is neither a StoreError nor a MemoryError.
+
+    Examples
+    --------
+    >>> import json, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +ELLIPSIS
+    ...     _ = Path(folder, "table.json").write_text("[1, 2")
+    ...     with reading(f"{folder}/table.json", ".json") as path:
+    ...         json.loads(path.read_text())
+    Traceback (most recent call last):
+        ...
+    psyflow.exceptions.DamagedFileError: .../table.json is damaged, or not a .json file...
+    """
     path = Path(filename)
     try:
         # What the system says about a file, such as "permission denied", is no damage.
@@ -72,7 +101,32 @@ def _gist(error: object) -> str:
 
 @contextlib.contextmanager
 def saving(filename: StorePath) -> Iterator[Path]:
-    """Give a temporary path to write to, which becomes `filename` when all went well."""
+    """Give a temporary path to write to, which becomes `filename` when all went well.
+
+    Parameters
+    ----------
+    filename : path
+        What is there stays as it is if the block raises.
+
+    Yields
+    ------
+    pathlib.Path
+        In the same folder; there is no file yet.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with saving(f"{folder}/table.json") as temporary:
+    ...         _ = temporary.write_text('{"a": [1, 2]}')
+    ...     Path(folder, "table.json").read_text()
+    '{"a": [1, 2]}'
+    """
     path = Path(filename)
     if not path.parent.is_dir():
         raise MissingFileError(f"There is no folder {path.parent} to save {path.name} in.")

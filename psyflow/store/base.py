@@ -214,7 +214,17 @@ class AdaptedStore(Store):
 
 
 def as_store(store: Any) -> Store:
-    """Return `store` as a Store; TypeError if it has no `ext`, `save` and `load`.
+    """Return `store` as a Store.
+
+    Parameters
+    ----------
+    store : object
+        With `ext`, `save` and `load`, such as a plugin for psyrun.
+
+    Raises
+    ------
+    TypeError
+        If it has not, or is a class.
 
     Examples
     --------
@@ -317,6 +327,11 @@ def as_table(data: TableLike, *, packed: bool = False) -> dict[str, Column]:
     ------
     StoreError
         If it is not a table.
+
+    Examples
+    --------
+    >>> as_table({"a": range(3), "b": (0.5, 1.5, 2.5)})
+    {'a': [0, 1, 2], 'b': [0.5, 1.5, 2.5]}
     """
     table = {
         name: column if packed and isinstance(column, Numbers) else _as_column(name, column)
@@ -330,7 +345,22 @@ def as_table(data: TableLike, *, packed: bool = False) -> dict[str, Column]:
 
 
 def as_loaded_table(data: Any) -> dict[str, Column]:
-    """Return what was loaded as a table; DamagedFileError if it is none."""
+    """Return what was loaded as a table.
+
+    Parameters
+    ----------
+    data : object
+
+    Raises
+    ------
+    DamagedFileError
+        If it is none.
+
+    Examples
+    --------
+    >>> as_loaded_table({"a": (1, 2)})
+    {'a': [1, 2]}
+    """
     if not isinstance(data, Mapping):
         raise DamagedFileError(f"It holds a {type(data).__name__}, not a dict of columns.")
     try:
@@ -354,7 +384,25 @@ def _as_column(name: str, column: Sequence[Any] | npt.NDArray[Any]) -> Column:
 
 
 def one_row(filename: StorePath, table: Columns, row: int) -> dict[str, Column]:
-    """Return row `row` of `table`, as columns of length 1."""
+    """Return one row of a table, as columns of length 1.
+
+    Parameters
+    ----------
+    filename : path
+        Where the table is from, for the message.
+    table : mapping from str to column
+    row : int
+
+    Raises
+    ------
+    IndexError
+        If there is no such row.
+
+    Examples
+    --------
+    >>> one_row("table.json", {"a": [1, 2, 3]}, 1)
+    {'a': [2]}
+    """
     check_row(filename, row, columns.table_length(table))
     return {name: column[row : row + 1] for name, column in table.items()}
 

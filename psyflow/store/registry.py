@@ -61,6 +61,10 @@ def known_extensions() -> list[str]:
 def store_for(filename: StorePath) -> Store:
     """Return the store for `filename`, by its extension in upper or lower case.
 
+    Parameters
+    ----------
+    filename : path
+
     Raises
     ------
     UsageError

@@ -64,7 +64,16 @@ class Setting:
     default : object
         The value if the task file does not set it; a `Default` if it has to be made.
     kind : Kind
+        What it may be; what is set to something else raises TaskFileError.
     doc : str
+        What it is for, in a sentence or two.
+
+    Examples
+    --------
+    >>> from psyflow.tasks import Config
+    >>> found = Config.settings()["timeout"]
+    >>> found.default_text, found.kind.allowed, found.doc
+    ('None', 'a number of seconds above 0, or None', 'Seconds that one evaluation may take.')
     """
 
     def __init__(self, default: object, kind: Kind, doc: str) -> None:

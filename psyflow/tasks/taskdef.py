@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 __all__ = ["TASK_PREFIX", "TaskDef", "streams_of", "takes_context"]
 
 TASK_PREFIX = "task_"
+"""What the names of task files begin with."""
 
 
 class TaskDef(Config):
-    """A task: what a task file says, over what ``psy-conf.py`` says, over the defaults.
+    r"""A task: what a task file says, over what ``psy-conf.py`` says, over the defaults.
 
     Making one runs the task file, in its folder.
 
@@ -75,6 +76,16 @@ class TaskDef(Config):
     -----
     UnknownSettingWarning
         If a variable looks like a misspelt setting.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "task_square.py")
+    ...     _ = file.write_text("pspace = {'x': [1, 2]}\ndef execute(x): return {'y': x * x}\n")
+    ...     task = TaskDef(file)
+    >>> task.name, len(task.pspace), task.execute(x=3)
+    ('square', 2, {'y': 9})
     """
 
     name: str
@@ -355,12 +366,32 @@ class TaskDef(Config):
 
 
 def takes_context(task: TaskDef) -> bool:
-    """Tell whether `execute` asks for the argument ``ctx``: by that name, and no pset gives it."""
+    """Tell whether `execute` asks for the argument ``ctx``: by that name, and no pset gives it.
+
+    Parameters
+    ----------
+    task : TaskDef
+
+    Examples
+    --------
+    >>> takes_context(Config({"pspace": {"x": [1, 2]}, "execute": lambda x, ctx: {}}))
+    True
+    """
     return names_parameter(task.execute, "ctx") and "ctx" not in task.pspace.keys()  # noqa: SIM118
 
 
 def streams_of(task: TaskDef) -> RandomStreams | None:
-    """Return where the argument ``rng`` of a task's `execute` comes from; None without a seed."""
+    """Return where the argument ``rng`` of a task's `execute` comes from; None without a seed.
+
+    Parameters
+    ----------
+    task : TaskDef
+
+    Examples
+    --------
+    >>> streams_of(Config({"seed": 7, "seed_by": ["trial"]}))
+    RandomStreams(seed=7, names=['trial'], defaults={})
+    """
     from psyflow.pspace.streams import RandomStreams
 
     if task.seed is None:

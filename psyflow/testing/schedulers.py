@@ -72,6 +72,17 @@ class SchedulerTests:
         What has to be said in every submission.
     unknown_id : str
         Something that looks like an id and is nobody's.
+
+    Examples
+    --------
+    In a test file; `pytest` runs what it inherits:
+
+    >>> from psyflow.scheduler import ImmediateRun
+    >>> class TestMyScheduler(SchedulerTests):
+    ...     patience = 10.0
+    ...     @pytest.fixture
+    ...     def scheduler(self):
+    ...         return ImmediateRun()
     """
 
     patience: ClassVar[float] = 60.0

@@ -94,12 +94,11 @@ class StoreTests:
 
     Examples
     --------
-    In a test file::
+    In a test file; `pytest` runs what it inherits:
 
-        from psyflow.testing import StoreTests
-
-        class TestMyStore(StoreTests):
-            store = MyStore()
+    >>> from psyflow.store import PickleStore
+    >>> class TestMyStore(StoreTests):
+    ...     store = PickleStore(protocol=4)
     """
 
     @pytest.fixture
