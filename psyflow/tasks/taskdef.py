@@ -17,18 +17,18 @@ from psyflow.exceptions import (
     did_you_mean,
 )
 from psyflow.scheduler.profile import find_site
+from psyflow.tasks.arguments import takes_context
 from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.run_file import run_file
-from psyflow.tasks.signature import check_execute, check_setup, names_parameter, takes_keyword
+from psyflow.tasks.signature import check_execute, check_setup, takes_keyword
 from psyflow.tasks.spelling import warn_of_misspelt_settings
 from psyflow.tasks.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from psyflow.fingerprint import Origins, Part
     from psyflow.fingerprint.watched import Watched
-    from psyflow.pspace.streams import RandomStreams
 
-__all__ = ["TASK_PREFIX", "TaskDef", "streams_of", "takes_context"]
+__all__ = ["TASK_PREFIX", "TaskDef"]
 
 TASK_PREFIX = "task_"
 """What the names of task files begin with."""
@@ -363,40 +363,6 @@ class TaskDef(Config):
             return frozen
         path = [*self._import_path, *self._conf.import_path]
         return SearchPath([entry for entry in path if entry != str(code)], folder)
-
-
-def takes_context(task: TaskDef) -> bool:
-    """Tell whether `execute` asks for the argument ``ctx``: by that name, and no pset gives it.
-
-    Parameters
-    ----------
-    task : TaskDef
-
-    Examples
-    --------
-    >>> takes_context(Config({"pspace": {"x": [1, 2]}, "execute": lambda x, ctx: {}}))
-    True
-    """
-    return names_parameter(task.execute, "ctx") and "ctx" not in task.pspace.keys()  # noqa: SIM118
-
-
-def streams_of(task: TaskDef) -> RandomStreams | None:
-    """Return where the argument ``rng`` of a task's `execute` comes from; None without a seed.
-
-    Parameters
-    ----------
-    task : TaskDef
-
-    Examples
-    --------
-    >>> streams_of(Config({"seed": 7, "seed_by": ["trial"]}))
-    RandomStreams(seed=7, names=['trial'], defaults={})
-    """
-    from psyflow.pspace.streams import RandomStreams
-
-    if task.seed is None:
-        return None
-    return RandomStreams(task.seed, task.seed_by, task.defaults)
 
 
 def _conf_of(conf: Config | str | os.PathLike[str] | None, surroundings: Surroundings) -> Config:
