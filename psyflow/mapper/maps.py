@@ -51,6 +51,8 @@ def get_result(
         If `fn` does not return a dict.
     UnsupportedDataError
         If a result has the name of a parameter and another value, which it would replace.
+    Exception
+        Whatever `fn` raises.
 
     Warns
     -----
@@ -97,8 +99,17 @@ def map_pspace(
 
     Raises
     ------
+    TypeError
+        If `pspace` is no table, or `fn` does not return a dict.
+    UnsupportedDataError
+        If a result has the name of a parameter and another value.
     Exception
         Whatever `fn` raises.
+
+    Warns
+    -----
+    IneffectiveExcludeWarning
+        For each name to leave out that is not there.
 
     Examples
     --------
@@ -155,6 +166,15 @@ def map_pspace_parallel(
         the others.
     PsyflowError
         If the engine is not installed, or has not been started.
+    ValueError
+        If joblib knows no such backend.
+    TypeError
+        If `pspace` is no table.
+
+    Warns
+    -----
+    IneffectiveExcludeWarning
+        For each name to leave out that is not there.
 
     Examples
     --------
@@ -231,7 +251,7 @@ def map_pspace_hdd_backed(
     return_data : bool, optional
         Whether to load and return the whole file.
     pool_size : int, optional
-        Number of worker processes.
+        Number of worker processes, at least 1.
     exclude : sequence of str, optional
         Names to leave out of the file; parameters are needed to find out what is missing.
     backend : str or joblib backend, optional
@@ -242,8 +262,8 @@ def map_pspace_hdd_backed(
 
     Returns
     -------
-    dict from str to column
-        None without `return_data`.
+    dict from str to list or ndarray
+        All rows of the file, as its store loads them; None without `return_data`.
 
     Raises
     ------
@@ -252,6 +272,19 @@ def map_pspace_hdd_backed(
         parameter and another value is such a failure, as nobody could tell any more what is done.
     RunHeldError
         If another process, which it names, is at work on the same file.
+    StoreError, OSError
+        If the file that is there cannot be loaded, or the new one not be written.
+    UsageError
+        If there is no store for the extension.
+    UnstableValueError
+        If a parameter has a value that nothing tells from others.
+    PsyflowError, ValueError, TypeError
+        As for `map_pspace_parallel`.
+
+    Warns
+    -----
+    IneffectiveExcludeWarning
+        For each name to leave out that is not there.
 
     Examples
     --------

@@ -93,7 +93,14 @@ class LazyTable(ABC):
         """Do what `key_take` says, for items that exist."""
 
     def keys(self) -> list[str]:
-        """Return the names of the parameters, sorted."""
+        """Return the names of the parameters, sorted.
+
+        Examples
+        --------
+        >>> from psyflow.pspace import Param
+        >>> (Param(b=[1, 2]) * Param(a=[3])).keys()
+        ['a', 'b']
+        """
         return list(self._sorted_names())
 
     def take(self, items: npt.ArrayLike) -> dict[str, Column]:
@@ -123,7 +130,23 @@ class LazyTable(ABC):
         return unpacked(self._take(self._checked(items)))
 
     def take_packed(self, items: npt.ArrayLike) -> dict[str, Column]:
-        """Do what `take` says, but give Python numbers that are at hand as `Numbers` as such."""
+        """Do what `take` says, but give Python numbers that are at hand as `Numbers` as such.
+
+        Parameters
+        ----------
+        items : ndarray of int64, shape (n,)
+
+        Raises
+        ------
+        IndexError
+            If there is no such item.
+
+        Examples
+        --------
+        >>> from psyflow.pspace import Param
+        >>> Param(a=range(10, 20)).take_packed([3, 0])
+        {'a': Numbers(array([13, 10]))}
+        """
         return self._take(self._checked(items))
 
     def key_take(self, items: npt.ArrayLike, names: Collection[str] | None = None) -> Keys:
@@ -139,6 +162,21 @@ class LazyTable(ABC):
         -------
         ndarray of uint64, shape (n, 2)
             The low and the high half of each key.
+
+        Raises
+        ------
+        IndexError
+            If there is no such item.
+        UnstableValueError
+            If a value has no content that is the same in every process.
+
+        Examples
+        --------
+        >>> from psyflow.pspace import Param
+        >>> space = Param(a=[1, 2, 3], trial=[0, 0, 1])
+        >>> first, second = space.key_take([0, 1], names=["trial"]).tolist()
+        >>> first == second
+        True
         """
         checked = self._checked(items)
         cuts = range(0, len(checked), _KEY_BLOCK)
@@ -166,10 +204,21 @@ class LazyTable(ABC):
     def columns(self, start: int = 0, stop: int | None = None) -> dict[str, Column]:
         """Return the psets from `start` to `stop` as a table; both count as in a slice.
 
+        Parameters
+        ----------
+        start, stop : int, optional
+            All psets if they are not given.
+
         Returns
         -------
         dict from str to column
             In the order of `keys`; a column is a list or an array (see `psyflow.columns`).
+
+        Examples
+        --------
+        >>> from psyflow.pspace import Param
+        >>> (Param(a=[1, 2]) * Param(b=[3, 4])).columns(-2)
+        {'a': [2, 2], 'b': [3, 4]}
         """
         rows = range(len(self))[start:stop]
         return unpacked(self._take(np.arange(rows.start, rows.stop, dtype=np.int64)))
@@ -227,7 +276,8 @@ class LazyTable(ABC):
 
         Parameters
         ----------
-        start, stop : int
+        start, stop : int, optional
+            All psets if they are not given.
         names : collection of str, optional
             The names which make up the key; all by default.
 
@@ -235,6 +285,17 @@ class LazyTable(ABC):
         -------
         ndarray of uint64, shape (n, 2)
             The low and the high half of each key.
+
+        Raises
+        ------
+        UnstableValueError
+            If a value has no content that is the same in every process.
+
+        Examples
+        --------
+        >>> from psyflow.pspace import Param
+        >>> bool((Param(a=[1, 2]).pset_keys() == Param(a=[1.0, 3]).pset_keys()).all(axis=1)[0])
+        True
         """
         rows = range(len(self))[start:stop]
         return self._keys_of(blocks(rows.start, rows.stop, _KEY_BLOCK), len(rows), names)

@@ -251,7 +251,17 @@ class Scheduler(ABC):
 
     @abstractmethod
     def kill(self, jobid: JobId) -> None:
-        """Kill a job or a whole array, queued or running. One that is over is no error."""
+        """Kill a job or a whole array, queued or running. One that is over is no error.
+
+        Parameters
+        ----------
+        jobid : str
+
+        Raises
+        ------
+        SchedulerError
+            If the scheduler refuses or cannot be reached.
+        """
 
     def kill_jobs(self, jobids: Iterable[JobId]) -> None:
         """Kill many jobs; schedulers that can do so do it in one go."""
@@ -260,14 +270,40 @@ class Scheduler(ABC):
 
     @abstractmethod
     def get_status(self, jobid: JobId) -> JobStatus | None:
-        """Say what became of a job; None if the scheduler does not know it (any more)."""
+        """Say what became of a job; None if the scheduler does not know it (any more).
+
+        Parameters
+        ----------
+        jobid : str
+
+        Raises
+        ------
+        SchedulerError
+            If the scheduler does not answer.
+        """
 
     @abstractmethod
     def get_jobs(self) -> Sequence[JobId]:
         """Return the jobs submitted through this object that are not known to be over."""
 
     def get_statuses(self, jobids: Iterable[JobId]) -> dict[JobId, JobStatus]:
-        """Say what became of many jobs; one that the scheduler does not know is ``?``."""
+        """Say what became of many jobs; one that the scheduler does not know is ``?``.
+
+        Parameters
+        ----------
+        jobids : iterable of str
+            Of jobs, arrays, or members of arrays.
+
+        Returns
+        -------
+        dict from str to JobStatus
+            One for each id.
+
+        Raises
+        ------
+        SchedulerError
+            If the scheduler does not answer.
+        """
         found = {jobid: self.get_status(jobid) for jobid in jobids}
         return {jobid: status or JobStatus(jobid, UNKNOWN, "") for jobid, status in found.items()}
 

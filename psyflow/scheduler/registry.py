@@ -42,6 +42,8 @@ def scheduler_by_name(name: str) -> type[Scheduler]:
         If there is no such scheduler.
     UsageError
         If what is there is not a scheduler.
+    ImportError
+        If its module is there, but cannot be imported.
 
     Examples
     --------

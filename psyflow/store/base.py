@@ -116,6 +116,26 @@ class Store(ABC):
 
         By default the whole file is loaded and saved again. Of several processes that append, one
         waits for the other.
+
+        Parameters
+        ----------
+        filename : path
+        data : mapping from str to sequence
+            As for `save`. A name that only one of both has is NaN in the rows of the other.
+
+        Raises
+        ------
+        UnsupportedDataError, MissingFileError, DamagedFileError
+            As for `save` and `load`. The rows that were there still are.
+
+        Examples
+        --------
+        >>> from psyflow.store import PickleStore
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for day in (1, 2):
+        ...         PickleStore().append(f"{folder}/days.pkl", {"day": [day], "mm": [day / 2]})
+        ...     PickleStore().load(f"{folder}/days.pkl")
+        {'day': [1, 2], 'mm': [0.5, 1.0]}
         """
         table = as_table(data)
         with appending(filename):
@@ -127,6 +147,17 @@ class Store(ABC):
         """Save the tables `blocks` below each other; a name that a block lacks gets NaN there.
 
         By default all blocks are brought together in memory.
+
+        Parameters
+        ----------
+        filename : path
+        blocks : iterable of mappings from str to column
+            Each is asked for when those before it are dealt with.
+
+        Raises
+        ------
+        UnsupportedDataError
+            As for `save`.
         """
         self.save(filename, columns.concatenate(as_table(block) for block in blocks))
 
@@ -134,6 +165,17 @@ class Store(ABC):
         """Load the rows from `start` up to, but without, `stop`, as far as there are any.
 
         By default the whole file is loaded.
+
+        Parameters
+        ----------
+        filename : path
+        start, stop : int
+            From 0.
+
+        Raises
+        ------
+        MissingFileError, DamagedFileError
+            As for `load`.
         """
         return _cut(self.load(filename), start, stop)
 
@@ -148,6 +190,11 @@ class Store(ABC):
         """Return the number of rows in `filename`.
 
         By default the whole file is loaded.
+
+        Raises
+        ------
+        MissingFileError, DamagedFileError
+            As for `load`.
         """
         return columns.table_length(self.load(filename))
 
@@ -161,6 +208,20 @@ class Store(ABC):
         """Raise UnsupportedDataError, naming the column, if `row` could not be stored.
 
         By default it is saved in a temporary folder.
+
+        Parameters
+        ----------
+        row : mapping from str to value
+
+        Raises
+        ------
+        UnsupportedDataError
+            With the name of the column, and what to do.
+
+        Examples
+        --------
+        >>> from psyflow.store import NpzStore
+        >>> NpzStore().check({"a": 1.5, "b": [1, 2]})
         """
         with tempfile.TemporaryDirectory(prefix="psyflow-") as folder:
             for name, value in row.items():

@@ -242,12 +242,24 @@ class Config:
 
     @classmethod
     def settings(cls) -> dict[str, Setting]:
-        """Return the variables by name, in the order of the documentation."""
+        """Return the variables by name, in the order of the documentation.
+
+        Examples
+        --------
+        >>> list(Config.settings())[:4]
+        ['pspace', 'execute', 'setup', 'store']
+        """
         return {name: value for name, value in vars(Config).items() if isinstance(value, Setting)}
 
     @classmethod
     def rows(cls) -> list[tuple[str, str, str, str]]:
-        """Return name, default, what is allowed, and meaning of each variable, as text."""
+        """Return name, default, what is allowed, and meaning of each variable, as text.
+
+        Examples
+        --------
+        >>> [row[:3] for row in Config.rows() if row[0] == "min_items"]
+        [('min_items', '1', 'an integer of 1 or more')]
+        """
         return [(s.name, s.default_text, s.kind.allowed, s.doc) for s in cls.settings().values()]
 
     @classmethod
@@ -285,6 +297,16 @@ class Config:
         -----
         UnknownSettingWarning
             If a variable looks like a misspelt setting.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "psy-conf.py")
+        ...     _ = file.write_text("timeout = 60")
+        ...     conf = Config.load_from_file(file)
+        >>> conf.timeout, conf.max_jobs, conf.given
+        (60.0, 100, {'timeout'})
         """
         path = absolute(Path(filename))
         surroundings = surroundings or Surroundings(path.parent)
@@ -299,13 +321,30 @@ class Config:
         return conf
 
     def take_module(self, module: ModuleType) -> None:
-        """Set what a module sets."""
+        """Set what a module sets.
+
+        Parameters
+        ----------
+        module : module
+        """
         for name in self.settings():
             if name in vars(module):
                 setattr(self, name, vars(module)[name])
 
     def take(self, other: Config) -> None:
-        """Set what `other` sets."""
+        """Set what `other` sets.
+
+        Parameters
+        ----------
+        other : Config
+
+        Examples
+        --------
+        >>> conf = Config({"timeout": 60, "retries": 1})
+        >>> conf.take(Config({"retries": 2}))
+        >>> conf.timeout, conf.retries
+        (60.0, 2)
+        """
         for name in other.given:
             # The value has been checked under the name of its own file.
             vars(self)[name] = vars(other)[name]

@@ -91,6 +91,15 @@ class PackageLoader:
         ------
         UnknownNameError
             If a pattern matches nothing.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("circle_a", "circle_b", "digits"):
+        ...         Path(folder, f"task_{name}.py").touch()
+        ...     PackageLoader(folder).select(["digits", "circle_*"])
+        ['digits', 'circle_a', 'circle_b']
         """
         return _matching(self.names(), patterns)
 
@@ -113,6 +122,18 @@ class PackageLoader:
         ------
         TaskFileError
             If ``psy-conf.py`` does not load, or two files have tasks of one name.
+        UnknownNameError, UsageError
+            As for `select` and `files`.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "task_mean.py").write_text("pspace = {'x': [1]}; execute = dict")
+        ...     _ = Path(folder, "task_wip.py").write_text("pspace = {'x': [1]}")
+        ...     tasks, failures = PackageLoader(folder).load()
+        >>> [task.name for task in tasks], [failure.task_name for failure in failures]
+        (['mean'], ['wip'])
         """
         files = self._by_name()
         selected = _matching(list(files), patterns)

@@ -56,6 +56,11 @@ class Ssh(CheckedScheduler):
     python : str, optional
         The interpreter, with psyflow, that runs the runners; this one if not given.
 
+    Raises
+    ------
+    UsageError
+        If there is no host, or a number of slots is not above 0.
+
     Examples
     --------
     >>> ssh = Ssh({"node1": 8, "node2": 16})
