@@ -180,6 +180,7 @@ def unpacked(columns: Columns) -> dict[str, Column]:
 
     Examples
     --------
+    >>> from psyflow.columns import Numbers
     >>> unpacked({"a": Numbers(np.array([True, False])), "b": ["x", "y"]})
     {'a': [True, False], 'b': ['x', 'y']}
     """

@@ -5,6 +5,9 @@ A name that comes or goes here is a decision, to be told in ``CHANGELOG.md``.
 
 from __future__ import annotations
 
+import ast
+import builtins
+import doctest
 import importlib
 import inspect
 import re
@@ -116,6 +119,30 @@ def test_every_public_name_has_an_example(module: str) -> None:
         if not re.search("(?m)^>>> ", section(doc, "Examples")) or "doctest: +SKIP" in doc
     ]
     assert lacking == [name for name in WITHOUT_EXAMPLE if name.rpartition(".")[0] == module]
+
+
+def names_from_elsewhere(example: str) -> set[str]:
+    """Return the names that code uses, and neither makes nor imports."""
+    used, known = set(), set(dir(builtins))
+    for node in ast.walk(ast.parse(example)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                used.add(name)
+            case ast.alias(name=name, asname=other):
+                known.add(other or name.partition(".")[0])
+            case ast.Name(id=name) | ast.arg(arg=name):
+                known.add(name)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                known.add(name)
+    return used - known
+
+
+@each_module
+def test_examples_run_where_nothing_else_is_imported(module: str) -> None:
+    """As doctests they have what their module has; who copies one has not."""
+    for name, thing, doc in own_things(module, raised=False):
+        code = "".join(part.source for part in doctest.DocTestParser().get_examples(doc))
+        assert names_from_elsewhere(code) <= {thing.__name__, "np"}, name
 
 
 @each_module

@@ -292,7 +292,7 @@ def map_pspace_hdd_backed(
     >>> from psyflow.utils.example import square
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = Path(folder) / "squares.pkl"
+    ...     file = f"{folder}/squares.pkl"
     ...     _ = map_pspace_hdd_backed(square, Param(x=[1, 2]), file)
     ...     map_pspace_hdd_backed(square, Param(x=[1, 2, 3]), file)
     {'x': [1, 2, 3], 'y': [1, 4, 9]}

@@ -81,7 +81,7 @@ class JobStatus(_JobStatus):
 
     Examples
     --------
-    >>> status = JobStatus("7", "F", "circle:merge", OOM)
+    >>> status = JobStatus("7", "F", "circle:merge", "oom")
     >>> status.reason, tuple(status)
     ('oom', ('7', 'F', 'circle:merge'))
     """
@@ -151,20 +151,21 @@ class Scheduler(ABC):
 
     Examples
     --------
-    >>> import subprocess
+    >>> import os, subprocess
+    >>> from psyflow.scheduler import JobStatus
     >>> class AtOnce(Scheduler):
     ...     runs_here = True
     ...     def __init__(self):
     ...         self.codes = {}
     ...     def submit(self, args, output_filename, name=None, depends_on=(), scheduler_args=None):
     ...         jobid = str(len(self.codes))
-    ...         with open(checked_log(output_filename), "ab") as log:
+    ...         with open(output_filename, "ab") as log:
     ...             self.codes[jobid] = subprocess.call(args, stdout=log, stderr=log)
     ...         return jobid
     ...     def kill(self, jobid): ...
     ...     def get_status(self, jobid):
     ...         code = self.codes.get(jobid)
-    ...         return None if code is None else JobStatus(jobid, FAILED if code else DONE, "")
+    ...         return None if code is None else JobStatus(jobid, "F" if code else "D", "")
     ...     def get_jobs(self):
     ...         return []
     >>> scheduler = AtOnce()

@@ -50,6 +50,7 @@ class BatchScheduler(CheckedScheduler):
 
     Examples
     --------
+    >>> from psyflow.scheduler import JobStatus, SubmitRequest
     >>> class LabQueue(BatchScheduler):
     ...     def submit_command(self, request):
     ...         after = [f"--after={jobid}" for jobid in request.depends_on]

@@ -32,6 +32,7 @@ class SubmitRequest:
 
     Examples
     --------
+    >>> import shlex
     >>> request = SubmitRequest(("simulate", "a b"), "/tmp/log", depends_on=("17",))
     >>> shlex.join(["labsub", *(f"--after={job}" for job in request.depends_on), *request.args])
     "labsub --after=17 simulate 'a b'"

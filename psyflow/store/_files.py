@@ -40,6 +40,7 @@ def reading(filename: StorePath, ext: str) -> Iterator[Path]:
     Examples
     --------
     >>> import json, tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +ELLIPSIS
     ...     _ = Path(folder, "table.json").write_text("[1, 2")
     ...     with reading(f"{folder}/table.json", ".json") as path:
@@ -121,6 +122,7 @@ def saving(filename: StorePath) -> Iterator[Path]:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with saving(f"{folder}/table.json") as temporary:
     ...         _ = temporary.write_text('{"a": [1, 2]}')

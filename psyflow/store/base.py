@@ -63,9 +63,10 @@ class Store(ABC):
 
     Examples
     --------
+    >>> import tempfile
     >>> from psyflow.store import NpzStore
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "table.npz"
+    ...     path = f"{folder}/table.npz"
     ...     NpzStore().save(path, {"a": [1, 2, 3], "b": ["x", "y", "z"]})
     ...     NpzStore().load(path, row=1)
     {'a': array([2]), 'b': array(['y'], dtype='<U1')}

@@ -49,6 +49,7 @@ class H5Store(Store):
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "table.h5"
     ...     H5Store().write(path, ({"a": [i, i + 1]} for i in range(0, 6, 2)))
@@ -117,6 +118,11 @@ class H5Store(Store):
         ragged : bool
             Whether arrays of different shapes come back as they were, in a list; else they are
             padded to one shape.
+
+        Raises
+        ------
+        MissingFileError, DamagedFileError, IndexError
+            As for `Store.load`.
         """
         if row is None:
             return self._read(filename, 0, None, ragged)

@@ -55,6 +55,7 @@ class NpzStore(Store):
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "table.npz"
     ...     NpzStore().save(path, {"a": [1, 2], "name": ["α", None]})
@@ -114,6 +115,11 @@ class NpzStore(Store):
         ragged : bool
             Whether arrays of different shapes come back as they were, in a list; else they are
             padded to one shape.
+
+        Raises
+        ------
+        MissingFileError, DamagedFileError, IndexError
+            As for `Store.load`.
         """
         with reading(filename, self.ext) as path, zipfile.ZipFile(path) as archive:
             table = _load(archive, ragged)

@@ -63,6 +63,7 @@ class PickleStore(Store):
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "table.pkl"
     ...     PickleStore().save(path, {"a": [1, {"any": "thing"}]})
@@ -75,7 +76,13 @@ class PickleStore(Store):
     reads_back = True
 
     def save(self, filename: StorePath, data: TableLike) -> None:
-        """Make `filename` hold exactly the table `data`, whole and durable."""
+        """Make `filename` hold exactly the table `data`, whole and durable.
+
+        Raises
+        ------
+        UnsupportedDataError
+            If a value cannot be pickled.
+        """
         table = as_table(data)
         with saving(filename) as temporary:
             with temporary.open("wb") as file:
@@ -100,6 +107,13 @@ class PickleStore(Store):
             Load this row only, as columns of length 1.
         ragged : bool
             Accepted as by the other stores; arrays always come back as they were.
+
+        Raises
+        ------
+        MissingFileError, DamagedFileError, IndexError
+            As for `Store.load`.
+        UnmakeableValuesError
+            If a class of its values is missing here.
         """
         with reading(filename, self.ext) as path:
             table = _load(path)

@@ -101,6 +101,8 @@ def _unknown(filename: StorePath, ext: str) -> UsageError:
 class AutodetectStore(Store):
     """The store for each file's extension; pickle where there is no file name to look at.
 
+    Another extension is a UsageError, as for `store_for`.
+
     Examples
     --------
     >>> import tempfile

@@ -94,6 +94,8 @@ class Config:
         If there is no such variable.
     TaskFileError
         If a value is not of the right kind.
+    AttributeError
+        When `pspace` or `execute` is asked for, and not set.
 
     Examples
     --------

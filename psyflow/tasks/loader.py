@@ -30,6 +30,7 @@ class PackageLoader:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = Path(folder, "task_square.py").write_text("def execute(x): ...")
     ...     PackageLoader(folder).names()

@@ -80,6 +80,7 @@ class TaskDef(Config):
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "task_square.py")
     ...     _ = file.write_text("pspace = {'x': [1, 2]}\ndef execute(x): return {'y': x * x}\n")

@@ -77,6 +77,7 @@ class SchedulerTests:
     --------
     In a test file; `pytest` runs what it inherits:
 
+    >>> import pytest
     >>> from psyflow.scheduler import ImmediateRun
     >>> class TestMyScheduler(SchedulerTests):
     ...     patience = 10.0
