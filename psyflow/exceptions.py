@@ -191,6 +191,13 @@ class UnknownNameError(UsageError):
 class UnknownColumnError(UnknownNameError, KeyError):
     """A name that no column of a table has.
 
+    Raised by `Results`, also as a KeyError. Choose a known one.
+
+    Parameters
+    ----------
+    name : str
+    known : iterable of str
+
     Examples
     --------
     >>> print(UnknownColumnError("energie", ["x", "energy"]))
