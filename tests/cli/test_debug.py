@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.support.place import SKIPS_ZERO, SQUARE
+from tests.support.processes import PATIENCE
 
 BAD = SQUARE.replace("return", "y = 10 * x\n    assert x != 2, 'not two'\n    return")
 
@@ -20,7 +21,7 @@ def debug(place, *words: str, commands: str = ""):
         input=commands,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     if before is None:
         assert not place.work.exists()

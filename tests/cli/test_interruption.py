@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.support.place import lines
+from tests.support.processes import PATIENCE, eventually, without_progress
 
 SLOW = """
 import time
@@ -16,39 +16,39 @@ from pathlib import Path
 from psyflow import Param
 
 pspace = Param(x=range(600))
-STARTED = Path(__file__).parent.parent / "started"
+HERE = Path(__file__).parent.parent
 
-def execute(x):
-    with STARTED.open("a") as file:
+def execute(x, ctx):
+    with (HERE / "started").open("a") as file:
         print(x, file=file)
     time.sleep(0.1)
+    while x > 2 and not (ctx.should_stop() and (HERE / "may-end").exists()):
+        time.sleep(0.01)
     return {"y": -x}
 """
-
-
-def wait_for(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+QUICK = SLOW.replace("0.1", "0").replace("x > 2", "False")
 
 
 @pytest.fixture
 def slow(place):
-    """A run of a minute, in which at least two items are done."""
+    """A run in which three items are done; the fourth waits to be stopped, and for `let_end`."""
     place.task("slow", SLOW)
     process = place.start("run")
     started = place.folder / "started"
-    wait_for(lambda: started.exists() and len(started.read_text().split()) > 2)
+    eventually(lambda: started.exists() and len(started.read_text().split()) > 3)
     yield process
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
+def let_end(place) -> None:
+    (place.folder / "may-end").touch()
+
+
 def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=30)
-    return process.returncode, out, err
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, without_progress(err)
 
 
 @pytest.mark.parametrize("whom", ["terminal", "psy alone"])
@@ -57,16 +57,22 @@ def test_an_interrupted_run_says_how_to_continue_and_does(place, slow, whom):
         os.killpg(slow.pid, signal.SIGINT)
     else:
         slow.send_signal(signal.SIGTERM)
+    told = ""
+    while not told:
+        assert select.select([slow.stderr], [], [], PATIENCE)[0]
+        line = slow.stderr.readline()
+        assert line, "it has ended"
+        told = without_progress(line)
+    assert told == "slow: stops after the running items. Ctrl-C: at once.\n"
+    let_end(place)
     status, out, err = end(slow)
     assert (status, out) == (130, ".  slow:split\n.  slow:process\n")
-    first, last = err.splitlines()
-    assert first == "slow: stops after the running items. Ctrl-C: at once."
     done = len((place.folder / "started").read_text().split())
-    assert last == f"slow: interrupted, {done} of 600 done. Continue with: psy run slow"
+    assert err == f"slow: interrupted, {done} of 600 done. Continue with: psy run slow\n"
     assert 2 < done < 600
     assert f"slow:\n  {done} out of 600 rows completed.\n" in place.psy("status").stdout
 
-    place.task("slow", SLOW.replace("0.1", "0"))
+    place.task("slow", QUICK)
     continued = place.program("run", "-c")
     assert (continued.returncode, continued.stdout) == (0, lines("slow"))
     started = list(map(int, (place.folder / "started").read_text().split()))
@@ -100,6 +106,7 @@ def test_while_it_runs(place, slow):
     assert list(so_far["y"]) == [-x for x in so_far["x"]]
     assert sorted(so_far["x"]) == list(so_far["x"])
 
+    let_end(place)
     killed = place.psy("kill", "slow")
     assert killed.returncode == 0
     assert killed.stdout.startswith("slow: killed process ")
@@ -109,9 +116,10 @@ def test_while_it_runs(place, slow):
 
 
 def test_run_killed_outright_goes_on_where_it_was(place, slow):
+    let_end(place)
     slow.kill()
     slow.communicate()
-    place.task("slow", SLOW.replace("0.1", "0"))
+    place.task("slow", QUICK)
     shown = place.program("run", "-c")
     assert shown.returncode == 0, shown.stderr
     assert place.result("slow")["x"] == list(range(600))

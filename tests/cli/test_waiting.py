@@ -8,12 +8,11 @@ import pty
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
 from tests.support.place import SKIPS_ZERO, Place
+from tests.support.processes import PATIENCE, eventually, without_progress
 
 from .test_jobs import CLUSTER, FAR, cluster, records_with
 
@@ -34,22 +33,21 @@ def do_the_work(place: Place, code: int = 0) -> None:
         assert done.returncode == (code if step == "merge" else 0)
 
 
-def eventually(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def wait_until_asked(place: Place, times: int = 1) -> None:
+    """Wait until the pretended cluster has been asked about jobs so often."""
+    asked = place.folder / "cluster.asked"
+    eventually(lambda: asked.exists() and asked.read_text().count("\n") >= times)
 
 
 def test_run_waits_for_the_jobs_and_tells_what_they_read(cluster: Place) -> None:
     cluster.task("far", FAR.replace("    return", "    open('a.yaml').close()\n    return"))
     (cluster.folder / "psy-tasks" / "a.yaml").write_text("")
     waiting = cluster.start("run", "--wait")
-    eventually(cluster.folder / "cluster.asked")
+    wait_until_asked(cluster)
     assert waiting.poll() is None
     do_the_work(cluster)
     says(cluster, "D")
-    _out, err = waiting.communicate(timeout=60)
+    _out, err = waiting.communicate(timeout=PATIENCE)
     assert waiting.returncode == 0, err
     assert "4 jobs are submitted" in err
     assert 'task_far.py reads a.yaml: add file_dep = ["a.yaml"]' in err
@@ -67,21 +65,21 @@ def test_waiting_ends_with_what_is_missing(cluster: Place) -> None:
 def test_waiting_ends_with_failed_items(cluster: Place) -> None:
     cluster.task("far", FAR.replace("x**2", "1 / x"))
     waiting = cluster.start("run", "--wait")
-    eventually(cluster.folder / "cluster.asked")
+    wait_until_asked(cluster)
     do_the_work(cluster, code=1)
     says(cluster, "D")
-    _out, err = waiting.communicate(timeout=60)
+    _out, err = waiting.communicate(timeout=PATIENCE)
     assert waiting.returncode == 1, err
 
 
 def test_waiting_for_jobs_that_are_at_work_is_no_reason_to_warn(cluster: Place) -> None:
     assert "4 jobs are submitted" in cluster.psy("run").stderr
     waiting = cluster.start("run", "--wait")
-    eventually(cluster.folder / "cluster.asked")
+    wait_until_asked(cluster)
     do_the_work(cluster)
     says(cluster, "D")
-    _out, err = waiting.communicate(timeout=60)
-    assert (waiting.returncode, err) == (0, "far: up to date.\n")
+    _out, err = waiting.communicate(timeout=PATIENCE)
+    assert (waiting.returncode, without_progress(err)) == (0, "far: up to date.\n")
 
 
 def test_nobody_waits_for_jobs_that_are_forgotten(cluster: Place) -> None:
@@ -92,7 +90,7 @@ def test_nobody_waits_for_jobs_that_are_forgotten(cluster: Place) -> None:
         cwd=cluster.folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert told.returncode == 3
     assert "nobody waits" in told.stderr
@@ -110,16 +108,15 @@ def test_watch_is_not_held_up_by_a_scheduler_that_hangs(cluster: Place) -> None:
         do_the_work(cluster)
         assert any("4/4 done" in line for line in watching.stderr)
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(10) == 0
+        assert watching.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_waiting_may_be_ended_and_the_jobs_go_on(cluster: Place, number: int) -> None:
     waiting = cluster.start("run", "--wait")
-    eventually(cluster.folder / "cluster.asked")
-    time.sleep(1.0)  # progress is shown after half a second
+    wait_until_asked(cluster, 3)  # before progress is shown, when it is shown, and after that
     waiting.send_signal(number)
-    _out, err = waiting.communicate(timeout=30)
+    _out, err = waiting.communicate(timeout=PATIENCE)
     assert waiting.returncode == 130
     assert "the jobs go on. Follow with: psy watch far" in err
     assert "stops after the running items" not in err
@@ -130,7 +127,8 @@ def test_watch_shows_changes_until_nothing_is_at_work(cluster: Place) -> None:
     cluster.psy("run")
     with cluster.start("watch", "--interval", "0.2") as watching:
         assert watching.stderr is not None
-        first = watching.stderr.readline()
+        # On a busy machine the first answer may come later than the first look.
+        first = next(line for line in watching.stderr if "no answer yet" not in line)
         assert first == "far: 0/4 done, 0 failed, 0 running, 4 queued, 4 queued\n"
         do_the_work(cluster)
         assert any("4/4 done" in line for line in watching.stderr)
@@ -162,7 +160,7 @@ def test_kill_asks_on_a_terminal(cluster: Place, answer: str, is_killed: bool) -
         text=True,
     )
     os.write(main, f"{answer}\n".encode())
-    _out, err = killing.communicate(timeout=30)
+    _out, err = killing.communicate(timeout=PATIENCE)
     for fd in (main, terminal):
         os.close(fd)
     assert killing.returncode == 0

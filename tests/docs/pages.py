@@ -32,12 +32,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.processes import PATIENCE
+
 __all__ = ["Block", "PageError", "Session", "anchors", "blocks", "prose", "set_up_commands"]
 
 RUN_LANGUAGES = ("python", "pycon", "console", "toml")
 LANGUAGES = (*RUN_LANGUAGES, "text", "")
 DOCTEST_OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-COMMAND_SECONDS = 120
 
 _FENCE = re.compile(r"^(`{3,}|~{3,})\s*(\S*)\s*$")
 _NOT_RUN = re.compile(r"^<!--\s*not run\b:?\s*(.*?)\s*-->$")
@@ -247,7 +248,7 @@ def _answers(commands: list[str], folder: Path) -> list[tuple[str, int]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=COMMAND_SECONDS * len(commands),
+        timeout=PATIENCE * len(commands),
         check=False,
     )
     *answers, _rest = re.split(rf"\n{mark}(\d+)\n", done.stdout)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from psyflow.main import psy_main
+from tests.support.processes import PATIENCE, without_progress
 
 SQUARE = """
 from psyflow import Param
@@ -50,21 +51,24 @@ class Place:
             contextlib.redirect_stderr(err),
         ):
             status = psy_main(words)
-        return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
+        told = without_progress(err.getvalue())
+        return subprocess.CompletedProcess(words, status, out.getvalue(), told)
 
     def program(
         self, *words: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run `psy` as users do."""
-        return subprocess.run(
+        done = subprocess.run(
             self.command(*words),
             cwd=self.folder,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
+        done.stderr = without_progress(done.stderr)
+        return done
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

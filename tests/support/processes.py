@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -12,6 +13,21 @@ from pathlib import Path
 from typing import Any
 
 MARK = "PSYFLOW_TEST_MARK"
+PATIENCE = 240.0
+"""Seconds in which what has to happen does, however busy the machine is."""
+
+_PROGRESS = re.compile(r"(?m)^.*: \d+ of \d+ done, \d+ failed, .* (left|unknown)\n")
+
+
+def without_progress(err: str) -> str:
+    """Leave out the lines that tell how far a run is; on a busy machine, any may last until one.
+
+    Examples
+    --------
+    >>> without_progress("t: 1 of 9 done, 0 failed, 0.1/s, 12 s left\\nt: up to date.\\n")
+    't: up to date.\\n'
+    """
+    return _PROGRESS.sub("", err)
 
 
 def script(source: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
@@ -23,7 +39,7 @@ def script(source: str, *arguments: object, **options: Any) -> subprocess.Popen[
     )
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """Wait until `condition` is true, and return its value."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psyflow
 from psyflow.columns import Column
-from tests.support.processes import MARK, marked
+from tests.support.processes import MARK, PATIENCE, eventually, marked, without_progress
 
 HEAD = """
 import os, time
@@ -24,7 +24,7 @@ def note(**pset):
     with LOG.open("a") as log:
         log.write(repr(sorted(pset.items())) + "\\n")
 
-def wait_at_gate(seconds=120):
+def wait_at_gate(seconds=600):
     end = time.monotonic() + seconds
     while not GATE.exists():
         assert time.monotonic() < end, "nobody has opened the gate"
@@ -69,9 +69,9 @@ class Study:
 
     def psy(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == code, f"{out}\n{err}\n{self.logs()}"
-        return subprocess.CompletedProcess(arguments, code, out, err)
+        return subprocess.CompletedProcess(arguments, code, out, without_progress(err))
 
     def logs(self) -> str:
         return "\n".join(p.read_text() for p in self.folder.glob("psy-work/*/*.log"))
@@ -88,10 +88,10 @@ class Study:
         self.calls_log.unlink()
         return lines
 
-    def wait_for_calls(self, n: int, seconds: float = 30.0) -> None:
-        deadline = time.monotonic() + seconds
+    def wait_for_calls(self, n: int) -> None:
+        deadline = time.monotonic() + PATIENCE
         while not self.calls_log.exists() or len(self.calls_log.read_text().splitlines()) < n:
-            assert time.monotonic() < deadline, f"no {n} calls in {seconds} s\n{self.logs()}"
+            assert time.monotonic() < deadline, f"no {n} calls in {PATIENCE} s\n{self.logs()}"
             time.sleep(0.01)
 
     def load(self, name: str = "t") -> dict[str, Column]:
@@ -104,6 +104,9 @@ class Study:
     def processes(self) -> list[int]:
         """Return the living processes that `psy` in this folder has to do with, and itself."""
         return marked(str(self.folder))
+
+    def wait_until_gone(self) -> None:
+        eventually(lambda: not self.processes())
 
     def end(self) -> None:
         for process in self._processes:
