@@ -19,7 +19,7 @@ from psyflow.main import psy_main
 from psyflow.system.lease import LEASE_SECONDS
 from psyflow.system.owner import Owner
 from tests.durability.requirements import need_namespaces
-from tests.support.processes import MARK, children_of, eventually
+from tests.support.processes import MARK, PATIENCE, children_of, eventually
 from tests.support.study import Study
 
 from .test_requeue import SQUARES, TASK, Jobs
@@ -67,7 +67,7 @@ class Containers:
     def psy(self, *words: str) -> tuple[int, str]:
         """Return the exit status and the messages of `psy` in a container of its own."""
         container = self.begin(*words)
-        _, err = container.communicate(timeout=60)
+        _, err = container.communicate(timeout=PATIENCE)
         return container.returncode, err
 
     def end(self) -> None:
@@ -109,7 +109,7 @@ def test_second_container_says_who_holds_the_study_and_leaves(containers: Contai
     assert status == 3
     assert re.search(HELD, err), err
     (study.folder / "go").touch()
-    assert first.wait(60) == 0, study.logs()
+    assert first.wait(PATIENCE) == 0, study.logs()
     assert sorted(study.calls()) == [f"[('x', {x})]" for x in range(6)], "each once"
     assert study.rows() == [(x, x**2) for x in range(6)]
     assert containers.psy("run") == (0, "")
@@ -161,20 +161,18 @@ def test_kill_signals_no_number_of_another_container(
     assert re.search(r"end process \d+ on .* \(another container or boot\) there", err), err
     assert "ssh" not in err, "the number is another process's there"
     (study.folder / "go").touch()
-    assert first.wait(60) == 0
+    assert first.wait(PATIENCE) == 0
 
 
 def test_jobs_in_containers_take_no_claim_of_one_another(tmp_path: Path) -> None:
-    waits = "    while x == 0 and not (HERE / 'go').exists():\n        time.sleep(0.01)\n"
-    source = TASK.replace("    time.sleep(0.05)\n", waits)
-    jobs = Jobs(tmp_path, "LoadBalancingBackend", source)
+    jobs = Jobs(tmp_path, "LoadBalancingBackend", TASK.replace("x >= 4", "x == 0"))
     try:
         first = jobs.start(0, CONTAINER)
         eventually(lambda: 0 in jobs.calls())
-        assert jobs.start(1, CONTAINER).wait(60) == 0
+        assert jobs.start(1, CONTAINER).wait(PATIENCE) == 0
         assert jobs.calls().count(0) == 1
-        (tmp_path / "psy-tasks/go").touch()
-        assert first.wait(60) == 0
+        jobs.let_go()
+        assert first.wait(PATIENCE) == 0
     finally:
         jobs.end()
     assert jobs.calls() == list(range(24))

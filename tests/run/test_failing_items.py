@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,8 @@ def calls_of(study: Study, x: int) -> int:
 
 KILL = "if x == 3: os.kill(os.getpid(), 9)"
 EXIT = "if x == 3: os._exit(0)"
-SLEEP = "if x == 3: time.sleep(60)"
+SLEEP = "if x == 3: time.sleep(3600)"
+TIMEOUT = "timeout = 5.0"  # the others take none of it, however busy the machine is
 RAISE = "if x == 3: raise ValueError('three')"
 
 
@@ -51,7 +51,7 @@ RAISE = "if x == 3: raise ValueError('three')"
         (RAISE, "", "error", "three"),
         (KILL, "", "crash", "SIGKILL"),
         (EXIT, "", "crash", "exited with code 0"),
-        (SLEEP, "timeout = 0.5", "timeout", "0.5 s"),
+        (SLEEP, TIMEOUT, "timeout", "5.0 s"),
         ("if x == 3: return 3", "", "result", "dict"),
         ("if x == 3: return {'y': 'text'}", "store = '.npz'", "result", "y"),
         ("if x == 3: raise MemoryError", "", "oom", "MemoryError"),
@@ -63,9 +63,7 @@ def test_bad_item_costs_itself(
     if kind == "result" and "npz" in settings:
         body = "if x == 3: return {'y': object()}"
     study.task(TASK.format(settings=f"pool_size = 2\n{settings}", n=20, body=body))
-    begin = time.monotonic()
     run = study.psy("run", code=1)
-    assert time.monotonic() - begin < 30
     assert "1 of 20 items failed" in run.stderr
     assert study.rows() == [(x, x * x) for x in range(20) if x != 3]
     (failure,) = failures(study)
@@ -85,7 +83,7 @@ def test_bad_item_costs_itself(
     ],
 )
 def test_retries(study: Study, body: str, kind: str) -> None:
-    settings = f"retries = 2\nretry_on = ['{kind}']\npool_size = 2\ntimeout = 0.5"
+    settings = f"retries = 2\nretry_on = ['{kind}']\npool_size = 2\n{TIMEOUT}"
     study.task(TASK.format(settings=settings, n=10, body=body))
     study.psy("run", code=1)
     assert [(f.item, f.kind, f.attempt) for f in failures(study)] == [

@@ -17,7 +17,7 @@ from psyflow.record.jobs import Jobs
 from psyflow.record.layout import Layout
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
-from tests.support.processes import children_of, eventually, is_guard, jobs_of
+from tests.support.processes import PATIENCE, children_of, eventually, is_guard, jobs_of
 from tests.support.study import Study
 
 SLOW = """
@@ -40,6 +40,17 @@ def execute(x):
 """
 
 
+UNTIL_TOLD = """
+{settings}
+pspace = Param(x=range({n}))
+def execute(x, ctx):
+    while x >= {free} and not (ctx.should_stop() or GATE.exists()):
+        time.sleep(0.01)
+    note(x=x)
+    return {{"y": x**2}}
+"""
+
+
 def supervisors(study: Study) -> list[int]:
     """Return the processes at work that the task's run has on record."""
     root = study.folder / "psy-work" / "t"
@@ -54,16 +65,9 @@ def workers(supervisor: int) -> list[int]:
     return [child for child in children_of(supervisor) if not is_guard(child)]
 
 
-def wait_until_gone(study: Study, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while study.processes():
-        assert time.monotonic() < deadline, study.processes()
-        time.sleep(0.05)
-
-
 def check_complete(study: Study, n: int) -> None:
     assert study.rows() == [(x, x * x) for x in range(n)]
-    wait_until_gone(study)
+    study.wait_until_gone()
     left = [
         p for p in study.folder.rglob("*") if p.name.startswith(".psytmp") or ".new." in p.name
     ]
@@ -90,20 +94,22 @@ def test_kill_at_a_random_moment(study: Study, backend: str, store: str, victim:
             # It may have ended first: a random moment like any other.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        psy.communicate(timeout=60)
+        psy.communicate(timeout=PATIENCE)
     study.psy("run", code=0)
     check_complete(study, 150)
 
 
 def test_kill_half_way_recomputes_little(study: Study) -> None:
-    study.task(SLOW.format(settings="pool_size = 2", n=1000, seconds=0.005))
+    body = GATED.format(settings="pool_size = 2", n=1000, free=600)
+    study.task(body.replace("    note", "    time.sleep(0.005)\n    note"))
     psy = study.start("run")
     study.wait_for_calls(500)
     for pid in [psy.pid, *supervisors(study)]:
         os.kill(pid, signal.SIGKILL)
     psy.communicate()
-    wait_until_gone(study)
+    study.wait_until_gone()
     first = len(study.calls())
+    study.open_gate()
     study.psy("run")
     # At most a second of results of each of two workers, and what was running.
     assert first + len(study.calls()) <= 1000 + 2 * 200 + 2
@@ -118,34 +124,36 @@ def test_done_in_status_stays_done(study: Study) -> None:
     for pid in [psy.pid, *supervisors(study)]:
         os.kill(pid, signal.SIGKILL)
     psy.communicate()
-    wait_until_gone(study)
+    study.wait_until_gone()
     assert n_done(study) >= counted
 
 
 def test_interrupt_lets_running_items_finish(study: Study) -> None:
-    study.task(SLOW.format(settings="pool_size = 2", n=100, seconds=0.1))
+    study.task(UNTIL_TOLD.format(settings="pool_size = 2", n=100, free=4))
     psy = study.start("run")
     study.wait_for_calls(4)
     os.killpg(psy.pid, signal.SIGINT)
-    _, err = psy.communicate(timeout=30)
+    _, err = psy.communicate(timeout=PATIENCE)
     assert psy.returncode == 130
     assert "Continue with: psy run t" in err
-    wait_until_gone(study)
+    study.wait_until_gone()
     n_calls = len(study.calls())
     assert f"{n_calls} of 100 done" in err
+    study.open_gate()
     study.psy("run")
     assert len(study.calls()) == 100 - n_calls
     check_complete(study, 100)
 
 
 def test_sigterm_to_psy_alone_does_the_same(study: Study) -> None:
-    study.task(SLOW.format(settings="", n=100, seconds=0.05))
+    study.task(UNTIL_TOLD.format(settings="", n=100, free=3))
     psy = study.start("run")
     study.wait_for_calls(3)
     psy.terminate()
-    _, err = psy.communicate(timeout=30)
+    _, err = psy.communicate(timeout=PATIENCE)
     assert psy.returncode == 130, err
     n_calls = len(study.calls())
+    study.open_gate()
     study.psy("run")
     assert len(study.calls()) == 100 - n_calls
 
@@ -157,14 +165,14 @@ def test_two_runs_at_once(study: Study) -> None:
     second = study.psy("run", code=3)
     study.open_gate()
     assert f"process {first.pid} on" in second.stderr
-    assert first.wait(timeout=60) == 0
+    assert first.wait(timeout=PATIENCE) == 0
     assert len(study.calls()) == 20
 
 
 def test_many_runs_at_once(study: Study) -> None:
     study.task(SLOW.format(settings="", n=5, seconds=0.02))
     runs = [study.start("run") for _ in range(6)]
-    codes = [run.wait(timeout=60) for run in runs]
+    codes = [run.wait(timeout=PATIENCE) for run in runs]
     assert 0 in codes and set(codes) <= {0, 3}
     assert len(study.calls()) == 5
     check_complete(study, 5)
@@ -172,7 +180,7 @@ def test_many_runs_at_once(study: Study) -> None:
 
 def test_editing_the_task_while_it_runs_changes_nothing_of_this_run(study: Study) -> None:
     (study.tasks / "helper.py").write_text("def f(x):\n    return x**2\n")
-    body = SLOW.format(settings="", n=20, seconds=0.1).replace(
+    body = GATED.format(settings="", n=20, free=2).replace(
         "    return", "    from helper import f\n    return"
     )
     study.task(body.replace('"y": x**2', '"y": f(x)'))
@@ -180,12 +188,14 @@ def test_editing_the_task_while_it_runs_changes_nothing_of_this_run(study: Study
     study.wait_for_calls(2)
     study.task("1/0")
     (study.tasks / "helper.py").write_text("1/0")
-    assert psy.wait(timeout=60) == 0
+    study.open_gate()
+    assert psy.wait(timeout=PATIENCE) == 0
     check_complete(study, 20)
 
 
 def test_load_and_status_while_it_runs(study: Study) -> None:
-    study.task(SLOW.format(settings="store = '.h5'\npool_size = 2", n=60, seconds=0.05))
+    body = GATED.format(settings="store = '.h5'\npool_size = 2", n=60, free=40)
+    study.task(body.replace("    note", "    time.sleep(0.05)\n    note"))
     psy = study.start("run")
     study.wait_for_calls(20)
     seen = -1
@@ -195,23 +205,21 @@ def test_load_and_status_while_it_runs(study: Study) -> None:
         assert all(y == x * x for x, y in rows)
         assert [x for x, _ in rows] == sorted(x for x, _ in rows)
         seen = len(rows)
+        if seen >= 40:
+            study.open_gate()
     assert psy.returncode == 0
     check_complete(study, 60)
 
 
 def test_kill_command_ends_the_run_of_another_terminal(study: Study) -> None:
-    study.task(SLOW.format(settings="", n=20, seconds=60))
+    study.task("pspace = Param(x=[1])\ndef execute(x):\n    note(x=x)\n    time.sleep(3600)\n")
     psy = study.start("run")
-    deadline = time.monotonic() + 20
-    while not supervisors(study):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(0.5)
-    stranger = subprocess.Popen(["sleep", "60"])
+    study.wait_for_calls(1)
+    stranger = subprocess.Popen(["sleep", "3600"])
     try:
         assert "process" in study.psy("kill", "t").stdout
-        assert psy.wait(timeout=30) == 130
-        wait_until_gone(study)
+        assert psy.wait(timeout=PATIENCE) == 130
+        study.wait_until_gone()
         assert stranger.poll() is None
     finally:
         stranger.kill()
@@ -256,6 +264,7 @@ def test_death_while_results_are_replaced(
 
 
 def test_flipped_bit_in_a_shard_costs_its_items_only(study: Study) -> None:
+    # Items that take longer than `WRITE_SECONDS` are written one by one, or two.
     study.task(
         """
 pspace = Param(x=range(30))
@@ -341,12 +350,12 @@ import subprocess
 timeout = 0.5
 pspace = Param(x=[1])
 def execute(x):
-    subprocess.run(["sh", "-c", f"trap '' TERM; sleep 60; echo {Path(__file__).parent.parent}"])
+    subprocess.run(["sh", "-c", f"trap '' TERM; sleep 3600; echo {Path(__file__).parent.parent}"])
     return {"y": x}
 """
     )
     study.psy("run", code=1)
-    wait_until_gone(study)
+    study.wait_until_gone()
 
 
 @pytest.mark.parametrize("heeds", [True, False])
@@ -354,23 +363,22 @@ def test_what_an_item_started_does_not_outlive_a_killed_supervisor(
     study: Study, heeds: bool
 ) -> None:
     trap = "" if heeds else "trap '' TERM; "
+    begins = f"touch {study.folder}/begun"
     study.task(
         f"""
 import subprocess
 pspace = Param(x=[1])
 def execute(x):
-    (Path(__file__).parent.parent / "begun").touch()
-    subprocess.run(["sh", "-c", "{trap}sleep 60; echo {study.folder}"])
+    subprocess.run(["sh", "-c", "{trap}{begins}; sleep 3600; echo over"])
     return {{"y": x}}
 """
     )
     with study.start("run") as psy:
         eventually((study.folder / "begun").exists)
-        time.sleep(0.2)
         (supervisor,) = jobs_of(psy.pid)
         os.kill(supervisor, signal.SIGKILL)
-        psy.communicate(timeout=60)
-    wait_until_gone(study, 10)
+        psy.communicate(timeout=PATIENCE)
+    study.wait_until_gone()
 
 
 def test_file_beside_a_chosen_result_file_is_somebody_elses(study: Study) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from psyflow.outcomes.shard import FAILURE, ShardReader
-from tests.support.processes import eventually
+from tests.support.processes import PATIENCE, eventually
 from tests.support.study import Study
 
 TASK = """
@@ -55,9 +55,9 @@ class Moving:
     def go_on(self, psy: subprocess.Popen[str]) -> str:
         """Let the items end; return what `psy` says, which has to fail."""
         (self.beside / "go").touch()
-        _, err = psy.communicate(timeout=60)
+        _, err = psy.communicate(timeout=PATIENCE)
         assert psy.returncode == 3, err
-        assert not self.study.processes()
+        self.study.wait_until_gone()
         return err
 
     def outcomes(self, folder: Path) -> list[int]:

@@ -60,10 +60,15 @@ NAMES = {"task_t", "beside"}
 
 @pytest.fixture(autouse=True)
 def _own_modules() -> Iterator[None]:
-    """Leave none of the studies' modules behind."""
+    """Have none of other tests' modules of these names, and leave none behind."""
+
+    def forget() -> None:
+        for name in (*NAMES, "task_u"):
+            sys.modules.pop(name, None)
+
+    forget()
     yield
-    for name in (*NAMES, "task_u"):
-        sys.modules.pop(name, None)
+    forget()
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import PATIENCE
 from tests.support.study import Study
 
 TASK = """
@@ -270,7 +271,7 @@ def begun(study: Study) -> Iterator[None]:
     study.wait_for_calls(1)
     yield
     gate.write_text("go")
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
     gate.unlink()
 
 

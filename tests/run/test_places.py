@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import psyflow
-from tests.support.processes import children_of, eventually
+from tests.support.processes import PATIENCE, children_of, eventually
 from tests.support.study import Study
 
 SQUARE = """
@@ -166,7 +166,7 @@ def test_a_copy_of_a_running_study_touches_no_job_of_the_original(
     else:
         copy.psy(*command)
     gate.touch()
-    psy.communicate(timeout=60)
+    psy.communicate(timeout=PATIENCE)
     assert psy.returncode == 0
     assert study.rows() == [(x, x**2) for x in range(4)]
     if command[0] == "run":
@@ -214,10 +214,11 @@ def test_an_interrupted_study_that_is_moved_and_extended_keeps_what_is_done(
     study.task(GATED.format(n=50, gate=34))
     psy = study.start("run")
     study.wait_for_calls(35)
+    eventually(lambda: "34 out of 50 rows" in study.psy("status").stdout)
     for pid in (psy.pid, *children_of(psy.pid)):
         os.kill(pid, signal.SIGKILL)
     psy.communicate()
-    eventually(lambda: not study.processes())
+    study.wait_until_gone()
     there = moved(study)
     there.calls()
     gate.touch()

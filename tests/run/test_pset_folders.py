@@ -78,7 +78,7 @@ HOLDER = """
     from psyflow.work.psetfolders import enter
     folder, lock = enter(Path(sys.argv[1]), "key")
     print(folder.name, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

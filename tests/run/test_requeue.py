@@ -16,6 +16,7 @@ from psyflow.record.plan import Plan
 from psyflow.run.run import Run
 from psyflow.system.exits import TOO_MANY_FAILURES
 from psyflow.tasks import TaskDef
+from tests.support.processes import MARK, PATIENCE, eventually, marked
 
 TASK = """
 import os, signal, time
@@ -28,16 +29,18 @@ pspace = Param(x=range(24))
 pool_size = 2
 max_jobs = 2
 
-def execute(x):
+def execute(x, ctx):
     with open(HERE / f"calls-{{os.getpid()}}", "a") as log:
         log.write(f"{{x}} ")
     time.sleep(0.05)
+    while x >= 4 and not ((HERE / "go").exists() or ctx.should_stop()):
+        time.sleep(0.01)
     return {{"y": x**2}}
 """
 
 
 class Jobs:
-    """The process jobs of a plan, started by hand."""
+    """The process jobs of a plan, started by hand; from the fifth on, items wait for `let_go`."""
 
     def __init__(self, folder: Path, backend: str, source: str = TASK) -> None:
         self.folder = folder
@@ -68,10 +71,27 @@ class Jobs:
         ]
         with (self.folder / f"job-{job}.log").open("ab") as log:
             process = subprocess.Popen(
-                [*words, str(job)], stdout=log, stderr=log, cwd=self.folder, start_new_session=True
+                [*words, str(job)],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env={**os.environ, MARK: str(self.folder)},
+                start_new_session=True,
             )
         self._started.append(process)
         return process
+
+    def kill(self, job: subprocess.Popen[bytes]) -> None:
+        """Kill a job, and wait until its workers have ended with it."""
+        job.kill()
+        job.wait()
+        self.wait_until_gone()
+
+    def wait_until_gone(self) -> None:
+        eventually(lambda: not marked(str(self.folder)))
+
+    def let_go(self) -> None:
+        (self.folder / "psy-tasks" / "go").touch()
 
     def calls(self) -> list[int]:
         logs = (self.folder / "psy-tasks").glob("calls-*")
@@ -101,24 +121,16 @@ def jobs(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Jobs]:
     started.end()
 
 
-def eventually(jobs: Jobs, n_calls: int) -> None:
-    deadline = time.monotonic() + 30
-    while len(jobs.calls()) < n_calls:
-        assert time.monotonic() < deadline, "the job does not get on"
-        time.sleep(0.01)
-
-
 SQUARES = [x**2 for x in range(24)]
 
 
 def test_job_that_is_started_again_does_what_its_first_start_left(jobs: Jobs) -> None:
     first = jobs.start(0)
-    eventually(jobs, 4)
-    first.kill()
-    first.wait()
-    time.sleep(0.2)  # its workers end with it
+    eventually(lambda: len(jobs.calls()) == 6)
+    jobs.kill(first)
+    jobs.let_go()
     for job in (0, 1):
-        assert jobs.start(job).wait(60) == 0
+        assert jobs.start(job).wait(PATIENCE) == 0
     assert jobs.squares() == SQUARES
     # At most what was running or not yet written was done twice.
     assert len(jobs.calls()) <= 24 + 2 * 2
@@ -128,11 +140,12 @@ def test_job_that_is_started_again_does_what_its_first_start_left(jobs: Jobs) ->
 def test_job_that_is_told_to_end_gives_its_claims_back(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path, "LoadBalancingBackend")
     first = jobs.start(0)
-    eventually(jobs, 6)
+    eventually(lambda: len(jobs.calls()) == 6)
     os.kill(first.pid, signal.SIGTERM)
-    assert first.wait(30) == 130
+    assert first.wait(PATIENCE) == 130
     assert jobs.lease_of(0).stat().st_mtime == 0
-    assert jobs.start(1).wait(60) == 0
+    jobs.let_go()
+    assert jobs.start(1).wait(PATIENCE) == 0
     assert jobs.squares() == SQUARES
     assert jobs.calls() == list(range(24)), "nothing was lost, nothing done twice"
     jobs.end()
@@ -141,19 +154,19 @@ def test_job_that_is_told_to_end_gives_its_claims_back(tmp_path: Path) -> None:
 def test_claims_of_a_lost_host_are_taken_over_when_its_lease_is_old(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path, "LoadBalancingBackend")
     first = jobs.start(0)
-    eventually(jobs, 6)
-    first.kill()
-    first.wait()
+    eventually(lambda: len(jobs.calls()) == 6)
+    jobs.kill(first)
+    jobs.let_go()
     lease = jobs.lease_of(0)
     lease.write_text(lease.read_text().replace(f'"{os.uname().nodename}"', '"elsewhere"'))
     claimed = jobs.calls()
-    assert jobs.start(1).wait(60) == 0
+    assert jobs.start(1).wait(PATIENCE) == 0
     assert len(jobs.calls()) < 24 + len(claimed)
     before = jobs.run.assess().n_done
     long_ago = time.time() - 1000
     os.utime(lease, (long_ago, long_ago))
     # Whoever looks now finds it; here a job that comes late.
-    assert jobs.start(1).wait(60) == 0
+    assert jobs.start(1).wait(PATIENCE) == 0
     assert jobs.run.assess().n_done == 24 >= before
     assert jobs.squares() == SQUARES
     jobs.end()
@@ -164,10 +177,14 @@ def test_item_that_ends_every_job_is_not_handed_on_for_ever(tmp_path: Path) -> N
     path = tmp_path / "psy-work/t/plans" / jobs.plan.run_id / "code/task_t.py"
     (task_file,) = path.parents[1].rglob("task_t.py")
     source = task_file.read_text().replace(
-        "    time.sleep(0.05)\n", "    if x == 3: os.kill(os.getppid(), 9); time.sleep(9)\n"
+        "    time.sleep(0.05)\n", "    if x == 3: os.kill(os.getppid(), 9); time.sleep(3600)\n"
     )
     task_file.write_text(source)
-    statuses = [jobs.start(job % 2).wait(60) for job in range(7)]
+    jobs.let_go()
+    statuses = []
+    for job in range(7):
+        statuses.append(jobs.start(job % 2).wait(PATIENCE))
+        jobs.wait_until_gone()
     assert statuses[0] == -signal.SIGKILL
     assert statuses[-1] == 0, "the item was handed on for ever"
     assert jobs.calls().count(3) <= 5
@@ -186,10 +203,11 @@ max_failures = 3
 retries = 1
 retry_on = {{"error"}}
 
-def execute(x):
+def execute(x, ctx):
     if x in (1, 2, 3):
         raise ValueError
-    time.sleep(0.02 if x < 12 else 1.0)
+    while x >= 12 and not ctx.should_stop():
+        time.sleep(0.01)
     return {{"y": x**2}}
 """
 
@@ -198,12 +216,12 @@ def test_failures_of_other_jobs_count(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path, "DistributeBackend", HALF_FAILS)
     slow = jobs.start(1)
     try:
-        assert jobs.start(0).wait(60) == TOO_MANY_FAILURES
-        assert slow.wait(60) == TOO_MANY_FAILURES
+        assert jobs.start(0).wait(PATIENCE) == TOO_MANY_FAILURES
+        assert slow.wait(PATIENCE) == TOO_MANY_FAILURES
     finally:
         jobs.end()
     assert "3 items have failed: stopping early." in (tmp_path / "job-1.log").read_text()
     assert jobs.run.merge().n_failed == 3
     # One that begins only now does not begin its work.
-    assert jobs.start(1).wait(60) == TOO_MANY_FAILURES
+    assert jobs.start(1).wait(PATIENCE) == TOO_MANY_FAILURES
     assert jobs.run.merge().n_rows < 12

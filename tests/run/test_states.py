@@ -7,6 +7,7 @@ import time
 from psyflow.report.states import STATES, count_states
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
+from tests.support.processes import PATIENCE
 from tests.support.study import Study
 
 SLOW = """
@@ -35,7 +36,7 @@ def test_states_while_it_runs_and_after(study: Study) -> None:
     study.task(SLOW.format(n=5))
     assert counts(study, is_at_work=False) == states(todo=5)
     psy = study.start("run")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     expected = states(done=1, failed=1, running=1, queued=2)
     # What is finished is in the shard a moment later.
     while counts(study, is_at_work=True) != expected and time.monotonic() < deadline:
@@ -46,7 +47,7 @@ def test_states_while_it_runs_and_after(study: Study) -> None:
     study.task(SLOW.format(n=5).replace("range(5)", "[9, 4, 2, 1, 0]"))
     assert counts(study, is_at_work=True) == states(done=1, failed=1, running=1, queued=1, todo=1)
     (study.folder / "gate").touch()
-    psy.communicate(timeout=60)
+    psy.communicate(timeout=PATIENCE)
     study.task(SLOW.format(n=5))
     assert counts(study, is_at_work=False) == states(done=4, failed=1)
 

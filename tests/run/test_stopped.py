@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from psyflow.system.exits import LOST
 from psyflow.system.lease import LEASE_SECONDS
-from tests.support.processes import children_of, eventually
+from tests.support.processes import PATIENCE, children_of, eventually
 from tests.support.study import Study
 
 from .test_requeue import SQUARES, Jobs
@@ -19,6 +19,15 @@ from .test_requeue import SQUARES, Jobs
 def send(number: signal.Signals, pids: Iterable[int]) -> None:
     for pid in pids:
         os.kill(pid, number)
+
+
+def stop(processes: Callable[[], Iterable[int]]) -> set[int]:
+    """Stop processes, also those that they were just about to begin; return all of them."""
+    stopped: set[int] = set()
+    while begun := set(processes()) - stopped:
+        send(signal.SIGSTOP, begun)
+        stopped |= begun
+    return stopped
 
 
 def seem_dead(signs: Iterable[Path]) -> None:
@@ -58,12 +67,11 @@ def test_job_that_was_stopped_and_taken_for_dead_shares_no_folder_and_ends(
     try:
         first = jobs.start(0)
         eventually(lambda: 0 in jobs.calls())
-        stopped = [first.pid, *children_of(first.pid)]
-        send(signal.SIGSTOP, stopped)
+        stopped = stop(lambda: [first.pid, *children_of(first.pid)])
         seem_dead([jobs.lease_of(0)])
-        assert jobs.start(1).wait(60) == 0
+        assert jobs.start(1).wait(PATIENCE) == 0
         send(signal.SIGCONT, stopped)
-        assert first.wait(60) == LOST
+        assert first.wait(PATIENCE) == LOST
     finally:
         jobs.end()
     log = (tmp_path / "job-0.log").read_text()
@@ -89,8 +97,7 @@ def test_run_that_was_stopped_and_taken_for_dead_replaces_nothing(study: Study) 
     first = study.start("run")
     study.wait_for_calls(1)
     run = study.folder / "psy-work/t"
-    stopped = study.processes()
-    send(signal.SIGSTOP, stopped)
+    stopped = stop(study.processes)
     (study.folder / "go").touch()
     seem_dead([*run.glob("hold/[0-9]*"), *run.glob("plans/*/leases/[!.]*")])
     (run / "jobs.jsonl").write_text("")  # the processes of which are in sight here
@@ -98,7 +105,7 @@ def test_run_that_was_stopped_and_taken_for_dead_replaces_nothing(study: Study) 
     assert study.rows() == [(x, x**2) for x in range(4)]
     result = (run / "result.pkl").stat()
     send(signal.SIGCONT, stopped)
-    _, err = first.communicate(timeout=60)
+    _, err = first.communicate(timeout=PATIENCE)
     assert first.returncode == 3
     assert "Another run has taken the place of this one" in err
     after = (run / "result.pkl").stat()
