@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from psyflow.testing import FakeSlurm
 from psyflow.testing.schedulers import until
 from tests.durability.requirements import need_recorder
 from tests.support.place import SQUARE, Place
+from tests.support.processes import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -209,16 +211,18 @@ def test_profile_that_is_written_is_used(
     assert nobodys_profile.read_text() == text
     place.task("t")
     assert "jobs are submitted" in place.program("run").stderr
-    until(lambda: place.result_exists("t"), "the task has run on the cluster", 60)
+    until(lambda: place.result_exists("t"), "the task has run on the cluster", PATIENCE)
     assert place.result("t")["y"] == [0, 1, 4, 9]
 
 
 def test_probe_tells_how_fast_files_are_seen(place: Place, cluster: FakeSlurm) -> None:
+    begin = time.monotonic()
     report = json.loads(place.program("doctor", "--probe", "-s", "slurm", "--json").stdout)
+    elapsed = time.monotonic() - begin
     probe = report["probe"]
     assert (probe["host"], probe["problem"]) == (socket.gethostname(), "")
-    assert abs(probe["seen_here"]) < 10
-    assert abs(probe["seen_there"]) < 10
+    assert abs(probe["seen_here"]) < elapsed
+    assert abs(probe["seen_there"]) < elapsed
     told = place.program("doctor", "--probe", "-s", "slurm")
     assert told.stdout.count("a new file was seen") == 2
     assert "Waiting at most 5 min 0 s for job" in told.stderr
@@ -242,9 +246,9 @@ def test_probe_that_is_ended_ends_its_job(
             assert "Waiting" in doctor.stderr.readline()
             assert " PD" in cluster_jobs(place)
             doctor.send_signal(number)
-            doctor.wait(30)
+            doctor.wait(PATIENCE)
         assert doctor.returncode == 130
-        until(lambda: not cluster_jobs(place), "the job is gone", 20)
+        until(lambda: not cluster_jobs(place), "the job is gone", PATIENCE)
     assert not list(place.folder.glob(".psyflow-doctor-*"))
 
 
@@ -257,7 +261,7 @@ def test_probe_that_gets_no_job_says_so(
         told = place.program("doctor", "--probe", "-s", "slurm", "--patience", "1")
         assert told.returncode == 3
         assert "has made no file within 1 s, state Q" in told.stderr
-        until(lambda: not cluster_jobs(place), "the job is gone", 20)
+        until(lambda: not cluster_jobs(place), "the job is gone", PATIENCE)
 
 
 def test_scheduler_that_does_not_answer_is_a_problem_if_it_is_the_sites(

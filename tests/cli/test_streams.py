@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.place import SQUARE, Place
-from tests.support.processes import eventually
+from tests.support.processes import PATIENCE, eventually
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x08\x7f\r\u202eevil\u2066"
 SHOWN = r"\x1b]0;owned\x07\x1b[2J\x9b31m\x08\x7f\r\u202eevil\u2066"
@@ -54,8 +54,13 @@ def execute(x):
 """
 
 
-def on_terminal(place: Place, *words: str, term: str = "dumb") -> tuple[int, str]:
-    """Run `psy` on a terminal, and return its exit code and what it showed there."""
+def on_terminal(
+    place: Place, *words: str, term: str = "dumb", go_on_after: bytes | None = None
+) -> tuple[int, str]:
+    """Run `psy` on a terminal, and return its exit code and what it showed there.
+
+    When that has `go_on_after` in it, the file ``go-on`` is made.
+    """
     master, slave = pty.openpty()
     # As it is written, without the carriage returns that terminals want.
     settings = termios.tcgetattr(slave)
@@ -75,8 +80,10 @@ def on_terminal(place: Place, *words: str, term: str = "dumb") -> tuple[int, str
     with contextlib.suppress(OSError):  # which is how a terminal says that nobody has it any more
         while part := os.read(master, 65536):
             shown += part
+            if go_on_after is not None and go_on_after in shown:
+                (place.folder / "go-on").touch()
     os.close(master)
-    return process.wait(60), shown.decode()
+    return process.wait(PATIENCE), shown.decode()
 
 
 @pytest.fixture
@@ -142,10 +149,8 @@ def test_logs_go_into_a_pipe_as_they_are(evil: Place) -> None:
 
 
 def test_a_bar_is_still_drawn(place: Place) -> None:
-    place.task(
-        "slow", SQUARE.replace("    return", "    import time; time.sleep(0.3)\n    return")
-    )
-    status, shown = on_terminal(place, "run", term="xterm")
+    place.task("slow", SLOW)
+    status, shown = on_terminal(place, "run", term="xterm", go_on_after=b"\x1b[")
     assert status == 0
     assert "\x1b[" in shown
     assert r"\x1b" not in shown
@@ -181,7 +186,7 @@ def test_a_run_goes_on_though_nobody_listens(place, source, code, sink, which) -
     fd = sink()
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     streams |= dict.fromkeys(streams if which == "both" else [which], fd)
-    process = subprocess.run(place.command("run"), cwd=place.folder, timeout=60, **streams)
+    process = subprocess.run(place.command("run"), cwd=place.folder, timeout=PATIENCE, **streams)
     os.close(fd)
     assert process.returncode == code
     assert place.result("square")["y"] == ([0, 1, 4, 9] if code == 0 else [0, 1, 9])
@@ -192,7 +197,7 @@ def test_a_run_in_a_shell_goes_on(place: Place, closing: str) -> None:
     for name in "abc":
         place.task(name)
     psy = " ".join(place.command("run"))
-    subprocess.run(f"{psy} {closing}", shell=True, cwd=place.folder, timeout=60, check=True)
+    subprocess.run(f"{psy} {closing}", shell=True, cwd=place.folder, timeout=PATIENCE, check=True)
     eventually(lambda: all(place.result_exists(name) for name in "abc"))
 
 
@@ -202,9 +207,12 @@ def test_whatever_acts_does_so_though_nobody_listens(place: Place, command: str)
     place.psy("run")
     place.task("square", SQUARE.replace("x**2", "x**2 + 0"))
     with Path("/dev/full").open("w") as nowhere:
-        words = [command, "square"]
         process = subprocess.run(
-            place.command(*words), cwd=place.folder, stdout=nowhere, stderr=nowhere, timeout=60
+            place.command(command, "square"),
+            cwd=place.folder,
+            stdout=nowhere,
+            stderr=nowhere,
+            timeout=PATIENCE,
         )
     assert process.returncode == 0
     assert (place.work / "square").exists() == (command != "clean")
@@ -234,7 +242,9 @@ SLOW = SQUARE.replace(
     import pathlib, time
     folder = pathlib.Path(__file__).parent.parent
     (folder / f"begun-{x}").touch()
+    end = time.monotonic() + 600
     while x and not (folder / "go-on").exists():
+        assert time.monotonic() < end
         time.sleep(0.01)
     return""",
 )
@@ -264,7 +274,7 @@ def test_a_terminal_that_is_closed_stops_a_run_which_then_can_go_on(place: Place
     process, master = start_on_terminal(place, *place.command("run"))
     eventually((place.folder / "begun-1").exists)
     os.close(master)
-    assert process.wait(30) == 130
+    assert process.wait(PATIENCE) == 130
     # Item 1 was running, and came to its end.
     assert "2 out of 4 rows" in place.psy("status").stdout
     (place.folder / "go-on").touch()
@@ -277,5 +287,5 @@ def test_a_run_outlives_its_terminal_with_nohup(place: Place) -> None:
     os.close(master)
     os.killpg(process.pid, signal.SIGHUP)
     (place.folder / "go-on").touch()
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE) == 0
     assert place.result("slow")["y"] == [0, 1, 4, 9]
