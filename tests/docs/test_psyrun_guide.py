@@ -205,9 +205,14 @@ def test_several_gpus(folder: Path) -> None:
     recipe = GPUS.replace("# pspace = ?", "from psyflow import Param\npspace = Param(x=range(40))")
     recipe = recipe.replace(
         "    result = {}\n",
-        "    import time\n    time.sleep(0.02)\n    result = {'device': cl_context.device}\n",
+        "    result = {'device': cl_context.device}\n"
+        # No worker goes on before another one has a device.
+        f"    used = pathlib.Path({str(folder / 'used')!r})\n"
+        "    (used / str(cl_context.device)).touch()\n"
+        "    while len(list(used.iterdir())) < 2:\n        time.sleep(0.01)\n",
     )
-    (folder / "psy-tasks" / "task_gpus.py").write_text(recipe)
+    (folder / "used").mkdir()
+    (folder / "psy-tasks" / "task_gpus.py").write_text(f"import pathlib\nimport time\n{recipe}")
     assert psy_main(["run"]) == 0
     columns = psyflow.load("gpus")
     assert sorted(columns) == ["device", "x"]

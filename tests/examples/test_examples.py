@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ import pytest
 from psyflow.store.h5 import H5Store
 from psyflow.store.npz import NpzStore
 from psyflow.store.pickle import PickleStore
+from tests.support.processes import PATIENCE
 
 from . import reference
 
@@ -42,7 +43,7 @@ class Run:
     """One `psy run` of the whole folder, and the results it left."""
 
     lines: list[str]
-    seconds: float
+    cpu_seconds: float
     tables: dict[str, dict[str, Any]] = field(repr=False)
     saved: dict[str, int]  # when each result was written, in ns
 
@@ -65,11 +66,17 @@ def copy_examples(folder: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES, folder / EXAMPLES.name, ignore=generated))
 
 
+def cpu_seconds() -> float:
+    """Return what processes that this one has waited for, and theirs, have taken of processors."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def psy_run(folder: Path) -> Run:
     command = [sys.executable, "-m", "psyflow", "run", "--taskdir", EXAMPLES.name]
-    start = time.monotonic()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-    seconds = time.monotonic() - start
+    before = cpu_seconds()
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
+    seconds = cpu_seconds() - before
     assert done.returncode == 0, done.stdout + done.stderr
     results = {t: folder / "psy-work" / t / f"result{STORES[t].ext}" for t in STORES}
     tables = {task: STORES[task].load(result) for task, result in results.items()}
@@ -133,8 +140,8 @@ def digits() -> reference.Digits:
     return reference.Digits(EXAMPLES / "data" / "digits.csv.gz")
 
 
-def test_the_folder_runs_in_under_a_minute(first: Run) -> None:
-    assert first.seconds < 60
+def test_the_folder_takes_less_than_a_minute_of_one_processor(first: Run) -> None:
+    assert 0.1 < first.cpu_seconds < 60
 
 
 def test_every_task_is_reported_as_executed(first: Run) -> None:

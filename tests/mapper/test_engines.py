@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,9 @@ import pytest
 
 from psyflow import Param, map_pspace, map_pspace_hdd_backed, map_pspace_parallel
 from psyflow.exceptions import ItemsFailedError, PsyflowError
+from psyflow.outcomes.shard import ShardReader
 from psyflow.store import store_for
+from tests.support.processes import PATIENCE, eventually
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -76,7 +77,7 @@ def backend(request: pytest.FixtureRequest) -> str:
     name: str = request.getfixturevalue(request.param)
     if name == "dask":
         # Those that an earlier test has killed may not have been replaced yet.
-        require("distributed").get_client().wait_for_workers(2, timeout=120)
+        require("distributed").get_client().wait_for_workers(2, timeout=PATIENCE)
     return name
 
 
@@ -195,7 +196,7 @@ def test_exclude_and_empty_spaces(backend: str) -> None:
 
 
 WITHOUT_WORKERS = """
-import threading
+import warnings
 import distributed
 import psyflow.mapper.engines
 from psyflow import Param, map_pspace_parallel
@@ -206,7 +207,13 @@ if __name__ == "__main__":
         distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=":0") as c,
         distributed.Client(c),
     ):
-        threading.Timer(2.0, c.scale, [1]).start()
+        warn = warnings.warn
+
+        def warn_and_scale(*told, **how):
+            warn(*told, **how)
+            c.scale(1)
+
+        psyflow.mapper.engines.warnings.warn = warn_and_scale
         print(map_pspace_parallel(lambda x: {"y": 2 * x}, Param(x=[1, 2]), backend="dask"))
 """
 
@@ -216,7 +223,7 @@ def test_dask_without_workers_is_waited_for_and_said(tmp_path: Path) -> None:
     script = tmp_path / "without_workers.py"
     script.write_text(WITHOUT_WORKERS)
     words = [sys.executable, str(script)]
-    told = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    told = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
     assert told.stdout == "{'x': [1, 2], 'y': [2, 4]}\n", told.stderr
     assert "has no workers; waiting for some." in told.stderr
 
@@ -243,19 +250,21 @@ import sys, time
 from pathlib import Path
 from psyflow import Param, map_pspace_hdd_backed
 
+FOLDER = Path({folder!r})
+
 def slow(x):
-    time.sleep(0.05)
-    with open(Path(sys.argv[1]).parent / f"{x}.called", "a") as log:
+    while x >= 40 and not (FOLDER / "go-on").exists():
+        time.sleep(0.01)
+    with open(FOLDER / f"{{x}}.called", "a") as log:
         log.write(".")
-    return {"y": x**2}
+    return {{"y": x**2}}
 
 if __name__ == "__main__":
     import distributed
-    folder = Path(sys.argv[1]).parent
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as c:
         with distributed.Client(c):
             map_pspace_hdd_backed(
-                lambda x: slow(x), Param(x=range(60)), sys.argv[1], pool_size=2, backend="dask"
+                lambda x: slow(x), Param(x=range(60)), {file!r}, pool_size=2, backend="dask"
             )
 """
 
@@ -263,19 +272,23 @@ if __name__ == "__main__":
 def test_killed_driver_loses_what_was_in_flight_only(tmp_path: Path) -> None:
     require("distributed")
     script, file = tmp_path / "driver.py", tmp_path / "all.pkl"
-    # A worker has another command line.
-    script.write_text(DRIVER.replace("sys.argv[1]).parent / f", f"{str(tmp_path)!r}) / f"))
-    words = [sys.executable, "-W", "ignore", str(script), str(file)]
+    script.write_text(DRIVER.format(folder=str(tmp_path), file=str(file)))
+    words = [sys.executable, "-W", "ignore", str(script)]
     null = subprocess.DEVNULL
     driver = subprocess.Popen(words, stdout=null, stderr=null, start_new_session=True)
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("*.called"))) < 20:
-        assert time.monotonic() < deadline and driver.poll() is None
-        time.sleep(0.02)
+    eventually(lambda: len(kept(file)) >= 20)
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait()
     assert not file.exists()
-    assert subprocess.run(words, stdout=null, stderr=null, timeout=120).returncode == 0
+    finished = kept(file)
+    (tmp_path / "go-on").touch()
+    assert subprocess.run(words, stdout=null, stderr=null, timeout=PATIENCE).returncode == 0
     assert sorted(store_for(file).load(file)["x"]) == list(range(60))
-    calls = sum(len(path.read_text()) for path in tmp_path.glob("*.called"))
-    assert calls < 60 + 20, "what was finished was done again"
+    calls = {path.name: len(path.read_text()) for path in tmp_path.glob("*.called")}
+    assert {calls[f"{x}.called"] for x in finished} == {1}, "what was finished was done again"
+
+
+def kept(file: Path) -> set[int]:
+    """Return the items whose results a map that is at work has written."""
+    frames = (f for s in Path(f"{file}.run").rglob("*.rows") for f in ShardReader(s).new_frames())
+    return {item for frame in frames for item in frame.items.tolist()}
