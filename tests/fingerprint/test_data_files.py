@@ -150,7 +150,10 @@ def test_a_file_is_read_once_as_long_as_it_stays_what_it_is(tmp_path, monkeypatc
     assert digests.of(file) == again.of(file) == "read"
 
 
-def test_what_may_change_within_the_same_tick_of_the_clock_is_read_again_later(tmp_path):
+def test_what_may_change_within_the_same_tick_of_the_clock_is_read_again_later(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("psyflow.fingerprint.files._SETTLED_NS", 3600 * 10**9)
     file = tmp_path / "a.csv"
     file.write_text("1")
     digests = FileDigests()

@@ -386,7 +386,7 @@ def test_an_empty_space_has_nothing_to_call_execute_with(write):
 
 def test_fingerprint_holds_code_and_files(write, tmp_path):
     more = "    file_dep = ['data/d.csv', '../e.csv']"
-    path = write(**{"psy-conf": "import os\nos.umask(0o22)"}, task_square=SQUARE + more)
+    path = write(**{"psy-conf": "import os\nos.umask(os.umask(0o22))"}, task_square=SQUARE + more)
     (path.parent / "data").mkdir()
     (path.parent / "data" / "d.csv").write_text("1")
     (tmp_path / "e.csv").write_text("2")
