@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Tests that share something slow to start, or that there can be only one of on a machine.
-TOGETHER = re.compile(r"tests/(scheduler|mapper|examples)/\w+\.py")
+TOGETHER = re.compile(r"tests/(scheduler/test_gridengine|(scheduler|mapper|examples)/\w+\.py)")
 
 
 class ServersApart(LoadScopeScheduling):

@@ -27,7 +27,7 @@ def test_two_runs_fifty_times(study: Study) -> None:
         first = study.start("run")
         time.sleep(chance.choice([0, 0, 0.01, 0.1, 0.2]))
         second = study.start("run")
-        messages = [run.communicate(timeout=60)[1] for run in (first, second)]
+        messages = [run.communicate(timeout=180)[1] for run in (first, second)]
         codes = {first.returncode, second.returncode}
         assert 0 in codes and codes <= {0, 3}, messages
         n_refused += 3 in codes
