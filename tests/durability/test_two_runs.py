@@ -8,7 +8,7 @@ import time
 from tests.run.test_faults import check_complete
 from tests.support.study import Study
 
-N_TIMES = 50
+N_TIMES = 25
 BODY = """
 pspace = Param(x=range({n}))
 def execute(x):
@@ -18,7 +18,7 @@ def execute(x):
 """
 
 
-def test_two_runs_fifty_times(study: Study) -> None:
+def test_two_runs_many_times(study: Study) -> None:
     chance = random.Random(5)
     done = 0
     n_refused = 0

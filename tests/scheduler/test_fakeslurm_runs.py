@@ -81,6 +81,13 @@ def status(study: Study) -> dict[str, object]:
     return report
 
 
+def seconds_to_begin(study: Study) -> float:
+    """Return how long it takes to start `psy`, or a job."""
+    begin = time.monotonic()
+    try_psy(study, "status")
+    return time.monotonic() - begin
+
+
 def run_until_complete(study: Study, slurm: FakeSlurm) -> list[int]:
     """Run again and again, as a user would; return how many items were done after each time."""
     done: list[int] = []
@@ -104,7 +111,9 @@ def test_run_is_complete_in_the_end(
 ) -> None:
     task, site = settings(seed), SITES[seed % 3]
     study.task(HEAD + BODY.format(**task))
-    times = {"within": 1.2, "delay": 0.5, "kill_wait": 0.5}
+    # So that jobs are struck at work, and not just as they begin, however slow they are in that.
+    within = max(1.2, 3 * seconds_to_begin(study))
+    times = {"within": within, "delay": 0.5, "kill_wait": 0.5}
     with FakeSlurm(tmp_path / "slurm", seed=seed, **times, **site) as slurm:  # type: ignore[arg-type]
         monkeypatch.setenv("PATH", slurm.environment["PATH"])
         done = run_until_complete(study, slurm)
