@@ -63,7 +63,7 @@ class Place:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=60,
         )
 
     def start(self, *words: str) -> subprocess.Popen[str]:

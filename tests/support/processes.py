@@ -23,7 +23,7 @@ def script(source: str, *arguments: object, **options: Any) -> subprocess.Popen[
     )
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
     """Wait until `condition` is true, and return its value."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

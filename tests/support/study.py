@@ -88,7 +88,7 @@ class Study:
         self.calls_log.unlink()
         return lines
 
-    def wait_for_calls(self, n: int, seconds: float = 120.0) -> None:
+    def wait_for_calls(self, n: int, seconds: float = 30.0) -> None:
         deadline = time.monotonic() + seconds
         while not self.calls_log.exists() or len(self.calls_log.read_text().splitlines()) < n:
             assert time.monotonic() < deadline, f"no {n} calls in {seconds} s\n{self.logs()}"
