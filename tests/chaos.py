@@ -26,7 +26,7 @@ from pathlib import Path
 
 from psyflow.exceptions import UsageError
 from psyflow.system.hold import Hold
-from tests.support.processes import children_of, is_guard, jobs_of
+from tests.support.processes import children_of, eventually, is_guard, jobs_of
 from tests.support.study import Study
 
 __all__ = ["Round", "main"]
@@ -59,7 +59,7 @@ TROUBLES = (
     "os.kill(os.getpid(), signal.SIGSEGV)",
 )
 VICTIMS = ("psy", "server", "supervisor", "worker", "worker", "all")
-SECONDS_TO_END = 60
+SECONDS_TO_END = 180
 
 
 class Round:
@@ -115,9 +115,10 @@ class Round:
     def _disturb(self, study: Study) -> None:
         """Run, and kill or stop what is running, once or more often."""
         psy = study.start("run")
+        # While it imports, nothing happens to the run.
+        eventually(lambda: children_of(psy.pid) or psy.poll() is not None)
         for _ in range(self._chance.randint(1, 2)):
-            # Importing takes a quarter of a second, during which nothing happens to the run.
-            time.sleep(self._chance.uniform(0.2, 0.7))
+            time.sleep(self._chance.uniform(0, 0.5))
             number = self._chance.choice([signal.SIGKILL] * 3 + [signal.SIGTERM, signal.SIGINT])
             for pid in _victims(psy, self._chance.choice(VICTIMS)):
                 with contextlib.suppress(ProcessLookupError):
@@ -177,7 +178,7 @@ def _done(study: Study) -> set[object]:
 
 
 def _wait_until_alone(study: Study) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while left := study.processes():
         assert time.monotonic() < deadline, f"processes {left} are left"
         time.sleep(0.05)

@@ -7,8 +7,12 @@ import re
 import tempfile
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
+# The machine may be busy. What is decorated takes the profile that there is at that moment.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 # The site profile of whoever runs the tests is none of theirs.
 os.environ["PSYFLOW_SITE"] = ""
 os.environ.pop("VIRTUAL_ENV", None)  # `psy` is to run in the Python of the tests
@@ -23,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Tests that share something slow to start, or that there can be only one of on a machine.
-TOGETHER = re.compile(r"tests/(scheduler|mapper|examples)/\w+\.py")
+TOGETHER = re.compile(r"tests/(scheduler/test_gridengine|(scheduler|mapper|examples)/\w+\.py)")
 
 
 class ServersApart(LoadScopeScheduling):

@@ -48,12 +48,12 @@ def deadline(time_limit: float | None, environment: Mapping[str, str]) -> float 
 
     Examples
     --------
-    >>> round(deadline(100.0, {}) - time.monotonic())
-    90
+    >>> round(deadline(100.0, {}) - time.monotonic(), -1)
+    90.0
     >>> deadline(None, {}) is None
     True
-    >>> round(deadline(100.0, {"SLURM_JOB_END_TIME": "1"}) - time.monotonic())
-    90
+    >>> round(deadline(100.0, {"SLURM_JOB_END_TIME": "1"}) - time.monotonic(), -1)
+    90.0
     """
     told = environment.get(END_OF_JOB, "")
     left = float(told) - time.time() if told.isdecimal() else 0.0

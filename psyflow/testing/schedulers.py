@@ -47,10 +47,10 @@ TELL_ARGS = (
 BEGIN_AND_WAIT = (
     "import os, sys, time; "
     "open(sys.argv[1], 'w').close(); "
-    "time.sleep(60); "
+    "time.sleep(600); "
     "open(sys.argv[2], 'w').close()"
 )
-"""Python program: make one file at once and another after a minute."""
+"""Python program: make one file at once and another after ten minutes."""
 
 
 def until(true: Callable[[], object], what: str, seconds: float) -> None:
@@ -59,6 +59,10 @@ def until(true: Callable[[], object], what: str, seconds: float) -> None:
     while not true():
         assert time.monotonic() < deadline, f"waited {seconds:g} s until {what}"
         time.sleep(0.05)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 class SchedulerTests:
@@ -86,7 +90,7 @@ class SchedulerTests:
     ...         return ImmediateRun()
     """
 
-    patience: ClassVar[float] = 60.0
+    patience: ClassVar[float] = 180.0
     scheduler_args: ClassVar[Mapping[str, object]] = {}
     unknown_id: ClassVar[str] = "987654"
 
@@ -131,7 +135,7 @@ class SchedulerTests:
         told, log = tmp_path / "told.json", tmp_path / "job.log"
         job = self.submit(scheduler, TELL_ARGS, str(told), *NASTY_ARGS, log=log)
         self.wait(scheduler, job)
-        until(told.exists, "the job has told its arguments", self.patience)
+        until(lambda: _text(told) and _text(log), "the job has told its arguments", self.patience)
         assert json.loads(told.read_text(encoding="utf-8")) == NASTY_ARGS
         assert "to stderr" in log.read_text()
         assert self.state(scheduler, job) in {"D"} | GONE
@@ -150,7 +154,7 @@ class SchedulerTests:
         log = tmp_path / 'täsk 100%j %a:process $HOME "it\'s".log'
         job = self.submit(scheduler, "print('hello')", log=log)
         self.wait(scheduler, job)
-        until(log.exists, f"{log} exists", self.patience)
+        until(lambda: _text(log), f"there is something in {log}", self.patience)
         assert log.read_text() == "hello\n"
 
     def test_log_in_a_folder_that_does_not_exist_is_an_error(
@@ -266,7 +270,7 @@ class SchedulerTests:
         self.wait(scheduler, array, *members)
         for i, member in enumerate(members):
             told = tmp_path / f"told {i}.json"
-            until(told.exists, f"member {i} has run", self.patience)
+            until(lambda told=told: _text(told), f"member {i} has run", self.patience)  # type: ignore[misc]
             assert json.loads(told.read_text()) == [f"{i}", f"<{i}-{i}>", "$a"]
             assert (tmp_path / f"100% {i}.log").read_text() == "to stderr\n"
             assert self.state(scheduler, member) in {"D"} | GONE

@@ -31,7 +31,7 @@ from tests.support.processes import MARK
 __all__ = ["ABSENT", "WAYS", "BadDisk", "Calls", "Ended", "Mode", "Psy", "Way", "unavailable"]
 
 SOURCE = Path(__file__).with_name("bad_disk.c")
-SECONDS = 60
+SECONDS = 180
 
 
 class Calls(IntFlag):

@@ -40,7 +40,7 @@ def execute(x):
     return {{"y": x**{power}, "text": f"<{{x}}>"}}
 """
 SPACE = [5, 0, 1, 2, 3, 4]
-SECONDS_TO_END = 20
+SECONDS_TO_END = 120
 _FULL = {"full", "no inodes", "short, then full"}
 
 

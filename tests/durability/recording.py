@@ -67,7 +67,7 @@ def record(command: list[str], folder: Path, trace: Path) -> tuple[int, list[Ope
     strace = ["strace", "-f", "-y", "-xx", "-s", "100000000", "-e", "signal=none"]
     strace += ["-e", f"trace={_CALLS}"]
     done = subprocess.run(
-        [*strace, "-o", str(trace), *command], cwd=folder, capture_output=True, timeout=120
+        [*strace, "-o", str(trace), *command], cwd=folder, capture_output=True, timeout=600
     )
     lines = trace.read_text().splitlines()
     return done.returncode, list(_Parser(str(folder)).operations(lines))

@@ -154,12 +154,14 @@ def test_damaged_result_costs_only_its_own_items(study: Study, store: str) -> No
 
 
 def test_missing_claims_of_a_run_at_work(study: Study) -> None:
-    study.task(body(40, seconds=0.02, pool_size=2))
+    gate = "    if x >= 20:\n        wait_at_gate()\n    return"
+    study.task(body(40, seconds=0.02, pool_size=2).replace("    return", gate))
     psy = study.start("run")
     study.wait_for_calls(10)
     for claim in list(study.folder.glob("psy-work/t/plans/*/claims/0/*"))[:3]:
         claim.unlink()
-    out, err = psy.communicate(timeout=60)
+    study.open_gate()
+    out, err = psy.communicate(timeout=180)
     assert psy.returncode == 0, f"{out}\n{err}"
     assert called(study) == set(range(40))
     check_complete(study, 40)

@@ -85,7 +85,7 @@ def test_small_file_system(study: Study, work: Path, kilobytes: int) -> None:
     need_tmpfs(work)
     with mounted("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", at=work):
         psy = study.start("run")
-        _, err = psy.communicate(timeout=60)
+        _, err = psy.communicate(timeout=180)
         check_stopped(study, psy.returncode, err)
         done = done_now(study)
         assert done or kilobytes < 120
@@ -101,7 +101,7 @@ def test_limited_file_size(study: Study, work: Path, limit: int) -> None:
         cwd=study.folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     check_stopped(study, psy.returncode, psy.stderr)
     check_finishes(study, done_now(study))
@@ -202,7 +202,7 @@ def room_until_it_fits(study: Study, results: Path, n: int) -> int:
         size = f"remount,size={used + more}k"
         subprocess.run(["mount", "-o", size, results], check=True)
         psy = study.start("run")
-        _, err = psy.communicate(timeout=60)
+        _, err = psy.communicate(timeout=180)
         shards = list(study.folder.glob("psy-work/t/out/*.rows"))
         columns = study.load()
         assert list(columns["x"]) == list(range(n)), err
@@ -244,7 +244,7 @@ def test_psy_merge_leaves_a_whole_file_or_the_old_one(
     for kilobytes in range(40, 600, 80):
         with mounted("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", at=target):
             psy = study.start("merge", "parts", f"small/all{ext}")
-            _, err = psy.communicate(timeout=60)
+            _, err = psy.communicate(timeout=180)
             same_rows(target / f"all{ext}", [] if psy.returncode else TABLES)
             assert psy.returncode in (0, 3) and "Traceback" not in err, err
             codes.add(psy.returncode)

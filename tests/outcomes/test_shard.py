@@ -27,7 +27,7 @@ from psyflow.outcomes.records import Failure
 from psyflow.outcomes.shard import FAILURE, MAGIC, ROWS, Frame, ShardReader, ShardWriter
 from psyflow.reprs import pset_repr, safe_repr
 from psyflow.system.trust import trusting
-from tests.support.processes import script
+from tests.support.processes import eventually, script
 from tests.support.rows import column_values, load, make_rows, same, write_frames
 
 
@@ -385,11 +385,10 @@ def test_a_reader_that_follows_a_writer_never_sees_half_a_frame(tmp_path: Path) 
     path = tmp_path / "a.rows"
     writer = script(WRITER, path, 3000, stdout=-3)
     try:
-        while not path.exists():
-            time.sleep(0.01)
+        eventually(path.exists)
         reader, n_frames = ShardReader(path), 0
-        deadline = time.monotonic() + 1.5
-        while time.monotonic() < deadline:
+        deadline = time.monotonic() + 120
+        while n_frames < 500 and time.monotonic() < deadline:
             for frame in reader.new_frames():
                 check_frame(reader, frame)
                 assert frame.items[0] == 3 * n_frames
@@ -451,7 +450,7 @@ def test_a_full_disk_leaves_whole_frames_and_room_makes_it_go_on(tmp_path: Path)
     """
     path = tmp_path / "a.rows"
     process = script(source, path, stdout=-1)
-    written = json.loads(process.communicate(timeout=20)[0])
+    written = json.loads(process.communicate(timeout=120)[0])
     assert process.returncode == 0
     reader, frames = read(path)
     assert [int(frame.items[0]) for frame in frames] == written

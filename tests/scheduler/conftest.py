@@ -21,9 +21,9 @@ def require(server: str, reason: str | None) -> None:
         pytest.skip(f"no {server} to test with: {reason}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gridengine_cluster() -> Iterator[PrivateGridEngine]:
-    """A real Grid Engine of one host, for the whole session."""
+    """A real Grid Engine of one host; others on this machine have theirs before or after it."""
     require("Grid Engine", private_gridengine.why_not())
     with running_gridengine() as cluster:
         yield cluster

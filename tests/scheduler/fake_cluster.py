@@ -160,7 +160,7 @@ def main(words: list[str]) -> None:
 
 def end(state: Path) -> None:
     """Remove a cluster's folder: what still runs sees that it is gone, and ends."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while state.exists():
         # A job may write its last into it just now.
         shutil.rmtree(state, ignore_errors=True)

@@ -49,7 +49,10 @@ def run(jobid: str, words: list[str], log: str) -> None:
     if not (STATE / f"{jobid}.over").exists():
         with Path(log).open("wb") as output:
             child = subprocess.Popen(words, stdout=output, stderr=output, start_new_session=True)
-        (STATE / f"{jobid}.pid").write_text(str(child.pid))
+        (STATE / f"{jobid}.pid.new").write_text(str(child.pid))
+        (STATE / f"{jobid}.pid.new").rename(STATE / f"{jobid}.pid")
+        if (STATE / f"{jobid}.over").exists():  # killed when nobody knew the number yet
+            os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         (STATE / f"{jobid}.over").touch()
     os._exit(0)

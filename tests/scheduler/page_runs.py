@@ -14,7 +14,7 @@ from tests.support.place import Place
 FOLDER = Path(__file__).parents[2] / "docs" / "schedulers"
 
 
-def check_task_file(page: str, place: Place, patience: float = 90) -> None:
+def check_task_file(page: str, place: Place, patience: float = 300) -> None:
     """Run the task file of ``docs/schedulers/<page>.md`` and look at its result."""
     shown = [block for block in blocks((FOLDER / f"{page}.md").read_text()) if block.file_name]
     assert [block.file_name for block in shown] == ["psy-tasks/task_pendulum.py"]

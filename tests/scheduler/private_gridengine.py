@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ ROOT = Path("/var/lib/gridengine")
 COMMON = ROOT / "default" / "common"
 MARK = ROOT / "psyflow-tests"
 """Says that the daemons that run are those of these tests, and may be ended."""
+LOCK = ROOT / "psyflow-tests.lock"
 SPOOL = Path("/var/spool/gridengine")
 
 EXECUTION_HOST = """\
@@ -151,7 +153,7 @@ class PrivateGridEngine:
             env={**os.environ, **self.environment},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         if check and answer.returncode:
@@ -197,11 +199,11 @@ class PrivateGridEngine:
             for process in _processes(name):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while _processes("sge_qmaster") and time.monotonic() < deadline:
             time.sleep(0.05)
 
-    def _wait_until(self, what: str, true: Callable[[], object], seconds: float = 60) -> None:
+    def _wait_until(self, what: str, true: Callable[[], object], seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
         while not true():
             if time.monotonic() > deadline:
@@ -217,9 +219,12 @@ def _processes(name: str) -> list[int]:
 
 @contextlib.contextmanager
 def running_gridengine() -> Iterator[PrivateGridEngine]:
-    engine = PrivateGridEngine()
-    try:
-        engine.start()
-        yield engine
-    finally:
-        engine.stop()
+    """Run the only one that there can be on this machine; wait for tests that have it."""
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        engine = PrivateGridEngine()
+        try:
+            engine.start()
+            yield engine
+        finally:
+            engine.stop()

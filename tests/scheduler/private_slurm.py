@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -49,7 +50,7 @@ SlurmdLogFile={folder}/log/slurmd.%n.log
 PlugStackConfig=/dev/null
 {accounting}
 ReturnToService=2
-SlurmdTimeout=10
+SlurmdTimeout={slurmd_timeout}
 KillWait=2
 MaxArraySize={max_array_size}
 MinJobAge={min_job_age}
@@ -107,11 +108,14 @@ def why_not(*, accounting: bool = False) -> str | None:
 
 
 def free_ports(n: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
-        for one in sockets:
-            one.bind(("", 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Return ports that nobody listens on, none of which the kernel gives to a client."""
+    found: set[int] = set()
+    while len(found) < n:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("", port))
+            found.add(port)
+    return list(found)
 
 
 class PrivateSlurm:
@@ -174,7 +178,7 @@ class PrivateSlurm:
 
     def client(self, *command: str) -> str:
         answer = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=20
+            command, env=self.environment, capture_output=True, text=True, timeout=120
         )
         return answer.stdout
 
@@ -193,7 +197,7 @@ class PrivateSlurm:
         daemon = self.daemons.pop(name)
         daemon.terminate()
         try:
-            daemon.wait(10)
+            daemon.wait(60)
         except subprocess.TimeoutExpired:
             daemon.kill()
             daemon.wait()
@@ -211,6 +215,8 @@ class PrivateSlurm:
                 name=self.name,
                 controller_port=controller_port,
                 max_array_size=MAX_ARRAY_SIZE,
+                # How soon a node counts as dead, and what runs there as lost.
+                slurmd_timeout=10 if self.accounting else 300,
                 min_job_age=2 if self.accounting else 300,
                 accounting=(ACCOUNTING if self.accounting else NO_ACCOUNTING).format(
                     port=self._accounting_port, folder=self.folder
@@ -260,7 +266,7 @@ class PrivateSlurm:
     def node_states(self) -> set[str]:
         return set(self.client("sinfo", "-h", "-N", "-o", "%t").split())
 
-    def _wait_until(self, what: str, true: Callable[[], object], seconds: float = 30) -> None:
+    def _wait_until(self, what: str, true: Callable[[], object], seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
         while not true():
             if time.monotonic() > deadline:

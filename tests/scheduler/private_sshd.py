@@ -82,7 +82,7 @@ class PrivateSshd:
             server = subprocess.Popen(
                 [sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")], stderr=log
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not self._answers():
             assert time.monotonic() < deadline, (self.folder / "sshd.log").read_text()
             time.sleep(0.05)
@@ -104,7 +104,7 @@ def running_sshd() -> Iterator[PrivateSshd]:
             yield sshd
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(60)
 
 
 def runners(spool: Path) -> list[int]:
@@ -126,7 +126,7 @@ def end_runners(spool: Path) -> None:
     for pid in runners(spool):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while runners(spool):
         assert time.monotonic() < deadline, f"runners of {spool} do not end"
         time.sleep(0.05)

@@ -57,7 +57,7 @@ def check_reused_ids(place: Place, scheduler: Scheduler, head: str) -> None:
         # The last first, so that nothing begins which waits for what is killed.
         scheduler.kill_jobs([*reversed(ours), one, many])
         go.touch()
-    until(lambda: not _alive(scheduler, [*ours, one, many]), "all are gone", 60)
+    until(lambda: not _alive(scheduler, [*ours, one, many]), "all are gone", 180)
 
 
 def _words(place: Place) -> set[str]:

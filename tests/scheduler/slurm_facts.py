@@ -34,7 +34,7 @@ def call(
         input=script,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
 
 
@@ -52,7 +52,7 @@ def listed(slurm: AnySlurm, jobid: str, form: str, *options: str) -> list[str]:
 
 
 def wait_for(slurm: AnySlurm, jobid: str, states: str) -> None:
-    until(lambda: listed(slurm, jobid, "%t") == states.split(), f"{jobid} is {states}", 30)
+    until(lambda: listed(slurm, jobid, "%t") == states.split(), f"{jobid} is {states}", 180)
 
 
 def states(scheduler: Slurm, *jobids: str) -> str:
@@ -117,23 +117,23 @@ class SlurmFacts:
     def test_log_with_a_backslash(self, scheduler: Slurm, tmp_path: Path) -> None:
         log = tmp_path / "a\\b%j.log"
         scheduler.submit(["echo", "hello"], log, "t")
-        until(lambda: log.exists() and log.read_text() == "hello\n", "the log is there", 20)
+        until(lambda: log.exists() and log.read_text() == "hello\n", "the log is there", 180)
 
     def test_one_member_is_killed_the_rest_goes_on(
         self, scheduler: Slurm, slurm: AnySlurm, log: Path
     ) -> None:
         foreign = submit(slurm, "-o", "/dev/null", "--hold")
-        array = scheduler.submit_array(3, ["sleep", "60"], log, "a", None, {"max_running": 2})
+        array = scheduler.submit_array(3, ["sleep", "600"], log, "a", None, {"max_running": 2})
         merge = scheduler.submit(["true"], log, "merge", [array])
         members = [f"{array}_{i}" for i in range(3)]
-        until(lambda: states(scheduler, *members) == "R R Q", "two members run", 20)
+        until(lambda: states(scheduler, *members) == "R R Q", "two members run", 180)
         assert states(scheduler, merge, array) == "*Q R"
         assert set(scheduler.get_jobs(of_user=True)) >= {foreign, array, merge}
         scheduler.kill(members[0])
-        until(lambda: states(scheduler, *members) == "C R R", "the third member runs", 20)
+        until(lambda: states(scheduler, *members) == "C R R", "the third member runs", 180)
         assert states(scheduler, merge, array) == "*Q R"
         scheduler.kill_jobs(scheduler.get_jobs())
-        until(lambda: states(scheduler, array, merge) == "C C", "all are killed", 20)
+        until(lambda: states(scheduler, array, merge) == "C C", "all are killed", 180)
         assert states(scheduler, foreign) == "*Q", "a foreign job was killed"
         scheduler.kill(foreign)
 
@@ -144,8 +144,8 @@ class SlurmFacts:
         killed = scheduler.submit(["true"], log, "k", None, {"hold": True})
         merge = scheduler.submit(["touch", tmp_path / "merged"], log, "merge", [array, killed])
         scheduler.kill(killed)
-        until((tmp_path / "merged").exists, "the merge job has run", 20)
-        until(lambda: states(scheduler, array, killed, merge) == "F C D", "all are over", 20)
+        until((tmp_path / "merged").exists, "the merge job has run", 180)
+        until(lambda: states(scheduler, array, killed, merge) == "F C D", "all are over", 180)
 
     def test_filters_of_the_user_hide_nothing(
         self,
@@ -167,7 +167,7 @@ class SlurmFacts:
         self, scheduler: Slurm, slurm: AnySlurm, log: Path
     ) -> None:
         array = scheduler.submit_array(3, ["sh", "-c", "exit %a"], log, "a|b c", None, None)
-        until(lambda: states(scheduler, array) == "F", "the array is over", 20)
+        until(lambda: states(scheduler, array) == "F", "the array is over", 180)
         told = call(slurm, "scontrol", "-o", "show", "job", array).stdout
         assert parse_scontrol(told) == scheduler.look_up([array])
 
@@ -332,7 +332,7 @@ class SlurmFacts:
         until(
             lambda: listed(slurm, ok, "%t %r") == ["PD DependencyNeverSatisfied"],
             "afterok is never satisfied",
-            30,
+            180,
         )
         call(slurm, "scancel", ok)
         assert listed(slurm, ok, "%t") == ["CA"]
@@ -340,7 +340,7 @@ class SlurmFacts:
     def test_signals(self, slurm: AnySlurm, log: Path) -> None:
         script = f"{SHEBANG}trap 'echo USR1; exit 0' USR1\necho begun\nwhile :; do sleep 0.1; done"
         job = submit(slurm, "-o", str(log), script=script)
-        until(lambda: log.exists() and "begun" in log.read_text(), "the job has begun", 30)
+        until(lambda: log.exists() and "begun" in log.read_text(), "the job has begun", 180)
         # Without --batch it is for job steps, and there are none.
         call(slurm, "scancel", "--signal=USR1", job)
         assert listed(slurm, job, "%t") == ["R"]
@@ -351,20 +351,20 @@ class SlurmFacts:
     def test_job_that_does_not_end_is_killed(self, slurm: AnySlurm, log: Path) -> None:
         script = f"{SHEBANG}trap 'echo TERM' TERM\necho begun\nwhile :; do sleep 0.1; done"
         job = submit(slurm, "-o", str(log), script=script)
-        until(lambda: log.exists() and "begun" in log.read_text(), "the job has begun", 30)
+        until(lambda: log.exists() and "begun" in log.read_text(), "the job has begun", 180)
         call(slurm, "scancel", job)
         wait_for(slurm, job, "CA")
         assert "TERM" in log.read_text()
 
     def test_requeued_job_has_the_same_id(self, slurm: AnySlurm, log: Path) -> None:
-        script = f"{SHEBANG}echo begun $SLURM_RESTART_COUNT\nexec sleep 60"
+        script = f"{SHEBANG}echo begun $SLURM_RESTART_COUNT\nexec sleep 600"
         job = submit(slurm, "-o", str(log), "--open-mode=append", script=script)
-        until(lambda: log.exists() and "begun" in log.read_text(), "the job has begun", 30)
+        until(lambda: log.exists() and "begun" in log.read_text(), "the job has begun", 180)
         assert call(slurm, "scontrol", "requeue", job).returncode == 0
         until(
             lambda: " Restarts=1 " in call(slurm, "scontrol", "-o", "show", "job", job).stdout,
             "the job is queued again",
-            30,
+            180,
         )
         call(slurm, "scancel", job)
         wait_for(slurm, job, "CA")

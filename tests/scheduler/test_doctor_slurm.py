@@ -12,7 +12,7 @@ from tests.support.place import Place
 
 from .private_slurm import MAX_ARRAY_SIZE, PrivateSlurm
 
-PATIENCE = 90
+PATIENCE = 300
 DIES_ONCE = """
 import os, time
 from pathlib import Path
@@ -28,7 +28,7 @@ def execute(x):
     if x == 2 and not (HERE / "died").exists():
         (HERE / "died").touch()
         os.kill(os.getppid(), 9)
-        time.sleep(60)
+        time.sleep(600)
     return {"y": x**2}
 """
 

@@ -21,7 +21,8 @@ from .private_slurm import MAX_ARRAY_SIZE
 from .slurm_facts import SHEBANG, SlurmFacts, call, listed, submit, wait_for
 
 NULL = ("-o", "/dev/null")
-SLEEP = f"{SHEBANG}exec sleep 60\n"
+PATIENCE = 180
+SLEEP = f"{SHEBANG}exec sleep 600\n"
 
 
 @pytest.fixture
@@ -53,11 +54,11 @@ def struck(seed: int, n: int = 12, **chances: float) -> list[str]:
     """Return how `n` jobs ended that would run for ever, and are cancelled if nothing strikes."""
     with FakeSlurm(seed=seed, slots=n, within=0.1, kill_wait=1.0, **chances) as slurm:
         jobids = [submit(slurm, *NULL, "--no-requeue", script=SLEEP) for _ in range(n)]
-        until(lambda: "PENDING" not in endings(slurm, jobids), "all were started", 30)
+        until(lambda: "PENDING" not in endings(slurm, jobids), "all were started", 180)
         # A job that nothing has struck within a second, ten times `within`, is spared.
         subprocess.run(["sleep", "1"], check=True)
         slurm.client("scancel", "--me")
-        slurm.wait()
+        slurm.wait(PATIENCE)
         return endings(slurm, jobids)
 
 
@@ -77,38 +78,40 @@ class TestChance:
     def test_killed_job_takes_all_its_processes_along(self, tmp_path: Path) -> None:
         escape = (
             f'{sys.executable} -c \'import os; os.setsid(); open("escaped", "w"); '
-            "import time; time.sleep(60)' &"
+            "import time; time.sleep(600)' &"
         )
         script = f"{SHEBANG}trap '' TERM\n{escape}\nwait\n"
         with FakeSlurm(tmp_path / "slurm", kill=1.0, within=3.0) as slurm:
             job = submit(slurm, *NULL, f"--chdir={tmp_path}", script=script)
-            slurm.wait()
+            slurm.wait(PATIENCE)
             assert endings(slurm, [job])[0] in ("FAILED", "OUT_OF_MEMORY", "NODE_FAIL")
             assert marked(str(tmp_path)) == []
 
     def test_preempted_job_runs_again_under_its_id(self, tmp_path: Path) -> None:
         log = tmp_path / "log"
-        # It lasts, but for the third time.
+        # It lasts, but for the third time, or for a later one if the third was struck at once.
         script = (
             f"{SHEBANG}echo $SLURM_JOB_ID ${{SLURM_RESTART_COUNT:-none}}\n"
             "trap 'echo TERM; exit 0' TERM\n"
-            '[ "$SLURM_RESTART_COUNT" = 2 ] && exit 0\nwhile :; do sleep 0.05; done\n'
+            '[ "${SLURM_RESTART_COUNT:-0}" -ge 2 ] && exit 0\nwhile :; do sleep 0.05; done\n'
         )
         with FakeSlurm(preempt=1.0, within=1.0, kill_wait=20.0) as slurm:
             options = (f"--output={log}", "--error=/dev/null", "--open-mode=append")
             job = submit(slurm, *options, script=script)
-            slurm.wait()
+            slurm.wait(PATIENCE)
             assert endings(slurm, [job]) == ["COMPLETED"]
         *earlier, last = log.read_text().splitlines()
-        assert last == f"{job} 2"
+        n_restarts = int(last.removeprefix(f"{job} "))
+        assert n_restarts >= 2
         # A start that is struck at once has no time to say anything.
-        assert set(earlier) <= {f"{job} none", f"{job} 1", "TERM"}
+        before = ["none", *range(1, n_restarts)]
+        assert set(earlier) <= {"TERM", *(f"{job} {number}" for number in before)}
 
     def test_preempted_job_that_does_not_end_is_killed(self) -> None:
-        script = f"{SHEBANG}trap '' TERM\n[ -n \"$SLURM_RESTART_COUNT\" ] || sleep 60\n"
+        script = f"{SHEBANG}trap '' TERM\n[ -n \"$SLURM_RESTART_COUNT\" ] || sleep 600\n"
         with FakeSlurm(preempt=1.0, within=0.5, kill_wait=0.2) as slurm:
             job = submit(slurm, *NULL, script=script)
-            slurm.wait()
+            slurm.wait(PATIENCE)
             assert endings(slurm, [job]) == ["COMPLETED"]
 
     def test_jobs_are_delayed(self) -> None:
@@ -125,14 +128,14 @@ class TestChance:
             assert 5 < sum(codes) < 35
             told = slurm.client("sbatch", *NULL, "--wrap=env | grep -q RELIABLE")
             assert told == "Submitted batch job 1\n"
-            slurm.wait()
+            slurm.wait(PATIENCE)
             assert endings(slurm, ["1"]) == ["FAILED"], "its calls would not fail"
             assert {a.stderr for a in answers} == {
                 "",
                 "slurm_load_jobs error: Socket timed out on send/recv operation\n",
             }
             submissions = [call(slurm, "sbatch", *NULL, "--wrap=true") for _ in range(40)]
-            slurm.wait()
+            slurm.wait(PATIENCE)
             told = [answer for answer in submissions if not answer.returncode]
             n_jobs = len(slurm.client("sacct", "-n", "-X").splitlines())
             assert len(told) < n_jobs < 40, "some are submitted and some are not"
@@ -143,14 +146,14 @@ class TestChance:
 class TestTime:
     def test_limit_ends_a_job(self, slurm: FakeSlurm, tmp_path: Path) -> None:
         script = f"{SHEBANG}trap 'echo TERM' TERM\nwhile :; do sleep 0.1; done\n"
-        job = submit(slurm, "-o", str(tmp_path / "log"), "--time=0:02", script=script)
+        job = submit(slurm, "-o", str(tmp_path / "log"), "--time=0:05", script=script)
         wait_for(slurm, job, "TO")
-        assert listed(slurm, job, "%r %l") == ["TimeLimit 0:02"]
+        assert listed(slurm, job, "%r %l") == ["TimeLimit 0:05"]
         assert "TERM" in (tmp_path / "log").read_text()
 
     def test_script_is_warned_before(self, slurm: FakeSlurm, tmp_path: Path) -> None:
         script = f"{SHEBANG}trap 'echo USR1; exit 0' USR1\nwhile :; do sleep 0.1; done\n"
-        options = ("--time=1:00", "--signal=B:USR1@59")
+        options = ("--time=1:00", "--signal=B:USR1@56")
         job = submit(slurm, "-o", str(tmp_path / "log"), *options, script=script)
         wait_for(slurm, job, "CD")
         assert (tmp_path / "log").read_text() == "USR1\n"
@@ -159,13 +162,13 @@ class TestTime:
         script = f"{SHEBANG}echo $((SLURM_JOB_END_TIME - SLURM_JOB_START_TIME))\n"
         with FakeSlurm(tell_end=True) as slurm:
             submit(slurm, "-o", str(tmp_path / "log"), "--time=1:30", script=script)
-            slurm.wait()
+            slurm.wait(PATIENCE)
         assert (tmp_path / "log").read_text() == "90\n"
 
     def test_jobs_are_forgotten_but_by_the_accounting(self) -> None:
         with FakeSlurm(min_job_age=0.0) as slurm:
             job = submit(slurm, *NULL)
-            until(lambda: endings(slurm, [job]) == ["COMPLETED"], "the job has ended", 30)
+            until(lambda: endings(slurm, [job]) == ["COMPLETED"], "the job has ended", 180)
             assert listed(slurm, job, "%t") == []
             with pytest.raises(SchedulerError, match="Invalid job id specified"):
                 slurm.client("scontrol", "show", "job", job)
@@ -178,7 +181,7 @@ class TestAccounting:
                 slurm, *NULL, "--array=0-1", script=f"{SHEBANG}exit ${{SLURM_ARRAY_TASK_ID}}"
             )
             held = submit(slurm, *NULL, "--array=3-5", "--hold", "-J", "a long name")
-            slurm.wait()
+            slurm.wait(PATIENCE)
             told = slurm.client("sacct", "-n", "-X", "-P", "--format=JobID,state,ExitCode,JobName")
             assert told.splitlines() == [
                 f"{array}_0|COMPLETED|0:0|sbatch",
@@ -195,7 +198,7 @@ class TestAccounting:
             monkeypatch.setenv("PATH", slurm.environment["PATH"])
             scheduler = Slurm()
             array = scheduler.submit_array(2, ["sh", "-c", "exit %a"], tmp_path / "log", "t")
-            slurm.wait()
+            slurm.wait(PATIENCE)
             found = scheduler.get_statuses([array, f"{array}_0", f"{array}_1"])
             assert [status.status for status in found.values()] == ["F", "D", "F"]
 
@@ -206,7 +209,7 @@ class TestUse:
             held = submit(slurm, *NULL, "--hold", "-J", "a RUNNING b")
             failed = submit(slurm, *NULL, script=f"{SHEBANG}sleep 0.2; exit 1")
             never = submit(slurm, *NULL, f"--dependency=afterok:{failed}")
-            slurm.wait()
+            slurm.wait(PATIENCE)
             assert endings(slurm, [held, failed, never]) == ["PENDING", "FAILED", "PENDING"]
 
     def test_slots_limit_what_runs(self) -> None:
@@ -238,8 +241,8 @@ class TestUse:
         script = f"{SHEBANG}sbatch -o {tmp_path}/inner --wrap='echo $SLURM_JOB_ID'\n"
         with FakeSlurm() as slurm:
             submit(slurm, "-o", str(tmp_path / "outer"), script=script)
-            until((tmp_path / "inner").exists, "the job's job has run", 30)
-            slurm.wait()
+            until((tmp_path / "inner").exists, "the job's job has run", 180)
+            slurm.wait(PATIENCE)
         assert (tmp_path / "outer").read_text() == "Submitted batch job 2\n"
         assert (tmp_path / "inner").read_text() == "2\n"
 
@@ -292,26 +295,26 @@ def is_sleep(pid_file: Path) -> bool:
         command = Path(f"/proc/{int(pid_file.read_text())}/cmdline").read_bytes()
     except (OSError, ValueError):
         return False
-    return command == b"/bin/sleep\x0060\0"
+    return command == b"/bin/sleep\x00600\0"
 
 
 class TestEnd:
     def test_jobs_end_with_it(self, tmp_path: Path) -> None:
         with FakeSlurm(tmp_path) as slurm:
-            submit(slurm, *NULL, script=f"{SHEBANG}trap '' TERM\nsleep 60 & sleep 60\n")
-            until(lambda: len(marked(str(tmp_path))) == 3, "the job has begun", 30)
+            submit(slurm, *NULL, script=f"{SHEBANG}trap '' TERM\nsleep 600 & sleep 600\n")
+            until(lambda: len(marked(str(tmp_path))) == 3, "the job has begun", 180)
         assert marked(str(tmp_path)) == []
 
     def test_job_that_hides_is_ended_too(self, tmp_path: Path) -> None:
-        script = f"{SHEBANG}echo $$ >{tmp_path}/pid\nexec env -i /bin/sleep 60\n"
+        script = f"{SHEBANG}echo $$ >{tmp_path}/pid\nexec env -i /bin/sleep 600\n"
         with FakeSlurm() as slurm:
             cancelled = submit(slurm, *NULL, script=script)
-            until((tmp_path / "pid").exists, "the job has begun", 30)
+            until((tmp_path / "pid").exists, "the job has begun", 180)
             slurm.client("scancel", cancelled)
             wait_for(slurm, cancelled, "CA")
             left = submit(slurm, *NULL, script=script)
             wait_for(slurm, left, "R")
-            until(lambda: is_sleep(tmp_path / "pid"), "it has lost its mark", 30)
+            until(lambda: is_sleep(tmp_path / "pid"), "it has lost its mark", 180)
         assert not is_sleep(tmp_path / "pid")
 
     def test_jobs_end_with_the_process_that_started_it(self) -> None:
@@ -319,18 +322,18 @@ class TestEnd:
             "import sys, time\n"
             "from psyflow.testing import FakeSlurm\n"
             "with FakeSlurm() as slurm:\n"
-            "    slurm.client('sbatch', '-o', '/dev/null', '--wrap=sleep 60')\n"
+            "    slurm.client('sbatch', '-o', '/dev/null', '--wrap=sleep 600')\n"
             "    print(slurm.environment['PATH'].split(':')[0], flush=True)\n"
-            "    time.sleep(60)\n"
+            "    time.sleep(600)\n"
         )
         command = [sys.executable, "-c", program]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
             assert owner.stdout is not None
             folder = Path(owner.stdout.readline().strip()).parent
-            until(lambda: marked(str(folder)), "the job has begun", 30)
+            until(lambda: marked(str(folder)), "the job has begun", 180)
             owner.send_signal(signal.SIGKILL)
-        until(lambda: not marked(str(folder)), "no process is left", 30)
-        until(lambda: not folder.exists(), "no file is left", 30)
+        until(lambda: not marked(str(folder)), "no process is left", 180)
+        until(lambda: not folder.exists(), "no file is left", 180)
 
     def test_programs_say_when_it_is_gone(self, tmp_path: Path) -> None:
         with FakeSlurm(tmp_path) as slurm:

@@ -17,8 +17,8 @@ from psyflow.exceptions import SchedulerError
 from psyflow.testing import FakeSlurm
 from tests.support.study import Study
 
-N_ROUNDS = 20
-PATIENCE = 120
+N_ROUNDS = 100
+PATIENCE = 300
 SITES: list[dict[str, float]] = [
     {"accounting": True, "tell_end": True, "kill": 0.35, "preempt": 0.3},
     {"accounting": False, "flaky": 0.15, "kill": 0.2, "preempt": 0.2},
@@ -81,6 +81,13 @@ def status(study: Study) -> dict[str, object]:
     return report
 
 
+def seconds_to_begin(study: Study) -> float:
+    """Return how long it takes to start `psy`, or a job."""
+    begin = time.monotonic()
+    try_psy(study, "status")
+    return time.monotonic() - begin
+
+
 def run_until_complete(study: Study, slurm: FakeSlurm) -> list[int]:
     """Run again and again, as a user would; return how many items were done after each time."""
     done: list[int] = []
@@ -104,7 +111,9 @@ def test_run_is_complete_in_the_end(
 ) -> None:
     task, site = settings(seed), SITES[seed % 3]
     study.task(HEAD + BODY.format(**task))
-    times = {"within": 1.2, "delay": 0.5, "kill_wait": 0.5}
+    # So that jobs are struck at work, and not just as they begin, however slow they are in that.
+    within = max(1.2, 3 * seconds_to_begin(study))
+    times = {"within": within, "delay": 0.5, "kill_wait": 0.5}
     with FakeSlurm(tmp_path / "slurm", seed=seed, **times, **site) as slurm:  # type: ignore[arg-type]
         monkeypatch.setenv("PATH", slurm.environment["PATH"])
         done = run_until_complete(study, slurm)
@@ -170,11 +179,12 @@ def test_wall_time_ends_no_job_and_the_chain_goes_on(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study.task(
-        HEAD + 'scheduler_args = {"timelimit": "0:06"}\n'
+        # After item 3, which takes most of a job's time, there seems to be none for another one.
+        HEAD + 'scheduler_args = {"timelimit": "0:18"}\n'
         "max_jobs = 1\n"
         "max_chain = 3\n"
         "pspace = Param(x=range(12))\n"
-        'def execute(x):\n    time.sleep(0.7)\n    return {"y": x**2}\n'
+        'def execute(x):\n    time.sleep(10 if x == 3 else 0.3)\n    return {"y": x**2}\n'
     )
     with FakeSlurm(tmp_path / "slurm") as slurm:
         monkeypatch.setenv("PATH", slurm.environment["PATH"])
@@ -190,13 +200,13 @@ def test_warned_item_saves_its_state_and_goes_on(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study.task(
-        HEAD + 'scheduler_args = {"timelimit": "10:00", "signal": "B:USR1@597"}\n'
+        HEAD + 'scheduler_args = {"timelimit": "10:00", "signal": "B:USR1@593"}\n'
         "max_chain = 5\n"
         "pspace = Param(x=[25])\n"
         "def execute(x, ctx):\n"
         '    state = ctx.dir / "state"\n'
         "    n = int(state.read_text()) if state.exists() else 0\n"
-        "    while n < x:\n"
+        "    while n < x or not state.exists():\n"
         "        n += 1\n"
         "        time.sleep(0.2)\n"
         "        if ctx.should_stop():\n"
@@ -222,7 +232,7 @@ def test_jobs_in_which_nothing_gets_done_do_not_go_on(
         "def execute(x, ctx):\n"
         "    ctx.dir  # it is made, and nothing is kept in it\n"
         "    os.kill(os.getppid(), 9)\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(600)\n"
     )
     with FakeSlurm(tmp_path / "slurm") as slurm:
         monkeypatch.setenv("PATH", slurm.environment["PATH"])

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from psyflow import load
 from psyflow.system.limits import usable_cpus
 from tests.support.place import Place
-from tests.support.processes import eventually
+from tests.support.processes import children_of, eventually, state_of
 
 # A program of its own, for the process of the tests has threads.
 PROGRAM = """
@@ -59,7 +58,7 @@ class Script:
 
     def run(self, main: str, body: str, before: str = "") -> str:
         process = self.start(main, body, before)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, ""), err
         return out
 
@@ -161,7 +160,7 @@ def test_signals_reach_the_job_and_find_the_usual_handlers(script: Script) -> No
                   signal.getsignal(signal.SIGINT) is signal.default_int_handler,
                   signal.getsignal(signal.SIGHUP) is signal.SIG_IGN,
                   signal.pthread_sigmask(signal.SIG_BLOCK, []), flush=True)
-            time.sleep(60)
+            time.sleep(600)
         """,
         """
         def kill():
@@ -185,7 +184,7 @@ def test_ctrl_c_reaches_the_job_and_not_the_server(script: Script) -> None:
         def main(words):
             print("begins", flush=True)
             if words:
-                time.sleep(60)
+                time.sleep(600)
         """,
         """
         try:
@@ -196,7 +195,7 @@ def test_ctrl_c_reaches_the_job_and_not_the_server(script: Script) -> None:
     )
     assert eventually(lambda: script.log.exists() and script.log.stat().st_size > 0)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     # None is what the job's main returned.
     assert out.startswith("interrupted"), err
     assert script.log.read_text().count("begins") == 2
@@ -209,7 +208,8 @@ def test_a_signal_that_comes_with_the_end_of_the_job_takes_nothing_away(script: 
             print("begins", flush=True)
             while not Path("end").exists():
                 time.sleep(0.01)
-            Path("ended").touch()
+            Path("ended.new").write_text(str(os.getpid()))
+            Path("ended.new").rename("ended")
             return 7
         """,
         """
@@ -222,11 +222,14 @@ def test_a_signal_that_comes_with_the_end_of_the_job_takes_nothing_away(script: 
     os.kill(process.pid, signal.SIGSTOP)
     (script.folder / "end").touch()
     assert eventually((script.folder / "ended").exists)
-    time.sleep(1.0)
+    job = int((script.folder / "ended").read_text())
+    (server,) = children_of(process.pid)
+    # The server has told of it when it waits for what comes next.
+    eventually(lambda: state_of(job) == "X" and state_of(server) == "S")
     os.kill(process.pid, signal.SIGTERM)
     os.kill(process.pid, signal.SIGCONT)
     try:
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=120)
     finally:
         process.kill()
     assert (out, err) == ("SIGTERM\n7\n", "")
@@ -312,7 +315,7 @@ def test_when_the_parent_ends_the_server_ends_and_its_job_is_an_orphan(
         submit()
         """,
     )
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert eventually((script.folder / "orphan").exists)
 
 

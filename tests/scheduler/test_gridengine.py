@@ -56,16 +56,16 @@ def test_one_member_is_killed_the_rest_goes_on(
     scheduler: GridEngine, gridengine: PrivateGridEngine, log: Path
 ) -> None:
     foreign = gridengine.client("qsub", "-terse", "-h", "-b", "y", "-o", "/dev/null", "true")
-    array = scheduler.submit_array(3, ["sleep", "60"], log, "a:b", None, {"max_running": 2})
+    array = scheduler.submit_array(3, ["sleep", "600"], log, "a:b", None, {"max_running": 2})
     merge = scheduler.submit(["true"], log, "merge", [array])
     members = [f"{array}_{i}" for i in range(3)]
-    until(lambda: states(scheduler, *members) == "R R Q", "two members run", 30)
+    until(lambda: states(scheduler, *members) == "R R Q", "two members run", 180)
     assert states(scheduler, merge, array) == "*Q R"
     assert scheduler.get_status(members[0]) == (members[0], "R", "a:b:0")
     scheduler.kill(members[0])
-    until(lambda: states(scheduler, *members) in ("C R R", "? R R"), "the third runs", 30)
+    until(lambda: states(scheduler, *members) in ("C R R", "? R R"), "the third runs", 180)
     scheduler.kill_jobs([merge, array])
-    until(lambda: not scheduler.get_jobs() or "R" not in states(scheduler, array), "gone", 30)
+    until(lambda: not scheduler.get_jobs() or "R" not in states(scheduler, array), "gone", 180)
     assert states(scheduler, foreign.strip()) == "*Q", "a foreign job was killed"
     scheduler.kill(foreign.strip())
 
@@ -73,15 +73,15 @@ def test_one_member_is_killed_the_rest_goes_on(
 def test_merge_runs_after_failures(scheduler: GridEngine, log: Path, tmp_path: Path) -> None:
     array = scheduler.submit_array(2, ["sh", "-c", "exit %a"], log, "a")
     merge = scheduler.submit(["touch", tmp_path / "merged"], log, "merge", [array])
-    until((tmp_path / "merged").exists, "the merge job has run", 30)
-    until(lambda: states(scheduler, f"{array}_0", f"{array}_1", merge) == "D F D", "over", 30)
+    until((tmp_path / "merged").exists, "the merge job has run", 180)
+    until(lambda: states(scheduler, f"{array}_0", f"{array}_1", merge) == "D F D", "over", 180)
     assert scheduler.get_statuses([f"{array}_1"])[f"{array}_1"].reason == "exit code 1"
 
 
 def test_time_limit_is_the_reason(scheduler: GridEngine, log: Path) -> None:
     assert scheduler.time_limit({"timelimit": "0:0:2"}) == 2
-    job = scheduler.submit(["sleep", "60"], log, "t", None, {"timelimit": "0:0:2"})
-    until(lambda: states(scheduler, job) == "F", "the job is ended", 40)
+    job = scheduler.submit(["sleep", "600"], log, "t", None, {"timelimit": "0:0:2"})
+    until(lambda: states(scheduler, job) == "F", "the job is ended", 180)
     assert scheduler.get_statuses([job])[job].reason == "timeout"
 
 
@@ -121,7 +121,7 @@ def test_whole_run(tmp_path: Path, gridengine: PrivateGridEngine) -> None:
         report = json.loads(place.program("status", "--json").stdout)["t"]
         return report["up_to_date"] and not report["jobs"]
 
-    until(is_done, "the task is up to date", 60)
+    until(is_done, "the task is up to date", 180)
     assert place.result("t") == {"x": list(range(6)), "y": [x**2 for x in range(6)]}
 
 

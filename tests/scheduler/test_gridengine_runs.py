@@ -14,7 +14,7 @@ from tests.support.place import Place
 from .private_gridengine import PrivateGridEngine
 from .reused_ids import check_reused_ids
 
-PATIENCE = 120
+PATIENCE = 300
 HEAD = """
 import time
 from pathlib import Path

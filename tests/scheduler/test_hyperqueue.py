@@ -71,12 +71,12 @@ class TestJobs:
     ) -> None:
         log = tmp_path / "log"
         array = scheduler.submit_array(2, ["sh", "-c", "exit %a"], log, "a")
-        killed = scheduler.submit(["sleep", "60"], log, "k")
+        killed = scheduler.submit(["sleep", "600"], log, "k")
         merge = scheduler.submit(["touch", tmp_path / "merged"], log, "merge", [array, killed])
-        until(lambda: states(scheduler, array, killed, merge) == "F R R", "merge waits", 30)
+        until(lambda: states(scheduler, array, killed, merge) == "F R R", "merge waits", 180)
         assert not (tmp_path / "merged").exists()
         scheduler.kill(killed)
-        until(lambda: states(scheduler, array, killed, merge) == "F C D", "all are over", 30)
+        until(lambda: states(scheduler, array, killed, merge) == "F C D", "all are over", 180)
         assert (tmp_path / "merged").exists()
         found = scheduler.get_statuses([f"{array}_1", array])
         assert [status.reason for status in found.values()] == ["exit code 1", "exit code 1"]
@@ -84,11 +84,11 @@ class TestJobs:
     def test_killed_job_that_waits_does_not_begin(
         self, scheduler: HyperQueue, tmp_path: Path
     ) -> None:
-        first = scheduler.submit(["sleep", "60"], tmp_path / "log", "first")
+        first = scheduler.submit(["sleep", "600"], tmp_path / "log", "first")
         second = scheduler.submit(["touch", tmp_path / "x"], tmp_path / "log", "second", [first])
-        until(lambda: states(scheduler, second) == "R", "it waits", 30)
+        until(lambda: states(scheduler, second) == "R", "it waits", 180)
         scheduler.kill_jobs([second, first])
-        until(lambda: states(scheduler, first, second) == "C C", "both are killed", 30)
+        until(lambda: states(scheduler, first, second) == "C C", "both are killed", 180)
         assert not (tmp_path / "x").exists()
 
     def test_nothing_begins_if_hq_cannot_be_reached(
@@ -106,27 +106,27 @@ class TestJobs:
         assert not (tmp_path / "x").exists()
 
     def test_time_limit_ends_a_job(self, scheduler: HyperQueue, tmp_path: Path) -> None:
-        job = scheduler.submit(["sleep", "60"], tmp_path / "log", "t", None, {"timelimit": "1s"})
-        until(lambda: states(scheduler, job) == "F", "its time is over", 30)
+        job = scheduler.submit(["sleep", "600"], tmp_path / "log", "t", None, {"timelimit": "1s"})
+        until(lambda: states(scheduler, job) == "F", "its time is over", 180)
         status = scheduler.get_status(job)
         assert status is not None and status.reason == "timeout"
 
     def test_array_of_one(self, scheduler: HyperQueue, tmp_path: Path) -> None:
         array = scheduler.submit_array(1, ["echo", "<%a>"], f"{tmp_path}/log %a", "a:b")
-        until(lambda: states(scheduler, f"{array}_0", array) == "D D", "it is done", 30)
+        until(lambda: states(scheduler, f"{array}_0", array) == "D D", "it is done", 180)
         assert (tmp_path / "log 0").read_text() == "<0>\n"
         assert scheduler.get_status(f"{array}_0") == (f"{array}_0", "D", "a:b:0")
 
     def test_member_cannot_be_killed_alone(self, scheduler: HyperQueue, tmp_path: Path) -> None:
-        array = scheduler.submit_array(2, ["sleep", "60"], tmp_path / "log", "a")
+        array = scheduler.submit_array(2, ["sleep", "600"], tmp_path / "log", "a")
         with pytest.raises(SchedulerError, match=rf"cannot kill job {array}_1 alone.*{array}\."):
             scheduler.kill(f"{array}_1")
         scheduler.kill(array)
-        until(lambda: states(scheduler, array) == "C", "all are killed", 30)
+        until(lambda: states(scheduler, array) == "C", "all are killed", 180)
 
     def test_name_may_be_long(self, scheduler: HyperQueue, tmp_path: Path) -> None:
         job = scheduler.submit(["true"], tmp_path / "log", "ü" * 30)
-        until(lambda: states(scheduler, job) == "D", "it is done", 30)
+        until(lambda: states(scheduler, job) == "D", "it is done", 180)
         assert scheduler.get_status(job) == (job, "D", "ü" * 20)
 
     def test_refused_submission_says_why(self, scheduler: HyperQueue, tmp_path: Path) -> None:
@@ -308,11 +308,11 @@ def test_job_that_dies_is_continued_without_anybody(hq: Path, tmp_path: Path) ->
         "    if x == 6 and not Path('died').exists():\n"
         "        Path('died').touch()\n"
         "        os.kill(os.getppid(), 9)\n"
-        "        time.sleep(60)\n"
+        "        time.sleep(600)\n"
         '    return {"y": x**2}\n',
     )
     assert place.program("run").returncode == 0
-    until(lambda: report(place)["up_to_date"], "the run is continued and complete", 60)
+    until(lambda: report(place)["up_to_date"], "the run is continued and complete", 180)
     assert place.result("t") == {"x": list(range(12)), "y": [x**2 for x in range(12)]}
     assert "Continued as" in (place.work / "t/t:merge.log").read_text()
 
@@ -331,11 +331,11 @@ def test_kill_ends_own_jobs_only(hq: Path, tmp_path: Path) -> None:
         "    time.sleep(600 if x > 9 else 0)\n"
         '    return {"y": x**2}\n',
     )
-    foreign = HyperQueue().submit(["sleep", "60"], tmp_path / "log", "foreign")
+    foreign = HyperQueue().submit(["sleep", "600"], tmp_path / "log", "foreign")
     assert place.program("run").returncode == 0
-    until(lambda: int(str(report(place)["n_done"])) > 1, "some items are done", 60)
+    until(lambda: int(str(report(place)["n_done"])) > 1, "some items are done", 180)
     assert place.program("kill", "t").returncode == 0
-    until(lambda: not report(place)["jobs"], "no job is at work", 60)
+    until(lambda: not report(place)["jobs"], "no job is at work", 180)
     assert 1 < int(str(report(place)["n_done"])) < 40
     assert states(HyperQueue(), foreign) == "R", "a foreign job was killed"
     HyperQueue().kill(foreign)

@@ -67,26 +67,26 @@ def states(scheduler: BatchScheduler, *jobids: str) -> str:
 
 def test_one_member_is_killed_the_rest_goes_on(scheduler: BatchScheduler, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    foreign = scheduler.submit(["sleep", "60"], log, "foreign")
-    array = scheduler.submit_array(3, ["sleep", "60"], log, "a:b", None, {"max_running": 2})
+    foreign = scheduler.submit(["sleep", "600"], log, "foreign")
+    array = scheduler.submit_array(3, ["sleep", "600"], log, "a:b", None, {"max_running": 2})
     merge = scheduler.submit(["true"], log, "merge", [array])
     members = [f"{array}_{i}" for i in range(3)]
-    until(lambda: states(scheduler, *members) == "R R Q", "two members run", 20)
+    until(lambda: states(scheduler, *members) == "R R Q", "two members run", 180)
     assert states(scheduler, array) == "R"
     assert states(scheduler, merge) in ("*Q", "Q")
     scheduler.kill(members[0])
-    until(lambda: states(scheduler, *members) == "C R R", "the third runs", 20)
+    until(lambda: states(scheduler, *members) == "C R R", "the third runs", 180)
     scheduler.kill_jobs([merge, array])
-    until(lambda: states(scheduler, *members, merge) == "C C C C", "all are killed", 20)
+    until(lambda: states(scheduler, *members, merge) == "C C C C", "all are killed", 180)
     assert states(scheduler, foreign) == "R", "a foreign job was killed"
     scheduler.kill(foreign)
-    until(lambda: states(scheduler, foreign) == "C", "it is gone", 20)
+    until(lambda: states(scheduler, foreign) == "C", "it is gone", 180)
 
 
 def test_array_of_one(scheduler: BatchScheduler, tmp_path: Path) -> None:
     log = f"{tmp_path}/log %a"
     array = scheduler.submit_array(1, ["echo", "<%a>"], log, "a")
-    until(lambda: states(scheduler, f"{array}_0", array) == "D D", "it is done", 20)
+    until(lambda: states(scheduler, f"{array}_0", array) == "D D", "it is done", 180)
     assert (tmp_path / "log 0").read_text() == "<0>\n"
 
 
@@ -101,7 +101,7 @@ def test_forgotten_jobs_are_unknown_and_the_others_known(
     scheduler: BatchScheduler, tmp_path: Path
 ) -> None:
     job = scheduler.submit(["false"], tmp_path / "log", "t")
-    until(lambda: states(scheduler, job, "4711") == "F ?", "it has failed", 20)
+    until(lambda: states(scheduler, job, "4711") == "F ?", "it has failed", 180)
     assert scheduler.get_statuses([job])[job].reason == "exit code 1"
 
 
@@ -192,8 +192,8 @@ def test_pbs_without_history_is_asked_without_it(install: Path, tmp_path: Path) 
         RETRY_PAUSES = ()
 
     scheduler = Quick()
-    job = scheduler.submit(["sleep", "60"], tmp_path / "log", "t")
-    until(lambda: states(scheduler, job) == "R", "it runs", 20)
+    job = scheduler.submit(["sleep", "600"], tmp_path / "log", "t")
+    until(lambda: states(scheduler, job) == "R", "it runs", 180)
     scheduler.kill(job)
 
 

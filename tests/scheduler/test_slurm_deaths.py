@@ -16,7 +16,7 @@ from tests.support.place import Place
 
 from .private_slurm import PrivateSlurm
 
-PATIENCE = 120
+PATIENCE = 300
 SLOW = """
 import time
 from pathlib import Path
@@ -33,7 +33,9 @@ pspace = Param(x=range(60))
 def execute(x):
     with (HERE / "calls").open("a") as calls:
         calls.write(f"{x}\\n")
-    time.sleep(0.4)
+    time.sleep(0.1)
+    while x >= 20 and not (HERE / "go").exists():
+        time.sleep(0.05)
     return {"y": x**2}
 """
 
@@ -112,6 +114,7 @@ def finish(place: Place) -> None:
 def test_requeued_job_goes_on(place: Place, accounted_slurm: PrivateSlurm) -> None:
     array = begin(place)
     accounted_slurm.client("scontrol", "requeue", f"{array}_0")
+    (place.folder / "psy-tasks/go").touch()
     finish(place)
     log = (place.work / "t/t:process:0.log").read_text()
     assert log.count("t:process:0 of") == 2
@@ -131,4 +134,5 @@ def test_node_that_dies_gives_its_claims_back(
     running = accounted_slurm.client("squeue", "-h", "-r", "-j", array, "-t", "R", "-o", "%N")
     assert mortal_node in running.split()
     accounted_slurm.kill_node(mortal_node)
+    (place.folder / "psy-tasks/go").touch()
     finish(place)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -180,7 +181,8 @@ def test_runner_without_the_folder_is_an_error(
 def test_exit_is_recorded_when_there_is_room_again(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(runner, "IDLE_SECONDS", 2.0)
+    monkeypatch.setattr(runner, "PAUSE", 0.01)
     words = ("sh", "-c", f"echo >> {tmp_path}/began; exit 3")
     works = SpooledJob(words, str(tmp_path / "log"), "t:job", str(tmp_path), {})
     cannot = SpooledJob(("no-such-program",), str(tmp_path / "log"), "t:job", str(tmp_path), {})
@@ -291,6 +293,9 @@ def test_runner_bears_with_a_file_server_until_its_lease_has_run_out(
     with monkeypatch.context() as context:
         context.setattr(spool.hosts, "is_newest", is_away)
         context.setattr(runner, "LEASE_SECONDS", 1.0)
+        # The clock goes on with each look.
+        clock = SimpleNamespace(monotonic=lambda: 0.05 * len(looks), sleep=time.sleep)
+        context.setattr(runner, "time", clock)
         with pytest.raises(OSError, match="Stale file handle"):
             runner.Runner(spool, "a", lease).run()
-    assert len(looks) > 10
+    assert len(looks) == 21

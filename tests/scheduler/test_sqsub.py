@@ -57,7 +57,7 @@ def stop_what_is_left(queue: Path) -> None:
             with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
                 os.killpg(int((queue / f"{path.stem}.pid").read_text()), signal.SIGKILL)
     runners = [int(path.read_text() or 0) for path in queue.glob("*.runner")]
-    until(lambda: not any(is_alive(pid) for pid in runners), "the queue is empty", 20)
+    until(lambda: not any(is_alive(pid) for pid in runners), "the queue is empty", 180)
 
 
 def is_alive(pid: int) -> bool:

@@ -22,7 +22,7 @@ from tests.support.place import Place
 from .conftest import require
 from .private_slurm import running_slurm, why_not
 
-PATIENCE = 60
+PATIENCE = 300
 TASK = """
 import time
 from pathlib import Path

@@ -41,6 +41,32 @@ def note(text):
     with open(folder / "notes", "a") as file:
         file.write(f"{text}\\n")
 
+
+def wait_for(condition, seconds=600):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def meet(n):
+    # Wait until n processes have called this.
+    (folder / "here").mkdir(exist_ok=True)
+    (folder / "here" / str(os.getpid())).touch()
+    wait_for(lambda: len(os.listdir(folder / "here")) >= n)
+
+
+def tell_of_stops():
+    # Have Job.wait_for_stop know when all workers have been told to stop.
+    signal_all = Supervisor._signal_all
+
+    def signal_and_tell(self, number):
+        signal_all(self, number)
+        (folder / f"stop {self._stop_level}").touch()
+
+    Supervisor._signal_all = signal_and_tell
+
+
 %s
 
 work = Work(
@@ -92,14 +118,19 @@ class Job:
         assert self.process is not None
         return self.process.pid
 
-    def wait(self, seconds: float = 30.0) -> int:
+    def wait(self) -> int:
+        """Wait until it has ended; items that would last for longer are to be ended."""
         assert self.process is not None
-        return self.process.wait(seconds)
+        return self.process.wait(120)
 
-    def run(self, seconds: float = 30.0) -> int:
+    def wait_for_stop(self, level: int) -> None:
+        """Wait until the workers of a job with `tell_of_stops` have been told to stop."""
+        eventually((self.folder / f"stop {level}").exists)
+
+    def run(self) -> int:
         """Run to the end; nothing may be left of it."""
-        status = self.start().wait(seconds)
-        eventually(lambda: not marked(self.mark), 2.0)
+        status = self.start().wait()
+        eventually(lambda: not marked(self.mark))
         return status
 
     def clean_up(self) -> None:
@@ -109,7 +140,13 @@ class Job:
             self.process.wait()
 
     def workers(self) -> list[int]:
-        return [child for child in children_of(self.pid) if not is_guard(child)]
+        # A guard that has only just been made cannot be told from a worker.
+        children = eventually(self._children_with_guard)
+        return [child for child in children if not is_guard(child)]
+
+    def _children_with_guard(self) -> list[int]:
+        children = children_of(self.pid)
+        return children if any(map(is_guard, children)) else []
 
     def notes(self) -> list[str]:
         path = self.folder / "notes"

@@ -51,7 +51,7 @@ def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
 def marked(mark: str) -> list[int]:
     """Return the living processes whose environment has `mark`."""
     wanted = f"{MARK}={mark}".encode()
-    return [pid for pid in _pids() if wanted in _environment(pid) and _state(pid) not in "ZX"]
+    return [pid for pid in _pids() if wanted in _environment(pid) and state_of(pid) not in "ZX"]
 
 
 def children_of(pid: int) -> list[int]:
@@ -93,5 +93,6 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-def _state(pid: int) -> str:
+def state_of(pid: int) -> str:
+    """Return the letter that the kernel has for it; X if it is gone."""
     return (_stat(pid) or ["X"])[0]

@@ -120,7 +120,7 @@ HOLDER = """
     from psyflow.system.hold import Hold
     Hold(Path(sys.argv[1]), "x").acquire()
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -246,7 +246,7 @@ RIVAL = """
 @pytest.mark.parametrize("n_rivals", [2, 8])
 def test_never_two_hold_at_once(tmp_path: Path, n_rivals: int) -> None:
     rivals = [script(RIVAL, tmp_path, k, stdout=-1, stderr=-1) for k in range(n_rivals)]
-    errors = [rival.communicate(timeout=120)[1] for rival in rivals]
+    errors = [rival.communicate(timeout=600)[1] for rival in rivals]
     assert {rival.returncode for rival in rivals[::2]} == {0}, errors
     assert {rival.returncode for rival in rivals[1::2]} <= {0, -signal.SIGKILL}, errors
     Hold(tmp_path / "hold", "x").acquire()

@@ -69,7 +69,7 @@ OWNER = """
     import dataclasses, json, sys, time
     from psyflow.system.owner import Owner
     print(json.dumps(dataclasses.asdict(Owner.here())), flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import itertools
+import math
 import signal
 import sys
 import tempfile
@@ -27,9 +28,9 @@ from psyflow.outcomes.shard import ShardReader, ShardWriter
 from psyflow.pspace import Param
 from psyflow.pspace.streams import RandomStreams
 from psyflow.work.capture import say
-from psyflow.work.evaluate import Evaluator, StopNow, result_row
+from psyflow.work.evaluate import WRITE_SECONDS, Evaluator, StopNow, result_row
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
-from tests.support.processes import script
+from tests.support.processes import eventually, script
 from tests.support.rows import Half, load, same, values
 
 
@@ -64,7 +65,7 @@ def check_only_item_1_fails(outcomes: Mapping[int, Any], kind: str) -> Failure:
     assert isinstance(failure, Failure)
     assert (failure.item, failure.kind, failure.pset) == (1, kind, {"i": "1"})
     assert 0 <= failure.duration < 5
-    assert abs(failure.start - time.time()) < 60
+    assert abs(failure.start - time.time()) < 120
     return failure
 
 
@@ -418,7 +419,8 @@ def test_bookkeeping_says_when_and_how_long(tmp_path: Path) -> None:
     duration = np.concatenate([rows.duration for rows in frames])
     assert 0 <= duration[0] < 30
     assert 0.1 <= duration[1] < 30
-    assert before - 0.01 <= start[0] <= start[1] <= time.time()
+    # Between a look at one clock and at the other it may have to wait for a processor.
+    assert before - 30 <= start[0] <= start[1] <= time.time()
 
 
 def test_a_supervisor_can_tell_what_is_running(tmp_path: Path) -> None:
@@ -488,8 +490,9 @@ def test_quick_items_share_frames_and_slow_ones_do_not_wait(tmp_path: Path) -> N
 
     with ShardWriter(path) as writer:
         evaluator = Evaluator(Prepared(execute), writer)
+        begin = time.monotonic()
         evaluator.evaluate(np.arange(4000), {"i": list(range(4000))})
-        assert n_frames(path) < 30
+        assert n_frames(path) <= 2 + (time.monotonic() - begin) / WRITE_SECONDS
         evaluator.evaluate(np.arange(4000, 4003), {"i": [4000, 4001, 4002]})
         # Each is there when the next begins, and the last before anybody asks.
         assert seen[1:] == [4001, 4002]
@@ -500,28 +503,37 @@ def test_rows_reach_the_disk_within_a_second_while_an_item_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.rows"
-    synced: list[tuple[float, int]] = []
+    waited: list[float] = []  # how long the thread waits before each time that it flushes
+    synced: list[tuple[int, int]] = []  # how many rows, and after how many waits
     sync_file = psyflow.outcomes.shard.sync_file
 
     def sync(fd: int) -> None:
         sync_file(fd)
-        synced.append((time.monotonic(), len(read(path))))
+        synced.append((len(read(path)), len(waited)))
+
+    class Event(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if threading.current_thread().name == "psyflow-flush":
+                waited.append(timeout or math.inf)
+            return super().wait(timeout)
 
     monkeypatch.setattr(psyflow.outcomes.shard, "sync_file", sync)
-    began = []
+    monkeypatch.setattr(threading, "Event", Event)
+    begun = []
 
     def execute(i: int) -> dict[str, int]:
         if i == 20:
-            began.append(time.monotonic())
-            time.sleep(1.5)
+            begun.append(len(waited))
+            eventually(lambda: synced and synced[-1][0] >= 20)
         if i == 5:
             raise ValueError
         return {"y": i}
 
     with ShardWriter(path) as writer, Evaluator(Prepared(execute), writer) as evaluator:
         evaluator.evaluate(np.arange(21), {"i": list(range(21))})
-    first = next(when for when, n_rows in synced if n_rows >= 20)
-    assert first - began[0] < 1.2
+    n_waits = next(n_waits for n_rows, n_waits in synced if n_rows >= 20)
+    # One wait was going on when the item began.
+    assert sum(waited[max(0, begun[0] - 1) : n_waits]) <= 1.0
     assert "psyflow-flush" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -573,8 +585,10 @@ def test_a_full_disk_is_not_an_items_fault(tmp_path: Path) -> None:
         running = []
         how = sys.argv[2]
         def execute(i):
-            if i == 3:
-                time.sleep(1 if how == "thread" else 0)
+            end = time.monotonic() + 60
+            while how == "thread" and i == 3 and not e._flusher._error:
+                assert time.monotonic() < end
+                time.sleep(0.01)
             if how == "failure" and i:
                 raise ValueError("x" * 3000)
             return {"y": f"{i}" + "x" * 8000}
@@ -590,7 +604,7 @@ def test_a_full_disk_is_not_an_items_fault(tmp_path: Path) -> None:
     for how in ("rows", "failure", "thread"):
         path = tmp_path / f"{how}.rows"
         process = script(source, path, how, stdout=-3)
-        assert process.wait(20) == 7
+        assert process.wait(120) == 7
         outcomes = read(path)
         assert sorted(outcomes) == list(range(len(outcomes)))
 
@@ -616,21 +630,31 @@ def test_a_child_that_the_function_forks_does_not_go_on_as_a_worker(tmp_path: Pa
                 evaluator.evaluate(np.arange(6), {"i": list(range(6))})
                 evaluator.flush()
     """
-    assert script(source, tmp_path / "a.rows").wait(20) == 0
+    assert script(source, tmp_path / "a.rows").wait(120) == 0
     assert read(tmp_path / "a.rows") == {i: {"y": i} for i in range(6)}
 
 
 def test_cost_per_item(tmp_path: Path) -> None:
-    best = 1.0
+    def execute(a: int, b: float) -> dict[str, int]:
+        return {"y": a}
+
+    def call_all(items: Any, psets: Mapping[str, Any]) -> None:
+        for _item, row in zip(items.tolist(), zip(*psets.values(), strict=True), strict=True):
+            execute(**dict(zip(psets, row, strict=True)))
+
+    best, least = math.inf, math.inf
     with ShardWriter(tmp_path / "a.rows") as writer:
-        evaluator = Evaluator(Prepared(lambda a, b: {"y": a}), writer)
+        evaluator = Evaluator(Prepared(execute), writer)
         psets = {"a": list(range(20_000)), "b": [1.5] * 20_000}
         for _ in range(5):
             begin = time.process_time()
             evaluator.evaluate(np.arange(20_000), psets)
-            best = min(best, (time.process_time() - begin) / 20_000)
-    # 2 µs on a quiet machine.
-    assert best < 8e-6
+            middle = time.process_time()
+            call_all(np.arange(20_000), psets)
+            best = min(best, middle - begin)
+            least = min(least, time.process_time() - middle)
+    # Usually it is three to four times as much: 2 µs instead of 0.6.
+    assert best < 14 * least
 
 
 # --------------------------------------------------------------------------- stopping
@@ -638,14 +662,13 @@ def test_cost_per_item(tmp_path: Path) -> None:
 
 @pytest.fixture
 def alarm() -> Iterator[Callable[..., None]]:
-    """Calls `stop` from a signal handler after a while."""
+    """Has an alarm call `stop` from its handler."""
 
     def start(evaluator: Evaluator, **how: bool) -> None:
         def handle(number: int, frame: FrameType | None) -> None:
             evaluator.stop(**how)
 
         signal.signal(signal.SIGALRM, handle)
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
 
     old = signal.getsignal(signal.SIGALRM)
     yield start
@@ -655,8 +678,15 @@ def alarm() -> Iterator[Callable[..., None]]:
 
 def test_stopping_lets_the_running_item_finish(tmp_path: Path, alarm: Callable[..., None]) -> None:
     path = tmp_path / "a.rows"
+
+    def execute(i: int) -> dict[str, None]:
+        if i == 2:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            eventually(lambda: evaluator.stopping)
+        return {"y": None}
+
     with ShardWriter(path) as writer:
-        evaluator = Evaluator(Prepared(lambda i: {"y": time.sleep(0.3 * (i == 2))}), writer)
+        evaluator = Evaluator(Prepared(execute), writer)
         alarm(evaluator)
         evaluator.evaluate(np.arange(5), {"i": list(range(5))})
         evaluator.flush()
@@ -664,10 +694,15 @@ def test_stopping_lets_the_running_item_finish(tmp_path: Path, alarm: Callable[.
     assert read(path) == {i: {"y": None} for i in range(3)}
 
 
+slept_through: list[int] = []
+
+
 def sleep_through(i: int) -> dict[str, int]:
-    end = time.monotonic() + 60 * (i == 2)
-    while time.monotonic() < end:
-        time.sleep(0.01)
+    if i == 2:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        for _ in range(6000):
+            time.sleep(0.01)
+        slept_through.append(i)
     return {"y": i}
 
 
@@ -691,7 +726,6 @@ def test_stopping_now_makes_the_running_item_one_that_never_began(
 ) -> None:
     path = tmp_path / "a.rows"
     running: list[int] = []
-    begin = time.monotonic()
     with ShardWriter(path) as writer:
         with Evaluator(Prepared(execute), writer, lambda i, _: running.append(i)) as evaluator:
             alarm(evaluator, now=True)
@@ -699,7 +733,7 @@ def test_stopping_now_makes_the_running_item_one_that_never_began(
                 evaluator.evaluate(np.arange(5), {"i": list(range(5))})
             evaluator.flush()
         assert evaluator.n_failed == 0
-    assert time.monotonic() - begin < 45
+    assert slept_through == []
     assert read(path) == {0: {"y": 0}, 1: {"y": 1}}
     assert running[-1] == -1
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import re
@@ -67,7 +66,7 @@ def test_each_worker_knows_its_number(job: MakeJob) -> None:
             return Prepared(execute, extra={"worker": worker})
 
         def execute(i, worker):
-            time.sleep(0.01)
+            meet(3)
             return {"y": worker}
         """,
         pool_size=3,
@@ -83,7 +82,7 @@ def test_workers_draw_different_random_numbers(job: MakeJob) -> None:
         import random
 
         def execute(i):
-            time.sleep(0.002)
+            meet(3)
             return {"y": (np.random.random(), random.random()), "pid": os.getpid()}
 
         np.random.seed(1)
@@ -140,8 +139,8 @@ def test_a_bad_item_costs_itself_alone(job: MakeJob, action: str, kind: str, tex
     failure = run.check_all_done({7: kind})[7]
     assert text in failure.exception
     assert failure.pset == {"i": "7"}
-    assert abs(failure.start - time.time()) < 60
-    assert 0 <= failure.duration < 20
+    assert abs(failure.start - time.time()) < 120
+    assert 0 <= failure.duration < 120
     assert failure.pid > 0
     assert "Item 7 failed" in run.log.read_text()
     # A crash may cost the others a fraction of a second of work, and this item nothing.
@@ -153,6 +152,9 @@ def test_many_crashes_amid_many_good_items(job: MakeJob) -> None:
     run = job(
         400,
         """
+        # Each death is noticed as it happens: if one is not, this takes too long.
+        psyflow.work.supervisor.POLL_SECONDS = 600.0
+
         def execute(i):
             note(i)
             if i % 40 == 13:
@@ -162,9 +164,7 @@ def test_many_crashes_amid_many_good_items(job: MakeJob) -> None:
             return {"y": 2 * i}
         """,
     )
-    begin = time.monotonic()
     assert run.run() == 0
-    assert time.monotonic() - begin < 15
     run.check_all_done({i: "crash" for i in range(400) if i % 20 == 13})
     assert all(n == 1 for i, n in run.calls().items() if i % 20 == 13)
 
@@ -176,30 +176,28 @@ def test_items_that_all_crash(job: MakeJob) -> None:
 
 
 def test_an_item_that_takes_too_long(job: MakeJob) -> None:
-    run = job(60, special("time.sleep(60)"), timeout=0.7)
-    begin = time.monotonic()
+    run = job(60, special("time.sleep(600)"), timeout=2.5)
     assert run.run() == 0
-    assert time.monotonic() - begin < 45
     failure = run.check_all_done({7: "timeout"})[7]
-    assert "0.7 s" in failure.exception
-    assert 0.7 <= failure.duration < 45
+    assert "2.5 s" in failure.exception
+    assert 2.5 <= failure.duration < 120
 
 
 def test_an_item_that_takes_too_long_and_cannot_be_interrupted(job: MakeJob) -> None:
-    action = "[signal.signal(s, signal.SIG_IGN) for s in (2, 15)]; ctypes.PyDLL(None).sleep(60)"
-    run = job(20, special(action), timeout=0.5)
-    assert run.run(seconds=10) == 0
+    action = "[signal.signal(s, signal.SIG_IGN) for s in (2, 15)]; ctypes.PyDLL(None).sleep(600)"
+    run = job(20, special(action), timeout=2)
+    assert run.run() == 0
     run.check_all_done({7: "timeout"})
 
 
 def test_what_an_item_started_ends_with_it(job: MakeJob) -> None:
-    run = job(10, special("subprocess.run(['sleep', '60'])", item=3), timeout=0.5)
+    run = job(10, special("subprocess.run(['sleep', '600'])", item=3), timeout=2)
     assert run.run() == 0  # and nothing is left, which `run` checks
     run.check_all_done({3: "timeout"})
 
 
 def test_what_an_item_left_running_ends_with_the_worker(job: MakeJob) -> None:
-    run = job(4, special("subprocess.Popen(['sleep', '60'])", item=3))
+    run = job(4, special("subprocess.Popen(['sleep', '600'])", item=3))
     assert run.run() == 0
     run.check_all_done()
 
@@ -212,7 +210,7 @@ def test_timeouts_spare_items_that_come_to_their_end_just_then(job: MakeJob) -> 
             note(i)
             # Around the timeout: some make it, some do not; none that is quick may pay for it.
             if i % 3 == 0:
-                time.sleep(0.18 + 0.001 * i)
+                time.sleep(0.18 + 0.001 * i if i < 51 else 600)
             return {"y": 2 * i}
         """,
         timeout=0.2,
@@ -221,7 +219,8 @@ def test_timeouts_spare_items_that_come_to_their_end_just_then(job: MakeJob) -> 
     outcomes = run.outcomes()
     assert sorted(outcomes) == list(range(60))
     failed = {i for i, o in outcomes.items() if isinstance(o, Failure)}
-    assert all(i % 3 == 0 and outcomes[i].kind == "timeout" for i in failed)
+    # On a busy machine, any item may take too long; then it really did.
+    assert all(outcomes[i].kind == "timeout" and outcomes[i].duration > 0.2 for i in failed)
     assert failed >= {51, 54, 57}
 
 
@@ -229,19 +228,26 @@ def test_an_item_that_began_while_another_was_to_be_ended_is_innocent(job: MakeJ
     source = """
     def execute(i):
         note(i)
-        time.sleep([0.6, 0.3, 0, 0][i])
+        if i == 0:
+            wait_for((folder / "condemned").exists)
+        if i == 1 and notes().count("1") == 1:
+            time.sleep(600)
         return {"y": 2 * i}
+
+    def notes():
+        return (folder / "notes").read_text().split()
 
     kill = os.kill
 
     def kill_late(pid, number):
-        time.sleep(0.3)
+        (folder / "condemned").touch()
+        wait_for(lambda: "1" in notes())
         kill(pid, number)
 
     os.kill = kill_late
     """
-    # Found too long at 0.4 s, item 0 ends at 0.6 s, and the kill at 0.7 s finds item 1.
-    run = job(4, source, pool_size=1, timeout=0.4)
+    # Item 0 ends when it was found to take too long, and the kill finds item 1.
+    run = job(4, source, pool_size=1, timeout=2)
     assert run.run() == 0
     run.check_all_done()
     assert run.calls() == {0: 1, 1: 2, 2: 1, 3: 1}
@@ -259,8 +265,8 @@ def test_an_item_that_began_while_another_was_to_be_ended_is_innocent(job: MakeJ
         "[signal.signal(s, signal.SIG_IGN) for s in (2, 15, 17)]",
         "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
         "signal.setitimer(signal.ITIMER_REAL, 0.01); signal.signal(14, lambda *a: None)",
-        "import threading; threading.Thread(target=time.sleep, args=(60,)).start()",
-        "import atexit; atexit.register(time.sleep, 60)",
+        "import threading; threading.Thread(target=time.sleep, args=(600,)).start()",
+        "import atexit; atexit.register(time.sleep, 600)",
         "sys.setrecursionlimit(50)",
         "import warnings; warnings.simplefilter('error')",
         "os.environ.clear(); os.umask(0o777)",
@@ -364,7 +370,7 @@ def test_a_worker_killed_while_an_item_waits_for_its_next_attempt(job: MakeJob) 
         if os.path.exists(PAUSED):
             return 0.0
         open(PAUSED, "w").close()
-        return 30.0
+        return 600.0
 
     Retries.pause = staticmethod(pause)
 
@@ -377,7 +383,7 @@ def test_a_worker_killed_while_an_item_waits_for_its_next_attempt(job: MakeJob) 
     eventually(lambda: run.notes() == ["3"])
     eventually(lambda: "tried again" in run.log.read_text())
     os.kill(run.workers()[0], signal.SIGKILL)
-    assert run.wait(5) == 0
+    assert run.wait() == 0
     assert run.notes() == ["3", "3"]
     assert last_failures(run) == {3: [("error", 1)]}
 
@@ -405,11 +411,12 @@ def test_a_setup_that_fails_in_one_worker_stops_the_others(job: MakeJob) -> None
     source = """
     def prepare(worker):
         if worker == 1:
-            time.sleep(0.3)
+            wait_for((folder / "notes").exists)
             raise ValueError("no second GPU")
         return Prepared(execute)
 
     def execute(i):
+        note(i)
         time.sleep(0.02)
         return {"y": 2 * i}
     """
@@ -427,6 +434,8 @@ def test_a_full_disk_ends_the_job_and_keeps_what_is_done(job: MakeJob) -> None:
         """
         import resource
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        # Each row at once: what is not yet written does not fit, however much it is.
+        psyflow.work.evaluate.WRITE_SECONDS = 0.0
 
         def prepare(worker):
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -450,37 +459,44 @@ def test_a_full_disk_ends_the_job_and_keeps_what_is_done(job: MakeJob) -> None:
 # --------------------------------------------------------------------------- deaths
 
 
+def at_work(run: Job, n_items: int) -> list[int]:
+    """Return the workers that have begun so many items, each of which they mark in a file."""
+    marks = ((pid, run.folder / f"items of {pid}") for pid in run.workers())
+    return [pid for pid, path in marks if path.exists() and path.stat().st_size >= n_items]
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_workers_killed_at_random_cost_little(job: MakeJob, seed: int) -> None:
     source = """
     def execute(i):
         note(i)
-        time.sleep(0.001)
+        with open(folder / f"items of {os.getpid()}", "a") as file:
+            file.write(".")
+        if not (folder / "hurry").exists():
+            time.sleep(0.001)
         return {"y": 2 * i}
     """
-    run = job(2000, source).start()
+    n_items, n_killed = 20_000, 8
+    run = job(n_items, source).start()
     rng = random.Random(seed)
-    n_killed = 0
-    while run.process is not None and run.process.poll() is None and n_killed < 12:
+    killed: list[int] = []
+    while len(killed) < n_killed:
         # One that has not begun has nothing to lose, and too many of these look like a bad setup.
-        time.sleep(rng.uniform(0.1, 0.25))
-        workers = run.workers()
-        # It may have ended since.
-        with contextlib.suppress(ProcessLookupError):
-            for pid in rng.sample(workers, min(1, len(workers))):
-                os.kill(pid, signal.SIGKILL)
-                n_killed += 1
+        n_begun = rng.randint(60, 120)
+        able = eventually(lambda n=n_begun: [p for p in at_work(run, n) if p not in killed])
+        killed.append(rng.choice(able))
+        os.kill(killed[-1], signal.SIGKILL)
+    (run.folder / "hurry").touch()
     assert run.wait() == 0
-    assert n_killed > 5
     outcomes = run.outcomes()
-    assert sorted(outcomes) == list(range(2000))
+    assert sorted(outcomes) == list(range(n_items))
     failed = [o for o in outcomes.values() if isinstance(o, Failure)]
     assert len(failed) <= n_killed
     assert all(o.kind == "crash" and "SIGKILL" in o.exception for o in failed)
     assert all(o == {"y": 2 * i} for i, o in outcomes.items() if not isinstance(o, Failure))
     # Rows are written every 50 ms: that is what a kill can cost.
-    assert sum(run.calls().values()) < 2000 + 80 * n_killed
-    eventually(lambda: not marked(run.mark), 2)
+    assert sum(run.calls().values()) < n_items + 80 * n_killed
+    eventually(lambda: not marked(run.mark))
 
 
 SLOW = """
@@ -503,7 +519,7 @@ def test_a_first_signal_lets_running_items_finish(job: MakeJob, number: int) -> 
     run = job(1000, SLOW).start()
     eventually(lambda: len(run.notes()) >= 4)
     os.kill(run.pid, number)
-    assert run.wait(3) == STOPPED
+    assert run.wait() == STOPPED
     check_finished_items_are_there(run, len(run.notes()))
     assert not marked(run.mark)
 
@@ -517,7 +533,7 @@ def test_a_terminal_s_interrupt_reaches_the_supervisor_alone(job: MakeJob) -> No
     run = job(1000, source).start(start_new_session=True)
     eventually(lambda: len(run.notes()) >= 3)
     os.killpg(run.pid, signal.SIGINT)
-    assert run.wait(3) == STOPPED
+    assert run.wait() == STOPPED
     check_finished_items_are_there(run, len(run.notes()))
 
 
@@ -527,7 +543,7 @@ def test_a_signal_to_every_process_lets_running_items_finish(job: MakeJob) -> No
     # In this order workers get it twice, and end before the supervisor knows why.
     for pid in (*run.workers(), run.pid):
         os.kill(pid, signal.SIGTERM)
-    assert run.wait(3) == STOPPED
+    assert run.wait() == STOPPED
     check_finished_items_are_there(run, len(run.notes()))
 
 
@@ -536,12 +552,15 @@ def test_a_worker_that_somebody_else_ends_is_replaced(job: MakeJob) -> None:
     def execute(i):
         note(i)
         time.sleep(0.02)
+        if i >= 60:
+            wait_for((folder / "go").exists)
         return {"y": 2 * i}
     """
     run = job(100, source).start()
     for number in (10, 30, 50):
         eventually(lambda number=number: len(run.notes()) > number)
         os.kill(run.workers()[0], signal.SIGTERM)
+    (run.folder / "go").touch()
     assert run.wait() == 0
     run.check_all_done()
     assert set(run.calls().values()) == {1}
@@ -550,21 +569,26 @@ def test_a_worker_that_somebody_else_ends_is_replaced(job: MakeJob) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_at_once_and_loses_nothing(job: MakeJob, number: int) -> None:
     source = """
+    tell_of_stops()
+
     def execute(i):
         note(i)
-        time.sleep(60 if i > 100 else 0)
+        while i > 100:
+            time.sleep(0.01)
+            with open(folder / f"beats of {i}", "a") as file:
+                file.write(".")
         return {"y": 2 * i}
     """
     run = job(1000, source).start()
-    eventually(lambda: {"101", "102"} & set(run.notes()))
+    # Both workers have done what they have claimed before that.
+    eventually(lambda: len(list(run.folder.glob("beats of *"))) == 2)
     os.kill(run.pid, number)
-    time.sleep(0.3)
-    assert run.process is not None
-    assert run.process.poll() is None
+    run.wait_for_stop(1)
+    for path in run.folder.glob("beats of *"):
+        before = path.stat().st_size
+        eventually(lambda path=path, before=before: path.stat().st_size > before + 3)
     os.kill(run.pid, number)
-    begin = time.monotonic()
-    assert run.wait(45) == STOPPED
-    assert time.monotonic() - begin < 45
+    assert run.wait() == STOPPED
     outcomes = run.outcomes()
     assert sorted(outcomes) == sorted(int(n) for n in run.notes() if int(n) <= 100)
     assert not any(isinstance(o, Failure) for o in outcomes.values())
@@ -573,31 +597,36 @@ def test_a_second_signal_ends_at_once_and_loses_nothing(job: MakeJob, number: in
 
 HOSTILE = """
 psyflow.work.supervisor.GRACE_SECONDS = 1.0
+tell_of_stops()
 
 def execute(i):
     note(i)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    time.sleep(60 if i == 30 else 0.05)
+    time.sleep(600 if i == 30 else 0.05)
+    if i >= n_free:
+        wait_for((folder / "go").exists)
     return {"y": 2 * i}
 """
 
 
 def test_stopping_works_although_items_ignore_signals(job: MakeJob) -> None:
-    run = job(30, HOSTILE).start()
+    run = job(30, "n_free = 12" + HOSTILE).start()
     eventually(lambda: len(run.notes()) >= 6)
     os.kill(run.pid, signal.SIGTERM)
-    assert run.wait(5) == STOPPED
+    run.wait_for_stop(1)
+    (run.folder / "go").touch()
+    assert run.wait() == STOPPED
     check_finished_items_are_there(run, len(run.notes()))
     assert len(run.notes()) < 20
 
 
 def test_an_item_that_ignores_the_second_signal_is_killed_but_did_not_fail(job: MakeJob) -> None:
-    run = job(31, HOSTILE, pool_size=1).start()
+    run = job(31, "n_free = 31" + HOSTILE, pool_size=1).start()
     eventually(lambda: len(run.notes()) == 31)
-    for _ in range(2):
+    for level in (1, 2):
         os.kill(run.pid, signal.SIGTERM)
-        time.sleep(0.2)
-    assert run.wait(5) == STOPPED
+        run.wait_for_stop(level)
+    assert run.wait() == STOPPED
     assert sorted(run.outcomes()) == list(range(30))
     assert not any(isinstance(o, Failure) for o in run.outcomes().values())
 
@@ -605,11 +634,10 @@ def test_an_item_that_ignores_the_second_signal_is_killed_but_did_not_fail(job: 
 def test_workers_end_with_a_supervisor_that_is_killed(job: MakeJob) -> None:
     run = job(1000, SLOW).start()
     eventually(lambda: len(run.notes()) >= 4)
-    workers = run.workers()
-    assert len(workers) == 2
+    assert len(run.workers()) == 2
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    eventually(lambda: not marked(run.mark), 2)
+    eventually(lambda: not marked(run.mark))
     # Each item was written when it was done, a worker loses the one it was at.
     assert len(run.outcomes()) >= len(run.notes()) - 2
 
@@ -621,7 +649,7 @@ def test_a_supervisor_notices_that_its_parent_is_gone(job: MakeJob, tmp_path: Pa
     eventually(lambda: len(run.notes()) >= 2)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    eventually(lambda: not marked(run.mark), 5)
+    eventually(lambda: not marked(run.mark))
     assert "gone: stopping" in run.log.read_text()
     check_finished_items_are_there(run, len(run.notes()))
 
@@ -631,7 +659,7 @@ def test_a_broken_pipe_for_output_harms_nobody(job: MakeJob) -> None:
     process = subprocess.Popen(run.command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(20) in (0, 120)  # 120: Python's own last flush fails
+    assert process.wait(120) in (0, 120)  # 120: Python's own last flush fails
     run.check_all_done({5: "error"})
 
 
@@ -640,11 +668,13 @@ def test_clocks_may_jump(job: MakeJob) -> None:
     source = """
     def execute(i):
         time.sleep(0.01)
+        if i == 50:
+            jumped.touch()
         return {"y": 2 * i}
 
     wall = time.time
-    time.time = lambda: wall() + (3600 if wall() - begun > 0.3 else 0)
-    begun = wall()
+    time.time = lambda: wall() + 3600 * jumped.exists()
+    jumped = folder / "jumped"
     """
     run = job(100, source, timeout=5)
     assert run.run() == 0
@@ -658,7 +688,7 @@ def test_other_children_of_the_process_are_left_alone(job: MakeJob) -> None:
 import atexit
 other = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(9)"])
 atexit.register(lambda: note(other.wait()))
-time.sleep(0.2)
+os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
 """
     )
     run = job(5, source)
@@ -670,29 +700,28 @@ def test_a_worker_that_exits_between_items_is_replaced(job: MakeJob) -> None:
     source = """
     import threading
 
+    done = []
+
     def execute(i):
         note(i)
-        if i == 5:
-            # Not while an item runs: while the worker is about to claim, and with success.
-            threading.Timer(0.0, end_soon).start()
+        done.append(i)
         return {"y": 2 * i}
-
-    def end_soon():
-        os._exit(0)
 
     claim = psyflow.work.claims.ClaimLog.claim
 
-    def slow_claim(*arguments):
-        time.sleep(0.1)
+    def claim_or_exit(*arguments):
+        if 5 in done:
+            # Not while an item runs: while the worker is about to claim, and with success.
+            threading.Thread(target=os._exit, args=(0,)).start()
+            time.sleep(600)
         return claim(*arguments)
 
-    psyflow.work.claims.ClaimLog.claim = slow_claim
+    psyflow.work.claims.ClaimLog.claim = claim_or_exit
     """
     run = job(12, source, pool_size=1)
     assert run.run() == 0
-    outcomes = run.outcomes()
-    assert sorted(outcomes) == list(range(12))
-    assert sum(isinstance(o, Failure) for o in outcomes.values()) <= 1
+    run.check_all_done()
+    assert set(run.calls().values()) == {1}
 
 
 WAITS_OR_HANGS = """
@@ -705,17 +734,21 @@ WAITS_OR_HANGS = """
 
 
 def test_time_in_which_all_processes_were_stopped_counts_for_no_timeout(job: MakeJob) -> None:
-    run = job(2, WAITS_OR_HANGS, timeout=3.0).start()
+    begin = time.monotonic()
+    run = job(2, WAITS_OR_HANGS, timeout=6.0).start()
     eventually(lambda: len(run.notes()) == 2)
     stopped = [*run.workers(), run.pid]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
-    time.sleep(4.5)  # longer than the timeout: this is what is tested
+    time.sleep(7.5)  # longer than the timeout: this is what is tested
     for pid in reversed(stopped):
         os.kill(pid, signal.SIGCONT)
     eventually(lambda: "stood still for" in run.log.read_text())
     (run.folder / "go").touch()
+    seconds = time.monotonic() - begin
     assert run.wait() == 0
     run.check_all_done(failed={1: "timeout"})
     (text,) = [line for line in run.log.read_text().splitlines() if line.startswith("This job")]
-    assert re.fullmatch(r"This job stood still for [4-9] s, which count for no timeout\.", text)
+    told = re.fullmatch(r"This job stood still for (\d+) s, which count for no timeout\.", text)
+    assert told is not None
+    assert 7 <= int(told[1]) <= seconds + 1

@@ -4,7 +4,6 @@ import math
 import mmap
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +118,26 @@ WORK = """
         with open(folder / f"{name}.calls", "a") as file:
             file.write(f"{i}\\n")
         time.sleep(float(seconds))
+        if i == 2 and name == "gated":
+            wait_at_gate()
         return {"y": 2 * i, "proc": proc}
+
+    def wait_at_gate():
+        stop = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *a: (tell("SIGTERM"), stop(*a)))
+        tell("waiting")
+        for _ in range(12_000):
+            if (folder / "gate").exists():
+                return
+            time.sleep(0.01)
+
+    def tell(what):
+        with open(folder / "told", "a") as file:
+            file.write(f"{what}\\n")
+
+    def hurry(*arguments):
+        slot.tell_to_stop(2)
+        tell("SIGALRM")
 
     job = Work(
         space=Param(i=list(range(2 * n))),
@@ -131,7 +149,7 @@ WORK = """
         n_workers=2,
     )
     slot = Slot(memoryview(bytearray(Slot.size)))
-    signal.signal(signal.SIGALRM, lambda *a: slot.tell_to_stop(2))
+    signal.signal(signal.SIGALRM, hurry)
     # As workers do: an interpreter that winds up dies of a late SIGTERM.
     os._exit(work(job, 5, folder / f"{name}.rows", slot, first))
 """
@@ -152,9 +170,14 @@ def calls(folder: Path, name: str) -> list[int]:
     return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def told(folder: Path) -> list[str]:
+    path = folder / "told"
+    return path.read_text().splitlines() if path.exists() else []
+
+
 def test_workers_share_a_log_and_count_positions_in_the_batch(tmp_path: Path) -> None:
     workers = [start(tmp_path, name, 300, 0.001) for name in "abc"]
-    assert [worker.wait(30) for worker in workers] == [0, 0, 0]
+    assert [worker.wait(120) for worker in workers] == [0, 0, 0]
     shares = [read(tmp_path, name) for name in "abc"]
     items = [item for share in shares for item in share]
     assert sorted(items) == list(range(0, 600, 2))
@@ -163,27 +186,30 @@ def test_workers_share_a_log_and_count_positions_in_the_batch(tmp_path: Path) ->
 
 
 def test_what_a_dead_worker_left_comes_first(tmp_path: Path) -> None:
-    assert start(tmp_path, "a", 5, first=[7, 1]).wait(20) == 0
+    assert start(tmp_path, "a", 5, first=[7, 1]).wait(120) == 0
     assert calls(tmp_path, "a")[:2] == [7, 1]
     assert sorted(read(tmp_path, "a")) == [0, 1, 2, 4, 6, 7, 8]
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:
-    assert start(tmp_path, "a", 0).wait(20) == 0
+    assert start(tmp_path, "a", 0).wait(120) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["claims"]
 
 
 @pytest.mark.parametrize("is_urgent", [False, True])
 def test_sigterm_ends_a_worker(tmp_path: Path, is_urgent: bool) -> None:
-    worker = start(tmp_path, "a", 1000, 0.4)
-    eventually(lambda: len(calls(tmp_path, "a")) == 2)
+    worker = start(tmp_path, "gated", 1000)
+    eventually(lambda: told(tmp_path) == ["waiting"])
     if is_urgent:
         worker.send_signal(signal.SIGALRM)
-        time.sleep(0.1)
-    for _ in range(3):
+        eventually(lambda: "SIGALRM" in told(tmp_path))
+    for number in (1, 2, 3):
         worker.terminate()
-        time.sleep(0.05)
-    assert worker.wait(5) == STOPPED
+        # Otherwise the first one ends the worker, and the others come on its way there.
+        eventually(lambda n=number: is_urgent or told(tmp_path).count("SIGTERM") == n)
+    if not is_urgent:
+        (tmp_path / "gate").touch()
+    assert worker.wait(60) == STOPPED
     # The running item was finished, or counts as never begun.
-    assert calls(tmp_path, "a") == [0, 2]
-    assert sorted(read(tmp_path, "a")) == ([0] if is_urgent else [0, 2])
+    assert calls(tmp_path, "gated") == [0, 2]
+    assert sorted(read(tmp_path, "gated")) == ([0] if is_urgent else [0, 2])

@@ -186,7 +186,7 @@ class FakeSlurm:
             raise SchedulerError(f"{shlex.join(command)} failed: {answer.stderr.strip()}")
         return answer.stdout
 
-    def wait(self, timeout: float = 60.0) -> None:
+    def wait(self, timeout: float = 300.0) -> None:
         """Wait until no job runs, and none is queued but those that are held or wait for ever.
 
         Parameters
