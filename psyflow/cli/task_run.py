@@ -33,7 +33,7 @@ from psyflow.system.files import is_failing, is_full
 
 if TYPE_CHECKING:
     from psyflow.record.plan import Plan
-    from psyflow.run.steps import Merged
+    from psyflow.run.merge import Merged
     from psyflow.tasks import TaskDef
 
 __all__ = ["TaskRun", "last_words", "tell_undeclared"]

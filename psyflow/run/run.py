@@ -33,9 +33,10 @@ from psyflow.record.jobs import Jobs, Killed
 from psyflow.record.layout import Layout
 from psyflow.record.ownership import check_folder
 from psyflow.record.plan import Plan, new_run_id, provenance, save_items
-from psyflow.run import steps
 from psyflow.run.archive import finish_bringing_back, make_way, put_folders_aside
 from psyflow.run.continuation import NotContinuedError, continued, reason_of
+from psyflow.run.merge import Merged, merge, remove_shards
+from psyflow.run.split import split
 from psyflow.run.submit import Submission, allotment, process_job
 from psyflow.scheduler.base import JobStatus
 from psyflow.scheduler.profile import SITE_FILE
@@ -310,7 +311,7 @@ class Run:
         """Do the split step in this process."""
         plan = self._begun()
         with self._logged("split"):
-            steps.split(plan, self.task.backend(self.task))
+            split(plan, self.task.backend(self.task))
 
     def process(self) -> int:
         """Run the one process job, and return its exit status."""
@@ -325,12 +326,12 @@ class Run:
         # A signal may come before the job has had the time to prepare for it.
         return STOPPED if exit_code in (-signal.SIGINT, -signal.SIGTERM) else exit_code
 
-    def merge(self) -> steps.Merged:
+    def merge(self) -> Merged:
         """Do the merge step in this process."""
         plan = self._begun()
         self._hold.check()
         with self._logged("merge"):
-            return steps.merge(plan, self.task, self._hold.check)
+            return merge(plan, self.task, self._hold.check)
 
     def finish_merge(self) -> None:
         """Do what a merge has left to do which died when the result was in its place."""
@@ -343,7 +344,7 @@ class Run:
                 assessment = self.assess()
                 if assessment.is_complete and not self._alive(assessment):
                     ItemsFile(self.layout).commit_late()
-                    steps.remove_shards(self.layout)
+                    remove_shards(self.layout)
             finally:
                 self.release()
 

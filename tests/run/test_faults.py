@@ -240,7 +240,7 @@ def test_death_while_results_are_replaced(
 
     with monkeypatch.context() as patch:
         if step in ("move", "remove_shards"):
-            patch.setattr(f"psyflow.run.steps.{step}", die)
+            patch.setattr(f"psyflow.run.merge.{step}", die)
         else:
             patch.setattr(ItemsFile, step, die)
         with pytest.raises(DiedError):
