@@ -86,9 +86,10 @@ def _note_over(plan: Plan) -> None:
 
 
 def _is_continued(plan: Plan, task: TaskDef) -> bool:
+    from psyflow.run.continuation import continue_plan
     from psyflow.run.run import Run
 
-    return Run(task).continue_plan(plan)
+    return continue_plan(Run(task), plan)
 
 
 def _log_to(log: Path) -> None:

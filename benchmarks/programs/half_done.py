@@ -45,7 +45,7 @@ def failure(item):
 def main():
     run = Run(TaskDef("psy-tasks/task_study.py"))
     plan = run.begin()
-    run.split()
+    run.here.split(plan)
     run.release()
     half = np.arange(plan.n_items // 2)
     failed = half % 50 == 0

@@ -8,9 +8,10 @@ from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
 run = Run(TaskDef("psy-tasks/task_study.py"))
-assert run.begin() is not None
-run.split()
-status = run.process()
+plan = run.begin()
+assert plan is not None
+run.here.split(plan)
+status = run.here.process(plan)
 run.release()
 kept = Path("kept")
 kept.mkdir()

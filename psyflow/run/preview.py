@@ -7,16 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from psyflow.exceptions import SchedulerError
 from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.plan import Plan
 from psyflow.run.archive import archive_of, replaceable
 from psyflow.run.run import Run
-from psyflow.run.submit import JobRequest, process_arrays, process_job, scheduler_args, step_job
-from psyflow.scheduler import Scheduler
+from psyflow.run.submit import Foreseen, JobRequest, scheduler_args
 from psyflow.scheduler.batch import BatchScheduler
-from psyflow.scheduler.checked import CheckedScheduler
 from psyflow.scheduler.names import marked
 
 __all__ = ["MARK", "RUN_ID", "JobPreview", "Preview", "preview"]
@@ -170,40 +167,13 @@ def _archived(
 
 
 def _jobs(run: Run, plan: Plan) -> Iterator[JobPreview]:
-    python, scheduler = run.task.python, run.task.scheduler
-    scheduler.check_args(run.task.scheduler_args)
-    if scheduler.runs_here:
-        yield _shown(run, plan, process_job(plan, python, 0), [])
-        return
-    split = step_job(plan, python, "split")
-    if _has_arrays(scheduler):
-        process = process_arrays(plan, python, _largest_array(scheduler, plan))
-    else:
-        process = [process_job(plan, python, number) for number in range(plan.n_jobs)]
-    yield _shown(run, plan, split, [])
-    for job in process:
-        yield _shown(run, plan, job, [split], len(process))
-    yield _shown(run, plan, step_job(plan, python, "merge"), [split, *process])
+    run.task.scheduler.check_args(run.task.scheduler_args)
+    for foreseen in run.way.foreseen(plan):
+        yield _shown(run, plan, foreseen)
 
 
-def _largest_array(scheduler: Scheduler, plan: Plan) -> int | None:
-    try:
-        return scheduler.max_array_size() if plan.n_jobs > 1 else None
-    except SchedulerError:
-        # A dry run may be made where the cluster is not.
-        return None
-
-
-def _has_arrays(scheduler: Scheduler) -> bool:
-    if isinstance(scheduler, CheckedScheduler):
-        return scheduler.HAS_ARRAYS
-    return type(scheduler).submit_array is not Scheduler.submit_array
-
-
-def _shown(
-    run: Run, plan: Plan, job: JobRequest, after: list[JobRequest], n_arrays: int = 1
-) -> JobPreview:
-    scheduler = run.task.scheduler
+def _shown(run: Run, plan: Plan, foreseen: Foreseen) -> JobPreview:
+    scheduler, job = run.task.scheduler, foreseen.request
     command, script = job.args, None
     if isinstance(scheduler, BatchScheduler):
         request = dataclasses.replace(
@@ -212,8 +182,8 @@ def _shown(
                 job.args,
                 "log",
                 marked(job.name, MARK if scheduler.tells_names else None),
-                [_id_of(earlier) for earlier in after],
-                scheduler_args(plan, run.task, job, n_arrays),
+                [_id_of(earlier) for earlier in foreseen.after],
+                scheduler_args(plan, run.task, job, foreseen.n_arrays),
                 job.array_size,
             ),
             output_filename=str(job.log),

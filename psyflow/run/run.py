@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import os
-import signal
-import sys
-import threading
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import numpy as np
 
 from psyflow.exceptions import (
     JobsRunningWarning,
-    RunHeldError,
-    SchedulerError,
     TaskWarning,
     TaskWorkdirDirtyWarning,
     UsageError,
@@ -28,27 +22,20 @@ from psyflow.record import refusals
 from psyflow.record.accepted import accept_files, with_files_of_now
 from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment, Choice
-from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.jobs import Jobs, Killed
 from psyflow.record.layout import Layout
 from psyflow.record.ownership import check_folder
 from psyflow.record.plan import Plan, new_run_id, provenance, save_items
 from psyflow.run.archive import finish_bringing_back, make_way, put_folders_aside
-from psyflow.run.continuation import NotContinuedError, continued, reason_of
-from psyflow.run.merge import Merged, merge, remove_shards
-from psyflow.run.split import split
-from psyflow.run.submit import Submission, allotment, process_job
-from psyflow.scheduler.base import JobStatus
+from psyflow.run.away import Away
+from psyflow.run.here import Here
+from psyflow.run.submit import allotment
 from psyflow.scheduler.profile import SITE_FILE
-from psyflow.store import Store
-from psyflow.system.exits import STOPPED
 from psyflow.system.files import make_folder, remove_temporaries, write_atomic
 from psyflow.system.hold import Hold
-from psyflow.system.orphans import ORPHAN_SECONDS, wait_until_dead
 from psyflow.system.owner import Owner
 from psyflow.system.place import Place
 from psyflow.tasks import TaskDef
-from psyflow.work.capture import say, saying_in
 
 __all__ = ["Run"]
 
@@ -62,16 +49,24 @@ class Run:
 
     Attributes
     ----------
-    plan : Plan or None
-        The plan that this object has begun.
+    task : TaskDef
+    layout : Layout
+    jobs : Jobs
+    hold : Hold
+    here : Here
+        Does steps in this process.
+    way : Here or Away
+        How the task's scheduler has it.
     """
 
     def __init__(self, task: TaskDef) -> None:
         self.task = task
         self.layout = Layout(task.folder, task.name, task.resultfile)
         self.jobs = Jobs(self.layout)
-        self.plan: Plan | None = None
-        self._hold = Hold(self.layout.hold, f'Task "{task.name}"')
+        self.hold = Hold(self.layout.hold, f'Task "{task.name}"')
+        self.here = Here(task, self.layout, self.jobs, self.hold)
+        runs_here = task.scheduler.runs_here
+        self.way: Here | Away = self.here if runs_here else Away(task, self.jobs)
 
     def assess(self, *, verify: bool = False, made: Collection[str] = ()) -> Assessment:
         """Look at what there is; see `Assessment`."""
@@ -118,7 +113,7 @@ class Run:
 
     def holder(self) -> tuple[Owner, float] | None:
         """Return who holds the run, and since when (seconds since 1970); None if nobody does."""
-        return self._hold.holder()
+        return self.hold.holder()
 
     def take_hold(self) -> None:
         """Keep everybody else from beginning or clearing this run, until `release`.
@@ -131,15 +126,15 @@ class Run:
             If the run's folder is that of another task file.
         """
         check_folder(self.layout, self.task.path)
-        self._hold.acquire()
+        self.hold.acquire()
         finish_bringing_back(self.layout)
 
     def release(self) -> None:
         """Give up the hold that `begin` or `take_hold` took."""
-        self._hold.release()
+        self.hold.release()
 
     def _plan(self, keep: bool, pool_size: int, choice: Choice) -> Plan | None:
-        self.wait_for_orphans()
+        self.way.wait_for_orphans()
         assessment = self.assess(verify=True)
         refusal = self.refusal(assessment, keep=keep, choice=choice)
         if isinstance(refusal, UsageError):
@@ -159,8 +154,7 @@ class Run:
                 return None
         if len(assessment.with_changed_files):
             put_folders_aside(assessment)
-        self.plan = self._freeze(assessment, pool_size, assessment.pending(choice))
-        return self.plan
+        return self._freeze(assessment, pool_size, assessment.pending(choice))
 
     def accept(self) -> list[str]:
         """Declare that the results that are there are what the present code gives.
@@ -203,23 +197,14 @@ class Run:
     def _adopt(self, assessment: Assessment) -> None:
         """Merge rows of unknown code anew as the present code's, which writes bookkeeping."""
         nothing = np.empty(0, dtype=np.int64)
-        self.plan = self._freeze(assessment, self.task.pool_size, nothing)
-        self.merge()
-
-    def wait_for_orphans(self) -> None:
-        """Let the jobs of a `psy run` that was killed end; they notice within a second."""
-        if not self.task.scheduler.runs_here:
-            return  # jobs of a cluster outlive `psy run`, as they should
-        owners = self.jobs.processes()
-        if not wait_until_dead(owners, ORPHAN_SECONDS):
-            raise RunHeldError(refusals.has_orphan(self.task, owners[-1]))
+        self.here.merge(self._freeze(assessment, self.task.pool_size, nothing))
 
     def refusal(
         self, assessment: Assessment, *, keep: bool = False, choice: Choice = Choice.ALL
     ) -> TaskWarning | UsageError | None:
         """Return what keeps the run from beginning; None if nothing does."""
         task = self.task
-        if alive := self._alive(assessment):
+        if alive := self.alive(assessment):
             return JobsRunningWarning(task.name, refusals.has_jobs(task, alive))
         dirt = [] if keep else assessment.dirt
         if dirt and choice is not Choice.ALL:
@@ -255,7 +240,7 @@ class Run:
     def draft(self, assessment: Assessment, n_pending: int, pool_size: int) -> Plan:
         """Return the plan for evaluating some items, without its provenance; write nothing."""
         task = self.task
-        attempt, reason = self._attempt(assessment) if n_pending else (1, None)
+        attempt, reason = self.way.attempt(assessment) if n_pending else (1, None)
         fingerprint = parts_to_json(task.fingerprint())
         return Plan(
             run_id=new_run_id(),
@@ -285,112 +270,20 @@ class Run:
             max_tasks_per_child=task.max_tasks_per_child,
             conf_file=str(task.conf_path) if task.conf_path else None,
             max_chain=task.max_chain,
-            **allotment(task, n_pending, attempt, reason),
+            **allotment(task, n_pending, self.way.n_jobs(n_pending), attempt, reason),
         )
-
-    def _attempt(self, assessment: Assessment) -> tuple[int, str | None]:
-        """Return how often the jobs are tried now, and why they failed before."""
-        plan = assessment.plan
-        # Nobody asks for memory or time here, and reading failures takes time.
-        if plan is None or assessment.is_complete or self.task.scheduler.runs_here:
-            return 1, None
-        reason = reason_of(assessment.recovered, self._statuses(plan))
-        return (plan.attempt + 1, reason) if reason is not None else (1, None)
-
-    def _statuses(self, plan: Plan) -> dict[str, JobStatus]:
-        """Return what the scheduler says of the jobs of a plan; nothing if it does not answer."""
-        try:
-            return self.jobs.statuses(plan.run_id, self.task.scheduler)
-        except SchedulerError as error:
-            print(f"{self.task.name}: {error}", file=sys.stderr)
-            return {}
-
-    # -- steps, where the scheduler runs here -----------------------------------------------------
-
-    def split(self) -> None:
-        """Do the split step in this process."""
-        plan = self._begun()
-        with self._logged("split"):
-            split(plan, self.task.backend(self.task))
-
-    def process(self) -> int:
-        """Run the one process job, and return its exit status."""
-        plan = self._begun()
-        submission = Submission(plan, self.task, self.jobs)
-        # The merge is next, and this process has nothing to do until then.
-        threading.Thread(target=_warm_up, args=(self.task.store,), daemon=True).start()
-        jobid = submission.hand_over(process_job(plan, self.task.python, 0), None)
-        exit_code = self.task.scheduler.exit_code(jobid)
-        if exit_code is None:
-            raise SchedulerError(f"{jobid} of {type(self.task.scheduler).__name__} never ran.")
-        # A signal may come before the job has had the time to prepare for it.
-        return STOPPED if exit_code in (-signal.SIGINT, -signal.SIGTERM) else exit_code
-
-    def merge(self) -> Merged:
-        """Do the merge step in this process."""
-        plan = self._begun()
-        self._hold.check()
-        with self._logged("merge"):
-            return merge(plan, self.task, self._hold.check)
-
-    def finish_merge(self) -> None:
-        """Do what a merge has left to do which died when the result was in its place."""
-        if not self.layout.shards():
-            return  # they go last
-        # It does no harm to be late, so whatever is in the way is no reason to complain.
-        with contextlib.suppress(RunHeldError, SchedulerError, OSError):
-            self.take_hold()
-            try:
-                assessment = self.assess()
-                if assessment.is_complete and not self._alive(assessment):
-                    ItemsFile(self.layout).commit_late()
-                    remove_shards(self.layout)
-            finally:
-                self.release()
-
-    # -- steps, where the scheduler runs elsewhere ------------------------------------------------
-
-    def submit(self) -> None:
-        """Submit all steps; each job id is on disk before the next submission."""
-        Submission(self._begun(), self.task, self.jobs).submit()
-
-    def continue_plan(self, plan: Plan) -> bool:
-        """Submit further jobs for what those of `plan` left undone; they use the same code.
-
-        This is for the merge job of `plan`. Why nothing is submitted is printed.
-
-        Returns
-        -------
-        bool
-            Whether jobs were submitted.
-        """
-        try:
-            self._hold.acquire()
-        except RunHeldError as error:
-            say(f"Not continued: {error}")
-            return False
-        try:
-            self.plan = continued(plan, self.task, self._statuses(plan))
-            say(f"Continued as {self.plan.run_id}: {self.plan.n_pending} items.")
-            # Nobody types commands on the node of a job.
-            host = self.jobs.host_of(plan.run_id)
-            Submission(self.plan, self.task, self.jobs, host).submit()
-        except (NotContinuedError, SchedulerError) as error:
-            # Not every cluster lets jobs submit jobs; psy run goes on in any case.
-            say(f"Not continued: {str(error).rstrip('.')}.")
-            return False
-        finally:
-            self.release()
-        return True
 
     # -- ending -----------------------------------------------------------------------------------
 
-    def alive(self) -> list[str]:
-        """Return the jobs of this run that are queued or running, in words."""
-        return self._alive(self.assess())
+    def alive(self, assessment: Assessment | None = None) -> list[str]:
+        """Return the jobs of this run that are queued or running, in words.
 
-    def _alive(self, assessment: Assessment) -> list[str]:
-        plan = assessment.plan
+        Parameters
+        ----------
+        assessment : Assessment, optional
+            Spares another look.
+        """
+        plan = (assessment or self.assess()).plan
         return self.jobs.alive(plan.run_id, self.task.scheduler) if plan is not None else []
 
     def kill(self) -> Killed:
@@ -410,23 +303,6 @@ class Run:
         if is_all and not left:
             self.jobs.record_over(plan.run_id)
         return left
-
-    def _begun(self) -> Plan:
-        if self.plan is None:
-            raise UsageError(f'Task "{self.task.name}" has to begin before its steps.')
-        return self.plan
-
-    @contextlib.contextmanager
-    def _logged(self, step: str) -> Iterator[None]:
-        with saying_in(self.layout.log(step)):
-            say(self._begun().heading(step))
-            yield
-
-
-def _warm_up(store: Store) -> None:
-    # What is wrong with the store is said where it is needed.
-    with contextlib.suppress(Exception):
-        store.warm_up()
 
 
 def _as_count(limit: int | float | None, n_items: int) -> int | None:

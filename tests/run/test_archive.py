@@ -277,7 +277,7 @@ def begun(place: Place) -> int:
     run = Run(task_of(place))
     plan = run.begin()
     if plan is not None and plan.n_pending == 0:
-        run.merge()
+        run.here.merge(plan)
     run.release()
     return 0 if plan is None else plan.n_pending
 
@@ -393,7 +393,7 @@ def test_killed_at_any_move_the_next_run_goes_on(back, tmp_path_factory, monkeyp
         plan = again.begin()
         assert plan is None or plan.n_pending == 0
         if plan is not None:
-            again.merge()
+            again.here.merge(plan)
         again.release()
         assert Assessment(task).reasons() == []
         assert not (study / "psy-work/t/returning").exists()

@@ -228,9 +228,10 @@ def test_death_while_results_are_replaced(
     study.task(SLOW.format(settings="", n=8, seconds=0).replace("range(8)", "[7, *range(7)]"))
     monkeypatch.chdir(study.folder)
     run = Run(TaskDef(study.tasks / "task_t.py"))
-    run.begin()
-    run.split()
-    assert run.process() == 0
+    plan = run.begin()
+    assert plan is not None
+    run.here.split(plan)
+    assert run.here.process(plan) == 0
 
     class DiedError(Exception):
         pass
@@ -244,7 +245,7 @@ def test_death_while_results_are_replaced(
         else:
             patch.setattr(ItemsFile, step, die)
         with pytest.raises(DiedError):
-            run.merge()
+            run.here.merge(plan)
     run.release()
     study.calls()
     study.psy("run")
@@ -408,10 +409,10 @@ def test_what_a_worker_left_that_was_killed_while_it_claimed_goes_with_the_shard
     run = Run(TaskDef(study.tasks / "task_t.py"))
     plan = run.begin()
     assert plan is not None
-    run.split()
-    assert run.process() == 0
+    run.here.split(plan)
+    assert run.here.process(plan) == 0
     (plan.frozen.claims(0) / ".psytmp-1-0badcafe").write_text("half a cl")
-    run.merge()
+    run.here.merge(plan)
     run.release()
     check_complete(study, 3)
 

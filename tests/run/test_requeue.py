@@ -54,7 +54,7 @@ class Jobs:
             type(task.scheduler).runs_here = before
         assert plan is not None and plan.n_jobs == 2
         self.plan: Plan = plan
-        self.run.split()
+        self.run.here.split(plan)
         self._started: list[subprocess.Popen[bytes]] = []
 
     def start(self, job: int, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
@@ -82,7 +82,7 @@ class Jobs:
         return lease
 
     def squares(self) -> list[int]:
-        self.run.merge()
+        self.run.here.merge(self.plan)
         columns = self.run.task.store.load(self.run.layout.result)
         assert list(columns["x"]) == list(range(24))
         return list(columns["y"])
@@ -203,7 +203,7 @@ def test_failures_of_other_jobs_count(tmp_path: Path) -> None:
     finally:
         jobs.end()
     assert "3 items have failed: stopping early." in (tmp_path / "job-1.log").read_text()
-    assert jobs.run.merge().n_failed == 3
+    assert jobs.run.here.merge(jobs.plan).n_failed == 3
     # One that begins only now does not begin its work.
     assert jobs.start(1).wait(60) == TOO_MANY_FAILURES
-    assert jobs.run.merge().n_rows < 12
+    assert jobs.run.here.merge(jobs.plan).n_rows < 12
