@@ -4,11 +4,12 @@ import os
 import sys
 from pathlib import Path
 
+from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
 run = Run(TaskDef("psy-tasks/task_study.py"))
-plan = run.begin()
+plan = begin(run)
 assert plan is not None
 run.here.split(plan)
 status = run.here.process(plan)

@@ -12,7 +12,6 @@ from psyflow.run.observer import Observer
 from psyflow.run.reasons import reason_of, statuses_of
 from psyflow.run.submit import Foreseen, Submission, process_arrays, process_job, step_job
 from psyflow.scheduler import Scheduler
-from psyflow.scheduler.checked import CheckedScheduler
 from psyflow.tasks import TaskDef
 
 __all__ = ["Away"]
@@ -77,6 +76,8 @@ def _largest_array(scheduler: Scheduler, plan: Plan) -> int | None:
 
 
 def _has_arrays(scheduler: Scheduler) -> bool:
+    from psyflow.scheduler.checked import CheckedScheduler  # a run on this machine needs no such
+
     if isinstance(scheduler, CheckedScheduler):
         return scheduler.HAS_ARRAYS
     return type(scheduler).submit_array is not Scheduler.submit_array

@@ -9,6 +9,7 @@ from psyflow.exceptions import RunHeldError, SchedulerError
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.layout import STEPS
+from psyflow.run.begin import begin
 from psyflow.run.merge import remove_shards
 from psyflow.run.observer import Observer
 from psyflow.run.run import Run
@@ -33,7 +34,7 @@ def bring(
     observer : Observer, optional
         Hears of all that is done.
     keep, pool_size, choice
-        As for `Run.begin`.
+        As for `begin`.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def bringing(
         observer.nothing_chosen(assessment)
         return
     run.task.check_execute()
-    plan = run.begin(keep=keep, pool_size=pool_size, choice=choice)
+    plan = begin(run, keep=keep, pool_size=pool_size, choice=choice)
     if plan is None:
         return
     # If only some items are chosen, nothing goes to the archive: what there was is there.

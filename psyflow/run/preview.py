@@ -11,6 +11,7 @@ from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.plan import Plan
 from psyflow.run.archive import archive_of, replaceable
+from psyflow.run.begin import draft, refusal
 from psyflow.run.run import Run
 from psyflow.run.submit import Foreseen, JobRequest, scheduler_args
 from psyflow.scheduler.batch import BatchScheduler
@@ -50,7 +51,7 @@ class JobPreview:
 
 @dataclass(frozen=True)
 class Preview:
-    """What `Run.begin` and the steps after it would do.
+    """What `begin` and the steps after it would do.
 
     Attributes
     ----------
@@ -103,7 +104,7 @@ def preview(
     assessment : Assessment
         Of the same task.
     keep, pool_size, choice
-        As for `Run.begin`.
+        As for `begin`.
 
     Returns
     -------
@@ -120,9 +121,9 @@ def preview(
     if not reasons:
         return Preview([], assessment.n_items)
     run.task.check_execute()
-    refusal = _refusal(run, assessment, keep, choice)
-    if refusal is not None:
-        return Preview(reasons, assessment.n_items, refusal)
+    refused = _refusal(run, assessment, keep, choice)
+    if refused is not None:
+        return Preview(reasons, assessment.n_items, refused)
     starts_over = bool(assessment.dirt) and not keep
     taken_up = None if assessment.dirt and keep else Archive(assessment).best
     if taken_up is not None:
@@ -130,7 +131,7 @@ def preview(
     else:
         n_pending = assessment.n_items if starts_over else len(assessment.pending(choice))
     plan = dataclasses.replace(
-        run.draft(assessment, n_pending, pool_size or run.task.pool_size), run_id=RUN_ID
+        draft(run, assessment, n_pending, pool_size or run.task.pool_size), run_id=RUN_ID
     )
     archive, archived = _archived(run, assessment, starts_over, is_whole=taken_up is not None)
     return Preview(
@@ -150,8 +151,8 @@ def preview(
 def _refusal(run: Run, assessment: Assessment, keep: bool, choice: Choice) -> str | None:
     if holder := run.holder():
         return f'Task "{run.task.name}" is held by {holder[0]}.'
-    refusal = run.refusal(assessment, keep=keep, choice=choice)
-    return None if refusal is None else str(refusal)
+    refused = refusal(run, assessment, keep=keep, choice=choice)
+    return None if refused is None else str(refused)
 
 
 def _archived(

@@ -11,6 +11,7 @@ from typing import Any
 from psyflow.exceptions import UsageError
 from psyflow.outcomes.table import read_outcomes
 from psyflow.record.layout import Layout
+from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.scheduler import ImmediateRun
 from psyflow.tasks import TaskDef
@@ -72,7 +73,7 @@ def try_task(task: TaskDef) -> Trial:
 
 def _tried(run: Run) -> Trial:
     run.task.check_execute()
-    plan = run.begin(pool_size=1)
+    plan = begin(run, pool_size=1)
     assert plan is not None
     run.here.split(plan)
     status = run.here.process(plan)

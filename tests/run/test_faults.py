@@ -15,6 +15,7 @@ from psyflow.exceptions import DamagedShardWarning
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.jobs import Jobs
 from psyflow.record.layout import Layout
+from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 from tests.support.processes import children_of, eventually, is_guard, jobs_of
@@ -228,7 +229,7 @@ def test_death_while_results_are_replaced(
     study.task(SLOW.format(settings="", n=8, seconds=0).replace("range(8)", "[7, *range(7)]"))
     monkeypatch.chdir(study.folder)
     run = Run(TaskDef(study.tasks / "task_t.py"))
-    plan = run.begin()
+    plan = begin(run)
     assert plan is not None
     run.here.split(plan)
     assert run.here.process(plan) == 0
@@ -407,7 +408,7 @@ def test_what_a_worker_left_that_was_killed_while_it_claimed_goes_with_the_shard
     study.task(SLOW.format(settings="", n=3, seconds=0))
     monkeypatch.chdir(study.folder)
     run = Run(TaskDef(study.tasks / "task_t.py"))
-    plan = run.begin()
+    plan = begin(run)
     assert plan is not None
     run.here.split(plan)
     assert run.here.process(plan) == 0

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from psyflow.record.plan import Plan
+from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.system.exits import TOO_MANY_FAILURES
 from psyflow.tasks import TaskDef
@@ -49,7 +50,7 @@ class Jobs:
         type(task.scheduler).runs_here, before = False, type(task.scheduler).runs_here
         try:
             self.run = Run(task)
-            plan = self.run.begin()
+            plan = begin(self.run)
         finally:
             type(task.scheduler).runs_here = before
         assert plan is not None and plan.n_jobs == 2
