@@ -81,6 +81,10 @@ class Telling(Observer):
             f"{n_missing} of {assessment.n_items} items have no result; run them: {command}"
         )
 
+    def made_way(self, said: str) -> None:
+        """Say it."""
+        self._say(said)
+
     def begun(self, plan: Plan, n_left_out: int) -> None:
         """Take note of what progress is shown of."""
         self._n_left_out = n_left_out

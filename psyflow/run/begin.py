@@ -20,6 +20,7 @@ from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.plan import Plan, new_run_id, provenance, save_items
 from psyflow.run.archive import make_way, put_folders_aside
+from psyflow.run.observer import Observer
 from psyflow.run.run import Run
 from psyflow.run.submit import allotment
 from psyflow.scheduler.profile import SITE_FILE
@@ -30,13 +31,20 @@ __all__ = ["begin", "draft", "freeze", "refusal"]
 
 
 def begin(
-    run: Run, *, keep: bool = False, pool_size: int | None = None, choice: Choice = Choice.ALL
+    run: Run,
+    observer: Observer | None = None,
+    *,
+    keep: bool = False,
+    pool_size: int | None = None,
+    choice: Choice = Choice.ALL,
 ) -> Plan | None:
     """Take hold of a run, and plan what is missing.
 
     Parameters
     ----------
     run : Run
+    observer : Observer, optional
+        Hears what becomes of results that make way.
     keep : bool
         Keep results that other code has made.
     pool_size : int, optional
@@ -62,13 +70,13 @@ def begin(
     """
     run.take_hold()
     try:
-        return _plan(run, keep, pool_size or run.task.pool_size, choice)
+        return _plan(run, observer or Observer(), keep, pool_size or run.task.pool_size, choice)
     except BaseException:
         run.release()
         raise
 
 
-def _plan(run: Run, keep: bool, pool_size: int, choice: Choice) -> Plan | None:
+def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, choice: Choice) -> Plan | None:
     run.way.wait_for_orphans()
     assessment = run.assess(verify=True)
     refused = refusal(run, assessment, keep=keep, choice=choice)
@@ -83,7 +91,7 @@ def _plan(run: Run, keep: bool, pool_size: int, choice: Choice) -> Plan | None:
     # What cannot be made cannot be kept: it goes into the archive.
     if not (assessment.dirt and keep) or assessment.unmakeable:
         made = assessment.made_files if assessment.dirt else ()
-        is_brought_back = make_way(assessment)
+        is_brought_back = make_way(assessment, observer.made_way)
         assessment = run.assess(verify=True, made=made)
         if is_brought_back and assessment.plan is not None and not assessment.reasons():
             return None

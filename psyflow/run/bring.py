@@ -39,8 +39,9 @@ def bring(
     Raises
     ------
     PsyflowError
-        Whatever is in the way, but for what the archive, a store or the task file only warns of.
-        Items that fail raise nothing.
+        Whatever keeps it from being done, but for items that fail: what became of these, a look at
+        the task tells. That a run may not begin, such as while its jobs are at work, is a
+        TaskWarning.
     OSError
         If the disk is full, or fails.
     KeyboardInterrupt
@@ -79,7 +80,7 @@ def bringing(
         observer.nothing_chosen(assessment)
         return
     run.task.check_execute()
-    plan = begin(run, keep=keep, pool_size=pool_size, choice=choice)
+    plan = begin(run, observer, keep=keep, pool_size=pool_size, choice=choice)
     if plan is None:
         return
     # If only some items are chosen, nothing goes to the archive: what there was is there.
