@@ -59,14 +59,16 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
         from psyflow.run import process as processing
 
         return processing.process(plan, job)
-    from psyflow.run import steps
+    # Before the user's code is loaded, which may change what an import finds.
+    from psyflow.run.merge import merge
+    from psyflow.run.split import split
 
     task = plan.load_task()
     if step == "split":
-        steps.split(plan, task.backend(task))
+        split(plan, task.backend(task))
         return 0
     try:
-        return _merge_or_continue(plan, task)
+        return 0 if merge(plan, task).is_settled or _is_continued(plan, task) else 1
     finally:
         _note_over(plan)
 
@@ -83,14 +85,11 @@ def _note_over(plan: Plan) -> None:
         say(f"It could not be noted that all jobs are over: {error}")
 
 
-def _merge_or_continue(plan: Plan, task: TaskDef) -> int:
-    from psyflow.run import steps
-
-    if steps.merge(plan, task).is_settled:
-        return 0
+def _is_continued(plan: Plan, task: TaskDef) -> bool:
+    from psyflow.run.continuation import continue_plan
     from psyflow.run.run import Run
 
-    return 0 if Run(task).continue_plan(plan) else 1
+    return continue_plan(Run(task), plan)
 
 
 def _log_to(log: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from psyflow.outcomes.records import Failure, Rows
 from psyflow.outcomes.shard import ShardWriter
+from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
@@ -44,8 +45,8 @@ def failure(item):
 
 def main():
     run = Run(TaskDef("psy-tasks/task_study.py"))
-    plan = run.begin()
-    run.split()
+    plan = begin(run)
+    run.here.split(plan)
     run.release()
     half = np.arange(plan.n_items // 2)
     failed = half % 50 == 0

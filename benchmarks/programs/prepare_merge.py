@@ -4,13 +4,15 @@ import os
 import sys
 from pathlib import Path
 
+from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
 run = Run(TaskDef("psy-tasks/task_study.py"))
-assert run.begin() is not None
-run.split()
-status = run.process()
+plan = begin(run)
+assert plan is not None
+run.here.split(plan)
+status = run.here.process(plan)
 run.release()
 kept = Path("kept")
 kept.mkdir()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from psyflow.cli.output import FAILED, INTERRUPTED, OK, TROUBLE, describe, say
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
-from psyflow.cli.task_run import tell_undeclared
+from psyflow.cli.telling import tell_undeclared
 from psyflow.exceptions import SchedulerError
 from psyflow.record.plan import Plan
 from psyflow.run.run import Run

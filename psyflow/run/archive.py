@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -132,10 +131,10 @@ def put_folders_aside(assessment: Assessment) -> None:
             move(layout.psets / name, make_folder(archive) / name)
 
 
-def make_way(assessment: Assessment) -> bool:
+def make_way(assessment: Assessment, tell: Callable[[str], None]) -> bool:
     """Put results of other code aside; return whether those of this code were in the archive.
 
-    Then they are the present ones now. What becomes of all these is said in one line.
+    Then they are the present ones now. What becomes of all these is told in one line.
     """
     archive = Archive(assessment)
     archived = archive.best
@@ -143,8 +142,7 @@ def make_way(assessment: Assessment) -> bool:
         return False
     reasons = assessment.dirt or ["the archive had more results of the same code"]
     aside = put_aside(assessment, reasons, is_whole=archived is not None)
-    said = "; ".join(_about_moves(assessment, archive, aside))
-    print(f"{assessment.task.name}: {said}", file=sys.stderr)
+    tell("; ".join(_about_moves(assessment, archive, aside)))
     if archived is not None:
         bring_back(assessment.layout, archived.run.layout)
     return archived is not None

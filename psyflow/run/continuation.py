@@ -8,27 +8,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from psyflow.exceptions import RunHeldError, SchedulerError
 from psyflow.outcomes.table import Items
 from psyflow.record.plan import Plan, new_run_id, save_items
-from psyflow.record.recover import Recovered, recover
-from psyflow.run.submit import allotment
-from psyflow.scheduler.base import CANCELLED, OOM, REASONS, TIMEOUT, JobStatus
+from psyflow.record.recover import recover
+from psyflow.run.reasons import failed_for_want, reason_of, statuses_of
+from psyflow.run.run import Run
+from psyflow.run.submit import Submission, allotment
+from psyflow.scheduler.base import CANCELLED, JobStatus
 from psyflow.system.files import make_folder, write_atomic
 from psyflow.system.place import Place
 from psyflow.tasks import TaskDef
+from psyflow.work.capture import say
 from psyflow.work.takeover import finished_in
 
-__all__ = ["Continuation", "NotContinuedError", "continuation_of", "continued", "reason_of"]
-
-_OF_RESOURCES = {OOM, TIMEOUT}
+__all__ = ["continue_plan"]
 
 
-class NotContinuedError(Exception):
+class _NotContinuedError(Exception):
     """Says why a plan is not continued."""
 
 
 @dataclass(frozen=True)
-class Continuation:
+class _Continuation:
     """What the jobs of a plan left to do.
 
     Attributes
@@ -43,7 +45,75 @@ class Continuation:
     reason: str | None
 
 
-def continuation_of(plan: Plan, task: TaskDef, statuses: Mapping[str, JobStatus]) -> Continuation:
+def continue_plan(run: Run, plan: Plan) -> bool:
+    """Submit further jobs for what those of `plan` left undone; they use the same code.
+
+    This is for the merge job of `plan`. Why nothing is submitted is printed.
+
+    Returns
+    -------
+    bool
+        Whether jobs were submitted.
+    """
+    try:
+        run.hold.acquire()
+    except RunHeldError as error:
+        say(f"Not continued: {error}")
+        return False
+    try:
+        new = _continued(run, plan, statuses_of(plan, run.task, run.jobs))
+        say(f"Continued as {new.run_id}: {new.n_pending} items.")
+        # Nobody types commands on the node of a job.
+        host = run.jobs.host_of(plan.run_id)
+        Submission(new, run.task, run.jobs, host).submit()
+    except (_NotContinuedError, SchedulerError) as error:
+        # Not every cluster lets jobs submit jobs; psy run goes on in any case.
+        say(f"Not continued: {str(error).rstrip('.')}.")
+        return False
+    finally:
+        run.release()
+    return True
+
+
+def _continued(run: Run, plan: Plan, statuses: Mapping[str, JobStatus]) -> Plan:
+    """Make the plan that continues another one, with the same space and code, and return it.
+
+    Parameters
+    ----------
+    run : Run
+        Of the task as the plan froze it.
+    plan, statuses
+        As for `_continuation_of`.
+
+    Raises
+    ------
+    _NotContinuedError
+        If it is not to go on by itself.
+    """
+    present = Plan.present(plan.layout)
+    if present is None or present.run_id != plan.run_id:
+        raise _NotContinuedError("another plan has taken its place")
+    found = _continuation_of(plan, run.task, statuses)
+    attempt = plan.attempt + 1 if found.reason else plan.attempt
+    n_pending = len(found.pending)
+    allotted = allotment(run.task, n_pending, run.way.n_jobs(n_pending), attempt, found.reason)
+    place = Place.marked(plan.layout.root)
+    new = replace(plan, run_id=new_run_id(), chain=plan.chain + 1, place=place, **allotted)
+    make_folder(new.frozen.folder)
+    for source in plan.frozen.code.rglob("*"):
+        if source.is_file():
+            copy = new.frozen.code / source.relative_to(plan.frozen.code)
+            make_folder(copy.parent)
+            write_atomic(copy, source.read_bytes())
+    new.freeze(plan.load_space())
+    save_items(new.frozen.pending, found.pending)
+    new.write()
+    return new
+
+
+def _continuation_of(
+    plan: Plan, task: TaskDef, statuses: Mapping[str, JobStatus]
+) -> _Continuation:
     """Say what to evaluate in further jobs.
 
     These are the items that have not run. Those that failed for want of memory or time are among
@@ -59,25 +129,25 @@ def continuation_of(plan: Plan, task: TaskDef, statuses: Mapping[str, JobStatus]
 
     Raises
     ------
-    NotContinuedError
+    _NotContinuedError
         If it is not to go on by itself.
     """
     if plan.chain >= plan.max_chain:
-        raise NotContinuedError(f"max_chain is {plan.max_chain}")
+        raise _NotContinuedError(f"max_chain is {plan.max_chain}")
     if any(status.status == CANCELLED for status in statuses.values()):
-        raise NotContinuedError("jobs were cancelled")
+        raise _NotContinuedError("jobs were cancelled")
     if not len(finished_in(plan.layout.shards(plan.run_id))) and not _kept_anything(plan):
-        raise NotContinuedError("no item got an outcome, and would not in further jobs")
+        raise _NotContinuedError("no item got an outcome, and would not in further jobs")
     recovered = recover(plan, task.store)
     if plan.max_failures is not None and len(recovered.failed) >= plan.max_failures:
-        raise NotContinuedError("so many items failed")
+        raise _NotContinuedError("so many items failed")
     # Files that have changed count as they were planned, which only a new plan can mend.
     pending = np.setdiff1d(recovered.never_ran(), recovered.unsure)
     if _grows(task.scheduler_args):
-        pending = np.union1d(pending, list(_failed_for_want(recovered)))
+        pending = np.union1d(pending, list(failed_for_want(recovered)))
     if not len(pending):
-        raise NotContinuedError("all items have run")
-    return Continuation(pending.astype(np.int64), reason_of(recovered, statuses))
+        raise _NotContinuedError("all items have run")
+    return _Continuation(pending.astype(np.int64), reason_of(recovered, statuses))
 
 
 def _kept_anything(plan: Plan) -> bool:
@@ -89,62 +159,6 @@ def _kept_anything(plan: Plan) -> bool:
     # Besides the folders there are only locks, which killed workers leave.
     files = (path for path in plan.layout.psets.glob("*/**/*") if path.is_file())
     return any(file.stat().st_mtime > began for file in files)
-
-
-def continued(plan: Plan, task: TaskDef, statuses: Mapping[str, JobStatus]) -> Plan:
-    """Make the plan that continues another one, with the same space and code, and return it.
-
-    Parameters
-    ----------
-    plan, task, statuses
-        As for `continuation_of`.
-
-    Raises
-    ------
-    NotContinuedError
-        If it is not to go on by itself.
-    """
-    present = Plan.present(plan.layout)
-    if present is None or present.run_id != plan.run_id:
-        raise NotContinuedError("another plan has taken its place")
-    found = continuation_of(plan, task, statuses)
-    attempt = plan.attempt + 1 if found.reason else plan.attempt
-    allotted = allotment(task, len(found.pending), attempt, found.reason)
-    place = Place.marked(plan.layout.root)
-    new = replace(plan, run_id=new_run_id(), chain=plan.chain + 1, place=place, **allotted)
-    make_folder(new.frozen.folder)
-    for source in plan.frozen.code.rglob("*"):
-        if source.is_file():
-            copy = new.frozen.code / source.relative_to(plan.frozen.code)
-            make_folder(copy.parent)
-            write_atomic(copy, source.read_bytes())
-    new.freeze(plan.load_space())
-    save_items(new.frozen.pending, found.pending)
-    new.write()
-    return new
-
-
-def reason_of(recovered: Recovered, statuses: Mapping[str, JobStatus]) -> str | None:
-    """Return why earlier jobs left items without a result, if items or the scheduler tell.
-
-    Parameters
-    ----------
-    recovered : Recovered
-    statuses : mapping from str to JobStatus
-        What the scheduler says of those jobs.
-    """
-    told = {status.reason for status in statuses.values()} & REASONS
-    reasons = told | set(_failed_for_want(recovered).values())
-    # Memory goes first: it is the one that a second attempt as before cannot mend.
-    return next((reason for reason in (OOM, TIMEOUT, *sorted(reasons)) if reason in reasons), None)
-
-
-def _failed_for_want(recovered: Recovered) -> dict[int, str]:
-    """Return the items that failed for want of memory or time, and which of them it was."""
-    failed = set(recovered.failed.tolist())
-    records = (record for record in recovered.outcomes.failures if record.item in failed)
-    kinds = {record.item: record.read().kind for record in records}
-    return {item: kind for item, kind in kinds.items() if kind in _OF_RESOURCES}
 
 
 def _grows(scheduler_args: Mapping[str, object]) -> bool:

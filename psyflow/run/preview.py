@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from psyflow.exceptions import SchedulerError
 from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.plan import Plan
 from psyflow.run.archive import archive_of, replaceable
+from psyflow.run.begin import draft, refusal
 from psyflow.run.run import Run
-from psyflow.run.submit import JobRequest, process_arrays, process_job, scheduler_args, step_job
-from psyflow.scheduler import Scheduler
+from psyflow.run.submit import Foreseen, JobRequest, scheduler_args
 from psyflow.scheduler.batch import BatchScheduler
-from psyflow.scheduler.checked import CheckedScheduler
 from psyflow.scheduler.names import marked
 
 __all__ = ["MARK", "RUN_ID", "JobPreview", "Preview", "preview"]
@@ -53,7 +51,7 @@ class JobPreview:
 
 @dataclass(frozen=True)
 class Preview:
-    """What `Run.begin` and the steps after it would do.
+    """What `begin` and the steps after it would do.
 
     Attributes
     ----------
@@ -106,7 +104,7 @@ def preview(
     assessment : Assessment
         Of the same task.
     keep, pool_size, choice
-        As for `Run.begin`.
+        As for `begin`.
 
     Returns
     -------
@@ -123,9 +121,9 @@ def preview(
     if not reasons:
         return Preview([], assessment.n_items)
     run.task.check_execute()
-    refusal = _refusal(run, assessment, keep, choice)
-    if refusal is not None:
-        return Preview(reasons, assessment.n_items, refusal)
+    refused = _refusal(run, assessment, keep, choice)
+    if refused is not None:
+        return Preview(reasons, assessment.n_items, refused)
     starts_over = bool(assessment.dirt) and not keep
     taken_up = None if assessment.dirt and keep else Archive(assessment).best
     if taken_up is not None:
@@ -133,7 +131,7 @@ def preview(
     else:
         n_pending = assessment.n_items if starts_over else len(assessment.pending(choice))
     plan = dataclasses.replace(
-        run.draft(assessment, n_pending, pool_size or run.task.pool_size), run_id=RUN_ID
+        draft(run, assessment, n_pending, pool_size or run.task.pool_size), run_id=RUN_ID
     )
     archive, archived = _archived(run, assessment, starts_over, is_whole=taken_up is not None)
     return Preview(
@@ -153,8 +151,8 @@ def preview(
 def _refusal(run: Run, assessment: Assessment, keep: bool, choice: Choice) -> str | None:
     if holder := run.holder():
         return f'Task "{run.task.name}" is held by {holder[0]}.'
-    refusal = run.refusal(assessment, keep=keep, choice=choice)
-    return None if refusal is None else str(refusal)
+    refused = refusal(run, assessment, keep=keep, choice=choice)
+    return None if refused is None else str(refused)
 
 
 def _archived(
@@ -170,40 +168,13 @@ def _archived(
 
 
 def _jobs(run: Run, plan: Plan) -> Iterator[JobPreview]:
-    python, scheduler = run.task.python, run.task.scheduler
-    scheduler.check_args(run.task.scheduler_args)
-    if scheduler.runs_here:
-        yield _shown(run, plan, process_job(plan, python, 0), [])
-        return
-    split = step_job(plan, python, "split")
-    if _has_arrays(scheduler):
-        process = process_arrays(plan, python, _largest_array(scheduler, plan))
-    else:
-        process = [process_job(plan, python, number) for number in range(plan.n_jobs)]
-    yield _shown(run, plan, split, [])
-    for job in process:
-        yield _shown(run, plan, job, [split], len(process))
-    yield _shown(run, plan, step_job(plan, python, "merge"), [split, *process])
+    run.task.scheduler.check_args(run.task.scheduler_args)
+    for foreseen in run.way.foreseen(plan):
+        yield _shown(run, plan, foreseen)
 
 
-def _largest_array(scheduler: Scheduler, plan: Plan) -> int | None:
-    try:
-        return scheduler.max_array_size() if plan.n_jobs > 1 else None
-    except SchedulerError:
-        # A dry run may be made where the cluster is not.
-        return None
-
-
-def _has_arrays(scheduler: Scheduler) -> bool:
-    if isinstance(scheduler, CheckedScheduler):
-        return scheduler.HAS_ARRAYS
-    return type(scheduler).submit_array is not Scheduler.submit_array
-
-
-def _shown(
-    run: Run, plan: Plan, job: JobRequest, after: list[JobRequest], n_arrays: int = 1
-) -> JobPreview:
-    scheduler = run.task.scheduler
+def _shown(run: Run, plan: Plan, foreseen: Foreseen) -> JobPreview:
+    scheduler, job = run.task.scheduler, foreseen.request
     command, script = job.args, None
     if isinstance(scheduler, BatchScheduler):
         request = dataclasses.replace(
@@ -212,8 +183,8 @@ def _shown(
                 job.args,
                 "log",
                 marked(job.name, MARK if scheduler.tells_names else None),
-                [_id_of(earlier) for earlier in after],
-                scheduler_args(plan, run.task, job, n_arrays),
+                [_id_of(earlier) for earlier in foreseen.after],
+                scheduler_args(plan, run.task, job, foreseen.n_arrays),
                 job.array_size,
             ),
             output_filename=str(job.log),

@@ -125,7 +125,7 @@ def restore(run: Run, archived: Layout) -> Restored:
     """
     run.take_hold()
     try:
-        run.wait_for_orphans()
+        run.way.wait_for_orphans()
         check_restorable(run, archived)
         command = f"psy restore {run.task.name} {archived.root.name}"
         aside = put_aside(run.assess(), [command], is_whole=True)

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from psyflow.scheduler.names import marked, new_mark
 from psyflow.tasks import TaskDef
 
 __all__ = [
+    "Foreseen",
     "JobRequest",
     "Submission",
     "allotment",
@@ -56,6 +57,24 @@ class JobRequest:
     name: str
     array_size: int | None = None
     mark: str | None = None
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """A request as it would be submitted.
+
+    Attributes
+    ----------
+    request : JobRequest
+    after : list of JobRequest
+        What it would wait for.
+    n_arrays : int
+        How many of its kind there would be.
+    """
+
+    request: JobRequest
+    after: list[JobRequest] = field(default_factory=list)
+    n_arrays: int = 1
 
 
 def step_job(plan: Plan, python: str, step: str) -> JobRequest:
@@ -123,7 +142,7 @@ def _command(plan: Plan, python: str, step: str, *numbers: str) -> list[str]:
 
 
 def allotment(
-    task: TaskDef, n_pending: int, attempt: int = 1, reason: str | None = None
+    task: TaskDef, n_pending: int, n_jobs: int, attempt: int, reason: str | None
 ) -> dict[str, Any]:
     """Return the fields of a plan that say into which jobs its items go, and what a job gets.
 
@@ -132,14 +151,12 @@ def allotment(
     task : TaskDef
     n_pending : int
         Number of items to evaluate.
+    n_jobs : int
+        Into how many jobs they go.
     attempt, reason
         What scheduler arguments may depend on.
     """
     backend, scheduler = task.backend(task), task.scheduler
-    n_jobs = backend.n_jobs(n_pending)
-    if scheduler.runs_here:
-        # Jobs would run one after the other; the workers of one job run side by side.
-        n_jobs = min(n_jobs, 1)
     process = f"{task.name}:process"
     options = resolve(task.scheduler_args, process, attempt, reason)
     return {

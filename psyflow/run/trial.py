@@ -11,6 +11,7 @@ from typing import Any
 from psyflow.exceptions import UsageError
 from psyflow.outcomes.table import read_outcomes
 from psyflow.record.layout import Layout
+from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.scheduler import ImmediateRun
 from psyflow.tasks import TaskDef
@@ -72,9 +73,10 @@ def try_task(task: TaskDef) -> Trial:
 
 def _tried(run: Run) -> Trial:
     run.task.check_execute()
-    run.begin(pool_size=1)
-    run.split()
-    status = run.process()
+    plan = begin(run, pool_size=1)
+    assert plan is not None
+    run.here.split(plan)
+    status = run.here.process(plan)
     log = _printed(run.layout)
     failures = list(_failures(run.layout))
     is_skipped = bool(len(read_outcomes(run.layout.shards()).skipped))
@@ -82,7 +84,7 @@ def _tried(run: Run) -> Trial:
         failures = [f"The worker gave up (exit status {status})."]
     if failures or is_skipped:
         return Trial(None, log, failures)
-    run.merge()
+    run.here.merge(plan)
     columns = run.task.store.load(run.layout.result, row=0)
     return Trial({name: column[0] for name, column in columns.items()}, log, [])
 

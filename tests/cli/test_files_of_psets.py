@@ -11,6 +11,7 @@ import pytest
 
 import psyflow
 from psyflow.record.plan import Plan
+from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
@@ -162,7 +163,7 @@ def test_what_is_loaded_is_of_the_contents_that_were_planned(study):
     run(study)
     edit(study, "data/b.csv", "new")
     begun = Run(TaskDef(study.folder / "psy-tasks" / "task_t.py", base=study.folder))
-    begun.begin()
+    begin(begun)
     begun.release()
     assert loaded(study) == ["a", "aa", "c", "cc"]
 
@@ -317,7 +318,7 @@ def test_what_a_pset_kept_of_another_content_is_put_aside_also_by_a_run_that_die
     run(study)
     edit(study, "data/b.csv", "new")
     with monkeypatch.context() as dying:
-        dying.setattr("psyflow.run.run.Run._freeze", lambda *_: 1 / 0)
+        dying.setattr("psyflow.run.begin.freeze", lambda *_: 1 / 0)
         assert study.psy("run").returncode == 3
     run(study)
     assert loaded(study) == [1] * 6

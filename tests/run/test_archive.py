@@ -13,6 +13,7 @@ import pytest
 import psyflow
 from psyflow.record.assess import Assessment
 from psyflow.run import archive as archiving
+from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 from tests.support.place import Place
@@ -275,9 +276,9 @@ def task_of(place: Place) -> TaskDef:
 def begun(place: Place) -> int:
     """Begin a run as `psy run` does, and return how many items are to be evaluated."""
     run = Run(task_of(place))
-    plan = run.begin()
+    plan = begin(run)
     if plan is not None and plan.n_pending == 0:
-        run.merge()
+        run.here.merge(plan)
     run.release()
     return 0 if plan is None else plan.n_pending
 
@@ -383,17 +384,17 @@ def test_killed_at_any_move_the_next_run_goes_on(back, tmp_path_factory, monkeyp
         task = TaskDef(study / "psy-tasks" / "task_t.py", base=study)
         monkeypatch.setattr(archiving, "move", killed_at(n_moves))
         try:
-            Run(task).begin()
+            begin(Run(task))
             break
         except Killed:
             n_moves += 1
         assert Assessment(task).reasons(), "it is not yet up to date, and says so"
         monkeypatch.setattr(archiving, "move", move)
         again = Run(task)
-        plan = again.begin()
+        plan = begin(again)
         assert plan is None or plan.n_pending == 0
         if plan is not None:
-            again.merge()
+            again.here.merge(plan)
         again.release()
         assert Assessment(task).reasons() == []
         assert not (study / "psy-work/t/returning").exists()

@@ -15,6 +15,7 @@ from psyflow.exceptions import DamagedShardWarning
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.jobs import Jobs
 from psyflow.record.layout import Layout
+from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 from tests.support.processes import PATIENCE, children_of, eventually, is_guard, jobs_of
@@ -236,9 +237,10 @@ def test_death_while_results_are_replaced(
     study.task(SLOW.format(settings="", n=8, seconds=0).replace("range(8)", "[7, *range(7)]"))
     monkeypatch.chdir(study.folder)
     run = Run(TaskDef(study.tasks / "task_t.py"))
-    run.begin()
-    run.split()
-    assert run.process() == 0
+    plan = begin(run)
+    assert plan is not None
+    run.here.split(plan)
+    assert run.here.process(plan) == 0
 
     class DiedError(Exception):
         pass
@@ -248,11 +250,11 @@ def test_death_while_results_are_replaced(
 
     with monkeypatch.context() as patch:
         if step in ("move", "remove_shards"):
-            patch.setattr(f"psyflow.run.steps.{step}", die)
+            patch.setattr(f"psyflow.run.merge.{step}", die)
         else:
             patch.setattr(ItemsFile, step, die)
         with pytest.raises(DiedError):
-            run.merge()
+            run.here.merge(plan)
     run.release()
     study.calls()
     study.psy("run")
@@ -414,12 +416,12 @@ def test_what_a_worker_left_that_was_killed_while_it_claimed_goes_with_the_shard
     study.task(SLOW.format(settings="", n=3, seconds=0))
     monkeypatch.chdir(study.folder)
     run = Run(TaskDef(study.tasks / "task_t.py"))
-    plan = run.begin()
+    plan = begin(run)
     assert plan is not None
-    run.split()
-    assert run.process() == 0
+    run.here.split(plan)
+    assert run.here.process(plan) == 0
     (plan.frozen.claims(0) / ".psytmp-1-0badcafe").write_text("half a cl")
-    run.merge()
+    run.here.merge(plan)
     run.release()
     check_complete(study, 3)
 

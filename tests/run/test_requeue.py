@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from psyflow.record.plan import Plan
+from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.system.exits import TOO_MANY_FAILURES
 from psyflow.tasks import TaskDef
@@ -52,12 +53,12 @@ class Jobs:
         type(task.scheduler).runs_here, before = False, type(task.scheduler).runs_here
         try:
             self.run = Run(task)
-            plan = self.run.begin()
+            plan = begin(self.run)
         finally:
             type(task.scheduler).runs_here = before
         assert plan is not None and plan.n_jobs == 2
         self.plan: Plan = plan
-        self.run.split()
+        self.run.here.split(plan)
         self._started: list[subprocess.Popen[bytes]] = []
 
     def start(self, job: int, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
@@ -102,7 +103,7 @@ class Jobs:
         return lease
 
     def squares(self) -> list[int]:
-        self.run.merge()
+        self.run.here.merge(self.plan)
         columns = self.run.task.store.load(self.run.layout.result)
         assert list(columns["x"]) == list(range(24))
         return list(columns["y"])
@@ -221,7 +222,7 @@ def test_failures_of_other_jobs_count(tmp_path: Path) -> None:
     finally:
         jobs.end()
     assert "3 items have failed: stopping early." in (tmp_path / "job-1.log").read_text()
-    assert jobs.run.merge().n_failed == 3
+    assert jobs.run.here.merge(jobs.plan).n_failed == 3
     # One that begins only now does not begin its work.
     assert jobs.start(1).wait(PATIENCE) == TOO_MANY_FAILURES
-    assert jobs.run.merge().n_rows < 12
+    assert jobs.run.here.merge(jobs.plan).n_rows < 12

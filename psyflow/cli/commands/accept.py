@@ -9,6 +9,7 @@ from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task, none_named, suggestion
 from psyflow.exceptions import UsageError
 from psyflow.record import refusals
+from psyflow.run.accept import accept
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
@@ -28,7 +29,7 @@ def execute(arguments: Namespace) -> int:
 
 
 def _accept(task: TaskDef) -> int:
-    accepted = Run(task).accept()
+    accepted = accept(Run(task))
     for what in accepted:
         print(f"{task.name}: accepted {what}")
     if not accepted:

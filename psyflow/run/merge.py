@@ -1,4 +1,4 @@
-"""What the jobs before and after the evaluation do: split and merge."""
+"""The step after the evaluation: shards, and the result that is there, become one result."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from psyflow.backend import Backend
 from psyflow.columns import Columns
 from psyflow.exceptions import (
     PsyflowWarning,
@@ -23,13 +20,12 @@ from psyflow.record.earlier import Earlier, keep_plan
 from psyflow.record.jobs import Jobs
 from psyflow.record.layout import Layout
 from psyflow.record.merged import MergedTable
-from psyflow.record.plan import Plan, save_items
+from psyflow.record.plan import Plan
 from psyflow.record.reads import note_edited
 from psyflow.record.recover import Recovered, recover
 from psyflow.store import Store
 from psyflow.store.base import write_packed
 from psyflow.system.files import (
-    ask_again,
     checksum_of,
     is_there,
     keep_copy,
@@ -44,18 +40,7 @@ from psyflow.tasks import TaskDef, streams_of
 from psyflow.work.capture import say
 from psyflow.work.takeover import lease_name
 
-__all__ = ["Merged", "merge", "remove_shards", "split"]
-
-
-def split(plan: Plan, backend: Backend) -> None:
-    """Write the batches of items that the process jobs draw from."""
-    file = plan.frozen.pending
-    pending = ask_again(lambda: np.load(file, mmap_mode="r"), file)
-    batches = backend.batches(pending, plan.n_jobs)
-    make_folder(plan.frozen.batch(0).parent)
-    for number, batch in enumerate(batches):
-        save_items(plan.frozen.batch(number), batch)
-    say(f"{len(pending)} items in {len(batches)} batches.")
+__all__ = ["Merged", "merge", "remove_shards"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,152 @@
+"""What the user hears of a task on its way through ``psy run``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from psyflow.cli.output import FAILED, OK, say
+from psyflow.cli.progress import Progress
+from psyflow.cli.selection import suggestion
+from psyflow.messages import shown_path
+from psyflow.record import refusals
+from psyflow.record.assess import Assessment, Choice
+from psyflow.record.nearmisses import near_misses
+from psyflow.record.reads import note_told
+from psyflow.report.undeclared import about_undeclared, undeclared
+from psyflow.run.observer import Observer
+from psyflow.system.exits import TOO_MANY_FAILURES
+
+if TYPE_CHECKING:
+    from psyflow.record.plan import Plan
+    from psyflow.run.merge import Merged
+    from psyflow.run.run import Run
+
+__all__ = ["Telling", "tell_undeclared"]
+
+NOT_CHOSEN = {Choice.FAILED: "failed", Choice.TODO: "is left that has not run"}
+
+
+class Telling(Observer):
+    """Tells the user what becomes of a task.
+
+    Parameters
+    ----------
+    run : Run
+    arguments : Namespace
+        The command line.
+
+    Attributes
+    ----------
+    exit_code : int
+        As far as items without a result are concerned.
+    """
+
+    def __init__(self, run: Run, arguments: Namespace) -> None:
+        self.exit_code = OK
+        self._run = run
+        self._name = run.task.name
+        self._arguments = arguments
+        self._choice = Choice(arguments.choice)
+        self._n_left_out = 0
+
+    def looked(self, assessment: Assessment, reasons: list[str]) -> None:
+        """Say what nobody would expect of the results that are there."""
+        if not reasons:
+            if assessment.dirt:
+                self._say(refusals.unknown_code(assessment.task, assessment.dirt))
+            tell_undeclared(assessment)
+        elif assessment.gone is not None:
+            gone = shown_path(assessment.gone.result)
+            self._say(
+                f"{gone}, which had {assessment.gone.n_rows} rows, is gone. What is nowhere else "
+                "is computed again; to keep it, stop this and put the file back."
+            )
+        if about_files := assessment.about_changed_files():
+            self._say(about_files)
+        if not reasons:
+            return
+        if unknown := assessment.about_unknown_files():
+            self._say(unknown)
+        if self._arguments.keep or not assessment.dirt:
+            for hint in near_misses(assessment).sentences():
+                self._say(hint)
+
+    def nothing_chosen(self, assessment: Assessment) -> None:
+        """Say that nothing is run."""
+        n_missing = assessment.n_items - assessment.n_done
+        command = suggestion(self._arguments, self._name)
+        self._say(
+            f"no item {NOT_CHOSEN[self._choice]}, so nothing is run. "
+            f"{n_missing} of {assessment.n_items} items have no result; run them: {command}"
+        )
+
+    def made_way(self, said: str) -> None:
+        """Say it."""
+        self._say(said)
+
+    def begun(self, plan: Plan, n_left_out: int) -> None:
+        """Take note of what progress is shown of."""
+        self._n_left_out = n_left_out
+
+    def evaluating(self, plan: Plan) -> Progress:
+        """Show how far it is."""
+        return Progress(plan, n_left_out=self._n_left_out)
+
+    def stopped_early(self, plan: Plan, status: int) -> None:
+        """Say why."""
+        if status == TOO_MANY_FAILURES:
+            self._say("stopped early, because so many items failed")
+        else:
+            self._say(
+                "stopped early, because the store can hold none of the first "
+                "results; they are kept for another one"
+            )
+
+    def submitted(self, plan: Plan) -> None:
+        """Say how many jobs there are, and how to follow them."""
+        n_jobs = plan.n_jobs + 2
+        command = suggestion(self._arguments, self._name, command="status")
+        self._say(f"{n_jobs} jobs are submitted; follow with: {command}")
+
+    def merged(self, merged: Merged) -> None:
+        """Say what is missing, and which files were read that do not count."""
+        n_missing = merged.n_items - merged.n_rows
+        if n_missing:
+            self.exit_code = max(self.exit_code, self._exit_code_of(merged))
+            self._say(self._about_missing(merged, n_missing))
+        tell_undeclared(self._run.assess())
+
+    def _say(self, text: str) -> None:
+        say(f"{self._name}: {text}")
+
+    def _exit_code_of(self, merged: Merged) -> int:
+        if merged.n_failed:
+            return FAILED
+        # Those that have not run were not to be run, unless all were.
+        return FAILED if self._choice is Choice.ALL and not merged.is_settled else OK
+
+    def _about_missing(self, merged: Merged, n_missing: int) -> str:
+        command = suggestion(self._arguments, self._name)
+        counts = {
+            "failed": merged.n_failed,
+            "were skipped": merged.n_skipped,
+            "have not run": n_missing - merged.n_failed - merged.n_skipped,
+        }
+        first, *others = [f"{n} {what}" for what, n in counts.items() if n]
+        first = first.replace(" ", f" of {merged.n_items} items ", 1)
+        what = " and ".join([first, *others])
+        if not merged.n_failed:
+            again = "Run them again" if merged.n_skipped else "Run them"
+            return f"{what}. {again}: {command}"
+        see = suggestion(self._arguments, self._name, command="failures")
+        return f"{what}; see them: {see}. Run them again: {command}"
+
+
+def tell_undeclared(assessment: Assessment) -> None:
+    """Say which files were read that do not count, once."""
+    files = undeclared(assessment)
+    for line in about_undeclared(assessment, files):
+        say(line)
+    if files:
+        note_told(assessment.layout, files)

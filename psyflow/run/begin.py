@@ -1,0 +1,195 @@
+"""Beginning a run: from an assessment to a plan."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import warnings
+
+from psyflow.exceptions import (
+    JobsRunningWarning,
+    TaskWarning,
+    TaskWorkdirDirtyWarning,
+    UsageError,
+)
+from psyflow.fingerprint import freeze_code, parts_to_json
+from psyflow.outcomes.table import Items
+from psyflow.record import refusals
+from psyflow.record.archived import Archive
+from psyflow.record.assess import Assessment, Choice
+from psyflow.record.plan import Plan, new_run_id, provenance, save_items
+from psyflow.run.archive import make_way, put_folders_aside
+from psyflow.run.observer import Observer
+from psyflow.run.run import Run
+from psyflow.run.submit import allotment
+from psyflow.scheduler.profile import SITE_FILE
+from psyflow.system.files import make_folder, remove_temporaries, write_atomic
+from psyflow.system.place import Place
+
+__all__ = ["begin", "draft", "freeze", "refusal"]
+
+
+def begin(
+    run: Run,
+    observer: Observer | None = None,
+    *,
+    keep: bool = False,
+    pool_size: int | None = None,
+    choice: Choice = Choice.ALL,
+) -> Plan | None:
+    """Take hold of a run, and plan what is missing.
+
+    Parameters
+    ----------
+    run : Run
+    observer : Observer, optional
+        Hears what becomes of results that make way.
+    keep : bool
+        Keep results that other code has made.
+    pool_size : int, optional
+        Number of workers per job, instead of the task's.
+    choice : Choice
+        Which of the items without a result to evaluate.
+
+    Returns
+    -------
+    Plan or None
+        None if the run may not begin, which a TaskWarning has said, or if the archive had all
+        results of the present code.
+
+    Raises
+    ------
+    RunHeldError
+        If somebody else holds the run.
+    UsageError
+        If only some items are chosen, and the results they would be chosen by are other code's
+        and not to be kept.
+    UnstableValueError
+        If a parameter value has no content that is the same in every process.
+    """
+    run.take_hold()
+    try:
+        return _plan(run, observer or Observer(), keep, pool_size or run.task.pool_size, choice)
+    except BaseException:
+        run.release()
+        raise
+
+
+def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, choice: Choice) -> Plan | None:
+    run.way.wait_for_orphans()
+    assessment = run.assess(verify=True)
+    refused = refusal(run, assessment, keep=keep, choice=choice)
+    if isinstance(refused, UsageError):
+        raise refused
+    if refused is not None:
+        warnings.warn(refused, stacklevel=3)
+        return None
+    # What has no key is refused before anything runs, rather than by the merge.
+    assessment.frozen.keys()
+    remove_temporaries(run.layout.root)
+    # What cannot be made cannot be kept: it goes into the archive.
+    if not (assessment.dirt and keep) or assessment.unmakeable:
+        made = assessment.made_files if assessment.dirt else ()
+        is_brought_back = make_way(assessment, observer.made_way)
+        assessment = run.assess(verify=True, made=made)
+        if is_brought_back and assessment.plan is not None and not assessment.reasons():
+            return None
+    if len(assessment.with_changed_files):
+        put_folders_aside(assessment)
+    return freeze(run, assessment, pool_size, assessment.pending(choice))
+
+
+def refusal(
+    run: Run, assessment: Assessment, *, keep: bool = False, choice: Choice = Choice.ALL
+) -> TaskWarning | UsageError | None:
+    """Return what keeps a run from beginning; None if nothing does."""
+    task = run.task
+    if alive := run.alive(assessment):
+        return JobsRunningWarning(task.name, refusals.has_jobs(task, alive))
+    dirt = [] if keep else assessment.dirt
+    if dirt and choice is not Choice.ALL:
+        return UsageError(_about_choice(assessment, f"--{choice.value}"))
+    if dirt and not task.overwrite_dirty and assessment.n_done:
+        return TaskWorkdirDirtyWarning(task.name, refusals.is_dirty(task, dirt))
+    return None
+
+
+def _about_choice(assessment: Assessment, option: str) -> str:
+    task, dirt = assessment.task, assessment.dirt
+    if (archived := Archive(assessment).best) is None:
+        return refusals.choice_of_dirty(task, dirt, option)
+    return refusals.choice_of_archived(task, dirt, option, archived.folder)
+
+
+def freeze(run: Run, assessment: Assessment, pool_size: int, pending: Items) -> Plan:
+    """Make the plan for evaluating some items, with the space and the code as they are.
+
+    Parameters
+    ----------
+    run : Run
+        That is held.
+    assessment : Assessment
+    pool_size : int
+    pending : ndarray of int64
+        The items.
+    """
+    task = run.task
+    make_folder(run.layout.root)
+    plan = dataclasses.replace(
+        draft(run, assessment, len(pending), pool_size),
+        made_by=provenance(task.path.parent),
+        place=Place.marked(run.layout.root),
+    )
+    make_folder(plan.frozen.folder)
+    make_folder(run.layout.out)
+    plan.freeze(assessment.frozen)
+    elsewhere = task.modules_elsewhere()
+    freeze_code(task.path, task.conf_path, plan.frozen.code, elsewhere)
+    if task.site_path is not None:
+        write_atomic(plan.frozen.code / SITE_FILE, task.site_path.read_bytes())
+    save_items(plan.frozen.pending, pending)
+    plan.write()
+    return plan
+
+
+def draft(run: Run, assessment: Assessment, n_pending: int, pool_size: int) -> Plan:
+    """Return the plan for evaluating some items, without its provenance; write nothing."""
+    task = run.task
+    attempt, reason = run.way.attempt(assessment) if n_pending else (1, None)
+    fingerprint = parts_to_json(task.fingerprint())
+    return Plan(
+        run_id=new_run_id(),
+        task=task.name,
+        task_file=str(task.path),
+        origin=os.path.realpath(task.path),
+        base=str(task.base),
+        root=str(run.layout.root),
+        result=str(run.layout.result),
+        n_items=assessment.n_items,
+        pool_size=pool_size,
+        space_digest=assessment.frozen.digest,
+        fingerprint=fingerprint,
+        contents=assessment.contents(),
+        hashed=task.digests.records(task.path.parent),
+        unsettled=task.digests.unsettled(task.path.parent),
+        space_code=parts_to_json(task.space_fingerprint()),
+        # That earlier results are as good says nothing of those that are still to come.
+        accepted=[] if n_pending else assessment.accepted(),
+        backend=task.backend.__name__,
+        scheduler=type(task.scheduler).__name__,
+        exclude=sorted(set(task.exclude_from_result)),
+        timeout=task.timeout,
+        retries=task.retries,
+        retry_on=task.retry_on,
+        max_failures=_as_count(task.max_failures, n_pending),
+        max_tasks_per_child=task.max_tasks_per_child,
+        conf_file=str(task.conf_path) if task.conf_path else None,
+        max_chain=task.max_chain,
+        **allotment(task, n_pending, run.way.n_jobs(n_pending), attempt, reason),
+    )
+
+
+def _as_count(limit: int | float | None, n_items: int) -> int | None:
+    """Return a limit that may be a share as a number of items, at least 1."""
+    return max(1, math.ceil(limit * n_items)) if isinstance(limit, float) else limit

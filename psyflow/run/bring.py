@@ -1,0 +1,115 @@
+"""Bringing a task up to date: begin, split, process, merge."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from psyflow.exceptions import RunHeldError, SchedulerError
+from psyflow.record.assess import Assessment, Choice
+from psyflow.record.bookkeeping import ItemsFile
+from psyflow.record.layout import STEPS
+from psyflow.run.begin import begin
+from psyflow.run.merge import remove_shards
+from psyflow.run.observer import Observer
+from psyflow.run.run import Run
+from psyflow.tasks import TaskDef
+
+__all__ = ["bring", "bringing"]
+
+
+def bring(
+    task: TaskDef,
+    observer: Observer | None = None,
+    *,
+    keep: bool = False,
+    pool_size: int | None = None,
+    choice: Choice = Choice.ALL,
+) -> None:
+    """Bring a task up to date, or, where its jobs run elsewhere, submit what does.
+
+    Parameters
+    ----------
+    task : TaskDef
+    observer : Observer, optional
+        Hears of all that is done.
+    keep, pool_size, choice
+        As for `begin`.
+
+    Raises
+    ------
+    PsyflowError
+        Whatever keeps it from being done, but for items that fail: what became of these, a look at
+        the task tells. That a run may not begin, such as while its jobs are at work, is a
+        TaskWarning.
+    OSError
+        If the disk is full, or fails.
+    KeyboardInterrupt
+        If the workers were asked to stop.
+    """
+    run = Run(task)
+    try:
+        for _step in bringing(
+            run, observer or Observer(), keep=keep, pool_size=pool_size, choice=choice
+        ):
+            pass
+    finally:
+        run.release()
+
+
+def bringing(
+    run: Run,
+    observer: Observer,
+    *,
+    keep: bool = False,
+    pool_size: int | None = None,
+    choice: Choice = Choice.ALL,
+) -> Iterator[str]:
+    """Do what `bring` does, and yield the name of each step that is needed, before doing it.
+
+    Whoever goes through this has to release the run at the end, whatever that is.
+    """
+    assessment = run.assess()
+    reasons = assessment.reasons()
+    if not reasons:
+        _finish_merge(run)
+    observer.looked(assessment, reasons)
+    if not reasons:
+        return
+    if _is_nothing_chosen(assessment, choice, keep=keep):
+        observer.nothing_chosen(assessment)
+        return
+    run.task.check_execute()
+    plan = begin(run, observer, keep=keep, pool_size=pool_size, choice=choice)
+    if plan is None:
+        return
+    # If only some items are chosen, nothing goes to the archive: what there was is there.
+    observer.begun(plan, len(assessment.pending()) - len(assessment.pending(choice)))
+    del assessment  # it may be large
+    # A merge alone is not worth a job.
+    way = run.way if plan.n_pending else run.here
+    for step in STEPS if plan.n_pending else STEPS[-1:]:
+        yield step
+        way.do(step, plan, observer)
+
+
+def _is_nothing_chosen(assessment: Assessment, choice: Choice, *, keep: bool) -> bool:
+    if choice is Choice.ALL or (assessment.dirt and not keep):
+        return False
+    return not len(assessment.pending(choice))
+
+
+def _finish_merge(run: Run) -> None:
+    """Do what a merge has left to do which died when the result was in its place."""
+    if not run.layout.shards():
+        return  # they go last
+    # It does no harm to be late, so whatever is in the way is no reason to complain.
+    with contextlib.suppress(RunHeldError, SchedulerError, OSError):
+        run.take_hold()
+        try:
+            assessment = run.assess()
+            if assessment.is_complete and not run.alive(assessment):
+                ItemsFile(run.layout).commit_late()
+                remove_shards(run.layout)
+        finally:
+            run.release()

@@ -1,0 +1,23 @@
+"""The step before the evaluation: the batches of items that process jobs draw from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from psyflow.backend import Backend
+from psyflow.record.plan import Plan, save_items
+from psyflow.system.files import ask_again, make_folder
+from psyflow.work.capture import say
+
+__all__ = ["split"]
+
+
+def split(plan: Plan, backend: Backend) -> None:
+    """Write the batches of items that the process jobs draw from."""
+    file = plan.frozen.pending
+    pending = ask_again(lambda: np.load(file, mmap_mode="r"), file)
+    batches = backend.batches(pending, plan.n_jobs)
+    make_folder(plan.frozen.batch(0).parent)
+    for number, batch in enumerate(batches):
+        save_items(plan.frozen.batch(number), batch)
+    say(f"{len(pending)} items in {len(batches)} batches.")
