@@ -248,7 +248,17 @@ class UnsupportedDataError(StoreError, NotImplementedError):
 
     Raised when a table is saved or a row kept, and before a run for parameters. Use `PickleStore`,
     leave the column out with ``exclude_from_result``, or return something simpler.
+
+    Parameters
+    ----------
+    message : str
+    column : str
+        Name of the column that it is in; empty if it is in none.
     """
+
+    def __init__(self, message: str, column: str = "") -> None:
+        super().__init__(message)
+        self.column = column
 
 
 class DamagedFileError(StoreError):

@@ -126,6 +126,12 @@ class Recovered:
         path = self.earlier and self.earlier.path
         return self._without([piece for piece in self.table.pieces if piece.file == path])
 
+    def without_items(self, items: Items) -> Recovered:
+        """Return the same without the results of some items."""
+        piece_of = self.table.piece_of.copy()
+        piece_of[items] = -1
+        return replace(self, table=replace(self.table, piece_of=piece_of))
+
     def _without(self, pieces: Sequence[Piece]) -> Recovered:
         gone = set(map(id, pieces))
         left = [piece for piece in self.table.pieces if id(piece) not in gone]

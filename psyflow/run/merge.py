@@ -23,6 +23,8 @@ from psyflow.record.merged import MergedTable
 from psyflow.record.plan import Plan
 from psyflow.record.reads import note_edited
 from psyflow.record.recover import Recovered, recover
+from psyflow.reprs import safe_repr
+from psyflow.run.misfits import misfits
 from psyflow.store import Store
 from psyflow.store.base import write_packed
 from psyflow.system.files import (
@@ -42,6 +44,8 @@ from psyflow.work.takeover import lease_name
 
 __all__ = ["Merged", "merge", "remove_shards"]
 
+_SHOWN = 100
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -50,12 +54,18 @@ class Merged:
     Attributes
     ----------
     n_items, n_rows, n_failed, n_skipped : int
+    n_misfits : int
+        How many results cannot be in the file with the others; they are kept for another store.
+    misfit : str
+        The first of them, and why.
     """
 
     n_items: int
     n_rows: int
     n_failed: int
     n_skipped: int = 0
+    n_misfits: int = 0
+    misfit: str = ""
 
     @property
     def is_settled(self) -> bool:
@@ -82,13 +92,24 @@ def merge(plan: Plan, task: TaskDef, check: Callable[[], None] = lambda: None) -
     staged = plan.layout.staged_result
     make_folder(staged.parent)
     items_file = ItemsFile(plan.layout)
-    try:
+    n_done, misfit, is_readable = recovered.n_done, "", False
+    while True:
         table = MergedTable(recovered, streams_of(task))
-        _write(plan, task.store, staged, items_file, table)
-    except UnreadableError:
-        recovered = recovered.readable()
-        table = MergedTable(recovered, streams_of(task))
-        _write(plan, task.store, staged, items_file, table)
+        try:
+            _write(plan, task.store, staged, items_file, table)
+            break
+        except UnreadableError:
+            if is_readable:
+                raise
+            recovered, is_readable = recovered.readable(), True
+            n_done = recovered.n_done
+        except UnsupportedDataError as error:
+            items = misfits(recovered, error.column)
+            if not len(items):
+                raise
+            first = safe_repr(dict(recovered.frozen.space[int(items[0])]), _SHOWN)
+            misfit = misfit or f"the first with {first}. {error}"
+            recovered = recovered.without_items(items)
     check()
     if recovered.earlier is not None:
         _keep(plan, recovered.earlier)
@@ -98,7 +119,12 @@ def merge(plan: Plan, task: TaskDef, check: Callable[[], None] = lambda: None) -
         # What `setup` gives may be named there too, and nobody here knows its names.
         table.warn_of_ineffective_excludes()
     merged = Merged(
-        len(recovered.frozen), recovered.n_done, len(recovered.failed), len(recovered.skipped)
+        len(recovered.frozen),
+        recovered.n_done,
+        len(recovered.failed),
+        len(recovered.skipped),
+        n_done - recovered.n_done,
+        misfit,
     )
     say(f"{merged.n_rows} of {merged.n_items} rows in {plan.layout.result}.")
     _tidy(plan, recovered, is_complete=merged.n_rows == merged.n_items)
@@ -165,7 +191,8 @@ def _put(store: Store, staged: Path, blocks: Iterator[Columns]) -> None:
         # Each row alone was fine, or its item would have failed.
         raise UnsupportedDataError(
             f"{error} All results are kept: with another store in the task file, `psy run` only "
-            "merges them."
+            "merges them.",
+            column=error.column,
         ) from error
 
 

@@ -32,7 +32,7 @@ from psyflow.store._forms import (
 )
 from psyflow.store._lists import flat_parts, uniform, unnested
 
-__all__ = ["encode"]
+__all__ = ["encode", "family"]
 
 _PYTHON_DTYPES: dict[type, DType] = {
     bool: np.dtype(bool),
@@ -261,6 +261,12 @@ def _family(key: _Key) -> str:
     if key is list:
         return "list"
     return _STRINGS.get(key) or FAMILIES[_PYTHON_DTYPES[key].kind]
+
+
+def family(value: Any) -> str:
+    """Return what can be in one column with a value without an error; its type if nothing can."""
+    key = _key(value)
+    return _family(key) if _is_known(key) else type(value).__name__
 
 
 def _is_nan(values: Sequence[Any], key: _Key, rows: list[int]) -> bool:

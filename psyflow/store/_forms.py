@@ -171,7 +171,8 @@ def unsupported(name: str, what: str) -> UnsupportedDataError:
     """Return the error for a column that NPZ and HDF5 cannot hold exactly."""
     return UnsupportedDataError(
         f'Column "{name}" {what}, which NPZ and HDF5 files cannot hold exactly. '
-        "Use PickleStore instead: store = PickleStore()."
+        "Use PickleStore instead: store = PickleStore().",
+        column=name,
     )
 
 

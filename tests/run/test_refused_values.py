@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import psyflow
 from psyflow.exceptions import UnsupportedDataError
 from psyflow.outcomes.records import Rows
 from psyflow.outcomes.shard import REFUSED, ROWS, ShardReader, ShardWriter
@@ -61,16 +62,46 @@ def test_a_run_ends_early_if_the_store_holds_none_of_the_first_results(study: St
     assert sorted(study.load()) == ["x", "x2"]
 
 
-def test_what_does_not_go_into_one_column_is_merged_with_another_store(study: Study) -> None:
-    write(study, ".npz", "'a' if x == 3 else x", n=5)
-    said = study.psy("run", code=3).stderr
-    assert '"y" mixes int and str' in said
-    assert "with another store in the task file, `psy run` only merges them" in said
-    assert len(study.calls()) == 5
-    write(study, ".pkl", "'a' if x == 3 else x", n=5)
-    study.psy("run")
+@pytest.mark.parametrize("store", [".npz", ".h5"])
+def test_what_cannot_be_in_one_column_with_the_others_is_left_out_alone(
+    study: Study, store: str
+) -> None:
+    y = "'bad' if x == 3 else [x] if x == 5 else None if x == 6 else 0.5 * x"
+    write(study, store, y)
+    said = study.psy("run", code=1).stderr
+    assert f"2 rows are left out of result{store}, the first with {{'x': 3}}" in said
+    assert 'Column "y" mixes float and str' in said and "store = PickleStore()" in said
+    assert len(study.calls()) == 8
+    merged = psyflow.load(study.folder / "psy-work" / "t" / f"result{store}")
+    assert merged["x"].tolist() == [0, 1, 2, 4, 6, 7]
+    # Nothing is lost, and nothing runs again for it.
+    assert list(study.load()["y"]) == [0.0, 0.5, 1.0, "bad", 2.0, [5], None, 3.5]
+    study.psy("run", code=1)
+    write(study, ".pkl", y)
+    assert study.executed(study.psy("run").stdout) == ["t:merge"]
     assert study.calls() == []
-    assert study.load()["y"].tolist() == [0, 1, 2, "a", 4]
+    assert list(study.load()["y"])[3] == "bad"
+
+
+def test_rows_that_are_merged_are_never_left_out_for_those_that_come(study: Study) -> None:
+    y = "x if x < 2 else str(x)"
+    write(study, ".npz", y, n=2)
+    study.psy("run")
+    write(study, ".npz", y, n=9)
+    assert "7 rows are left out of result.npz" in study.psy("run", code=1).stderr
+    assert list(study.load()["y"]) == [0, 1, *map(str, range(2, 9))]
+    merged = psyflow.load(study.folder / "psy-work" / "t" / "result.npz")
+    assert merged["y"].tolist() == [0, 1]
+
+
+def test_parameters_that_cannot_be_in_one_column_are_said_and_nothing_is_left_out(
+    study: Study,
+) -> None:
+    study.task(
+        "store = '.npz'\npspace = Param(x=[1, 'a'])\ndef execute(x):\n    return {'y': 1}\n"
+    )
+    assert 'Column "x" mixes' in study.psy("run", code=3).stderr
+    assert list(study.load()["x"]) == [1, "a"]
 
 
 def test_a_run_goes_on_if_another_worker_has_a_row(study: Study) -> None:
