@@ -114,8 +114,7 @@ class Telling(Observer):
         n_missing = merged.n_items - merged.n_rows
         if merged.n_misfits:
             self.exit_code = max(self.exit_code, FAILED)
-            rows = f"{merged.n_misfits} row{'s are' if merged.n_misfits > 1 else ' is'}"
-            self._say(f"{rows} left out of {self._run.layout.result.name}, {merged.misfit}")
+            self._say(merged.about_misfits)
         if n_missing := n_missing - merged.n_misfits:
             self.exit_code = max(self.exit_code, self._exit_code_of(merged))
             self._say(self._about_missing(merged, n_missing))

@@ -72,6 +72,12 @@ class Merged:
         """Whether every item has a result, or was skipped."""
         return self.n_rows + self.n_skipped == self.n_items
 
+    @property
+    def about_misfits(self) -> str:
+        """Say how many results are not in the file, and why; empty if none are."""
+        rows = "1 row is" if self.n_misfits == 1 else f"{self.n_misfits} rows are"
+        return f"{rows} left out, the first with {self.misfit}" if self.n_misfits else ""
+
 
 def merge(plan: Plan, task: TaskDef, check: Callable[[], None] = lambda: None) -> Merged:
     """Write the result: a row for every item that is done, in item order, whatever ran them.
@@ -92,24 +98,8 @@ def merge(plan: Plan, task: TaskDef, check: Callable[[], None] = lambda: None) -
     staged = plan.layout.staged_result
     make_folder(staged.parent)
     items_file = ItemsFile(plan.layout)
-    n_done, misfit, is_readable = recovered.n_done, "", False
-    while True:
-        table = MergedTable(recovered, streams_of(task))
-        try:
-            _write(plan, task.store, staged, items_file, table)
-            break
-        except UnreadableError:
-            if is_readable:
-                raise
-            recovered, is_readable = recovered.readable(), True
-            n_done = recovered.n_done
-        except UnsupportedDataError as error:
-            items = misfits(recovered, error.column)
-            if not len(items):
-                raise
-            first = safe_repr(dict(recovered.frozen.space[int(items[0])]), _SHOWN)
-            misfit = misfit or f"the first with {first}. {error}"
-            recovered = recovered.without_items(items)
+    written = _write_what_fits(plan, task, recovered, items_file)
+    recovered, table = written.recovered, written.table
     check()
     if recovered.earlier is not None:
         _keep(plan, recovered.earlier)
@@ -123,10 +113,12 @@ def merge(plan: Plan, task: TaskDef, check: Callable[[], None] = lambda: None) -
         recovered.n_done,
         len(recovered.failed),
         len(recovered.skipped),
-        n_done - recovered.n_done,
-        misfit,
+        written.n_misfits,
+        written.misfit,
     )
     say(f"{merged.n_rows} of {merged.n_items} rows in {plan.layout.result}.")
+    if merged.n_misfits:
+        say(merged.about_misfits)
     _tidy(plan, recovered, is_complete=merged.n_rows == merged.n_items)
     return merged
 
@@ -153,6 +145,43 @@ def _tidy(plan: Plan, recovered: Recovered, *, is_complete: bool) -> None:
     except OSError as error:
         message = f"{plan.task}: the result is there, and what it makes needless stays: {error}."
         warnings.warn(PsyflowWarning(message), stacklevel=3)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a staged result has, and what cannot be in it: see `Merged`."""
+
+    recovered: Recovered
+    table: MergedTable
+    n_misfits: int
+    misfit: str
+
+
+def _write_what_fits(
+    plan: Plan, task: TaskDef, recovered: Recovered, items_file: ItemsFile
+) -> _Written:
+    """Write all results but those that cannot be read, or be in one file with the others."""
+    n_misfits, misfit, is_readable = 0, "", False
+    while True:
+        table = MergedTable(recovered, streams_of(task))
+        try:
+            _write(plan, task.store, plan.layout.staged_result, items_file, table)
+            return _Written(recovered, table, n_misfits, misfit)
+        except UnreadableError:
+            if is_readable:
+                raise
+        except UnsupportedDataError as error:
+            if is_readable:
+                items = misfits(recovered, error.column)
+                if not len(items):
+                    raise
+                first = safe_repr(dict(recovered.frozen.space[int(items[0])]), _SHOWN)
+                misfit = misfit or f"{first}. {error}"
+                n_misfits += len(items)
+                recovered = recovered.without_items(items)
+                continue
+        # Whoever looks for misfits has to be able to read them all.
+        recovered, is_readable = recovered.readable(), True
 
 
 def _write(

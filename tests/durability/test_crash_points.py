@@ -24,7 +24,6 @@ from psyflow.work.claims import Claim
 from tests.durability.disk import VARIANTS, Disk, Tree
 from tests.durability.recording import Operation, record
 from tests.durability.requirements import need_recorder
-from tests.run.test_faults import wait_until_gone
 from tests.support.study import Study
 
 BODY = """
@@ -135,7 +134,7 @@ def _finish(recording: Recording, code: int, formula: str) -> None:
     assert not {f"[('x', {x})]" for x in recording.safe}.intersection(calls)
     left = [path for path in study.folder.rglob("psy-work/**/*") if is_temporary(path)]
     assert not left
-    wait_until_gone(study)
+    study.wait_until_gone()
     task = TaskDef(study.tasks / "task_t.py", base=study.folder)
     assert bool(code) == bool(Assessment(task).reasons())
 

@@ -18,7 +18,6 @@ from psyflow.store import store_for
 from psyflow.system.files import is_full
 from tests.durability.images import filled_image, mounted
 from tests.durability.requirements import need_loop_devices, need_tmpfs
-from tests.run.test_faults import wait_until_gone
 from tests.support.study import Study
 
 N_ITEMS = 40
@@ -60,7 +59,7 @@ def check_stopped(study: Study, code: int, err: str) -> None:
     assert str(study.folder / "psy-work") in err or "psy-work/" in err
     assert "psy run" in err
     assert "room" in err or "space" in err
-    wait_until_gone(study)
+    study.wait_until_gone()
 
 
 def check_finishes(study: Study, done: set[int]) -> None:

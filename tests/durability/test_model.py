@@ -20,7 +20,6 @@ from psyflow.exceptions import UsageError
 from psyflow.main import psy_main
 from psyflow.record.assess import Assessment
 from psyflow.tasks import TaskDef
-from tests.run.test_faults import wait_until_gone
 from tests.support.processes import jobs_of
 from tests.support.study import Study
 
@@ -140,7 +139,7 @@ class StudyMachine(RuleBasedStateMachine):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         psy.communicate()
-        wait_until_gone(self.study)
+        self.study.wait_until_gone()
         slow.unlink()
         rows = dict(self.rows())
         called = self.called()
