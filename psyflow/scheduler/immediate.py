@@ -196,6 +196,14 @@ class _Child:
         self._too_early: list[int] = []
 
     def run(self, args: list[str], log: str) -> int:
+        try:
+            return self._run(args, log)
+        except BaseException:  # a signal handler of the user's raised it, at any moment
+            if self._process is not None:
+                _end(self._process)
+            raise
+
+    def _run(self, args: list[str], log: str) -> int:
         output = _open_log(log)
         try:
             self._process = self._start(args, output)
@@ -210,7 +218,7 @@ class _Child:
                 output.close()
         for signum in self._too_early:
             self.send(signum)
-        return self._wait(self._process)
+        return self._process.wait()
 
     def send(self, signum: int) -> None:
         if self._process is None:
@@ -246,17 +254,14 @@ class _Child:
         elif n_interrupts > 2:
             self.send(signal.SIGKILL)
 
-    def _wait(self, process: Process) -> int:
-        try:
-            return process.wait()
-        except BaseException:  # a signal handler of the user's raised it
-            process.terminate()
-            try:
-                process.wait(_GRACE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            raise
+
+def _end(process: Process) -> None:
+    process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _open_log(log: str) -> Any:

@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from psyflow.exceptions import SchedulerError, UsageError
-from psyflow.scheduler import ImmediateRun
+from psyflow.scheduler import ImmediateRun, immediate
 from psyflow.testing.schedulers import SchedulerTests, until
 
 
@@ -164,13 +165,23 @@ class Handled(Exception):
     pass
 
 
-def test_exception_from_a_handler_ends_the_child(scheduler: ImmediateRun, tmp_path: Path) -> None:
+def test_exception_from_a_handler_ends_the_child(
+    scheduler: ImmediateRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def handler(*_: object) -> None:
         raise Handled
 
+    waiting, wait = tmp_path / "waiting", subprocess.Popen.wait
+
+    def wait_and_tell(process: Any, timeout: float | None = None) -> int:
+        waiting.touch()
+        return wait(process, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", wait_and_tell)
     begun = time.monotonic()
     previous = signal.signal(signal.SIGALRM, handler)
-    child = "echo $$; kill -ALRM $PPID; exec sleep 600"
+    until_waiting = f"until [ -e '{waiting}' ]; do sleep 0.05; done"
+    child = f"echo $$; {until_waiting}; kill -ALRM $PPID; exec sleep 600"
     try:
         with pytest.raises(Handled):
             scheduler.submit(["sh", "-c", child], tmp_path / "log", "t")
@@ -179,6 +190,33 @@ def test_exception_from_a_handler_ends_the_child(scheduler: ImmediateRun, tmp_pa
     assert time.monotonic() - begun < 300, "the child was not asked to end"
     assert not Path(f"/proc/{(tmp_path / 'log').read_text().strip()}").exists()
     assert scheduler.get_jobs() == []
+
+
+def test_exception_before_anybody_waits_for_the_child_ends_it_too(
+    scheduler: ImmediateRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a handler, just when the child has been started."""
+
+    class Log:
+        def __init__(self, path: str) -> None:
+            self.file = Path(path).open("ab")  # noqa: SIM115
+            self.fileno = self.file.fileno
+
+        def close(self) -> None:
+            self.file.close()
+            raise Handled
+
+    started = []
+
+    def start(args: list[str], output: Any) -> Any:
+        started.append(immediate.start_program(args, output))
+        return started[0]
+
+    monkeypatch.setattr(immediate, "_open_log", Log)
+    monkeypatch.setattr(scheduler, "start", start)
+    with pytest.raises(Handled):
+        scheduler.submit(["sleep", "600"], tmp_path / "log", "t")
+    assert started[0].returncode == -signal.SIGTERM
 
 
 # Signals are tried on a process of their own that waits for a child in its own process group.
