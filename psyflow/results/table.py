@@ -396,16 +396,22 @@ def _numbers(column: Column) -> npt.NDArray[np.number] | None:
     """Return a column of numbers as an array; None if it is of anything else."""
     if isinstance(column, np.ndarray) and column.dtype.kind != "O":
         return column if column.dtype.kind in "biuf" else None
-    values = [float("nan") if value is None else value for value in column]
-    kinds = {np.shape(value) for value in values if not isinstance(value, str | bytes)}
-    if len(kinds - {()}) > 1 or any(isinstance(value, str | bytes) for value in values):
-        return None
-    shape = max(kinds, key=len, default=())
     try:
-        filled = [np.full(shape, value) if np.shape(value) != shape else value for value in values]
-        numbers = np.array(filled)
+        return _numbers_in(list(column))
     except ValueError:
+        return None  # lists of different lengths in a list
+
+
+def _numbers_in(values: Sequence[Any]) -> npt.NDArray[np.number] | None:
+    is_absent = [value is None or not _is_itself(value) for value in values]
+    there = [value for value, is_none in zip(values, is_absent, strict=True) if not is_none]
+    shapes = set(map(np.shape, there))
+    if len(shapes) > 1 or any(isinstance(value, str | bytes) for value in there):
         return None
+    shape = shapes.pop() if shapes else ()
+    nothing = np.full(shape, np.nan)
+    filled = zip(values, is_absent, strict=True)
+    numbers = np.array([nothing if is_none else value for value, is_none in filled])
     return numbers if numbers.dtype.kind in "biuf" else None
 
 

@@ -137,13 +137,17 @@ def test_what_is_no_number_is_left_out_of_a_summary() -> None:
         "a": [1, 1],
         "text": ["x", "y"],
         "ragged": [np.zeros(2), np.zeros(3)],
+        "nested": [[[1], [2, 3]], [[1], [2]]],
+        "array or not": [np.zeros(2), 3.0],
+        "array or none": [np.ones(2), None],
         "none": [None, 2],
         "flag": [True, False],
         "whole": [2**70, 1],
         "dicts": [{}, {}],
     }
     summary = Results(columns, parameters=["a"]).summary(stats=["mean"])
-    assert list(summary) == ["a", "none_mean", "flag_mean"]
+    assert list(summary) == ["a", "array or none_mean", "none_mean", "flag_mean"]
+    assert summary["array or none_mean"].tolist() == [[1.0, 1.0]]
     assert summary["none_mean"].tolist() == [2.0] and summary["flag_mean"].tolist() == [0.5]
 
 
