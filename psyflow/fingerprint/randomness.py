@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import enum
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ _SEEDERS = {
 _GLOBAL_SEEDERS = {"seed", "manual_seed", "manual_seed_all", "set_seed", "seed_everything"}
 _GLOBAL_STATES = {"random", "torch", "rand", "randn", "randint", "randperm"}
 _DRAW_NOTHING = {"Generator", "SystemRandom", "get_state", "getstate", "set_state", "setstate"}
+_DRAWING_MODULES = {"random", "numpy.random"}
 _DRAWS_OF_TORCH = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"}
 
 
@@ -104,14 +105,17 @@ def _traps(
     draws = any(_draws_from_global_states(unit) for _, unit in units)
     is_seeded = any(_seeds(unit, _GLOBAL_SEEDERS) for _, unit in units)
     unseeded = {name for _, unit in units if _has_unseeded(unit) for name in unit.binds}
-    global_names = {name for _, unit in units for name in _drawing_names(unit)}
+    meanings: dict[Path, dict[str, str]] = {}
+    for module, unit in units:
+        meanings.setdefault(module.path, {}).update(_meanings(unit))
     for module, unit in units:
         if _keeps_generator(unit) and _is_used_later(unit.binds, units):
             yield Trap.GENERATOR, module, unit
         elif draws and _seeds(unit, _GLOBAL_SEEDERS):
             yield Trap.GLOBAL, module, unit
         elif not unit.is_definition and any(
-            _draws_from(call, unseeded) or (not is_seeded and _draws_globally(call, global_names))
+            _draws_from(call, unseeded)
+            or (not is_seeded and _draws_globally(call, meanings[module.path]))
             for call in _calls(unit.node)
         ):
             yield Trap.DRAWN, module, unit
@@ -187,11 +191,13 @@ def _is_unseeded(value: ast.expr) -> bool:
     return _chain(value.func)[-1] in _SEEDERS and not _is_seeding(value, _SEEDERS)
 
 
-def _drawing_names(unit: Unit) -> Iterator[str]:
-    """Give the functions that a statement imports, and that draw from what a process shares."""
+def _meanings(unit: Unit) -> Iterator[tuple[str, str]]:
+    """Give the names that a statement imports, each with the dotted name that it stands for."""
     for found in unit.imports:
-        if found.module in ("random", "numpy.random") and found.member is not None:
-            yield found.binds
+        if found.member is not None:
+            yield found.binds, f"{found.module}.{found.member}"
+        else:
+            yield found.binds, found.module if found.renamed else found.binds
 
 
 def _draws_from(call: ast.Call, generators: Collection[str]) -> bool:
@@ -202,15 +208,13 @@ def _draws_from(call: ast.Call, generators: Collection[str]) -> bool:
     return _is_unseeded(function.value) or _chain(function)[0] in generators
 
 
-def _draws_globally(call: ast.Call, names: Collection[str]) -> bool:
+def _draws_globally(call: ast.Call, meanings: Mapping[str, str]) -> bool:
     """Tell whether it is a function such as ``np.random.rand``."""
-    *modules, name = _chain(call.func)
-    if name in _DRAW_NOTHING | _SEEDERS | _GLOBAL_SEEDERS:
-        return False
-    if modules[:1] == ["torch"]:
-        return len(modules) == 1 and name in _DRAWS_OF_TORCH
-    # What JAX calls so gives the same for the same key.
-    return modules[-1:] == ["random"] and modules[0] != "jax" if modules else name in names
+    first, *rest = _chain(call.func)
+    module, _, name = ".".join([meanings.get(first, ""), *rest]).rpartition(".")
+    if module == "torch":
+        return name in _DRAWS_OF_TORCH
+    return module in _DRAWING_MODULES and name not in _DRAW_NOTHING | _SEEDERS | _GLOBAL_SEEDERS
 
 
 def _chain(function: ast.expr) -> tuple[str, ...]:

@@ -68,6 +68,7 @@ DRAWN = {
     "python": "w = random.sample(range(9), 3)",
     "a generator": "rng = np.random.default_rng()\nw = rng.normal(size=3)",
     "a generator made there": "w = np.random.default_rng().normal(size=3)",
+    "by another name": "import numpy.random as npr\nw = npr.rand(3)",
     "by its own name": "from random import gauss\nw = [gauss(0, 1) for _ in range(3)]",
 }
 
@@ -108,6 +109,19 @@ def test_what_each_job_draws_alike_is_no_reason_to_warn(study: Study, drawing: s
 def test_a_generator_that_is_kept_anywhere_is_told(study: Study, drawing: str) -> None:
     write(study, drawing, "0 if w else 1")
     assert "is run anew by each worker" in study.psy("run").stderr
+
+
+def test_what_another_module_has_under_such_a_name_is_not(study: Study) -> None:
+    """As JAX has, whose functions give the same for the same key."""
+    package = study.tasks / "keyed"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "random.py").write_text("def normal(key):\n    return [key]\n")
+    study.task(
+        "from keyed import random\npspace = Param(x=[1])\nw = random.normal(7)\n"
+        "def execute(x):\n    return {'y': w[0]}\n"
+    )
+    assert study.psy("run").stderr == ""
 
 
 def test_a_drawn_space_is_not(study: Study) -> None:
