@@ -251,11 +251,11 @@ class Plan:
 
     def contents_here(self) -> dict[str, str]:
         """Return `contents` by the paths that the files have now, should the study have moved."""
-        return {here: (self.contents or {})[path] for path, here in self.files_here()}
+        return {self.path_here(path): found for path, found in (self.contents or {}).items()}
 
-    def files_here(self) -> list[tuple[str, str]]:
-        """Return the paths in `contents`, each with the one that the file has now."""
-        return [(path, self._move(path)) for path in self.contents or ()]
+    def path_here(self, path: str) -> str:
+        """Return the path that a file of the space has now."""
+        return self._move(path)
 
     def paths_here(self) -> set[str]:
         """Return the paths among the values of the space, in the same way; none if it is lost."""

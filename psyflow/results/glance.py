@@ -30,7 +30,7 @@ _OF_BOOKKEEPING = ("item", "start", "duration", "attempt")
 
 @dataclass
 class Glance:
-    """A run as it was when its table was loaded.
+    """A run of which a table was loaded; what else is asked of it is as it is by then.
 
     Attributes
     ----------
@@ -87,10 +87,10 @@ class Glance:
         """Return how the rows came about, in their order."""
         items_file = ItemsFile(self.plan.layout)
         about = items_file.about()
-        is_merged = about is not None and about.is_complete and about.run_id == self.run_id
-        arrays, workers = (
-            (items_file.arrays(), about.workers) if about and is_merged else self._gathered()
-        )
+        if about is not None and about.is_complete and about.run_id == self.run_id:
+            arrays, workers = items_file.arrays(), about.workers
+        else:
+            arrays, workers = self._gathered()
         ids = [worker.split(" ", 2) for worker in workers]
         hosts = np.array([i[0] if len(i) == 3 else "" for i in ids], dtype=str)
         pids = np.array([int(i[1]) if len(i) == 3 else -1 for i in ids], dtype=np.int64)
@@ -102,7 +102,7 @@ class Glance:
         """Return when, where and with what the run was made."""
         return dict(self.plan.made_by)
 
-    def _gathered(self) -> tuple[dict[str, Any], Sequence[str]]:
+    def _gathered(self) -> tuple[dict[str, Any], list[str]]:
         """Return the bookkeeping of rows that are not all merged yet, and the workers in it."""
         with self._loading():
             merged = MergedTable(self._recovered)
@@ -135,8 +135,8 @@ class Glance:
     ) -> dict[str, Column]:
         items = np.array([item for item, _, _ in found], dtype=np.int64)
         with self._loading():
-            # A parameter may have the name of what is told here; then it has a line below it.
             psets = self._psets(items)
+        # A parameter may have the name of what is told here, which then ends in an underscore.
         return psets | {f"{name}_" if name in psets else name: c for name, c in table.items()}
 
     def _psets(self, items: Items) -> dict[str, Column]:

@@ -93,6 +93,20 @@ def test_results_of_a_changed_file_can_be_accepted(study):
     assert loaded(study)[2:] == ["edited again", "edited again" * 2, "edited", "edited" * 2]
 
 
+def test_what_an_earlier_run_has_damaged_is_no_reason_not_to_accept(study):
+    edit(study, "task_t.py", READS.replace("return", "assert file.stem != 'c'\n    return"))
+    assert study.psy("run").returncode == 1
+    (plan,) = (study.work / "t" / "plans").iterdir()
+    edit(study, "task_t.py", READS.replace("n=[1, 2]", "n=[1, 2, 3]"))
+    assert study.psy("run", "-c").returncode == 0
+    plan.mkdir(exist_ok=True)
+    (plan / "plan.json").write_text("{")
+    edit(study, "data/a.csv", "edited")
+    assert study.psy("accept", "t").returncode == 0
+    calls(study)
+    assert run(study) == []
+
+
 def test_results_of_a_changed_file_can_be_accepted_before_they_are_merged(study):
     """What is accepted of several runs is so in each, also where the next one extends them."""
     edit(study, "task_t.py", READS.replace("return", "assert file.stem != 'c'\n    return"))
