@@ -13,6 +13,7 @@ from psyflow.columns import Column, concatenate, table_length, take
 from psyflow.exceptions import UnknownColumnError, UnknownNameError, UsageError
 from psyflow.pspace.keys import column_keys
 from psyflow.reprs import safe_repr
+from psyflow.results.meaning import Meaning
 from psyflow.results.statistics import STATISTICS, Groups
 from psyflow.store.comparing import comparable
 from psyflow.texts import printable
@@ -43,11 +44,15 @@ class Results(dict[str, Column]):
         Which of the columns are parameters; the others are outputs.
     glance : Glance, optional
         At the run that they are of.
+    meaning : Meaning, optional
+        What the task file says of the columns.
 
     Attributes
     ----------
     parameters, outputs : list of str
         Names of the columns.
+    dims, coords, units, labels : mapping
+        What the task file says of the columns: see `psyflow.results.meaning.Meaning`.
 
     Examples
     --------
@@ -72,17 +77,19 @@ class Results(dict[str, Column]):
         *,
         parameters: Sequence[str] = (),
         glance: Glance | None = None,
+        meaning: Meaning | None = None,
     ) -> None:
         first = [name for name in parameters if name in columns]
         super().__init__({name: columns[name] for name in dict.fromkeys([*first, *columns])})
         self.parameters = first
         self._glance = glance
+        self.meaning = meaning if meaning is not None else Meaning()
 
     def __missing__(self, name: str) -> Column:
         raise UnknownColumnError(str(name), self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, (dict(self), self.parameters)
+        return _made, (dict(self), self.parameters, self.meaning)
 
     def copy(self) -> Results:
         """Return a table of the same columns."""
@@ -97,6 +104,26 @@ class Results(dict[str, Column]):
     def n_rows(self) -> int:
         """Number of rows of this table."""
         return table_length(self)
+
+    @property
+    def dims(self) -> Mapping[str, Sequence[str]]:
+        """The names of the axes of outputs that are arrays."""
+        return self.meaning.dims
+
+    @property
+    def coords(self) -> Mapping[str, Any]:
+        """The places along these axes: values, or the name of a column that has them."""
+        return self.meaning.coords
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """The units of columns and axes."""
+        return self.meaning.units
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What columns and axes are called in plots."""
+        return self.meaning.labels
 
     # -- the run ----------------------------------------------------------------------------------
 
@@ -203,7 +230,11 @@ class Results(dict[str, Column]):
                 for row in zip(*columns, strict=True)
             ]
             rows = rows[np.array(is_kept, dtype=bool)]
-        return self._at(rows)
+        return self.at(rows)
+
+    def at(self, rows: Rows) -> Results:
+        """Return the rows at some places, counted from 0."""
+        return self._with({name: take(column, rows) for name, column in self.items()})
 
     def sort_by(self, *names: str) -> Results:
         """Return the rows in the order of some columns; ``"-y"`` for a descending one.
@@ -223,7 +254,7 @@ class Results(dict[str, Column]):
             is_absent = ranks < 0
             signed = -ranks if plain != name else ranks
             rows = rows[np.lexsort((signed, is_absent))]
-        return self._at(rows)
+        return self.at(rows)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield each row as a dict."""
@@ -259,7 +290,7 @@ class Results(dict[str, Column]):
             parameters += getattr(other, "parameters", [])
         columns = concatenate([dict(self), *map(dict, others)])
         table = {name: comparable(column) for name, column in columns.items()}
-        return Results(table, parameters=list(dict.fromkeys(parameters)))
+        return Results(table, parameters=list(dict.fromkeys(parameters)), meaning=self.meaning)
 
     def summary(
         self, over: str | Sequence[str] = "repeat", stats: Sequence[str] = ("mean", "ci95", "n")
@@ -315,7 +346,7 @@ class Results(dict[str, Column]):
             if numbers is not None:
                 values = groups.of(numbers)
                 columns |= {f"{name}_{stat}": STATISTICS[stat](values) for stat in stats}
-        return Results(columns, parameters=kept, glance=self._glance)
+        return Results(columns, parameters=kept, glance=self._glance, meaning=self.meaning)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a data frame with a row for each row; an array is one object in it.
@@ -359,10 +390,9 @@ class Results(dict[str, Column]):
     # -- parts ------------------------------------------------------------------------------------
 
     def _with(self, columns: Mapping[str, Column]) -> Results:
-        return Results(columns, parameters=self.parameters, glance=self._glance)
-
-    def _at(self, rows: Rows) -> Results:
-        return self._with({name: take(column, rows) for name, column in self.items()})
+        return Results(
+            columns, parameters=self.parameters, glance=self._glance, meaning=self.meaning
+        )
 
     def _groups(self, names: Sequence[str]) -> tuple[Rows, npt.NDArray[np.intp]]:
         """Return the first row of each group, and the group of each row, by columns."""
@@ -388,8 +418,10 @@ class Results(dict[str, Column]):
         return [parameter.name for parameter in named if parameter.name in self]
 
 
-def _made(columns: dict[str, Column], parameters: list[str]) -> Results:
-    return Results(columns, parameters=parameters)
+def _made(
+    columns: dict[str, Column], parameters: list[str], meaning: Meaning | None = None
+) -> Results:
+    return Results(columns, parameters=parameters, meaning=meaning)
 
 
 def _numbers(column: Column) -> npt.NDArray[np.number] | None:

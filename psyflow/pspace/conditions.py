@@ -1,0 +1,134 @@
+"""Conditions in text, as typed at a shell: ``a=2``, ``b>0.5``, ``mode!=slow``."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from psyflow.columns import Column, table_length, take
+from psyflow.exceptions import UnknownColumnError, UsageError
+from psyflow.pspace.keys import column_keys
+
+__all__ = ["Condition", "rows_with"]
+
+Rows = npt.NDArray[np.int64]
+
+_ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_TEXT = re.compile(r"\s*(?P<name>.+?)\s*(?P<sign><=|>=|!=|==|=|<|>)(?P<value>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the value of one column has to be.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    sign : str
+        ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
+    value : object
+        What it is compared with: ``=`` and ``!=`` by the rules of psyflow (1 is 1.0, and NaN is
+        NaN), the others as Python compares. Values that have no order fulfil none of these.
+
+    Examples
+    --------
+    >>> Condition.parse("b >= 0.5")
+    Condition(name='b', sign='>=', value=0.5)
+    >>> Condition.parse("mode=slow")
+    Condition(name='mode', sign='=', value='slow')
+    """
+
+    name: str
+    sign: str
+    value: Any
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """Return the condition that is written in `text`.
+
+        A value that Python can read as a number, a string, a list, … is that; any other is text.
+
+        Raises
+        ------
+        UsageError
+            If it is no condition.
+        """
+        found = _TEXT.fullmatch(text)
+        if found is None:
+            raise UsageError(
+                f"{text!r} is no condition. Write one like a=2, 'b>0.5' or mode!=slow."
+            )
+        sign = "=" if found["sign"] == "==" else found["sign"]
+        return cls(found["name"], sign, _value(found["value"].strip()))
+
+    def holds(self, column: Column) -> npt.NDArray[np.bool_]:
+        """Tell of each value of a column whether the condition holds."""
+        if self.sign in _ORDERS:
+            return self._is_in_order(column)
+        wanted = column_keys({self.name: [self.value]}, 1)
+        is_equal: npt.NDArray[np.bool_] = (
+            column_keys({self.name: column}, len(column)) == wanted
+        ).all(axis=1)
+        return is_equal if self.sign == "=" else ~is_equal
+
+    def _is_in_order(self, column: Column) -> npt.NDArray[np.bool_]:
+        compare = _ORDERS[self.sign]
+        if isinstance(self.value, int | float) and _is_numbers(column):
+            return np.asarray(compare(column, self.value), dtype=np.bool_)
+        holds = (_compares(compare, value, self.value) for value in column)
+        return np.fromiter(holds, np.bool_, len(column))
+
+
+def rows_with(conditions: list[Condition], columns: Mapping[str, Column]) -> Rows:
+    """Return the rows of a table for which all conditions hold, in ascending order.
+
+    Raises
+    ------
+    UnknownColumnError
+        If there is no column of some name.
+
+    Examples
+    --------
+    >>> conditions = [Condition.parse("a>1"), Condition.parse("b!=x")]
+    >>> rows_with(conditions, {"a": [1, 2, 3, 4], "b": ["x", "y", "x", "y"]})
+    array([1, 3])
+    """
+    for condition in conditions:
+        if condition.name not in columns:
+            raise UnknownColumnError(condition.name, columns)
+    rows = np.arange(table_length(columns))
+    for condition in conditions:
+        rows = rows[condition.holds(take(columns[condition.name], rows))]
+    return rows
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        words = {"true": True, "false": False, "nan": float("nan"), "inf": float("inf")}
+        return words.get(text.lower(), -float("inf") if text.lower() == "-inf" else text)
+
+
+def _is_numbers(column: Column) -> bool:
+    return isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "biuf"
+
+
+def _compares(compare: Callable[[Any, Any], Any], value: Any, other: Any) -> bool:
+    try:
+        return bool(compare(value, other))
+    except (TypeError, ValueError):
+        return False  # of another kind, or an array: there is no order
