@@ -14,6 +14,7 @@ from psyflow.messages import shown_path
 from psyflow.record.assess import Choice
 from psyflow.run.preview import JobPreview, Preview, preview
 from psyflow.run.run import Run
+from psyflow.scheduler.timelimit import duration_text
 from psyflow.tasks import TaskDef
 
 __all__ = ["dry_run"]
@@ -75,7 +76,8 @@ def _what(found: Preview) -> str:
 
 def _job_lines(job: JobPreview) -> Iterator[str]:
     array = f", an array of {job.n_members}" if job.n_members > 1 else ""
-    yield f"  job {job.name}{array}, log {shown_path(job.log)}:"
+    limit = "" if job.time_limit is None else f", at most {duration_text(job.time_limit)}"
+    yield f"  job {job.name}{array}{limit}, log {shown_path(job.log)}:"
     yield f"    $ {shlex.join(job.command)}"
     if job.script:
         yield textwrap.indent(job.script.rstrip(), "    | ")

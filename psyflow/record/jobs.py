@@ -174,10 +174,13 @@ class Jobs:
 
     def _look(self, run_id: str, scheduler: Scheduler) -> list[_Seen]:
         of_plan = [record for record in self.records() if record.run_id == run_id]
-        records = [self._named(record) for record in of_plan if record.jobid is not None]
+        is_over = any(record.step == OVER_STEP for record in of_plan)
+        found = [record for record in of_plan if record.jobid is not None]
+        if not is_over:
+            found += _accepted_unnoted(of_plan, scheduler)
+        records = [self._named(record) for record in found]
         if not records:
             return []
-        is_over = any(record.step == OVER_STEP for record in of_plan)
         here = scheduler.cluster_name() if any(record.cluster for record in records) else None
         near = [record for record in records if not record.is_elsewhere(here)]
         # An array is asked about by its own id, too, which may be another job's that is no array.
@@ -316,6 +319,23 @@ def in_words(statuses: Sequence[JobStatus], *, counts_one: bool = False) -> str:
         for (word, reason), n in states.items()
     ]
     return ", ".join(shown)
+
+
+def _accepted_unnoted(of_plan: Sequence[JobRecord], scheduler: Scheduler) -> list[JobRecord]:
+    """Return the jobs that were to be submitted, and were, though nobody noted their ids.
+
+    Whoever submitted them may have died just then, or may be about to note it.
+    """
+    noted = {record.mark for record in of_plan if record.jobid is not None}
+    intents = {
+        record.mark: record
+        for record in of_plan
+        if record.jobid is None and record.mark is not None and record.mark not in noted
+    }
+    if not intents or not scheduler.tells_names:
+        return []
+    found = scheduler.find_marked(list(intents))
+    return [dataclasses.replace(intents[mark], jobid=jobid) for mark, jobid in found.items()]
 
 
 def _far(record: JobRecord, here: str | None, *, is_over: bool) -> _Seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,8 @@ class JobPreview:
         ``ID_OF_…`` stands for the id of an earlier job.
     script : str or None
         What the command would read from its standard input.
+    time_limit : float or None
+        Seconds after which it would be ended; None if never, or if nobody says.
     """
 
     name: str
@@ -47,6 +50,7 @@ class JobPreview:
     log: str
     command: list[str]
     script: str | None
+    time_limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,8 @@ def _jobs(run: Run, plan: Plan) -> Iterator[JobPreview]:
 def _shown(run: Run, plan: Plan, foreseen: Foreseen) -> JobPreview:
     scheduler, job = run.task.scheduler, foreseen.request
     command, script = job.args, None
+    args = scheduler_args(plan, run.task, job, foreseen.n_arrays)
+    limit = scheduler.time_limit(args, job.name)
     if isinstance(scheduler, BatchScheduler):
         request = dataclasses.replace(
             # The folder of the log is only there once the run has begun.
@@ -184,13 +190,21 @@ def _shown(run: Run, plan: Plan, foreseen: Foreseen) -> JobPreview:
                 "log",
                 marked(job.name, MARK if scheduler.tells_names else None),
                 [_id_of(earlier) for earlier in foreseen.after],
-                scheduler_args(plan, run.task, job, foreseen.n_arrays),
+                args,
                 job.array_size,
             ),
             output_filename=str(job.log),
         )
         command, script = scheduler.submit_command(request), scheduler.submit_script(request)
-    return JobPreview(job.name, job.array_size or 1, str(job.log), command, script)
+    is_limited = limit is not None and not math.isinf(limit)
+    return JobPreview(
+        name=job.name,
+        n_members=job.array_size or 1,
+        log=str(job.log),
+        command=command,
+        script=script,
+        time_limit=limit if is_limited else None,
+    )
 
 
 def _id_of(job: JobRequest) -> str:

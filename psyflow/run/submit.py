@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from psyflow.exceptions import SchedulerError
 from psyflow.record.jobrecord import JobRecord
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
@@ -29,6 +32,9 @@ __all__ = [
     "scheduler_args",
     "step_job",
 ]
+
+
+_LIMIT = re.compile("limit|too many|exceed|maximum|quota", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -173,12 +179,23 @@ def allotment(
 
 def _time_limit(scheduler: Scheduler, options: dict[str, object], job: str) -> float | None:
     given = scheduler.time_limit(options, job)
-    return scheduler.default_time_limit(options, job) if given is None else given
+    limit = scheduler.default_time_limit(options, job) if given is None else given
+    return None if limit is None or math.isinf(limit) else limit
 
 
 def _as_number(value: object) -> int | None:
     """Return the number that a scheduler argument gives, if it gives one."""
     return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
+
+
+def _hint_at_limits(refusal: str, n_jobs: int) -> str:
+    """Say what to change if a cluster may have refused so many jobs; otherwise ''."""
+    if n_jobs < 2 or not _LIMIT.search(refusal):
+        return ""
+    return (
+        f"The task asks for {n_jobs} process jobs. If that is more than you may have here at "
+        f"once, set a smaller max_jobs in the task file. "
+    )
 
 
 class Submission:
@@ -201,7 +218,39 @@ class Submission:
         self._host = host or socket.gethostname()
 
     def submit(self) -> None:
-        """Submit all steps; each job id is on disk before the next submission."""
+        """Submit all steps; each job id is on disk before the next submission.
+
+        Raises
+        ------
+        SchedulerError, UsageError
+            If the scheduler refuses one. Those before it are ended then: alone they would wait
+            for nothing, and every later `psy run` for them.
+        """
+        try:
+            self._submit_steps()
+        except SchedulerError as error:
+            told = "".join(f" {sentence}" for sentence in self._withdraw())
+            hint = _hint_at_limits(str(error), self._plan.n_jobs)
+            raise SchedulerError(
+                f"{str(error).rstrip()}\n{hint}{told.strip()}".rstrip()
+            ) from error
+        except BaseException:
+            # Also Ctrl-C, and arguments that a function gives for a later step only.
+            self._withdraw()
+            raise
+
+    def _withdraw(self) -> list[str]:
+        """End what was submitted, and say in sentences what became of it."""
+        plan, scheduler = self._plan, self._task.scheduler
+        try:
+            killed = self._jobs.kill(plan.run_id, scheduler).killed
+            if not self._jobs.lingering(plan.run_id, scheduler):
+                self._jobs.record_over(plan.run_id)
+        except SchedulerError as error:
+            return [f"What was submitted before could not be ended: {error}"]
+        return [f"Ended what was submitted before: {', '.join(killed)}."] if killed else []
+
+    def _submit_steps(self) -> None:
         plan, python = self._plan, self._task.python
         split = self._submit(step_job(plan, python, "split"), [])
         process = self._submit_process([split]) if plan.n_jobs else []

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from psyflow.exceptions import UsageError
 
-__all__ = ["parse_seconds", "resolve"]
-
-_CLOCK = re.compile(r"\d*(:\d*){0,2}")
+__all__ = ["resolve"]
 
 
 def resolve(
@@ -82,19 +79,3 @@ def _n_wanted(function: Callable[..., Any]) -> int:
             break
         wanted += 1
     return wanted
-
-
-def parse_seconds(text: str) -> float | None:
-    """Return seconds or ``[[hours:]minutes:]seconds`` in seconds; None if that sets no limit.
-
-    Examples
-    --------
-    >>> parse_seconds("90"), parse_seconds("1:00:00"), parse_seconds("INFINITY")
-    (90.0, 3600.0, None)
-    """
-    if not text.strip(":") or not _CLOCK.fullmatch(text):
-        return None
-    seconds = 0.0
-    for number in text.split(":"):
-        seconds = 60 * seconds + int(number or 0)
-    return seconds

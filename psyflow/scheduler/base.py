@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple, TypeAlias
 
@@ -308,6 +308,23 @@ class Scheduler(ABC):
         found = {jobid: self.get_status(jobid) for jobid in jobids}
         return {jobid: status or JobStatus(jobid, UNKNOWN, "") for jobid, status in found.items()}
 
+    def find_marked(self, marks: Collection[str]) -> dict[str, JobId]:
+        """Return the ids of jobs, or arrays, by the marks that they have in their names.
+
+        For jobs that may have been accepted though nobody noted their ids. Only asked where
+        `tells_names`. By default nothing is found.
+
+        Parameters
+        ----------
+        marks : collection of str
+
+        Raises
+        ------
+        SchedulerError
+            If the scheduler does not answer.
+        """
+        return {}
+
     def cluster_name(self) -> str | None:
         """Return what the cluster that would be asked here calls itself; None if it does not tell.
 
@@ -323,7 +340,7 @@ class Scheduler(ABC):
     def time_limit(
         self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
     ) -> float | None:
-        """Return after how many seconds a job is ended; None if nobody said.
+        """Return after how many seconds a job is ended, infinity if never; None if nobody said.
 
         Contacts nothing: it is what `scheduler_args` say, for workers to know when to stop.
 

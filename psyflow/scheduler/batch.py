@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
 from psyflow.exceptions import SchedulerError
@@ -26,6 +26,7 @@ from psyflow.scheduler.base import (
 )
 from psyflow.scheduler.checked import CheckedScheduler
 from psyflow.scheduler.facts import Partition, SiteFacts, are_here
+from psyflow.scheduler.names import marked
 from psyflow.scheduler.request import SubmitRequest
 
 __all__ = ["BatchScheduler", "SubmitRequest", "with_only_members"]
@@ -102,6 +103,10 @@ class BatchScheduler(CheckedScheduler):
     @abstractmethod
     def status_command(self, jobids: Sequence[JobId]) -> list[str]:
         """Return the command that asks about all of `jobids` at once."""
+
+    def list_command(self) -> Sequence[str]:
+        """Return the command that lists the user's jobs as `status_command` does; empty: none."""
+        return []
 
     @abstractmethod
     def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
@@ -194,6 +199,19 @@ class BatchScheduler(CheckedScheduler):
         for some in _chunks(asked, self.MAX_IDS):
             found |= self.parse_status(self.query(self.status_command(some)))
         return found
+
+    def find_marked(self, marks: Collection[str]) -> dict[str, JobId]:
+        """Look for marks in the names of all jobs of the user."""
+        command = self.list_command()
+        if not command:
+            return {}
+        listed = self.parse_status(self.query(command))
+        return {
+            mark: array_of(jobid)
+            for jobid, status in listed.items()
+            for mark in marks
+            if marked("", mark) in status.name
+        }
 
     def parse_queues(self, stdout: str) -> tuple[Partition, ...]:
         """Return what the answer to `QUEUES_COMMAND` says: a queue in each line, as a rule."""

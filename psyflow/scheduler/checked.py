@@ -12,6 +12,7 @@ from psyflow.exceptions import UnknownNameError, UsageError
 from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.base import JobId, Scheduler, Words, checked_log
 from psyflow.scheduler.request import SubmitRequest
+from psyflow.scheduler.timelimit import read_time_limit
 
 __all__ = ["CheckedScheduler"]
 
@@ -46,23 +47,44 @@ class CheckedScheduler(Scheduler):
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value`, no function and not None, is nothing for `option`."""
 
-    def seconds_of(self, time_limit: object) -> float | None:
-        """Return a value of the option `TIME_LIMIT` in seconds; None if it is not understood."""
-        return None
+    def seconds_of(self, time_limit: object) -> float:
+        """Return a value of the option `TIME_LIMIT` in seconds, infinity if it sets no limit.
+
+        See `psyflow.scheduler.timelimit.read_time_limit` for what it may be.
+
+        Raises
+        ------
+        ValueError
+            If it is not understood; says what it may be.
+        """
+        return read_time_limit(time_limit)
 
     def time_limit(
         self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
     ) -> float | None:
-        """Return after how many seconds a job is ended; None if nobody said."""
+        """Return after how many seconds a job is ended, infinity if never; None if nobody said."""
         options = resolve(self._canonical_args(scheduler_args), name)
         given = options.get(self.TIME_LIMIT) if self.TIME_LIMIT is not None else None
-        return None if given is None else self.seconds_of(given)
+        return None if given is None else self._seconds(given)
 
     def check_args(self, scheduler_args: Mapping[str, object] | None) -> None:
         """Raise `UsageError` for an argument that is unknown, missing, or makes no sense."""
         for option, value in self._canonical_args(scheduler_args).items():
             if not callable(value):
-                self.check_value(option, value)
+                self._check(option, value)
+
+    def _check(self, option: str, value: object) -> None:
+        if option == self.TIME_LIMIT:
+            self._seconds(value)
+        self.check_value(option, value)
+
+    def _seconds(self, time_limit: object) -> float:
+        try:
+            return self.seconds_of(time_limit)
+        except ValueError as error:
+            raise UsageError(
+                f'{type(self).__name__} argument "timelimit" is {error}, not {time_limit!r}.'
+            ) from None
 
     def _canonical_args(self, scheduler_args: Mapping[str, object] | None) -> dict[str, object]:
         given: dict[str, object] = {}
@@ -95,7 +117,7 @@ class CheckedScheduler(Scheduler):
         name = "".join(c if c.isprintable() else "_" for c in name or "psyflow")
         options = resolve(self._canonical_args(scheduler_args), name)
         for option, value in options.items():
-            self.check_value(option, value)
+            self._check(option, value)
         return SubmitRequest(
             args=tuple(os.fspath(arg) for arg in args),
             output_filename=checked_log(output_filename),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_mem
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import shortened
 from psyflow.scheduler.request import flags, logged_command
+from psyflow.scheduler.timelimit import read_time_limit
 
 __all__ = ["HyperQueue"]
 
@@ -43,7 +45,7 @@ _OPTIONS = {
     "pin": "--pin",
     "priority": "--priority",
 }
-_TIMES = ("timelimit", "time_request")
+_TIME_REQUEST = "time_request"
 _GPUS = "gpus/nvidia"
 _MEMORY = "mem"
 """HyperQueue's own name for a worker's memory, in MiB."""
@@ -55,12 +57,6 @@ _SECONDS_TO_END = 30
 _TIMED_OUT = 124
 """Exit code of `timeout`."""
 
-_CLOCK = re.compile(r"(\d+):(\d\d?):(\d\d?)")
-_UNITS = re.compile(
-    r"(?:(\d+) ?h(?:ours?|rs?)?)? ?"
-    r"(?:(\d+) ?m(?:in(?:s|utes?)?)?)? ?"
-    r"(?:(\d+) ?s(?:ec(?:s|onds?)?)?)?"
-)
 _SIZE = re.compile(r"(\d+)([MGT]?)", re.IGNORECASE)
 _MIB = {"": 1, "M": 1, "G": 1024, "T": 1024**2}
 _EXIT_CODE = re.compile(r"exit code (\d+)")
@@ -93,7 +89,7 @@ class HyperQueue(BatchScheduler):
     """
 
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "01:00:00", "n_cpus": 1}
-    ARGS = frozenset({*_OPTIONS, *_TIMES, "memory", "n_gpus", "resources"})
+    ARGS = frozenset({*_OPTIONS, _TIME_REQUEST, "memory", "n_gpus", "resources", "timelimit"})
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
     # A server has an id, but none that is known to outlive its restart from a journal, as its jobs
@@ -107,22 +103,10 @@ class HyperQueue(BatchScheduler):
         "run on this machine."
     )
 
-    def seconds_of(self, time_limit: object) -> float | None:
-        """Read ``hours:minutes:seconds`` or ``1h 30m 20s``."""
-        text = str(time_limit).strip()
-        match = _CLOCK.fullmatch(text) or (_UNITS.fullmatch(text) if text else None)
-        if match is None:
-            return None
-        hours, minutes, seconds = (int(number or 0) for number in match.groups())
-        return 3600.0 * hours + 60.0 * minutes + seconds
-
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
-        if option in _TIMES and not self.seconds_of(value):
-            raise UsageError(
-                f'HyperQueue argument "{option}" is a time such as "1:30:00" or "1h 30m", '
-                f"not {value!r}."
-            )
+        if option == _TIME_REQUEST:
+            _seconds_requested(value)
         if option == "memory" and not _SIZE.fullmatch(str(value)):
             raise UsageError(
                 f'HyperQueue argument "memory" is a number of MiB or such as "4G", not {value!r}.'
@@ -159,8 +143,8 @@ class HyperQueue(BatchScheduler):
         further = options.get("resources", {})
         assert isinstance(further, Mapping)
         words = [f"--resource={name}={amount}" for name, amount in {**named, **further}.items()]
-        if "time_request" in options:
-            words.append(f"--time-request={self.seconds_of(options['time_request']):.0f}s")
+        if _TIME_REQUEST in options:
+            words.append(f"--time-request={_seconds_requested(options[_TIME_REQUEST])}s")
         return [*flags(_OPTIONS, options), *words]
 
     def _script(self, request: SubmitRequest) -> str:
@@ -171,10 +155,10 @@ class HyperQueue(BatchScheduler):
             # Waiting fails if a job has failed, which is no reason not to begin, or if hq cannot
             # be had: then listing jobs fails as well.
             before = f"hq job wait {jobids} >/dev/null || hq job list >/dev/null || exit\n"
-        if "timelimit" in request.options:
+        limit = self.seconds_of(request.options.get("timelimit", 0))
+        if not math.isinf(limit):
             # hq would count the time that is spent waiting.
-            seconds = f"{self.seconds_of(request.options['timelimit']):.0f}"
-            before += f"exec timeout -k {_SECONDS_TO_END} {seconds} "
+            before += f"exec timeout -k {_SECONDS_TO_END} {math.ceil(limit)} "
         else:
             before += "exec "
         index = '"$HQ_TASK_ID"' if request.array_size is not None else None
@@ -190,6 +174,10 @@ class HyperQueue(BatchScheduler):
         """Return the ``hq job info`` command for all of `jobids`, over or not."""
         wanted = dict.fromkeys(array_of(jobid) for jobid in jobids)
         return ["hq", "--output-mode=json", "job", "info", ",".join(wanted)]
+
+    def list_command(self) -> list[str]:
+        """Return the ``hq job list`` command for all jobs that are not over."""
+        return ["hq", "--output-mode=json", "job", "list"]
 
     def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
         """Read the answer of ``hq job info``, or of ``hq job list``, which tells less."""
@@ -231,6 +219,16 @@ def _mebibytes(memory: object) -> int:
     match = _SIZE.fullmatch(str(memory))
     assert match is not None, "checked before"
     return int(match[1]) * _MIB[match[2].upper()]
+
+
+def _seconds_requested(value: object) -> int:
+    try:
+        return math.ceil(read_time_limit(value))
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f'HyperQueue argument "time_request" is a time such as "1:30:00" or "1h 30m", '
+            f"not {value!r}."
+        ) from None
 
 
 def _json(text: str) -> Any:

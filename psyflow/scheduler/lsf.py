@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
@@ -25,6 +26,7 @@ from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.request import flags, logged_command
+from psyflow.scheduler.timelimit import minutes_clock
 
 __all__ = ["LSF"]
 
@@ -46,19 +48,18 @@ _OPTIONS = {
     "project": "-P",
     "queue": "-q",
     "requirements": "-R",
-    "timelimit": "-W",
     "user_group": "-G",
 }
 _SWITCHES = {"exclusive": "-x", "hold": "-H"}
 _REASONS = {"TERM_RUNLIMIT": TIMEOUT, "TERM_DEADLINE": TIMEOUT, "TERM_MEMLIMIT": OOM}
 _KILLED = ("TERM_OWNER", "TERM_ADMIN", "TERM_FORCE_OWNER", "TERM_FORCE_ADMIN")
-_LIMIT = re.compile(r"(?:(\d+):)?(\d+)(?:/.*)?")
+_HOURS_OR_MINUTES = re.compile(r"\s*\d+:\d+\s*")
 
 
 class LSF(BatchScheduler):
     """Submits to IBM Spectrum LSF.
 
-    The scheduler arguments are ``timelimit`` (``-W``, minutes or ``hours:minutes``), ``memory``
+    The scheduler arguments are ``timelimit`` (``-W``), ``memory``
     (``-M``), ``n_cpus`` (``-n``), ``n_gpus`` (``-gpu``), ``max_running`` (the ``%N`` of an array),
     ``queue``, ``project``, ``user_group``, ``requirements`` (``-R``), and ``exclusive`` and
     ``hold``, which are switched by True.
@@ -71,13 +72,13 @@ class LSF(BatchScheduler):
     Examples
     --------
     >>> request = LSF().request(["echo", "a b"], "/tmp/log", "t:process", ["7"],
-    ...                         {"timelimit": "1:00", "max_running": 5}, array_size=10)
+    ...                         {"timelimit": "1h", "max_running": 5}, array_size=10)
     >>> print(*LSF().submit_command(request))
     bsub -J t=process[1-10]%5 -o /dev/null -w ended(7) -W 1:00
     """
 
-    USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "1:00", "n_cpus": 1}
-    ARGS = frozenset({*_OPTIONS, *_SWITCHES, "max_running", "n_gpus"})
+    USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "1:00:00", "n_cpus": 1}
+    ARGS = frozenset({*_OPTIONS, *_SWITCHES, "max_running", "n_gpus", "timelimit"})
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
     tells_names = True
@@ -89,10 +90,14 @@ class LSF(BatchScheduler):
         "scheduler = ImmediateRun() in the task file to run on this machine."
     )
 
-    def seconds_of(self, time_limit: object) -> float | None:
-        """Read minutes or ``hours:minutes``."""
-        match = _LIMIT.fullmatch(str(time_limit))
-        return 3600.0 * int(match[1] or 0) + 60.0 * int(match[2]) if match else None
+    def seconds_of(self, time_limit: object) -> float:
+        """Read a time limit as every scheduler does, and refuse what LSF would read otherwise."""
+        if _HOURS_OR_MINUTES.fullmatch(str(time_limit)):
+            raise ValueError(
+                'without doubt as "1:00:00" or "1h": bsub takes two numbers for hours and '
+                "minutes, other schedulers take them for minutes and seconds"
+            )
+        return super().seconds_of(time_limit)
 
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
@@ -106,12 +111,14 @@ class LSF(BatchScheduler):
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``bsub`` command; it reads the script from stdin."""
         options = request.options
+        limit = self.seconds_of(options.get("timelimit", 0))
         after = " && ".join(f"ended({jobid})" for jobid in request.depends_on)
         return [
             # The script writes the log itself: LSF would read things into its path.
             *("bsub", "-J", _name(request), "-o", "/dev/null"),
             *(["-w", after] if after else []),
             *flags(_OPTIONS, options),
+            *([] if math.isinf(limit) else ["-W", minutes_clock(limit)]),
             # The workers of a job share a host, and so have to its processors.
             *(["-R", "span[hosts=1]"] if _needs_one_host(options) else []),
             *(["-gpu", f"num={options['n_gpus']}"] if "n_gpus" in options else []),
@@ -140,6 +147,10 @@ class LSF(BatchScheduler):
         """Return the ``bjobs`` command for all of `jobids`, over or not, members one by one."""
         wanted = dict.fromkeys(array_of(jobid) for jobid in jobids)
         return ["bjobs", "-a", "-noheader", "-o", f"{_FIELDS} delimiter='|'", *wanted]
+
+    def list_command(self) -> list[str]:
+        """Return the ``bjobs`` command for all jobs of the user that are not over."""
+        return ["bjobs", "-noheader", "-o", f"{_FIELDS} delimiter='|'"]
 
     def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
         """Read the answer of ``bjobs``."""

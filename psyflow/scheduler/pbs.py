@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from psyflow.exceptions import SchedulerError, UsageError
-from psyflow.scheduler.arguments import parse_seconds
 from psyflow.scheduler.base import (
     CANCELLED,
     DONE,
@@ -27,6 +27,7 @@ from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_mem
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.request import flags, logged_command
+from psyflow.scheduler.timelimit import clock, read_time_limit
 
 __all__ = ["PBS"]
 
@@ -98,10 +99,6 @@ class PBS(BatchScheduler):
         "task file to run on this machine."
     )
 
-    def seconds_of(self, time_limit: object) -> float | None:
-        """Read seconds or ``[[hours:]minutes:]seconds``."""
-        return parse_seconds(str(time_limit))
-
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
         if option == "hold" and not isinstance(value, bool):
@@ -145,6 +142,10 @@ class PBS(BatchScheduler):
         """Return the ``qstat`` command for all of `jobids`, over or not, members one by one."""
         wanted = dict.fromkeys(_in_words_of_pbs(array_of(jobid)) for jobid in jobids)
         return ["qstat", "-x", "-t", "-f", "-F", "json", *wanted]
+
+    def list_command(self) -> list[str]:
+        """Return the ``qstat`` command for all jobs that are not over; of everybody's, by -f."""
+        return ["qstat", "-t", "-f", "-F", "json"]
 
     def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
         """Read the answer of ``qstat``."""
@@ -202,8 +203,9 @@ def _resources(options: Mapping[str, object]) -> list[str]:
     words = []
     if chunk or "n_nodes" in options:
         words += ["-l", ":".join([f"select={options.get('n_nodes', 1)}", *chunk])]
-    if "timelimit" in options:
-        words += ["-l", f"walltime={options['timelimit']}"]
+    limit = read_time_limit(options.get("timelimit", 0))
+    if not math.isinf(limit):
+        words += ["-l", f"walltime={clock(limit)}"]
     further = options.get("resources", {})
     assert isinstance(further, Mapping)
     return words + [w for name, value in further.items() for w in ("-l", f"{name}={value}")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import ClassVar
 
 from psyflow.scheduler.base import DONE, HELD, QUEUED, RUNNING, UNKNOWN, ZOMBIE, JobId, JobStatus
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.timelimit import read_time_limit
 from psyflow.system.files import make_folder
 
 __all__ = ["Sqsub"]
@@ -45,6 +47,7 @@ class Sqsub(BatchScheduler):
         "n_cpus": 1,
     }
     ARGS = frozenset({"timelimit", "memory", "n_cpus", "n_nodes"})
+    TIME_LIMIT = "timelimit"
     REQUIRED_ARGS = ("timelimit", "memory")
     KILLS_MANY = False
     PROGRAMS = ("sqsub", "sqjobs", "sqkill")
@@ -53,12 +56,19 @@ class Sqsub(BatchScheduler):
         "file to run on this machine."
     )
 
+    def seconds_of(self, time_limit: object) -> float:
+        """Read a time limit as every scheduler does; sqsub has to be given one."""
+        seconds = super().seconds_of(time_limit)
+        if math.isinf(seconds):
+            raise ValueError("a time that ends, as sqsub needs one")
+        return seconds
+
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``sqsub`` command."""
         options = request.options
         return [
             *("sqsub", "-o", request.output_filename, "-j", request.name),
-            *("-r", str(options["timelimit"]), f"--mpp={options['memory']}"),
+            *("-r", _minutes(options["timelimit"]), f"--mpp={options['memory']}"),
             *("-n", str(options.get("n_cpus", 1))),
             *(["-N", str(options["n_nodes"])] if "n_nodes" in options else []),
             *(["-w", ",".join(request.depends_on)] if request.depends_on else []),
@@ -102,3 +112,7 @@ class Sqsub(BatchScheduler):
     def means_no_job(self, returncode: int, stderr: str) -> bool:
         """Say whether sqjobs only wants to say that there is nothing to list."""
         return returncode == 1
+
+
+def _minutes(time_limit: object) -> str:
+    return f"{math.ceil(read_time_limit(time_limit) / 60)}m"

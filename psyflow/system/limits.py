@@ -18,6 +18,8 @@ __all__ = [
 
 GPUS = "CUDA_VISIBLE_DEVICES"
 END_OF_JOB = "SLURM_JOB_END_TIME"
+TIME_OF_JOB = ("PBS_WALLTIME", "OAR_JOB_WALLTIME_SECONDS")
+"""Seconds that a job has, where the cluster tells them in the job."""
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -39,7 +41,7 @@ def deadline(time_limit: float | None, environment: Mapping[str, str]) -> float 
     time_limit : float or None
         Seconds that the job was given.
     environment : mapping
-        Slurm tells there when it will end the job.
+        Slurm tells there when it will end the job; Torque and OAR tell how long it may take.
 
     Returns
     -------
@@ -50,6 +52,8 @@ def deadline(time_limit: float | None, environment: Mapping[str, str]) -> float 
     --------
     >>> round(deadline(100.0, {}) - time.monotonic(), -1)
     90.0
+    >>> round(deadline(100.0, {"PBS_WALLTIME": "50"}) - time.monotonic())
+    45
     >>> deadline(None, {}) is None
     True
     >>> round(deadline(100.0, {"SLURM_JOB_END_TIME": "1"}) - time.monotonic(), -1)
@@ -58,10 +62,16 @@ def deadline(time_limit: float | None, environment: Mapping[str, str]) -> float 
     told = environment.get(END_OF_JOB, "")
     left = float(told) - time.time() if told.isdecimal() else 0.0
     # Slurm 22.05 hands on what the submitting job had, whose time may be over by now.
-    seconds = left if left > 0 else time_limit
+    seconds = left if left > 0 else _least(time_limit, environment)
     if seconds is None:
         return None
     return time.monotonic() + seconds - min(MARGIN * max(seconds, 0.0), LONGEST_MARGIN)
+
+
+def _least(time_limit: float | None, environment: Mapping[str, str]) -> float | None:
+    told = [environment.get(variable, "") for variable in TIME_OF_JOB]
+    limits = [float(text) for text in told if text.isdecimal() and int(text)]
+    return min([*limits, *([] if time_limit is None else [time_limit])], default=None)
 
 
 def own_gpus(of_job: str | None, n_gpus: int, worker: int, pool_size: int) -> str:

@@ -229,6 +229,8 @@ class SchedulerTests:
         try:
             for status in scheduler.get_statuses(jobs).values():
                 assert ".k7fq2a" in status.name, "the end tells the job from all others"
+            found = scheduler.find_marked(["k7fq2a", "zzzzzz"])
+            assert set(found) <= {"k7fq2a"} and set(found.values()) <= set(jobs)
         finally:
             scheduler.kill_jobs(jobs[:2])
         self.wait(scheduler, *jobs)

@@ -146,7 +146,7 @@ def test_scripts_of_a_batch_system(place):
     log = place.work / "far" / "far:process:%a.log"
     assert "far: 4 of 4 items would run, in 2 process jobs of 3 workers.\n" in shown.stdout
     assert (
-        "  job far:process, an array of 2, log psy-work/far/far:process:%a.log:\n"
+        "  job far:process, an array of 2, at most 1 hour, log psy-work/far/far:process:%a.log:\n"
         f"    $ sbatch --parsable --job-name=far:process.MARK --output={log} --open-mode=append "
         "--dependency=afterany:ID_OF_SPLIT --array=0-1 --time=1:00:00 --mem=1G\n"
         "    | #!/bin/sh\n"

@@ -31,6 +31,8 @@ class Cluster(Scheduler):
     def submit(self, args, output_filename, name=None, depends_on=None, scheduler_args=None):
         if STATE.exists() and STATE.read_text() == "down":
             raise SchedulerError("The cluster is down.")
+        if STATE.exists() and STATE.read_text() == "full" and ":process" in name:
+            raise SchedulerError("Job violates limit on submitted jobs.")
         job = str(len(lines(JOBS)) + 1)
         add(JOBS, json.dumps({"id": job, "name": name, "after": list(depends_on or ())}))
         return job
@@ -144,6 +146,30 @@ def test_a_scheduler_that_refuses(cluster):
     assert shown.stderr == "far: The cluster is down.\n"
 
 
+def test_nothing_half_submitted_stays(cluster):
+    (cluster.folder / "cluster.state").write_text("full")
+    shown = cluster.psy("run", "far")
+    assert shown.returncode == 3
+    assert "Job violates limit on submitted jobs." in shown.stderr
+    assert "The task asks for 2 process jobs." in shown.stderr
+    assert "set a smaller max_jobs in the task file." in shown.stderr
+    assert "Ended what was submitted before: job 1." in shown.stderr
+    assert (cluster.folder / "cluster.killed").read_text() == "1\n"
+    (cluster.folder / "cluster.state").write_text("Q")
+    again = cluster.psy("run", "far")
+    assert again.returncode == 0, again.stderr
+    assert "Wait for them" not in again.stderr
+
+
+def test_a_job_that_cannot_be_ended_after_a_refusal_is_named(cluster):
+    broken = CLUSTER.replace("add(KILLED, jobid)", 'raise SchedulerError("No answer.")')
+    (cluster.folder / "psy-tasks" / "cluster.py").write_text(broken)
+    (cluster.folder / "cluster.state").write_text("full")
+    shown = cluster.psy("run", "far")
+    assert shown.returncode == 3
+    assert "What was submitted before could not be ended: No answer." in shown.stderr
+
+
 def test_jobs_at_work_are_not_cleaned_away(cluster):
     cluster.psy("run")
     shown = cluster.psy("clean", "far")
@@ -242,8 +268,9 @@ def test_record_says_what_is_submitted_before_it_is(cluster):
     path.unlink()
     cluster.psy("clean", "far")
     assert cluster.psy("run").returncode == 3
-    (intent,) = map(json.loads, path.read_text().splitlines())
+    intent, over = map(json.loads, path.read_text().splitlines())
     assert (intent["name"], intent["jobid"]) == ("far:split", None)
+    assert over["step"] == "over"
     assert "has no jobs at work" in cluster.psy("kill", "far").stderr
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler import GridEngine, JobId, JobStatus, Scheduler
-from psyflow.scheduler.arguments import parse_seconds
 from psyflow.scheduler.gridengine.texts import parse_qacct, parse_qstat
 from psyflow.scheduler.names import to_name
 from psyflow.testing.schedulers import SchedulerTests, until
@@ -152,14 +151,6 @@ def test_cut_answer_says_nothing() -> None:
 def test_nonsense_never_raises(text: str) -> None:
     for parse in (parse_qacct, parse_qstat):
         assert all(isinstance(status, JobStatus) for status in parse(text).values())
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90", 90), ("1:30", 90), ("2:0:0", 7200), ("::5", 5), ("", None), ("1h", None)],
-)
-def test_times(text: str, seconds: float | None) -> None:
-    assert parse_seconds(text) == seconds
 
 
 @given(st.text(min_size=1))

@@ -181,30 +181,8 @@ class TestCommand:
         assert script("7", "9", timelimit="0:01:30") == f"{begin}{wait}exec timeout -k 30 90 x\n"
 
     @pytest.mark.parametrize(
-        ("text", "seconds"),
-        [
-            ("1:00:00", 3600),
-            ("90m", 5400),
-            ("1h 30m", 5400),
-            ("1h30min 5s", 5405),
-            ("2 hours", 7200),
-            ("20 secs", 20),
-            ("5ms", None),
-            ("1 month", None),
-            ("90", None),
-            ("1:30", None),
-            ("soon", None),
-            ("", None),
-        ],
-    )
-    def test_times(self, text: str, seconds: float | None) -> None:
-        assert HyperQueue().seconds_of(text) == seconds
-        assert HyperQueue().time_limit({"timelimit": text}) == seconds
-
-    @pytest.mark.parametrize(
         ("args", "complaint"),
         [
-            ({"timelimit": 90}, 'a time such as "1:30:00"'),
             ({"time_request": "soon"}, 'a time such as "1:30:00"'),
             ({"memory": "much"}, "a number of MiB"),
             ({"resources": "gpu"}, '"resources" is a dict'),

@@ -107,7 +107,6 @@ def test_forgotten_jobs_are_unknown_and_the_others_known(
 
 def test_limits_of_time_and_arrays(install: Path) -> None:
     assert PBS().time_limit({"timelimit": "1:00:00"}) == 3600
-    assert LSF().time_limit({"timelimit": "1:30"}) == 5400
     assert LSF().time_limit({"timelimit": 90}) == 5400
     assert PBS().max_array_size() == 500
     assert LSF().max_array_size() == 1000

@@ -35,7 +35,7 @@ class TestOptions:
             ("cores-per-socket", 8, "--cores-per-socket=8"),
             ("sockets-per-node", 2, "--sockets-per-node=2"),
             ("sockets_per_node", 2, "--sockets-per-node=2"),
-            ("time", 30, "--time=30"),
+            ("time", 30, "--time=0:30:00"),
             ("partition", "gpu", "--partition=gpu"),
             ("account", "def-prof", "--account=def-prof"),
             ("gres", "gpu:2", "--gres=gpu:2"),

@@ -133,7 +133,7 @@ def test_slots_are_not_overfilled_and_n_cpus_takes_several(
 
 def test_time_limit_is_the_reason(ssh: Ssh, tmp_path: Path) -> None:
     assert ssh.time_limit({"timelimit": "0:30"}) == 30
-    job = submit(ssh, tmp_path, "sleep 600", timelimit="1")
+    job = submit(ssh, tmp_path, "sleep 600", timelimit="1s")
     wait_for(ssh, job, "F")
     assert ssh.get_statuses([job])[job].reason == "timeout"
     assert ssh.exit_code(job) == -signal.SIGTERM

@@ -195,6 +195,23 @@ def test_where_they_were_submitted_the_jobs_are_ended_and_no_others(study: Study
     assert study.y.alive() == study.y.others
 
 
+def test_jobs_that_were_accepted_though_nobody_noted_it_are_found_by_their_marks(
+    study: Study,
+) -> None:
+    study.begin()
+    lines = study.records.read_text().splitlines()
+    intents = [line for line in lines if json.loads(line)["jobid"] is None]
+    # As if `psy run` had died each time between the acceptance of a job and its record.
+    study.records.write_text("".join(f"{line}\n" for line in intents))
+    assert "running" in str(study.report(study.x)["jobs"])
+    again = study.psy(study.x, "run", "t")
+    assert "at work" in again.stderr
+    killed = study.psy(study.x, "kill", "-y", "t")
+    assert killed.returncode == 0, killed.stderr
+    until(lambda: not study.x.alive(), "the jobs on X are over", PATIENCE)
+    assert study.y.alive() == study.y.others
+
+
 def test_clusters_of_one_name_are_told_apart_by_the_marks_of_jobs(study: Study) -> None:
     study.begin()
     study.change_records(lambda line: {**line, "cluster": "yonder"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -9,12 +10,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from psyflow.exceptions import UsageError
-from psyflow.scheduler.arguments import parse_seconds
 from psyflow.scheduler.base import JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.gridengine.texts import parse_qacct, parse_qstat
 from psyflow.scheduler.names import to_name
 from psyflow.scheduler.request import flags, logged_command
+from psyflow.scheduler.timelimit import clock, read_time_limit
 
 __all__ = ["GridEngine"]
 
@@ -82,10 +83,6 @@ class GridEngine(BatchScheduler):
 
     _max_array_size: int | None = None
 
-    def seconds_of(self, time_limit: object) -> float | None:
-        """Read seconds or ``[[hours:]minutes:]seconds``."""
-        return parse_seconds(str(time_limit))
-
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
         if option in _SWITCHES and not isinstance(value, bool):
@@ -121,6 +118,10 @@ class GridEngine(BatchScheduler):
     def status_command(self, jobids: Sequence[JobId]) -> list[str]:
         """Return the ``qstat`` command; it lists what the user has that is queued or runs."""
         return ["qstat", "-xml", "-g", "d"]
+
+    def list_command(self) -> list[str]:
+        """Return the ``qstat`` command."""
+        return self.status_command([])
 
     def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
         """Read the answer of ``qstat``."""
@@ -170,6 +171,9 @@ def _options(request: SubmitRequest) -> list[str]:
     given = request.options
     further = given.get("resources", {})
     resources = {_RESOURCES[name]: given[name] for name in _RESOURCES if name in given}
+    if "timelimit" in given:
+        limit = read_time_limit(given["timelimit"])
+        resources["h_rt"] = "INFINITY" if math.isinf(limit) else clock(limit)
     resources |= further if isinstance(further, Mapping) else {}
     words = [word for name, value in resources.items() for word in ("-l", f"{name}={value}")]
     if "n_cpus" in given:

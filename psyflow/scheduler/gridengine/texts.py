@@ -7,7 +7,6 @@ import signal
 from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
 
-from psyflow.scheduler.arguments import parse_seconds
 from psyflow.scheduler.base import (
     CANCELLED,
     DONE,
@@ -109,9 +108,17 @@ def _end(failed: int, code: int, fields: Mapping[str, str]) -> tuple[str, str]:
 def _limit(fields: Mapping[str, str]) -> str:
     """Tell which limit was enforced: time, if it was used up."""
     asked = re.search(r"\bh_rt=([\d:]+)", fields.get("category", ""))
-    limit = parse_seconds(asked[1]) if asked else None
+    limit = _seconds(asked[1]) if asked else None
     used = re.match(r"[\d.]+", fields.get("ru_wallclock", ""))
     return TIMEOUT if limit is not None and used and float(used[0]) >= limit else OOM
+
+
+def _seconds(text: str) -> float:
+    """Return seconds or ``[[hours:]minutes:]seconds`` in seconds."""
+    seconds = 0.0
+    for number in text.split(":"):
+        seconds = 60 * seconds + int(number or 0)
+    return seconds
 
 
 def _first_number(text: str | None) -> int | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral
 
 from psyflow.exceptions import UnknownNameError, UsageError
+from psyflow.scheduler.timelimit import clock, read_time_limit
 
 __all__ = [
     "FLAGS",
@@ -27,6 +29,8 @@ ALIASES = {
     "n-gpus": "gpus-per-node",
     "n-nodes": "nodes",
 }
+
+TIMES = ("time", "time-min")
 
 VALUES = """
     account acctg-freq batch bb bbf begin chdir cluster-constraint comment constraint container
@@ -84,10 +88,19 @@ def check_option(option: str, value: object) -> None:
     if option == MAX_RUNNING:
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
             raise UsageError(f"max_running is a number of jobs, at least 1, not {value!r}.")
+    elif option == "time-min":
+        _check_time(option, value)
     elif option in FLAGS and not isinstance(value, bool):
         raise UsageError(f'Slurm argument "{option}" is switched by True or False, not {value!r}.')
     elif option in VALUES and isinstance(value, bool):
         raise UsageError(f'Slurm argument "{option}" needs a value, not {value!r}.')
+
+
+def _check_time(option: str, value: object) -> None:
+    try:
+        read_time_limit(value)
+    except ValueError as error:
+        raise UsageError(f'Slurm argument "{option}" is {error}, not {value!r}.') from None
 
 
 def render_option(option: str, value: object) -> list[str]:
@@ -104,5 +117,8 @@ def render_option(option: str, value: object) -> list[str]:
         return []
     if value is True:
         return [f"--{option}"]
+    if option in TIMES:
+        limit = read_time_limit(value)
+        return [f"--{option}={'UNLIMITED' if math.isinf(limit) else clock(limit)}"]
     text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return [f"--{option}={text}"]

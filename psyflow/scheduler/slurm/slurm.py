@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +29,6 @@ from psyflow.scheduler.slurm.texts import (
     parse_scontrol,
     parse_sinfo,
     parse_squeue,
-    parse_time_limit,
     partition_time_limit,
 )
 
@@ -91,10 +91,6 @@ class Slurm(BatchScheduler):
         """Raise `UsageError` if `value` is nothing for `option`."""
         check_option(option, value)
 
-    def seconds_of(self, time_limit: object) -> float | None:
-        """Read minutes, ``[hours:]minutes:seconds`` or ``days-hours[:minutes[:seconds]]``."""
-        return parse_time_limit(str(time_limit))
-
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``sbatch`` command; it reads the script from stdin."""
         # afterany, not afterok: a job that depends on a failed one would be pending for ever.
@@ -127,6 +123,10 @@ class Slurm(BatchScheduler):
             *("squeue", "--noheader", "--array", "--states=all"),
             *(f"--format={SQUEUE_FORMAT}", f"--jobs={_arrays(jobids)}"),
         ]
+
+    def list_command(self) -> list[str]:
+        """Return the ``squeue`` command for all jobs of the user that are not over."""
+        return ["squeue", "--noheader", f"--user={getpass.getuser()}", f"--format={SQUEUE_FORMAT}"]
 
     def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
         """Read the answer of ``squeue``."""

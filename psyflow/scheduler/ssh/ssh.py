@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
 from psyflow.exceptions import HostWarning, SchedulerError, UsageError
-from psyflow.scheduler.arguments import parse_seconds
 from psyflow.scheduler.base import OVER, UNKNOWN, JobId, JobStatus, array_of, combine
 from psyflow.scheduler.checked import CheckedScheduler
 from psyflow.scheduler.facts import Partition, SiteFacts
+from psyflow.scheduler.names import marked
 from psyflow.scheduler.request import SubmitRequest
 from psyflow.scheduler.ssh.spool import Spool, SpooledJob
 from psyflow.system.lease import server_time
@@ -41,7 +42,7 @@ class Ssh(CheckedScheduler):
     jobs of one that dies are begun anew on another.
 
     The scheduler arguments are ``n_cpus``, the slots that a job takes (1 if not given), and
-    ``timelimit``, seconds or ``hours:minutes:seconds``.
+    ``timelimit``.
 
     Parameters
     ----------
@@ -89,16 +90,8 @@ class Ssh(CheckedScheduler):
         self._dropped: dict[str, str] = {}
         self._submitted: list[JobId] = []
 
-    def seconds_of(self, time_limit: object) -> float | None:
-        """Read seconds or ``[[hours:]minutes:]seconds``."""
-        return parse_seconds(str(time_limit))
-
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
-        if option == "timelimit" and self.seconds_of(value) is None:
-            raise UsageError(
-                f'Ssh argument "timelimit" is seconds or hours:minutes:seconds, not {value!r}.'
-            )
         if option == "n_cpus":
             self._check_n_cpus(value)
 
@@ -132,7 +125,8 @@ class Ssh(CheckedScheduler):
         return Spool(folder, clock=lambda: _time(folder / "hosts"))
 
     def _job(self, request: SubmitRequest) -> SpooledJob:
-        limit, n_cpus = request.options.get("timelimit"), request.options.get("n_cpus", 1)
+        limit = self.seconds_of(request.options.get("timelimit", 0))
+        n_cpus = request.options.get("n_cpus", 1)
         assert isinstance(n_cpus, int)
         return SpooledJob(
             args=request.args,
@@ -147,7 +141,7 @@ class Ssh(CheckedScheduler):
             depends_on=request.depends_on,
             array_size=request.array_size,
             n_cpus=n_cpus,
-            time_limit=None if limit is None else self.seconds_of(limit),
+            time_limit=None if math.isinf(limit) else limit,
         )
 
     def _start_runners(self, spool: Spool) -> None:
@@ -239,6 +233,17 @@ class Ssh(CheckedScheduler):
         return {
             jobid: by_id[jobid] if jobid in by_id else combine(jobid, members.get(jobid, []))
             for jobid in wanted
+        }
+
+    def find_marked(self, marks: Collection[str]) -> dict[str, JobId]:
+        """Look for marks in the names of the jobs in the spool that are not over."""
+        spool = self._spool()
+        jobs = {jobid: spool.job(jobid) for jobid in spool.unfinished()}
+        return {
+            mark: jobid
+            for jobid, job in jobs.items()
+            for mark in marks
+            if job is not None and marked("", mark) in job.name
         }
 
     def cluster_name(self) -> str | None:
