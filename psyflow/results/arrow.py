@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -123,6 +124,9 @@ def _is_known(dtype: np.dtype[Any]) -> bool:
 
 
 def _of_values(values: Sequence[Any]) -> Any:
+    types = set(map(type, values)) - {type(None)}
+    if types in ({float}, {bool}, {str}):
+        return _of_plain(values, next(iter(types)))
     values = [_unboxed(value) for value in values]
     kinds = _kinds(values)
     if "float" in kinds and not kinds <= {"int", "float", "complex number"}:
@@ -139,6 +143,14 @@ def _of_values(values: Sequence[Any]) -> Any:
     if kind not in _MAKERS:
         raise _Unfit("complex numbers" if kind in _KINDS else f"values of class {kind}")
     return _MAKERS[kind](values)
+
+
+def _of_plain(values: Sequence[Any], kind: type) -> Any:
+    """Return values of one of Python's own types, and None: all at once, for there are many."""
+    if kind is str:
+        return _of_text(values)
+    arrow = needed("pyarrow")
+    return arrow.array(values, arrow.bool_() if kind is bool else arrow.float64())
 
 
 def _unboxed(value: Any) -> Any:
@@ -183,6 +195,10 @@ def _of_scalars(values: Sequence[Any], default: Any) -> Any:
 
 
 def _of_ints(values: Sequence[Any]) -> Any:
+    if set(map(type, values)) <= {int, type(None)}:
+        with contextlib.suppress(OverflowError):
+            arrow = needed("pyarrow")
+            return arrow.array(values, arrow.int64())
     there = [int(value) for value in values if value is not None]
     low, high = min(there), max(there)
     if low < -(2**63) or high >= 2**64 or (low < 0 and high >= 2**63):

@@ -14,6 +14,7 @@ from psyflow.exceptions import UnstableValueError, UsageError
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.factors import factors, is_sum, is_whole, numbers_in_factors, shared_names
 from psyflow.pspace.keys import Keys, column_keys, first_positions, match
+from psyflow.results.grouping import grouped, numbered
 
 __all__ = ["Axis", "Grid", "Places", "free_name", "grid_of", "items_of", "listed"]
 
@@ -230,11 +231,12 @@ def _by_values(
             keys = factor.key_take(np.arange(len(factor)), names)
             is_narrowed = len(names) < len(known)
             places = first_positions(keys) if is_narrowed else np.arange(len(factor))
-            told = column_keys({name: table[name] for name in names}, table_length(table))
-            numbers = _places_in(keys[places], told)
-            if (numbers < 0).any():
+            first, group = grouped(table, names)
+            told = column_keys({name: take(table[name], first) for name in names}, len(first))
+            place = _places_in(keys[places], told)
+            if (place < 0).any():
                 return None
-            found.append(_Factor(factor, names, places, numbers))
+            found.append(_Factor(factor, names, places, place[group]))
     return found
 
 
@@ -301,10 +303,9 @@ def _of_values(table: Columns, parameters: Sequence[str]) -> Grid | None:
     if not parameters or not n_rows:
         return None
     for name in parameters:
-        keys = column_keys({name: table[name]}, n_rows)
-        first = first_positions(keys)
+        first, number = numbered(table[name])
         axes.append(Axis(name, len(first), {name: take(table[name], first)}))
-        numbers.append(_places_in(keys[first], keys))
+        numbers.append(number)
         if n_rows % math.prod(axis.size for axis in axes):
             return None
     shape = [axis.size for axis in axes]
@@ -317,7 +318,9 @@ def _cells(shape: Sequence[int], numbers: Sequence[Rows], n_rows: int) -> Rows |
     cells = np.zeros(n_rows, dtype=np.int64)
     for size, places in zip(shape, numbers, strict=True):
         cells = cells * size + places
-    return cells if len(np.unique(cells)) == n_rows else None
+    is_used = np.zeros(math.prod(shape), dtype=bool)
+    is_used[cells] = True
+    return cells if np.count_nonzero(is_used) == n_rows else None
 
 
 def _places_in(keys: Keys, wanted: Keys) -> Rows:

@@ -45,9 +45,10 @@ def _series(pandas: Any, column: Column) -> Any:
     if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind not in "OU":
         return pandas.Series(column)
     values = list(column)
-    if any(isinstance(value, list | tuple | dict | set | np.ndarray) for value in values):
+    types = set(map(type, values))
+    if any(issubclass(kind, list | tuple | dict | set | np.ndarray) for kind in types):
         return pandas.Series(objects(values), dtype=object)
-    if not all(isinstance(value, str) or value is None for value in values):
+    if not types <= {str, np.str_, type(None)}:
         return pandas.Series(solid(values))
     try:
         return pandas.Series(values)

@@ -58,7 +58,9 @@ def solid(column: Column | Sequence[Any]) -> Array:
     types = set(map(type, values))
     if types in ({float}, {bool}, {complex}):
         return np.array(values)
-    if any(_is_array(value) for value in values):
+    if types == {int}:
+        found = _as_integers(values)
+    elif any(map(_is_array_type, types)) and any(map(_is_array, values)):
         found = _of_arrays(values)
     elif types & {bool, np.bool_}:
         found = np.array(values, dtype=bool) if types <= {bool, np.bool_} else None
@@ -127,13 +129,21 @@ def _is_small(array: Array) -> bool:
     return bool(array.min() >= -_EXACT and array.max() <= _EXACT)
 
 
+def _is_array_type(kind: type) -> bool:
+    return issubclass(kind, list | tuple | np.ndarray)
+
+
+def _as_integers(values: Sequence[Any]) -> Array | None:
+    array = np.array(values)
+    return array if array.dtype.kind in "iu" else None
+
+
 def _of_numbers(values: Sequence[Any]) -> Array | None:
     """Return numbers, and None, as an array; None if that loses digits."""
     there = [value for value in values if value is not None]
     ints = [value for value in there if not isinstance(value, float | complex | np.inexact)]
     if len(ints) == len(values):
-        array = np.array(values)
-        return array if array.dtype.kind in "iu" else None
+        return _as_integers(values)
     if any(abs(int(value)) > _EXACT for value in ints):
         return None
     return np.array([np.nan if value is None else value for value in values])

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Column, Columns, table_length, take
+from psyflow.columns import Column, Columns, take
 from psyflow.exceptions import UnknownNameError
-from psyflow.pspace.keys import column_keys
+from psyflow.results.grouping import grouped
 from psyflow.results.meaning import Meaning
 from psyflow.results.outputaxes import axis_names
-from psyflow.results.selecting import Rows, is_absent
+from psyflow.results.selecting import is_absent
 from psyflow.results.statistics import STATISTICS, Groups
 
 __all__ = ["meaning_of", "numbers_of", "summarized"]
@@ -47,7 +47,7 @@ def summarized(
     for stat in stats:
         if stat not in STATISTICS:
             raise UnknownNameError("statistic", stat, STATISTICS)
-    first, codes = _groups(table, by)
+    first, codes = grouped(table, by)
     groups = Groups(codes)
     columns = {name: take(table[name], first) for name in by}
     for name in outputs:
@@ -95,21 +95,6 @@ def _lasting(places: Any, table: Columns, outputs: Sequence[str]) -> Any:
     return values[0] if is_same and values is not None else places
 
 
-def _groups(table: Columns, names: Sequence[str]) -> tuple[Rows, npt.NDArray[np.intp]]:
-    """Return the first row of each group, and the group of each row, by columns."""
-    n_rows = table_length(table)
-    if not names:
-        return np.arange(min(1, n_rows)), np.zeros(n_rows, dtype=np.intp)
-    keys = np.ascontiguousarray(column_keys({n: table[n] for n in names}, n_rows))
-    whole = keys.view([("low", np.uint64), ("high", np.uint64)]).reshape(-1)
-    _, first, codes = np.unique(whole, return_index=True, return_inverse=True)
-    # In the order of their first rows, not of their keys.
-    order = np.argsort(first)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return first[order], place[codes.reshape(-1)]
-
-
 def numbers_of(column: Column) -> npt.NDArray[np.number] | None:
     """Return a column of numbers as an array; None if it is of anything else.
 
@@ -129,6 +114,8 @@ def numbers_of(column: Column) -> npt.NDArray[np.number] | None:
 
 
 def _numbers_in(values: Sequence[Any]) -> npt.NDArray[np.number] | None:
+    if set(map(type, values)) in ({float}, {bool}):
+        return np.array(values)  # At once, for there may be many.
     is_gone = list(map(is_absent, values))
     there = [value for value, is_none in zip(values, is_gone, strict=True) if not is_none]
     shapes = set(map(np.shape, there))
