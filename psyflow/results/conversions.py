@@ -129,6 +129,7 @@ class Conversions(dict[str, Column]):
         [(1, 'x'), (2, None)]
         """
         frame: polars.DataFrame = needed("polars").from_arrow(self.to_arrow())
+        frame.columns = list(self)  # It calls one without a name by a name of its own.
         return frame
 
     def to_xarray(self, dense: bool = True) -> xarray.Dataset:

@@ -42,11 +42,11 @@ def pandas_frame(table: Columns) -> pandas.DataFrame:
 
 
 def _series(pandas: Any, column: Column) -> Any:
-    if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind not in "OU":
+    if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind not in "OUV":
         return pandas.Series(column)
     values = list(column)
     types = set(map(type, values))
-    if any(issubclass(kind, list | tuple | dict | set | np.ndarray) for kind in types):
+    if any(issubclass(kind, list | tuple | dict | set | np.ndarray | np.void) for kind in types):
         return pandas.Series(objects(values), dtype=object)
     if not types <= {str, np.str_, type(None)}:
         return pandas.Series(solid(values))
