@@ -13,6 +13,7 @@ import numpy as np
 from psyflow.columns import Column
 from psyflow.outcomes.records import Failure
 from psyflow.outcomes.table import FailureRecord, Items
+from psyflow.pspace import ParameterSpace
 from psyflow.record.attempts import last_of
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.merged import MergedTable
@@ -61,6 +62,12 @@ class Glance:
         """Names of the parameters."""
         return list(self._recovered.frozen.space.keys())
 
+    @functools.cached_property
+    def space(self) -> ParameterSpace:
+        """The parameter space that the run froze."""
+        with self._loading():
+            return self.plan.load_space().space
+
     def missing(self) -> dict[str, Column]:
         """Return the psets without a result."""
         with self._loading():
@@ -101,6 +108,19 @@ class Glance:
     def provenance(self) -> dict[str, Any]:
         """Return when, where and with what the run was made."""
         return dict(self.plan.made_by)
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what a copy of the table says of its origin: numbers and texts, or None."""
+        made_by = self.provenance()
+        packages = made_by.get("packages") or {}
+        return {
+            "task": self.task,
+            "run": self.run_id,
+            "commit": made_by.get("git_commit"),
+            "psyflow": packages.get("psyflow"),
+            "n_items": self.n_items,
+            "n_done": self.n_done,
+        }
 
     def _gathered(self) -> tuple[dict[str, Any], list[str]]:
         """Return the bookkeeping of rows that are not all merged yet, and the workers in it."""

@@ -7,6 +7,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from psyflow.columns import Columns, concatenate
 from psyflow.conventions import WORKDIR, default_taskdir, study_of
 from psyflow.exceptions import PsyflowError, StoreError, UsageError
@@ -15,6 +18,7 @@ from psyflow.record.bookkeeping import About, ItemsFile
 from psyflow.record.merged import MergedTable
 from psyflow.record.plan import Plan
 from psyflow.record.recover import recover, store_of
+from psyflow.results.axes import Places
 from psyflow.results.glance import Glance
 from psyflow.results.table import Results
 from psyflow.results.usercode import code_of
@@ -88,10 +92,16 @@ def load(
         return _load_patiently(task, taskdir, workdir)
 
 
-def _table(columns: Columns, parameters: Iterable[str], glance: Glance | None = None) -> Results:
+def _table(
+    columns: Columns,
+    parameters: Iterable[str],
+    glance: Glance | None = None,
+    items: npt.NDArray[np.int64] | None = None,
+) -> Results:
     # What the stores of others give, and what is not merged yet, are lists.
     table = {name: comparable(column) for name, column in columns.items()}
-    return Results(table, parameters=list(parameters), glance=glance)
+    places = Places(items)
+    return Results(table, parameters=list(parameters), glance=glance, places=places)
 
 
 def _load_file(result: Path) -> Results:
@@ -116,7 +126,8 @@ def _plan_beside(result: Path) -> Plan | None:
 def _of_result(plan: Plan, about: About, columns: Columns) -> Results:
     parameters = [name for name in columns if name not in about.outputs]
     glance = Glance(plan, about.n_items, about.n_rows, is_trusting())
-    return _table(columns, parameters, glance)
+    items = np.arange(about.n_rows) if _is_all_of(about, plan) else None
+    return _table(columns, parameters, glance, items)
 
 
 def _load_patiently(
@@ -203,7 +214,8 @@ def _load_rows(plan: Plan) -> Results:
     recovered = recover(plan, store)
     columns = store.as_loaded(concatenate(MergedTable(recovered).blocks()))
     glance = Glance(plan, len(recovered.frozen), recovered.n_done, is_trusting())
-    return _table(columns, recovered.frozen.space.keys(), glance)
+    items = np.flatnonzero(recovered.table.piece_of >= 0)
+    return _table(columns, recovered.frozen.space.keys(), glance, items)
 
 
 def _is_all_of(about: About, plan: Plan) -> bool:

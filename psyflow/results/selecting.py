@@ -1,0 +1,88 @@
+"""Which rows of a table are wanted, and in which order."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from psyflow.columns import Column, Columns, table_length, take
+from psyflow.exceptions import UnknownColumnError, UsageError
+from psyflow.pspace.keys import column_keys
+
+__all__ = ["is_absent", "rows_sorted", "rows_where"]
+
+Rows = npt.NDArray[np.int64]
+
+
+def rows_where(
+    table: Columns, predicate: Callable[..., Any] | None, values: Mapping[str, Any]
+) -> Rows:
+    """Return the places of the rows that `Results.where` is to keep."""
+    rows = np.arange(table_length(table))
+    for name, value in values.items():
+        column = take(table[name], rows)
+        wanted = column_keys({name: [value]}, 1)
+        rows = rows[(column_keys({name: column}, len(rows)) == wanted).all(axis=1)]
+    if predicate is None:
+        return rows
+    names = _names_taken_by(predicate, table)
+    columns = [take(table[name], rows) for name in names]
+    if not names:
+        raise UsageError("The function that `where` was given takes no column.")
+    is_kept = [
+        bool(predicate(**dict(zip(names, row, strict=True)))) for row in zip(*columns, strict=True)
+    ]
+    kept: Rows = rows[np.array(is_kept, dtype=bool)]
+    return kept
+
+
+def rows_sorted(table: Columns, names: Sequence[str]) -> Rows:
+    """Return the places of all rows in the order that `Results.sort_by` is to give."""
+    rows = np.arange(table_length(table))
+    for name in reversed(names):
+        plain = name if name in table else name.removeprefix("-")
+        ranks = _ranks(take(table[plain], rows))
+        signed = -ranks if plain != name else ranks
+        rows = rows[np.lexsort((signed, ranks < 0))]
+    return rows
+
+
+def is_absent(value: Any) -> bool:
+    """Return whether a value is None or NaN.
+
+    Examples
+    --------
+    >>> [is_absent(value) for value in (None, float("nan"), 0.0, "")]
+    [True, True, False, False]
+    """
+    return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
+
+
+def _names_taken_by(predicate: Callable[..., Any], table: Columns) -> list[str]:
+    parameters = inspect.signature(predicate).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return list(table)
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    for parameter in named:
+        if parameter.name not in table and parameter.default is parameter.empty:
+            raise UnknownColumnError(parameter.name, table)
+    return [parameter.name for parameter in named if parameter.name in table]
+
+
+def _ranks(column: Column) -> Rows:
+    """Return where each value comes in ascending order; −1 for what is absent."""
+    values = list(column)
+    is_there = np.array([not is_absent(value) for value in values], dtype=bool)
+    there = [value for value, is_one in zip(values, is_there, strict=True) if is_one]
+    try:
+        distinct = sorted(set(there))
+        places = {value: place for place, value in enumerate(distinct)}
+    except TypeError as error:
+        raise UsageError(f"Rows cannot be sorted by these values: {error}.") from error
+    ranks = np.full(len(values), -1, dtype=np.int64)
+    ranks[is_there] = [places[value] for value in there]
+    return ranks
