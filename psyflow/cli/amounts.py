@@ -1,10 +1,10 @@
-"""Numbers on the command line."""
+"""Numbers on the command line, and lists of names."""
 
 from __future__ import annotations
 
 import argparse
 
-__all__ = ["AUTO", "pool_size", "seconds"]
+__all__ = ["AUTO", "in_order", "names", "pool_size", "rows_at_most", "seconds"]
 
 AUTO = 0
 """What ``-j auto`` becomes here: counting CPUs is left to those who know how."""
@@ -32,3 +32,32 @@ def seconds(text: str) -> float:
     if not number > 0:
         raise argparse.ArgumentTypeError(f"it must be a number of seconds above 0, not {text}")
     return number
+
+
+def rows_at_most(text: str) -> int:
+    """Read a number of rows."""
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"it must be a number of rows, 1 or more, not {text}")
+    return number
+
+
+def names(text: str) -> list[str]:
+    """Read names with commas between them; one that has a comma stands in double quotes.
+
+    Examples
+    --------
+    >>> names('a, b,"c,d"')
+    ['a', 'b', 'c,d']
+    """
+    import csv  # which few commands need
+
+    found = [name for row in csv.reader([text], skipinitialspace=True) for name in row]
+    if "" in found or not found:
+        raise argparse.ArgumentTypeError(f"names of columns, as a,b, and not {text!r}")
+    return [name.strip() for name in found]
+
+
+def in_order(text: str) -> list[str]:
+    """Read names of which some may begin with a dash, which is no option then."""
+    return names(text)

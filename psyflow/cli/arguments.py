@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
+from psyflow.cli.amounts import in_order, names, rows_at_most
 from psyflow.conventions import TASKDIR
 
 __all__ = [
+    "FORMATS",
+    "add_choice",
     "add_dry_run",
+    "add_format",
     "add_json",
     "add_one_task",
+    "add_result",
     "add_taskdir",
     "add_tasks",
     "add_trust",
     "add_verbose",
     "add_yes",
 ]
+
+FORMATS = ("table", "csv", "tsv", "json", "jsonl", "md", "tex")
+"""How `psy show` and `psy query` print rows: see `psyflow.results.written`."""
 
 
 def add_trust(parser: ArgumentParser) -> None:
@@ -48,6 +56,50 @@ def add_one_task(parser: ArgumentParser) -> None:
     """Add the name of one task, and where it is."""
     parser.add_argument("tasks", metavar="TASK", nargs=1, help="name of a task")
     add_taskdir(parser)
+
+
+def add_result(parser: ArgumentParser) -> None:
+    """Add the task whose results are meant, and where it is."""
+    parser.add_argument(
+        "task", metavar="TASK", help="name of a task, the folder of a run, or a result file"
+    )
+    add_taskdir(parser)
+    add_trust(parser)
+
+
+def add_choice(parser: ArgumentParser, by: str) -> None:
+    """Add what chooses rows and columns of a result; `by` says what groups are for."""
+    parser.add_argument(
+        "--where",
+        metavar="CONDITION",
+        action="append",
+        default=[],
+        help="only rows for which this holds: a=2, 'b>0.5', mode!=slow; may be repeated",
+    )
+    for option, kind, text in (
+        ("--by", names, f"{by} for each value of these parameters, over all others"),
+        ("--sort", in_order, "sort rows by these columns; -y from large to small"),
+        ("--columns", names, "only these columns, in this order"),
+    ):
+        parser.add_argument(
+            option, metavar="NAMES", action="extend", type=kind, default=[], help=text
+        )
+    parser.add_argument("--top", metavar="N", type=rows_at_most, help="only the first N rows")
+
+
+def add_format(parser: ArgumentParser) -> None:
+    """Add ``-f``, and ``--json``, which is one of its formats."""
+    parser.add_argument(
+        "-f",
+        "--format",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="how rows are printed: table, for people; csv, tsv, json or jsonl, for programs; "
+        "md or tex, for papers",
+    )
+    parser.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="the same as -f json"
+    )
 
 
 def add_dry_run(parser: ArgumentParser, otherwise: str) -> None:

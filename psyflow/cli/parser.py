@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 
+from psyflow.cli.amounts import in_order
 from psyflow.cli.grammar import COMMANDS, Command, command_named
 from psyflow.exceptions import did_you_mean
 
@@ -41,6 +42,15 @@ class _Parser(argparse.ArgumentParser):
 
     def option_names(self) -> list[str]:
         return list(self._option_string_actions)
+
+    def joined(self, words: Sequence[str]) -> list[str]:
+        """Join options with values that begin with a dash, which argparse takes for options."""
+        ordering = {n for n, a in self._option_string_actions.items() if a.type is in_order}
+        found: list[str] = []
+        for word in words:
+            is_value = found and found[-1] in ordering and word[:1] == "-" != word[1:2]
+            found[-1:] = [f"{found[-1]}={word}"] if is_value else [*found[-1:], word]
+        return found
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -103,7 +113,7 @@ def _parser_of(name: str, command: Command) -> _Parser:
 
 def _parse_command(parser: _Parser, words: Sequence[str]) -> argparse.Namespace:
     # "Intermixed", because options may stand between the names of tasks.
-    arguments, unknown = parser.parse_known_intermixed_args(words)
+    arguments, unknown = parser.parse_known_intermixed_args(parser.joined(words))
     if unknown:
         # What follows an unknown option may be its value, so it is no use to complain about it.
         options = [word for word in unknown if word.startswith("-")]

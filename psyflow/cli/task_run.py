@@ -57,6 +57,11 @@ class TaskRun:
         """The exit code so far."""
         return max(self._error_code, self._telling.exit_code)
 
+    def tell_rows(self) -> None:
+        """Say what there is to look at, unless something went wrong on the way."""
+        if self._error_code == OK:
+            self._telling.tell_rows()
+
     def is_up_to_date(self, step: str) -> bool:
         """Tell whether `step` need not be executed; the first time, plan what is missing."""
         if not self._has_begun:

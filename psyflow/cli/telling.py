@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Telling", "tell_undeclared"]
 
+_UNKNOWN = -1
 NOT_CHOSEN = {Choice.FAILED: "failed", Choice.TODO: "is left that has not run"}
 
 
@@ -49,10 +50,12 @@ class Telling(Observer):
         self._arguments = arguments
         self._choice = Choice(arguments.choice)
         self._n_left_out = 0
+        self._n_rows = self._n_items = 0
 
     def looked(self, assessment: Assessment, reasons: list[str]) -> None:
         """Say what nobody would expect of the results that are there."""
         if not reasons:
+            self._there(assessment.n_done, assessment.n_items)
             if assessment.dirt:
                 self._say(refusals.unknown_code(assessment.task, assessment.dirt))
             tell_undeclared(assessment)
@@ -75,6 +78,7 @@ class Telling(Observer):
     def nothing_chosen(self, assessment: Assessment) -> None:
         """Say that nothing is run."""
         n_missing = assessment.n_items - assessment.n_done
+        self._there(assessment.n_done, assessment.n_items)
         command = suggestion(self._arguments, self._name)
         self._say(
             f"no item {NOT_CHOSEN[self._choice]}, so nothing is run. "
@@ -84,6 +88,7 @@ class Telling(Observer):
     def made_way(self, said: str) -> None:
         """Say it."""
         self._say(said)
+        self._n_rows = _UNKNOWN
 
     def begun(self, plan: Plan, n_left_out: int) -> None:
         """Take note of what progress is shown of."""
@@ -105,6 +110,7 @@ class Telling(Observer):
 
     def submitted(self, plan: Plan) -> None:
         """Say how many jobs there are, and how to follow them."""
+        self._n_rows = 0  # for now
         n_jobs = plan.n_jobs + 2
         command = suggestion(self._arguments, self._name, command="status")
         self._say(f"{n_jobs} jobs are submitted; follow with: {command}")
@@ -112,6 +118,7 @@ class Telling(Observer):
     def merged(self, merged: Merged) -> None:
         """Say what is missing, and which files were read that do not count."""
         n_missing = merged.n_items - merged.n_rows
+        self._there(merged.n_rows, merged.n_items)
         if merged.n_misfits:
             self.exit_code = max(self.exit_code, FAILED)
             self._say(merged.about_misfits)
@@ -119,6 +126,23 @@ class Telling(Observer):
             self.exit_code = max(self.exit_code, self._exit_code_of(merged))
             self._say(self._about_missing(merged, n_missing))
         tell_undeclared(self._run.assess())
+
+    def tell_rows(self) -> None:
+        """Say how many rows there are, where, and how to look at them; the last of all to say."""
+        if self._n_rows == _UNKNOWN:
+            assessment = self._run.assess()
+            self._there(assessment.n_done, assessment.n_items)
+        if not self._n_rows or not self._run.task.resultfile.exists():
+            return
+        is_whole = self._n_rows == self._n_items
+        number = f"{self._n_rows}" if is_whole else f"{self._n_rows} of {self._n_items}"
+        rows = "row" if self._n_items == 1 else "rows"
+        file = shown_path(self._run.task.resultfile)
+        command = suggestion(self._arguments, self._name, command="show")
+        say(f"{number} {rows} in {file}; look at them: {command}")
+
+    def _there(self, n_rows: int, n_items: int) -> None:
+        self._n_rows, self._n_items = n_rows, n_items
 
     def _say(self, text: str) -> None:
         say(f"{self._name}: {text}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Columns, concatenate
+from psyflow.columns import Columns, concatenate, table_length
 from psyflow.conventions import WORKDIR, default_taskdir, study_of
 from psyflow.exceptions import PsyflowError, StoreError, UsageError
 from psyflow.record.assess import Assessment
@@ -20,6 +20,7 @@ from psyflow.record.plan import Plan
 from psyflow.record.recover import recover, store_of
 from psyflow.results.axes import Places
 from psyflow.results.glance import Glance
+from psyflow.results.part import Part
 from psyflow.results.table import Results
 from psyflow.results.usercode import code_of
 from psyflow.store import known_extensions, store_for
@@ -29,7 +30,7 @@ from psyflow.system.place import absolute, is_same_file
 from psyflow.system.trust import Origin, found_in, is_trusting, trusting
 from psyflow.tasks import PackageLoader
 
-__all__ = ["load"]
+__all__ = ["load", "peek"]
 
 ATTEMPTS = 3
 
@@ -85,11 +86,45 @@ def load(
     >>> walks["km"][walks["mode"] == "fast"]
     array([9.])
     """
+    return _load(task, taskdir, workdir, trust, Part())
+
+
+def peek(
+    task: str | os.PathLike[str],
+    taskdir: str | os.PathLike[str] | None = None,
+    *,
+    n_ends: int,
+    trust: bool = False,
+) -> tuple[Results, int]:
+    """Return some of the first and as many of the last rows, and how many there are.
+
+    What `load` would return is read no further than that where its store can do so; else, and if
+    there are no more rows than that, all of them are returned.
+
+    Parameters
+    ----------
+    task, taskdir, trust
+        As for `load`.
+    n_ends : int
+        How many rows at each end.
+    """
+    part = Part(n_ends)
+    results = _load(task, taskdir, None, trust, part)
+    return results, part.n_rows if part.n_rows is not None else results.n_rows
+
+
+def _load(
+    task: str | os.PathLike[str],
+    taskdir: str | os.PathLike[str] | None,
+    workdir: str | os.PathLike[str] | None,
+    trust: bool,
+    part: Part,
+) -> Results:
     if Path(task).suffix.lower() in known_extensions():
         with trusting(trust or is_trusting()):
-            return _load_file(Path(task))
+            return _load_file(Path(task), part)
     with trusting(trust):
-        return _load_patiently(task, taskdir, workdir)
+        return _load_patiently(task, taskdir, workdir, part)
 
 
 def _table(
@@ -104,10 +139,10 @@ def _table(
     return Results(table, parameters=list(parameters), glance=glance, places=places)
 
 
-def _load_file(result: Path) -> Results:
+def _load_file(result: Path, part: Part) -> Results:
     plan = _plan_beside(result)
     with contextlib.nullcontext() if plan is None else code_of(plan):
-        columns = store_for(result).load(result)
+        columns = part.read(store_for(result), result)
     about = ItemsFile(plan.layout).about() if plan is not None else None
     if plan is None or about is None:
         return _table(columns, ())
@@ -134,19 +169,20 @@ def _load_patiently(
     task: str | os.PathLike[str],
     taskdir: str | os.PathLike[str] | None,
     workdir: str | os.PathLike[str] | None,
+    part: Part,
 ) -> Results:
     for _ in range(ATTEMPTS - 1):
         # A merge may have put the shards into the result between our look and our reading, or
         # changed code may have put everything into the archive.
         try:
-            return _load_run(Path(task), taskdir, workdir)
+            return _load_run(Path(task), taskdir, workdir, part)
         except OSError as error:
             if not is_gone(error):
                 raise
             if error.filename:
                 reopen(Path(error.filename).parent)
     try:
-        return _load_run(Path(task), taskdir, workdir)
+        return _load_run(Path(task), taskdir, workdir, part)
     except FileNotFoundError as error:
         raise UsageError(
             f'{error.filename}, of task "{task}", is gone. Type: psy run {Path(task).name}'
@@ -154,15 +190,18 @@ def _load_patiently(
 
 
 def _load_run(
-    task: Path, taskdir: str | os.PathLike[str] | None, workdir: str | os.PathLike[str] | None
+    task: Path,
+    taskdir: str | os.PathLike[str] | None,
+    workdir: str | os.PathLike[str] | None,
+    part: Part,
 ) -> Results:
     tasks = Path(taskdir) if taskdir is not None else default_taskdir()
     runs = Path(workdir) if workdir is not None else _default_workdir(tasks)
     for folder in (runs / task, task):
         plan = Plan.read(folder / "plan.json")
         if plan is not None:
-            return _load_planned(plan)
-    return _load_task(task.name, tasks)
+            return _load_planned(plan, part)
+    return _load_task(task.name, tasks, part)
 
 
 def _default_workdir(taskdir: Path) -> Path:
@@ -171,45 +210,46 @@ def _default_workdir(taskdir: Path) -> Path:
     return study_of(absolute(taskdir)) / WORKDIR if is_study else Path(WORKDIR)
 
 
-def _load_task(name: str, taskdir: Path) -> Results:
+def _load_task(name: str, taskdir: Path, part: Part) -> Results:
     tasks, _ = PackageLoader(taskdir, study_of(absolute(taskdir))).load([name])
     assessment = Assessment(tasks[0]) if tasks else None
     if assessment is not None and assessment.plan is not None:
-        return _load_planned(assessment.plan)
+        return _load_planned(assessment.plan, part)
     if tasks and is_there(tasks[0].resultfile):
         # Made by another tool of this family, or all else is gone.
         with found_in(Origin(tasks[0].folder, None)):
-            columns = tasks[0].store.load(tasks[0].resultfile)
+            columns = part.read(tasks[0].store, tasks[0].resultfile)
         return _table(columns, tasks[0].pspace.keys())
     raise UsageError(f'Task "{name}" has no results yet. Type: psy run {name}')
 
 
-def _load_planned(plan: Plan) -> Results:
+def _load_planned(plan: Plan, part: Part) -> Results:
     with code_of(plan) as code:
         try:
-            table = _load_rows(plan)
+            table = _load_rows(plan, part)
         except PsyflowError:
             if not code.is_mixed:
                 raise
         else:
             if not code.is_mixed:
                 return table
-        return _load_rows(plan)
+        return _load_rows(plan, part)
 
 
-def _load_rows(plan: Plan) -> Results:
+def _load_rows(plan: Plan, part: Part) -> Results:
     about = ItemsFile(plan.layout).about()
     if about is not None and _is_all_of(about, plan):
         # It may have another name than in the plan, whose merge has not come to an end.
         with found_in(plan.layout.origin(about.run_id)):
-            columns = store_of(plan, about.result).load(about.result)
-        about.check(columns, about.n_rows)
+            columns = part.read(store_of(plan, about.result), Path(about.result))
+        about.check(columns, about.n_rows + table_length(columns) - part.n_rows_of(columns))
         return _of_result(plan, about, columns)
     store = store_of(plan)
     if about is None and is_there(Path(plan.result)):
         # A run would go on without a damaged result; whoever asks for it has to know.
         with found_in(plan.layout.origin(plan.run_id)):
             store.length(plan.result)
+    part.n_rows = None
     # Until all rows are there, they come as they will then.
     recovered = recover(plan, store)
     columns = store.as_loaded(concatenate(MergedTable(recovered).blocks()))

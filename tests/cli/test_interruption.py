@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.support.place import lines
-from tests.support.processes import PATIENCE, eventually, without_progress
+from tests.support.processes import PATIENCE, eventually, without_progress, without_rows
 
 SLOW = """
 import time
@@ -48,7 +48,7 @@ def let_end(place) -> None:
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out, without_progress(err)
+    return process.returncode, out, without_rows(without_progress(err))
 
 
 @pytest.mark.parametrize("whom", ["terminal", "psy alone"])

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from psyflow.main import psy_main
-from tests.support.processes import PATIENCE, without_progress
+from tests.support.processes import PATIENCE, without_progress, without_rows
 
 SQUARE = """
 from psyflow import Param
@@ -32,6 +32,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.work = folder / "psy-work"
+        self.told = ""  # all of what `psy` said on stderr when it was called last
 
     def task(self, name: str, source: str = SQUARE, taskdir: str = "psy-tasks") -> Path:
         path = self.folder / taskdir / f"task_{name}.py"
@@ -51,7 +52,8 @@ class Place:
             contextlib.redirect_stderr(err),
         ):
             status = psy_main(words)
-        told = without_progress(err.getvalue())
+        self.told = err.getvalue()
+        told = without_rows(without_progress(self.told))
         return subprocess.CompletedProcess(words, status, out.getvalue(), told)
 
     def program(
@@ -67,7 +69,8 @@ class Place:
             text=True,
             timeout=PATIENCE,
         )
-        done.stderr = without_progress(done.stderr)
+        self.told = done.stderr
+        done.stderr = without_rows(without_progress(self.told))
         return done
 
     def start(self, *words: str) -> subprocess.Popen[str]:

@@ -18,6 +18,8 @@ PATIENCE = 240.0
 
 _PROGRESS = re.compile(r"(?m)^.*: \d+ of \d+ done, \d+ failed, .* (left|unknown)\n")
 
+_ROWS = re.compile(r"(?m)^\d+ (of \d+ )?rows? in .*; look at them: psy show .*\n")
+
 
 def without_progress(err: str) -> str:
     """Leave out the lines that tell how far a run is; on a busy machine, any may last until one.
@@ -28,6 +30,17 @@ def without_progress(err: str) -> str:
     't: up to date.\\n'
     """
     return _PROGRESS.sub("", err)
+
+
+def without_rows(err: str) -> str:
+    """Leave out the last lines of ``psy run``, which say where rows are, whatever else it says.
+
+    Examples
+    --------
+    >>> without_rows("4 rows in psy-work/t/result.pkl; look at them: psy show t\\nt: slow.\\n")
+    't: slow.\\n'
+    """
+    return _ROWS.sub("", err)
 
 
 def script(source: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:

@@ -54,6 +54,7 @@ def execute(arguments: Namespace) -> int:
         for run in runs:
             run.interrupt()
         return INTERRUPTED
+    _tell_rows(runs)
     if TaskWorkdirDirtyWarning in arguments.notices.categories:
         status = TROUBLE
     status = max([status, *(run.exit_code for run in runs)], default=OK)
@@ -69,6 +70,11 @@ def _start_with(server: ForkServer, tasks: Sequence[TaskDef]) -> None:
     for task in tasks:
         if isinstance(task.scheduler, ImmediateRun):
             task.scheduler.start = server.start
+
+
+def _tell_rows(runs: Sequence[TaskRun]) -> None:
+    for run in runs:
+        run.tell_rows()
 
 
 def _is_far(task: TaskDef) -> bool:

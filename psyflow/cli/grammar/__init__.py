@@ -17,6 +17,7 @@ COMMANDS = (
     "submit",
     "status",
     "watch",
+    "show",
     "why",
     "accept",
     "restore",

@@ -1,0 +1,57 @@
+"""``psy show``: the rows of a result. Writes nothing."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from psyflow.cli.choosing import (
+    choice_of,
+    loaded,
+    peeked,
+    tell_aggregated,
+    tell_origin,
+    tell_without_rows,
+)
+from psyflow.cli.output import OK, say
+from psyflow.cli.printing import MOST_ROWS, print_rows
+from psyflow.results import Results
+from psyflow.results.choice import REPEAT, Chosen
+from psyflow.results.effects import effects
+
+__all__ = ["execute"]
+
+
+def execute(arguments: Namespace) -> int:
+    """Print what is chosen of a result, and on stderr whose it is."""
+    results, n_rows = _results(arguments)
+    if not results.n_rows and (status := tell_without_rows(results, arguments)) != OK:
+        return status
+    chosen = _chosen(results, arguments)
+    is_whole = arguments.all or arguments.top is not None
+    print_rows(chosen, arguments.format, is_whole=is_whole, n_rows=n_rows)
+    if not chosen.table.n_rows and results.n_rows:
+        say(f"No row of {results.n_rows} fulfils {' and '.join(arguments.where)}.")
+    if chosen.means:
+        tell_aggregated(chosen, arguments)
+    tell_origin(results, arguments, n_rows)
+    return OK
+
+
+def _results(arguments: Namespace) -> tuple[Results, int | None]:
+    """Return the results, and how many rows they have if these are only some of them."""
+    as_they_are = choice_of(arguments).is_of_rows_as_they_are and not arguments.effects
+    if arguments.format == "table" and as_they_are and not arguments.all:
+        results, n_rows = peeked(arguments, MOST_ROWS // 2)
+        if REPEAT not in results.parameters:
+            return results, n_rows if n_rows > results.n_rows else None
+    return loaded(arguments), None
+
+
+def _chosen(results: Results, arguments: Namespace) -> Chosen:
+    choice = choice_of(arguments)
+    if not arguments.effects:
+        return choice.of(results, over=[] if arguments.all else [REPEAT])
+    found = effects(choice.rows_of(results), arguments.effects)
+    for note in found.notes:
+        say(note)
+    return Chosen(found.table)
