@@ -33,6 +33,7 @@ NOT_FOLLOWED = frozenset(
         "pool_size",
         "pspace",
         "python",
+        "repeat",
         "resultfile",
         "retries",
         "retry_on",

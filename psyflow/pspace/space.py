@@ -303,8 +303,13 @@ class Product(ParameterSpace):
         self._names |= names
         self.depth = max(self.depth, depth)
 
+    @property
+    def factors(self) -> tuple[ParameterSpace, ...]:
+        """What is multiplied, the one that varies fastest last; no product, and none neutral."""
+        return tuple(self._factors)
+
     def __reduce__(self) -> tuple[type[Product], tuple[ParameterSpace, ...]]:
-        return Product, tuple(self._factors)
+        return Product, self.factors
 
     def _text(self, show: Show) -> str:
         return joined(" * ", [_grouped(factor, show) for factor in self._factors])

@@ -21,6 +21,7 @@ from psyflow.fingerprint import Change, Part, changes, parts_from_json, parts_to
 from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.paths import paths_in
+from psyflow.pspace.repeat import REPEAT
 from psyflow.pspace.space import Selection
 from psyflow.record.bookkeeping import About, ItemsFile
 from psyflow.record.frozen import FrozenSpace
@@ -416,7 +417,17 @@ class Assessment:
             return present
         # The same code gives another space each time: random numbers. They were drawn once. Or it
         # gives equal psets, which are only pickled in another way.
-        return planned if is_drawn or planned.is_equal(present) else present
+        if is_drawn:
+            return self._repeated_anew(planned)
+        return planned if planned.is_equal(present) else present
+
+    def _repeated_anew(self, drawn: FrozenSpace) -> FrozenSpace:
+        """Return a space that was drawn once, with as many repetitions as the task has now."""
+        has_its_own = self.task.repeat is None and REPEAT in self.task.pspace.keys()  # noqa: SIM118
+        if has_its_own:
+            return drawn
+        with self.task.importable():
+            return drawn.repeating(self.task.repeat)
 
     @staticmethod
     def _freeze(task: TaskDef) -> FrozenSpace:

@@ -19,6 +19,13 @@ from psyflow.pspace.identity import identity_keys
 from psyflow.pspace.keys import Keys, pset_key
 from psyflow.pspace.objects import pickled
 from psyflow.pspace.paths import items_with, may_have_paths, paths_in, with_paths
+from psyflow.pspace.repeat import (
+    FIRST,
+    REPEAT,
+    n_repeats,
+    repeated_space,
+    without_repeats,
+)
 from psyflow.system.files import ask_again, write_atomic
 from psyflow.system.plain import NotPlainError, check_plain
 from psyflow.system.trust import seal, unpickled, unsealed
@@ -109,9 +116,40 @@ class FrozenSpace:
         """Return the keys under which results are kept, of `items` or all; see `identity_keys`."""
         return identity_keys(self.space, self.defaults, items, names)
 
-    def keys_of(self, space: ParameterSpace) -> Keys:
-        """Return the keys of the psets of another space, by the defaults of this one."""
-        return identity_keys(space, self.defaults)
+    def keys_of(self, space: ParameterSpace, defaults: Mapping[str, Any] | None = None) -> Keys:
+        """Return the keys of the psets of another space, by the defaults of this one.
+
+        Parameters
+        ----------
+        space : ParameterSpace
+        defaults : mapping from str to object, optional
+            Those with which the other space was frozen. They count for parameters that this one
+            does not have. Of ``repeat`` they alone tell whether 0 is the first repetition, and so
+            has the random numbers of the pset without it, or a value like any other.
+        """
+        if defaults is None:
+            return identity_keys(space, self.defaults)
+        own = self.space.keys()
+        known = {n: v for n, v in defaults.items() if n == REPEAT or n not in own}
+        present = {n: v for n, v in self.defaults.items() if n != REPEAT}
+        return identity_keys(space, known | present)
+
+    def repeating(self, n: int | None) -> FrozenSpace:
+        """Return the same psets, each as often as the setting ``repeat`` says; None: without it.
+
+        Raises
+        ------
+        UnstableValueError
+            If a value of it cannot be frozen.
+        """
+        is_repeated = REPEAT in self.defaults
+        if n == (n_repeats(self.space) if is_repeated else None):
+            return self
+        space = without_repeats(self.space) if is_repeated else self.space
+        others = {name: v for name, v in self.defaults.items() if name != REPEAT}
+        if n is None:
+            return self.of(space, others)
+        return self.of(repeated_space(space, n), others | FIRST)
 
     @functools.cached_property
     def paths(self) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from psyflow.columns import Columns
 from psyflow.exceptions import StoreError, UnstableValueError
+from psyflow.outcomes.table import Items
 from psyflow.pspace.keys import isin
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.attributes import about_attributes
@@ -50,7 +51,7 @@ def near_misses(assessment: Assessment) -> NearMisses:
     new = assessment.pending(Choice.TODO)
     if not 0 < len(new) <= _MOST or plan.n_items > _MOST:
         return NearMisses()
-    gone, n_gone = _gone_psets(plan, assessment)
+    gone, n_gone = _gone_psets(plan, assessment, new)
     if not n_gone:
         return NearMisses()
     sides = assessment.space.take_packed(new), len(new), gone, n_gone
@@ -66,7 +67,7 @@ def _if_comparable(about: Callable[[Columns, int, Columns, int], str], *sides: A
         return ""  # a done value is not even whole any more
 
 
-def _gone_psets(plan: Plan, assessment: Assessment) -> tuple[Columns, int]:
+def _gone_psets(plan: Plan, assessment: Assessment, new: Items) -> tuple[Columns, int]:
     with warnings.catch_warnings():
         # The assessment has warned already of what cannot be read.
         warnings.simplefilter("ignore")
@@ -77,4 +78,7 @@ def _gone_psets(plan: Plan, assessment: Assessment) -> tuple[Columns, int]:
             return {}, 0  # Then there are no done ones: the assessment goes by the same files.
     done = recovered.table.done()
     gone = done[~isin(planned[done], assessment.frozen.keys())]
-    return recovered.frozen.space.take_packed(gone), len(gone)
+    space = recovered.frozen.space
+    # What has only become another by what the defaults say is no near miss.
+    gone = gone[~isin(space.key_take(gone), assessment.space.key_take(new))]
+    return space.take_packed(gone), len(gone)

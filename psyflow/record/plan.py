@@ -221,7 +221,7 @@ class Plan:
 
         try:
             planned = self.load_space()
-            keys = by.keys_of(planned.space_with(self._move))
+            keys = by.keys_of(planned.space_with(self._move), planned.defaults)
         except UntrustedFileError:
             # What goes with it could not be read either, and better now than after the run.
             raise

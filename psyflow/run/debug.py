@@ -13,7 +13,7 @@ from typing import Any
 from psyflow.columns import without
 from psyflow.exceptions import UsageError
 from psyflow.record.assess import Assessment
-from psyflow.tasks import TaskDef, streams_of, takes_context
+from psyflow.tasks import TaskDef, streams_of, takes_context, withheld
 from psyflow.work.context import Context, Contexts
 from psyflow.work.rows import beside, result_row
 
@@ -100,7 +100,8 @@ class ItemCall:
         with _surroundings(task):
             proc_id = task.backend(task).proc_id(0, 0, task.pool_size)
             extra = task.setup(proc_id) if task.setup is not None else {}
-            returned = call(task.function, **extra, **self.given, **self.pset)
+            arguments = without(withheld(task), self.pset)
+            returned = call(task.function, **extra, **self.given, **arguments)
         outputs = without(task.exclude_from_result, beside(self.pset, result_row(returned)))
         task.store.check(outputs)
         return {**without(task.exclude_from_result, self.pset), **outputs}

@@ -19,7 +19,7 @@ from psyflow.reprs import safe_repr
 from psyflow.store.holding import Holding
 from psyflow.system.files import ask_again, is_full, make_within
 from psyflow.system.limits import GPUS, deadline, own_gpus
-from psyflow.tasks import TaskDef, streams_of, takes_context
+from psyflow.tasks import TaskDef, streams_of, takes_context, withheld
 from psyflow.tasks.signature import takes_keyword
 from psyflow.texts import exception_text, traceback_text
 from psyflow.work.capture import say
@@ -116,6 +116,7 @@ def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
         plan.exclude,
         space,
         store=holding.name,
+        withheld=withheld(task),
         has_rows=functools.partial(_has_rows, plan),
     )
 

@@ -174,6 +174,12 @@ class Config:
         "Values of parameters that do not count for what a pset is: a parameter added later, with "
         "the value that was meant before, leaves the results that are there valid.",
     )
+    repeat: int | None = setting(
+        None,
+        kinds.REPEATS_OR_NONE,
+        "How often each pset is evaluated: adds a parameter `repeat`, which counts from 0 and "
+        "varies fastest, and which `execute` gets only if it names it.",
+    )
     seed: int | None = setting(
         None,
         kinds.COUNT_OR_NONE,

@@ -262,6 +262,11 @@ def _integer_or_none(lowest: int) -> Callable[[Any], int | None]:
     return lambda value: None if value is None else _integer_from(lowest)(value)
 
 
+def _repeats_or_none(value: Any) -> int | None:
+    _refuse(not callable(value), "it is a setting: import a function by another name")
+    return _integer_or_none(1)(value)
+
+
 def _names_or_none(value: Any) -> list[str] | None:
     return None if value is None else _list_of(_text)(value)
 
@@ -282,6 +287,7 @@ COUNT_OR_NONE = Kind("an integer of 0 or more, or None", _integer_or_none(0))
 # None is for those who know it from psyrun; so it is for no names, paths or named values.
 POSITIVE_OR_NO_LIMIT = Kind("an integer of 1 or more", _integer_or_none(1))
 POSITIVE_OR_NONE = Kind("an integer of 1 or more, or None", _integer_or_none(1))
+REPEATS_OR_NONE = Kind(POSITIVE_OR_NONE.allowed, _repeats_or_none)
 NAMES_OR_NONE = Kind("a list of names, or None", _names_or_none)
 POSITIVE = Kind("an integer of 1 or more", _integer_from(1))
 POOL_SIZE = Kind('an integer of 1 or more, or "auto"', _pool_size)

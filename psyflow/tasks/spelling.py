@@ -14,6 +14,8 @@ __all__ = ["letters_apart", "misspelt_settings", "warn_of_misspelt_settings"]
 _SHORT = 5
 _OTHER_WORDS = {"seeds"}
 """Names that are close to a setting's, and are common for what a space is made of."""
+_HELPERS = {"repeats"}
+"""Such names of what a file itself reads."""
 _FORMER = {
     "mapper": "pool_size",
     "mapper_kwargs": "pool_size",
@@ -55,6 +57,10 @@ def misspelt_settings(tree: ast.Module, known: Collection[str]) -> list[tuple[st
     [('max_job', 1, 'max_jobs')]
     >>> misspelt_settings(ast.parse("score = 3; print(score)"), ["store"])
     []
+    >>> misspelt_settings(ast.parse("repeats = 3"), ["repeat"])
+    [('repeats', 1, 'repeat')]
+    >>> misspelt_settings(ast.parse("repeats = 3; pspace = range(repeats)"), ["repeat"])
+    []
     >>> misspelt_settings(ast.parse("max_splits = 3"), ["max_jobs"])  # a name of old
     [('max_splits', 1, 'max_jobs')]
     """
@@ -75,7 +81,9 @@ def _meant(name: str, known: Collection[str], is_read: bool) -> str | None:
         return _FORMER[name]
     nearest = min(known, key=lambda setting: letters_apart(name.lower(), setting))
     if is_read:
-        is_close = len(nearest) > _SHORT and letters_apart(name, nearest) <= 1
+        is_close = (
+            name not in _HELPERS and len(nearest) > _SHORT and letters_apart(name, nearest) <= 1
+        )
     else:
         allowed = 1 if len(nearest) < _SHORT else 2
         is_close = letters_apart(name.lower(), nearest) <= allowed

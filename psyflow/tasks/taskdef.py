@@ -19,6 +19,7 @@ from psyflow.exceptions import (
 from psyflow.scheduler.profile import find_site
 from psyflow.tasks.arguments import takes_context
 from psyflow.tasks.config import REQUIRED, Config
+from psyflow.tasks.repeating import add_repeats, withheld
 from psyflow.tasks.run_file import run_file
 from psyflow.tasks.signature import check_execute, check_setup, takes_keyword
 from psyflow.tasks.spelling import warn_of_misspelt_settings
@@ -158,6 +159,7 @@ class TaskDef(Config):
         self._take_module(module)
         self._take_site()
         self._resolve()
+        add_repeats(self)
         if code is None:
             # Who froze the task has been warned.
             warn_of_misspelt_settings(path.read_bytes(), self.settings(), path, self.name)
@@ -266,9 +268,10 @@ class TaskDef(Config):
         if len(self.pspace):
             random = ["rng"] if self._gives_rng() else []
             context = ["ctx"] if takes_context(self) else []
+            psets = [name for name in names if name not in withheld(self)]
             check_execute(
                 self.execute,
-                [*names, *random, *context],
+                [*psets, *random, *context],
                 has_setup=self.setup is not None,
                 source=self.source,
             )

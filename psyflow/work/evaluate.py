@@ -249,6 +249,8 @@ class Evaluator:
         try:
             # Psets share values, and attempts do: none may see what another has changed.
             given = fresh(pset, self._changeable) if self._changeable else pset
+            if self._prepared.withheld:
+                given = without(self._prepared.withheld, given)
             self._in_call = True
             returned = self._prepared.execute(**self._prepared.extra, **given)
             self._in_call = False

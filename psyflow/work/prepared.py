@@ -42,6 +42,8 @@ class Prepared:
     store : str
         What tells from others the store that `check` asks; if empty, what it cannot hold is not
         kept for another one.
+    withheld : collection of str
+        Names of parameters that the function is not called with.
     has_rows : callable
         Tells whether there are rows already; if there are none, and the store can hold none of the
         first ones, the run is ended.
@@ -56,6 +58,7 @@ class Prepared:
     exclude: Collection[str] = ()
     space: ParameterSpace | None = None
     store: str = ""
+    withheld: Collection[str] = ()
     has_rows: Callable[[], bool] = lambda: True
 
     @property

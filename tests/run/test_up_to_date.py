@@ -263,6 +263,10 @@ def execute(x, dropout):
     assert sorted(study.rows()) == [(0.0, 1, 1), (0.0, 2, 2), (0.5, 1, 1.5), (0.5, 2, 2.5)]
     study.task(body.format(settings="defaults = {'dropout': 0.0}", levels="[0.0, 0.5]"))
     assert study.executed(study.psy("run").stdout) == []
+    # Without the parameter, and its default, these are the results again.
+    study.task(SQUARE.format(space="[1, 2]").replace("x**2", "x"))
+    assert study.executed(study.psy("run", "-c").stdout) == ["t:merge"]
+    assert (study.calls(), study.rows()) == ([], [(1, 1), (2, 2)])
 
 
 def test_excluded_results_come_back_from_the_archive(study: Study) -> None:
