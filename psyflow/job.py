@@ -68,7 +68,7 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
         split(plan, task.backend(task))
         return 0
     try:
-        return 0 if merge(plan, task).is_settled or _is_continued(plan, task) else 1
+        return 0 if merge(plan, task).tally.is_settled or _is_continued(plan, task) else 1
     finally:
         _note_over(plan)
 

@@ -1,14 +1,19 @@
-"""How pytest-xdist deals out the tests to its processes."""
+"""The studies that tests begin with, and how pytest-xdist deals out the tests to its processes."""
 
 from __future__ import annotations
 
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.support.place import Place
+from tests.support.study import Study
 
 # The machine may be busy. What is decorated takes the profile that there is at that moment.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,6 +29,23 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.TemporaryDirectory(prefix="psyflow-state-")
         config.add_cleanup(folder.cleanup)
         os.environ["XDG_STATE_HOME"] = folder.name
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Study]:
+    """A study whose evaluations leave a trace; its `psy` is a program that has to succeed."""
+    study = Study(tmp_path)
+    study.tasks.mkdir()
+    yield study
+    study.end()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A study as the tests of the command line have it."""
+    place = Place(tmp_path)
+    yield place
+    place.end()
 
 
 # Tests that share something slow to start, or that there can be only one of on a machine.

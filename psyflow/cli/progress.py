@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 from psyflow.cli.output import say
 from psyflow.cli.streams import drawing_board
 from psyflow.messages import duration
-from psyflow.report.progress import Counts, Tally
+from psyflow.outcomes.states import State
+from psyflow.report.progress import Counts, Follower
 from psyflow.texts import printable
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Progress(AbstractContextManager["Progress"]):
     line_seconds : float
         How often a line is printed where there is no terminal.
     n_left_out : int
-        As for `Tally`.
+        As for `Follower`.
     only_looks : bool
         Whether the workers are others' children, which a Ctrl-C here does not stop.
     """
@@ -82,13 +83,13 @@ class Progress(AbstractContextManager["Progress"]):
         self._news.close()
 
     def _follow(self) -> None:
-        tally = Tally(self._plan, self._n_left_out, joins=self._joins)
+        follower = Follower(self._plan, self._n_left_out, joins=self._joins)
         if self._joins:
-            tally.counts()
+            follower.counts()
         if self._wait(PATIENCE):
             return
         try:
-            self._show(tally)
+            self._show(follower)
         except Exception as error:
             # A run must not suffer from being watched.
             say(f"{self._plan.task}: progress cannot be shown: {error}")
@@ -106,17 +107,17 @@ class Progress(AbstractContextManager["Progress"]):
                     say(f"{self._plan.task}: stops after the running items. Ctrl-C: at once.")
         return False
 
-    def _show(self, tally: Tally) -> None:
+    def _show(self, follower: Follower) -> None:
         if not is_terminal():
             while not self._wait(self._line_seconds):
-                say(f"{self._plan.task}: {tally.counts()}")
+                say(f"{self._plan.task}: {follower.counts()}")
             return
         with _bar(self._plan.task) as bar:
             is_over = False
             while not is_over:
-                bar(tally.counts())
+                bar(follower.counts())
                 is_over = self._wait(BAR_SECONDS)
-            bar(tally.counts())
+            bar(follower.counts())
 
 
 def is_terminal() -> bool:
@@ -151,11 +152,12 @@ def _bar(task: str) -> Iterator[_Bar]:
         row = bar.add_task(printable(task), state="", pace="")
 
         def show(counts: Counts) -> None:
+            done, total = counts.tally[State.DONE], counts.tally.n_items
             bar.update(
                 row,
-                total=counts.total,
-                completed=counts.done + counts.failed + counts.skipped,
-                state=f"{counts.done}/{counts.total} done, {counts.other}",
+                total=total,
+                completed=counts.tally.n_ended,
+                state=f"{done}/{total} done, {counts.other}",
                 pace=f"{counts.speed}, {counts.left}, {duration(counts.elapsed)} elapsed",
                 refresh=True,
             )

@@ -9,6 +9,7 @@ from psyflow.cli.output import FAILED, OK, say
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
 from psyflow.messages import shown_path
+from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
 from psyflow.record import refusals
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.nearmisses import near_misses
@@ -77,7 +78,7 @@ class Telling(Observer):
 
     def nothing_chosen(self, assessment: Assessment) -> None:
         """Say that nothing is run."""
-        n_missing = assessment.n_items - assessment.n_done
+        n_missing = assessment.tally.n_missing
         self._there(assessment.n_done, assessment.n_items)
         command = suggestion(self._arguments, self._name)
         self._say(
@@ -117,14 +118,17 @@ class Telling(Observer):
 
     def merged(self, merged: Merged) -> None:
         """Say what is missing, and which files were read that do not count."""
-        n_missing = merged.n_items - merged.n_rows
-        self._there(merged.n_rows, merged.n_items)
+        self._there(merged.tally[State.DONE], merged.tally.n_items)
         if merged.n_misfits:
             self.exit_code = max(self.exit_code, FAILED)
             self._say(merged.about_misfits)
-        if n_missing := n_missing - merged.n_misfits:
-            self.exit_code = max(self.exit_code, self._exit_code_of(merged))
-            self._say(self._about_missing(merged, n_missing))
+        # Misfits are no rows, and have been told.
+        tally = merged.tally
+        ended = {state: tally[state] for state in WITHOUT_ROW}
+        missing = Tally(tally.n_missing - merged.n_misfits, ended)
+        if missing.n_items:
+            self.exit_code = max(self.exit_code, self._exit_code_of(tally))
+            self._say(self._about_missing(missing, tally.n_items))
         tell_undeclared(self._run.assess())
 
     def tell_rows(self) -> None:
@@ -147,24 +151,18 @@ class Telling(Observer):
     def _say(self, text: str) -> None:
         say(f"{self._name}: {text}")
 
-    def _exit_code_of(self, merged: Merged) -> int:
-        if merged.n_failed:
+    def _exit_code_of(self, tally: Tally) -> int:
+        if tally[State.FAILED]:
             return FAILED
         # Those that have not run were not to be run, unless all were.
-        return FAILED if self._choice is Choice.ALL and not merged.is_settled else OK
+        return FAILED if self._choice is Choice.ALL and not tally.is_settled else OK
 
-    def _about_missing(self, merged: Merged, n_missing: int) -> str:
+    def _about_missing(self, missing: Tally, n_items: int) -> str:
         command = suggestion(self._arguments, self._name)
-        counts = {
-            "failed": merged.n_failed,
-            "were skipped": merged.n_skipped,
-            "have not run": n_missing - merged.n_failed - merged.n_skipped,
-        }
-        first, *others = [f"{n} {what}" for what, n in counts.items() if n]
-        first = first.replace(" ", f" of {merged.n_items} items ", 1)
-        what = " and ".join([first, *others])
-        if not merged.n_failed:
-            again = "Run them again" if merged.n_skipped else "Run them"
+        told = missing.told(*WITHOUT_ROW, State.TODO)
+        what = told.replace(" ", f" of {n_items} items ", 1)
+        if not missing[State.FAILED]:
+            again = "Run them again" if missing[State.SKIPPED] else "Run them"
             return f"{what}. {again}: {command}"
         see = suggestion(self._arguments, self._name, command="failures")
         return f"{what}; see them: {see}. Run them again: {command}"

@@ -114,5 +114,4 @@ def _verdict(run: Run, arguments: Namespace) -> int:
     say(f"{run.task.name}: {'; '.join(assessment.reasons())}. See: {command}")
     if len(assessment.failed):
         return FAILED
-    is_settled = assessment.n_done + len(assessment.skipped) == assessment.n_items
-    return OK if is_settled and not assessment.dirt else TROUBLE
+    return OK if assessment.tally.is_settled and not assessment.dirt else TROUBLE

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import Columns
+from psyflow.outcomes.states import State
 
 __all__ = ["SKIPPED", "Failure", "Rows", "Writer"]
 
-SKIPPED = "skipped"
+SKIPPED = State.SKIPPED.value
 """The kind of a failure that is none: `execute` wanted the item left out."""
 
 Items = npt.NDArray[np.int64]

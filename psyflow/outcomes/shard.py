@@ -48,6 +48,7 @@ import numpy.typing as npt
 from psyflow.columns import pack_numbers
 from psyflow.exceptions import DamagedFileError, DamagedShardWarning, UnsupportedDataError
 from psyflow.outcomes.records import SKIPPED, Failure, Rows
+from psyflow.outcomes.states import State
 from psyflow.system.files import (
     FileId,
     OpenFolder,
@@ -65,6 +66,7 @@ __all__ = [
     "REFUSED",
     "ROWS",
     "SKIP",
+    "STATE_OF_KIND",
     "Frame",
     "ShardReader",
     "ShardWriter",
@@ -74,6 +76,9 @@ MAGIC = b"\x89psyrow\n"
 VERSION = 3
 READ_VERSIONS = (1, 2, VERSION)
 ROWS, FAILURE, SKIP, REFUSED = 1, 2, 3, 4
+STATE_OF_KIND = {ROWS: State.DONE, FAILURE: State.FAILED, SKIP: State.SKIPPED}
+"""What frames make of their items. Rows that were refused come before the failure of theirs."""
+
 # Whoever knows no refused rows can read all others.
 _VERSION_OF_KIND = {ROWS: 2, FAILURE: 2, SKIP: 2, REFUSED: 3}
 _HEADER = struct.Struct("<8sHHIQI")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -26,7 +26,8 @@ from psyflow.exceptions import (
     UntrustedFileError,
 )
 from psyflow.outcomes.records import Failure
-from psyflow.outcomes.shard import FAILURE, REFUSED, ROWS, SKIP, Frame, ShardReader
+from psyflow.outcomes.shard import REFUSED, ROWS, STATE_OF_KIND, Frame, ShardReader
+from psyflow.outcomes.states import WITHOUT_ROW, State
 from psyflow.system.trust import Origin
 
 __all__ = [
@@ -312,24 +313,40 @@ class Outcomes:
     ----------
     pieces : list of Piece
         Of result rows.
-    failures : list of FailureRecord
-        In the order of the shards, and as they came in each.
-    failed : ndarray of int64
-        Items with a failure, ascending; some may have a result as well, from another attempt.
-    skips : list of FailureRecord
-        As `failures`.
-    skipped : ndarray of int64
-        Items that were skipped, ascending, likewise.
     workers : list of str
         What the ``worker`` of the bookkeeping counts: ``"<host> <pid> <log>"``.
+    records : mapping from State to list of FailureRecord
+        Of evaluations that ended without a row, in the order of the shards, and as they came in
+        each.
+    ended : mapping from State to ndarray of int64
+        The items whose last evaluation without a row ended so, ascending; some may have a result
+        as well, from another attempt.
     """
 
     pieces: list[Piece]
-    failures: list[FailureRecord]
-    failed: Items
-    skips: list[FailureRecord]
-    skipped: Items
     workers: list[str]
+    records: Mapping[State, list[FailureRecord]]
+    ended: Mapping[State, Items]
+
+    @property
+    def failures(self) -> list[FailureRecord]:
+        """The records of the evaluations that failed."""
+        return self.records[State.FAILED]
+
+    @property
+    def skips(self) -> list[FailureRecord]:
+        """The records of the evaluations that were skipped."""
+        return self.records[State.SKIPPED]
+
+    @property
+    def failed(self) -> Items:
+        """The items that failed, also if they have a result as well."""
+        return self.ended[State.FAILED]
+
+    @property
+    def skipped(self) -> Items:
+        """The items that were skipped, likewise."""
+        return self.ended[State.SKIPPED]
 
 
 def read_outcomes(
@@ -355,9 +372,9 @@ def read_outcomes(
     verify : bool
         Read every payload and leave out those that are damaged.
     """
+    pieces: list[Piece] = []
     workers: list[str] = []
-    nothing = np.empty(0, dtype=np.int64)
-    outcomes = Outcomes([], [], nothing, [], nothing, workers)
+    records: dict[State, list[FailureRecord]] = {state: [] for state in WITHOUT_ROW}
     for shard in shards:
         reader = ShardReader(shard, origin(shard))
         renumber = numbering(shard)
@@ -375,33 +392,30 @@ def read_outcomes(
                 continue
             if frame.kind in (ROWS, REFUSED):
                 load = _frame_loader(reader, frame, workers)
-                outcomes.pieces.append(Piece(items, frame.length, load, shard))
+                pieces.append(Piece(items, frame.length, load, shard))
                 continue
-            records = outcomes.failures if frame.kind == FAILURE else outcomes.skips
-            records.append(FailureRecord(int(items[0]), reader, frame))
-    outcomes.failed, outcomes.skipped = _by_last_word(outcomes.failures, outcomes.skips)
-    return outcomes
+            record = FailureRecord(int(items[0]), reader, frame)
+            records[STATE_OF_KIND[frame.kind]].append(record)
+    return Outcomes(pieces, workers, records, _by_last_word(records))
 
 
-def _by_last_word(
-    failures: Sequence[FailureRecord], skips: Sequence[FailureRecord]
-) -> tuple[Items, Items]:
-    """Return the items that failed, and those that were skipped; the latest counts."""
-    failed, skipped = ({r.item for r in records if r.item >= 0} for records in (failures, skips))
+def _by_last_word(records: Mapping[State, Sequence[FailureRecord]]) -> dict[State, Items]:
+    """Return the items whose evaluations ended in each way; the latest of each item counts."""
+    ways = {state: {r.item for r in some if r.item >= 0} for state, some in records.items()}
+    n_ways = Counter(itertools.chain.from_iterable(ways.values()))
+    unclear = {item for item, n in n_ways.items() if n > 1}
     latest: dict[int, tuple[float, int]] = {}
-    # Reading takes time: only where both have happened. The names of shards do not tell, for those
-    # of two runs within a second are in no order.
-    for record in itertools.chain(failures, skips) if failed & skipped else ():
-        if record.item in failed and record.item in skipped:
+    # Reading takes time: only where several have happened. The names of shards do not tell, for
+    # those of two runs within a second are in no order.
+    for record in itertools.chain.from_iterable(records.values()) if unclear else ():
+        if record.item in unclear:
             word = record.read().start, record.frame.kind
             latest[record.item] = max(latest.get(record.item, word), word)
-    failed -= {item for item, (_, kind) in latest.items() if kind == SKIP}
-    skipped -= failed
-    return _sorted(failed), _sorted(skipped)
-
-
-def _sorted(items: Collection[int]) -> Items:
-    return np.array(sorted(items), dtype=np.int64)
+    for item, (_, kind) in latest.items():
+        for state, items in ways.items():
+            if state is not STATE_OF_KIND[kind]:
+                items.discard(item)
+    return {state: np.array(sorted(items), dtype=np.int64) for state, items in ways.items()}
 
 
 def _frame_loader(reader: ShardReader, frame: Frame, workers: list[str]) -> Callable[[], Block]:

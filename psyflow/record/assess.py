@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from psyflow.exceptions import (
     UntrustedFileError,
 )
 from psyflow.fingerprint import Change, Part, changes, parts_from_json, parts_to_json
+from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
 from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.paths import paths_in
@@ -41,8 +42,8 @@ class Choice(enum.Enum):
     """Which of the items without a result are meant."""
 
     ALL = "all"
-    FAILED = "failed"
-    TODO = "todo"
+    FAILED = State.FAILED.value
+    TODO = State.TODO.value
 
 
 class Assessment:
@@ -215,17 +216,26 @@ class Assessment:
     @functools.cached_property
     def n_done(self) -> int:
         """Number of items with a result."""
-        return self.n_items if self.is_complete else self.recovered.n_done
+        return self.tally[State.DONE]
 
     @functools.cached_property
+    def tally(self) -> Tally:
+        """How many items have a result, and how the others ended."""
+        if self.is_complete:
+            return Tally(self.n_items, {State.DONE: self.n_items})
+        return self.recovered.tally
+
+    @functools.cached_property
+    def ended(self) -> Mapping[State, Items]:
+        """Items without a result, by how their last evaluation ended."""
+        if self.is_complete:
+            return dict.fromkeys(WITHOUT_ROW, np.empty(0, dtype=np.int64))
+        return self.recovered.ended
+
+    @property
     def failed(self) -> Items:
         """Items that failed and have no result."""
-        return np.empty(0, dtype=np.int64) if self.is_complete else self.recovered.failed
-
-    @functools.cached_property
-    def skipped(self) -> Items:
-        """Items that were skipped and have no result."""
-        return np.empty(0, dtype=np.int64) if self.is_complete else self.recovered.skipped
+        return self.ended[State.FAILED]
 
     def pending(self, choice: Choice = Choice.ALL) -> Items:
         """Return the items without a result: all, those that failed, or those that did not run."""
@@ -256,7 +266,7 @@ class Assessment:
 
         That all of its rows are of unknown code is none: then there is nothing to add to them.
         """
-        n_missing = self.n_items - self.n_done
+        n_missing = self.tally.n_missing
         is_settled = not (n_missing or self.code_changes)
         reasons = [] if is_settled else self.dirt
         if n_missing:
@@ -270,8 +280,7 @@ class Assessment:
     def _why(self) -> str:
         if self.gone is not None:
             return f"; {self.about_gone()}"
-        counts = {"failed": len(self.failed), "were skipped": len(self.skipped)}
-        told = " and ".join(f"{n} {what}" for what, n in counts.items() if n)
+        told = self.tally.told(*WITHOUT_ROW)
         changed = self.about_changed_files() or self.recovered.about_edited()
         return f"{f', of which {told}' if told else ''}{f'; {changed}' if changed else ''}"
 

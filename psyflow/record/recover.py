@@ -21,6 +21,7 @@ from psyflow.exceptions import (
     UsageError,
 )
 from psyflow.outcomes.shard import Frame, ShardReader
+from psyflow.outcomes.states import State, Tally
 from psyflow.outcomes.table import Items, Outcomes, Piece, Table, read_outcomes
 from psyflow.record.earlier import Earlier, EarlierResult
 from psyflow.record.edits import Edits
@@ -48,10 +49,8 @@ class Recovered:
         Where each item's result is.
     outcomes : Outcomes
         Of the shards; its failures may be of items that have a result by now.
-    failed : ndarray of int64
-        Items with a failure and no result, ascending.
-    skipped : ndarray of int64
-        Items without a result that were skipped, ascending.
+    ended : mapping from State to ndarray of int64
+        Items without a result, ascending, by how their last evaluation ended.
     is_unknown : bool
         Whether rows come from a result without bookkeeping.
     earlier : Earlier or None
@@ -68,8 +67,7 @@ class Recovered:
     exclude: frozenset[str]
     table: Table
     outcomes: Outcomes
-    failed: Items
-    skipped: Items
+    ended: Mapping[State, Items]
     is_unknown: bool
     earlier: Earlier | None
     unreadable: frozenset[Path] = frozenset()
@@ -94,13 +92,29 @@ class Recovered:
         """Number of items that have a result."""
         return int(np.count_nonzero(self.table.piece_of >= 0))
 
+    @property
+    def tally(self) -> Tally:
+        """How many items have a result, and how the others ended."""
+        without_row = {state: len(items) for state, items in self.ended.items()}
+        return Tally(len(self.frozen), {State.DONE: self.n_done, **without_row})
+
+    @property
+    def failed(self) -> Items:
+        """Items with a failure and no result, ascending."""
+        return self.ended[State.FAILED]
+
+    @property
+    def skipped(self) -> Items:
+        """Items without a result that were skipped, ascending."""
+        return self.ended[State.SKIPPED]
+
     def pending(self) -> Items:
         """Return the items without a result, ascending."""
         return np.flatnonzero(self.table.piece_of < 0)
 
     def never_ran(self) -> Items:
-        """Return the items with neither a result nor a failure nor a skip, ascending."""
-        return np.setdiff1d(self.pending(), np.concatenate([self.failed, self.skipped]))
+        """Return the items without any outcome, ascending."""
+        return np.setdiff1d(self.pending(), np.concatenate(list(self.ended.values())))
 
     def unmakeable(self) -> str:
         """Say why values that the earlier result has cannot be made here; empty if they can."""
@@ -137,14 +151,12 @@ class Recovered:
         left = [piece for piece in self.table.pieces if id(piece) not in gone]
         table = Table.index(left, len(self.frozen))
         unreadable = frozenset(piece.file for piece in pieces if piece.file is not None)
-        failed, skipped = (_left(s, table) for s in (self.outcomes.failed, self.outcomes.skipped))
         # Another day, what it has may be readable again.
         earlier = self.earlier and replace(self.earlier, is_outlived=True)
         return replace(
             self,
             table=table,
-            failed=failed,
-            skipped=skipped,
+            ended=_without_result(self.outcomes, table),
             earlier=earlier,
             unreadable=unreadable,
         )
@@ -227,14 +239,12 @@ def find(
     # Shards come first: they are what the result was made from, if it is older than they are.
     pieces = [*outcomes.pieces, *earlier.pieces()]
     table = Table.index(pieces, len(frozen))
-    failed, skipped = (_left(some, table) for some in (outcomes.failed, outcomes.skipped))
     return Recovered(
         frozen,
         names,
         table,
         outcomes,
-        failed,
-        skipped,
+        _without_result(outcomes, table),
         earlier.is_unknown,
         earlier.summary,
         unsure=_left(edits.unsure(), table),
@@ -262,6 +272,10 @@ def _can_be_read(piece: Piece) -> bool:
         warnings.warn(PsyflowWarning(message), stacklevel=2)
         return False
     return True
+
+
+def _without_result(outcomes: Outcomes, table: Table) -> dict[State, Items]:
+    return {state: _left(items, table) for state, items in outcomes.ended.items()}
 
 
 def _left(items: Items, table: Table) -> Items:

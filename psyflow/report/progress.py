@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from psyflow.messages import duration
-from psyflow.outcomes.shard import FAILURE, ROWS, SKIP, ShardReader
+from psyflow.outcomes.shard import STATE_OF_KIND, ShardReader
+from psyflow.outcomes.states import OUTCOMES, WITHOUT_ROW, State, Tally
 
 if TYPE_CHECKING:
     from psyflow.record.plan import Plan
 
-__all__ = ["Counts", "Tally"]
+__all__ = ["Counts", "Follower"]
 
 
 @dataclass(frozen=True)
@@ -25,27 +26,22 @@ class Counts:
 
     Attributes
     ----------
-    total : int
-        Number of items.
-    done, failed, skipped : int
-        With a result; with a failure and no result; and those that were left out.
+    tally : Tally
+        How many items have an outcome.
     rate : float
         Finished items per second since the counting began.
     elapsed : float
         Seconds since then.
     """
 
-    total: int
-    done: int
-    failed: int
+    tally: Tally
     rate: float
     elapsed: float
-    skipped: int = 0
 
     @property
     def left(self) -> str:
         """How long the rest will take at this rate, in words."""
-        remaining = self.total - self.done - self.failed - self.skipped
+        remaining = self.tally.n_items - self.tally.n_ended
         return f"{duration(remaining / self.rate)} left" if self.rate else "time left unknown"
 
     @property
@@ -54,22 +50,24 @@ class Counts:
 
         Examples
         --------
-        >>> Counts(100, 50, 0, 1234.5, 1.0).speed, Counts(100, 1, 0, 0.01, 100.0).speed
+        >>> Counts(Tally(9), 1234.5, 1.0).speed, Counts(Tally(9), 0.01, 100.0).speed
         ('1234/s', '0.01/s')
         """
         return f"{self.rate:.0f}/s" if self.rate >= 10 else f"{self.rate:.2g}/s"
 
     def __str__(self) -> str:
-        return f"{self.done} of {self.total} done, {self.other}, {self.speed}, {self.left}"
+        done, total = self.tally[State.DONE], self.tally.n_items
+        return f"{done} of {total} done, {self.other}, {self.speed}, {self.left}"
 
     @property
     def other(self) -> str:
-        """What became of the others in words."""
-        skipped = f", {self.skipped} skipped" if self.skipped else ""
-        return f"{self.failed} failed{skipped}"
+        """What became of the others in words: always how many failed, and the rest if there is."""
+        first, *more = WITHOUT_ROW
+        told = [first, *(state for state in more if self.tally[state])]
+        return ", ".join(f"{self.tally[state]} {state}" for state in told)
 
 
-class Tally:
+class Follower:
     """Counts the outcomes in the shards of a plan.
 
     Parameters
@@ -86,10 +84,7 @@ class Tally:
         self._plan = plan
         self._n_left_out = n_left_out
         self._readers: dict[Path, ShardReader] = {}
-        self._done = np.zeros(plan.n_items, dtype=np.bool_)
-        self._failed = np.zeros(plan.n_items, dtype=np.bool_)
-        self._skipped = np.zeros(plan.n_items, dtype=np.bool_)
-        self._of_kind = {ROWS: self._done, FAILURE: self._failed, SKIP: self._skipped}
+        self._ended = {state: np.zeros(plan.n_items, dtype=np.bool_) for state in OUTCOMES}
         self._begin = time.monotonic()
         self._n_before: int | None = None if joins else 0
 
@@ -100,20 +95,20 @@ class Tally:
             # A merge may remove shards at any moment.
             with suppress(FileNotFoundError):
                 for frame in reader.new_frames():
-                    # The failure of refused rows comes after them.
-                    if (items := self._of_kind.get(frame.kind)) is not None:
-                        items[frame.items] = True
-        n_new = int(np.count_nonzero(self._done))
-        n_failed = int(np.count_nonzero(self._failed & ~self._done))
-        n_skipped = int(np.count_nonzero(self._skipped))
+                    if (state := STATE_OF_KIND.get(frame.kind)) is not None:
+                        self._ended[state][frame.items] = True
         elapsed = time.monotonic() - self._begin
+        counts = self._counted()
+        n_new = sum(counts.values())
         if self._n_before is None:
-            self._n_before = n_new + n_failed + n_skipped
-        return Counts(
-            total=self._plan.n_items - self._n_left_out,
-            done=self._plan.n_items - self._n_left_out - self._plan.n_pending + n_new,
-            failed=n_failed,
-            rate=(n_new + n_failed + n_skipped - self._n_before) / elapsed if elapsed else 0.0,
-            elapsed=elapsed,
-            skipped=n_skipped,
-        )
+            self._n_before = n_new
+        n_items = self._plan.n_items - self._n_left_out
+        counts[State.DONE] += n_items - self._plan.n_pending
+        rate = (n_new - self._n_before) / elapsed if elapsed else 0.0
+        return Counts(Tally(n_items, counts), rate, elapsed)
+
+    def _counted(self) -> dict[State, int]:
+        """Count the items of the plan in each state; those with a row are done in any case."""
+        done = self._ended[State.DONE]
+        counts = {state: self._ended[state] & ~done for state in WITHOUT_ROW} | {State.DONE: done}
+        return {state: int(np.count_nonzero(items)) for state, items in counts.items()}

@@ -1,4 +1,4 @@
-"""The state of each item: done, running, queued, failed, skipped or todo."""
+"""The state of each item of a task, of those in `psyflow.outcomes.states`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from psyflow.exceptions import UnmakeableValuesError
 from psyflow.outcomes.shard import ShardReader
+from psyflow.outcomes.states import State, Tally
 from psyflow.outcomes.table import Items
 from psyflow.pspace.keys import match
 from psyflow.record.assess import Assessment
@@ -16,12 +17,10 @@ from psyflow.record.frozen import FrozenSpace
 from psyflow.record.plan import Plan
 from psyflow.work.claims import ClaimLog
 
-__all__ = ["STATES", "count_states", "states_of"]
-
-STATES = ("todo", "queued", "running", "done", "failed", "skipped")
+__all__ = ["count_states", "states_of"]
 
 
-def count_states(assessment: Assessment, *, is_at_work: bool) -> dict[str, int]:
+def count_states(assessment: Assessment, *, is_at_work: bool) -> Tally:
     """Count the items in each state; together they are all items of the space.
 
     Parameters
@@ -32,20 +31,20 @@ def count_states(assessment: Assessment, *, is_at_work: bool) -> dict[str, int]:
 
     Returns
     -------
-    dict from str to int
-        ``todo``: no job will come to it. ``queued``: a job will. ``running``: a worker has claimed
-        it, and has not finished it. ``done``: it has a result. ``failed``: its last evaluation
-        failed. ``skipped``: it wanted to be left out.
+    Tally
+        With every state.
     """
     if assessment.is_complete:
-        return dict.fromkeys(STATES, 0) | {"done": assessment.n_items}
-    state = states_of(assessment, is_at_work=is_at_work)
-    counts = np.bincount(state, minlength=len(STATES)).tolist()
-    return dict(zip(STATES, counts, strict=True))
+        counts = dict.fromkeys(State, 0) | {State.DONE: assessment.n_items}
+    else:
+        numbers = states_of(assessment, is_at_work=is_at_work)
+        counted = np.bincount(numbers, minlength=len(State)).tolist()
+        counts = dict(zip(State, counted, strict=True))
+    return Tally(assessment.n_items, counts)
 
 
 def states_of(assessment: Assessment, *, is_at_work: bool) -> npt.NDArray[np.int8]:
-    """Return the state of each item, as its place in `STATES`.
+    """Return the `number` of the state of each item.
 
     Parameters
     ----------
@@ -53,16 +52,16 @@ def states_of(assessment: Assessment, *, is_at_work: bool) -> npt.NDArray[np.int
         As for `count_states`.
     """
     if assessment.is_complete:
-        return np.full(assessment.n_items, STATES.index("done"), dtype=np.int8)
-    state = np.full(assessment.n_items, STATES.index("todo"), dtype=np.int8)
-    state[assessment.failed] = STATES.index("failed")
-    state[assessment.skipped] = STATES.index("skipped")
+        return np.full(assessment.n_items, State.DONE.number, dtype=np.int8)
+    numbers = np.full(assessment.n_items, State.TODO.number, dtype=np.int8)
+    for state, items in assessment.ended.items():
+        numbers[items] = state.number
     if is_at_work and assessment.plan is not None:
         queued, running = _at_work(assessment.plan, assessment.frozen)
-        state[queued] = STATES.index("queued")
-        state[running] = STATES.index("running")
-    state[assessment.recovered.table.done()] = STATES.index("done")
-    return state
+        numbers[queued] = State.QUEUED.number
+        numbers[running] = State.RUNNING.number
+    numbers[assessment.recovered.table.done()] = State.DONE.number
+    return numbers
 
 
 def _at_work(plan: Plan, frozen: FrozenSpace) -> tuple[Items, Items]:

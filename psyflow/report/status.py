@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.exceptions import SchedulerError
+from psyflow.outcomes.states import State, Tally
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.space import Selection
 from psyflow.record import refusals
@@ -19,7 +20,7 @@ from psyflow.record.attempts import FailedItem
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
 from psyflow.report.failures import failed_items
-from psyflow.report.states import STATES, count_states, states_of
+from psyflow.report.states import count_states, states_of
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
 from psyflow.tasks import TaskDef
@@ -59,24 +60,9 @@ class Inquiry:
         return self._assessment.space
 
     @property
-    def n_items(self) -> int:
-        """Number of psets."""
-        return self._assessment.n_items
-
-    @property
-    def n_done(self) -> int:
-        """Number of psets with a result."""
-        return self._assessment.n_done
-
-    @property
-    def n_failed(self) -> int:
-        """Number of psets that failed and have no result."""
-        return len(self._assessment.failed)
-
-    @property
-    def n_skipped(self) -> int:
-        """Number of psets that were skipped and have no result."""
-        return len(self._assessment.skipped)
+    def tally(self) -> Tally:
+        """How many psets have a result, and how the others ended; no scheduler is asked."""
+        return self._assessment.tally
 
     @functools.cached_property
     def reasons(self) -> list[str]:
@@ -104,17 +90,17 @@ class Inquiry:
         """The psets without a result."""
         return self._assessment.missing()
 
-    def in_state(self, state: str) -> ParameterSpace:
+    def in_state(self, state: State) -> ParameterSpace:
         """Return the psets that are in a state, as a space."""
-        return Selection(self.space, np.flatnonzero(self._states == STATES.index(state)))
+        return Selection(self.space, np.flatnonzero(self._states == state.number))
 
     @functools.cached_property
     def _states(self) -> npt.NDArray[np.int8]:
         return states_of(self._assessment, is_at_work=bool(self.jobs))
 
     @functools.cached_property
-    def states(self) -> dict[str, int]:
-        """How many items are in each state."""
+    def states(self) -> Tally:
+        """How many psets are in each state; the scheduler is asked which jobs are alive."""
         return count_states(self._assessment, is_at_work=bool(self.jobs))
 
     @functools.cached_property

@@ -15,6 +15,7 @@ from psyflow.exceptions import (
     UnreadableError,
     UnsupportedDataError,
 )
+from psyflow.outcomes.states import State, Tally
 from psyflow.record.bookkeeping import ItemsFile, Stamp
 from psyflow.record.earlier import Earlier, keep_plan
 from psyflow.record.jobs import Jobs
@@ -53,24 +54,17 @@ class Merged:
 
     Attributes
     ----------
-    n_items, n_rows, n_failed, n_skipped : int
+    tally : Tally
+        Those that are done are the rows of the result.
     n_misfits : int
         How many results cannot be in the file with the others; they are kept for another store.
     misfit : str
         The first of them, and why.
     """
 
-    n_items: int
-    n_rows: int
-    n_failed: int
-    n_skipped: int = 0
+    tally: Tally
     n_misfits: int = 0
     misfit: str = ""
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether every item has a result, or was skipped."""
-        return self.n_rows + self.n_skipped == self.n_items
 
     @property
     def about_misfits(self) -> str:
@@ -108,18 +102,12 @@ def merge(plan: Plan, task: TaskDef, check: Callable[[], None] = lambda: None) -
     if task.setup is None:
         # What `setup` gives may be named there too, and nobody here knows its names.
         table.warn_of_ineffective_excludes()
-    merged = Merged(
-        len(recovered.frozen),
-        recovered.n_done,
-        len(recovered.failed),
-        len(recovered.skipped),
-        written.n_misfits,
-        written.misfit,
-    )
-    say(f"{merged.n_rows} of {merged.n_items} rows in {plan.layout.result}.")
+    tally = recovered.tally
+    merged = Merged(tally, written.n_misfits, written.misfit)
+    say(f"{tally[State.DONE]} of {tally.n_items} rows in {plan.layout.result}.")
     if merged.n_misfits:
         say(merged.about_misfits)
-    _tidy(plan, recovered, is_complete=merged.n_rows == merged.n_items)
+    _tidy(plan, recovered, is_complete=not tally.n_missing)
     return merged
 
 

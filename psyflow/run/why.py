@@ -9,6 +9,7 @@ import numpy as np
 
 from psyflow.exceptions import StoreError
 from psyflow.fingerprint import Change
+from psyflow.outcomes.states import State, Tally
 from psyflow.pspace.keys import match
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.bookkeeping import ItemsFile
@@ -31,10 +32,11 @@ class Explanation:
         What ``execute`` and ``setup`` depend on and has changed.
     dirt : list of str
         What makes the results others than those of the present code; see `Assessment.dirt`.
-    n_done, n_failed, n_skipped, n_lost, n_new, n_never_ran : int
-        How many items have a result, failed, were skipped, had a result that is gone, were not in
-        the space of the last run, and were there but have not run. Together, and with `n_changed`,
-        they are all items.
+    tally : Tally
+        How many items have a result, and how the others ended.
+    n_lost, n_new, n_never_ran : int
+        How many of those without an outcome had a result that is gone, were not in the space of
+        the last run, and were there but have not run. With `n_changed`, they are all of those.
     preview : Preview
         What ``psy run`` would do.
     near_misses : NearMisses
@@ -48,9 +50,7 @@ class Explanation:
     has_run: bool
     changes: list[Change]
     dirt: list[str]
-    n_done: int
-    n_failed: int
-    n_skipped: int
+    tally: Tally
     n_lost: int
     n_new: int
     n_never_ran: int
@@ -68,20 +68,17 @@ class Explanation:
 def explain(run: Run) -> Explanation:
     """Find out why a task is or is not up to date. Writes nothing."""
     assessment = run.assess()
-    n_failed, n_skipped = len(assessment.failed), len(assessment.skipped)
+    tally = assessment.tally
     n_lost, n_new = _n_lost(assessment), _n_new(assessment)
     n_changed = len(assessment.with_changed_files) if assessment.gone is None else 0
-    n_known = assessment.n_done + n_failed + n_skipped + n_lost + n_new + n_changed
     return Explanation(
         has_run=assessment.plan is not None,
         changes=assessment.code_changes,
         dirt=assessment.dirt,
-        n_done=assessment.n_done,
-        n_failed=n_failed,
-        n_skipped=n_skipped,
+        tally=tally,
         n_lost=n_lost,
         n_new=n_new,
-        n_never_ran=assessment.n_items - n_known,
+        n_never_ran=tally[State.TODO] - n_lost - n_new - n_changed,
         preview=preview(run, assessment),
         near_misses=_near_misses(assessment),
         n_changed=n_changed,

@@ -91,14 +91,15 @@ def test_mended_code_runs_what_failed_and_keeps_the_rest(moody):
 
 
 def test_a_choice_is_counted_by_itself(moody):
+    from psyflow.outcomes.states import State
     from psyflow.record.plan import Plan
-    from psyflow.report.progress import Tally
+    from psyflow.report.progress import Follower
 
     (moody.folder / "good").write_text("9")
     moody.psy("run", "--failed")
     plan = Plan.read(moody.work / "moody" / "plan.json")
-    counts = Tally(plan, n_left_out=2).counts()
-    assert (counts.total, counts.done, counts.failed) == (3, 3, 0)
+    tally = Follower(plan, n_left_out=2).counts().tally
+    assert (tally.n_items, tally[State.DONE], tally[State.FAILED]) == (3, 3, 0)
 
 
 # -- accept --------------------------------------------------------------------------------------

@@ -276,7 +276,6 @@ def test_a_moved_study_keeps_its_results_and_sees_edits(study):
     moved = study.folder.with_name(f"{study.folder.name}-moved")
     shutil.copytree(study.folder, moved)
     study.folder = moved
-    study.work = moved / "psy-work"
     assert run(study) == []
     edit(study, "data/c.csv", "new")
     assert run(study) == ["data/c.csv 1", "data/c.csv 2"]
@@ -289,7 +288,7 @@ def test_a_moved_study_finds_its_files_by_absolute_paths_too(study):
     run(study)
     moved = study.folder.with_name(f"{study.folder.name}-moved")
     study.folder.rename(moved)
-    study.folder, study.work = moved, moved / "psy-work"
+    study.folder = moved
     assert run(study) == []
     edit(study, "data/c.csv", "new")
     assert "data/c.csv has changed, which 2 items name" in study.psy("status").stderr

@@ -12,8 +12,9 @@ import pytest
 from psyflow.cli.progress import Progress
 from psyflow.outcomes.records import Failure, Rows
 from psyflow.outcomes.shard import ShardWriter
+from psyflow.outcomes.states import State, Tally
 from psyflow.record.layout import Layout
-from psyflow.report.progress import Counts, Tally
+from psyflow.report.progress import Counts, Follower
 from tests.support.place import SQUARE, lines
 from tests.support.processes import PATIENCE, eventually
 
@@ -38,28 +39,29 @@ def rows(*items: int) -> Rows:
 
 
 def numbers(counts: Counts) -> tuple[int, int, int]:
-    return counts.total, counts.done, counts.failed
+    return counts.tally.n_items, counts.tally[State.DONE], counts.tally[State.FAILED]
 
 
-def test_a_tally_follows_the_shards_of_its_plan(tmp_path):
+def test_a_follower_counts_what_is_in_the_shards_of_its_plan(tmp_path):
     plan = SmallPlan(tmp_path)
-    tally = Tally(plan)
-    assert numbers(tally.counts()) == (10, 2, 0)
+    follower = Follower(plan)
+    assert numbers(follower.counts()) == (10, 2, 0)
     with plan.writer() as one, plan.writer(worker=1) as two, plan.writer("r0") as other:
         other.write_rows(rows(1, 2, 3))
         one.write_rows(rows(4, 5))
         two.write_failure(Failure(6, "error", "ValueError"))
-        assert numbers(tally.counts()) == (10, 4, 1)
+        assert numbers(follower.counts()) == (10, 4, 1)
         two.write_rows(rows(6))
-        assert numbers(tally.counts()) == (10, 5, 0)
+        assert numbers(follower.counts()) == (10, 5, 0)
         one.write_rows(rows(4))
-        assert numbers(tally.counts()) == (10, 5, 0)
+        assert numbers(follower.counts()) == (10, 5, 0)
 
 
 def test_counts_in_words():
-    counts = Counts(total=1000, done=400, failed=100, rate=2.5, elapsed=200.0)
+    tally = Tally(1000, {State.DONE: 400, State.FAILED: 100})
+    counts = Counts(tally, rate=2.5, elapsed=200.0)
     assert str(counts) == "400 of 1000 done, 100 failed, 2.5/s, 3 min 20 s left"
-    assert "time left unknown" in str(Counts(10, 0, 0, 0.0, 1.0))
+    assert "time left unknown" in str(Counts(Tally(10), 0.0, 1.0))
 
 
 def test_without_a_terminal_a_line_is_printed_now_and_then(tmp_path, capfd):

@@ -21,11 +21,6 @@ from tests.support.place import Place
 SQUARE, CUBE = "x**2", "x**3"
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
-
-
 def write(place: Place, formula: str, space: str = "range(4)", more: str = "") -> Path:
     """Write a task whose evaluations leave traces, and which fails from `limit` on."""
     return place.task(

@@ -13,7 +13,6 @@ import pytest
 from psyflow import Param
 from psyflow.record.attributes import about_attributes
 from psyflow.record.frozen import FrozenSpace
-from tests.run.conftest import study  # noqa: F401
 from tests.support.study import Study
 
 MODEL = """
@@ -33,7 +32,7 @@ def execute(x, mode):
 
 
 @pytest.fixture
-def neurons(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:  # noqa: F811
+def neurons(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     (tmp_path / "src").mkdir()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "src"))
     write(study, MODEL)
@@ -42,7 +41,7 @@ def neurons(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     return study
 
 
-def write(study: Study, text: str) -> None:  # noqa: F811
+def write(study: Study, text: str) -> None:
     (study.folder / "src" / "model.py").write_text(text)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pytest
 
 from psyflow.exceptions import PsyflowError
+from psyflow.outcomes.states import State, Tally
 from psyflow.record.assess import Assessment
 from psyflow.record.plan import Plan
 from psyflow.run.bring import bring
@@ -84,6 +85,11 @@ class Elsewhere(Scheduler):
         return []
 
 
+def merged(n_rows: int, n_failed: int = 0) -> Merged:
+    counts = {State.DONE: n_rows, State.FAILED: n_failed, State.SKIPPED: 0}
+    return Merged(Tally(n_rows + n_failed, counts))
+
+
 def task_of(study: Study) -> TaskDef:
     return TaskDef(study.tasks / "task_t.py", base=study.folder)
 
@@ -92,7 +98,7 @@ def test_what_is_missing_is_evaluated_and_merged_and_then_nothing_is(study: Stud
     study.task(SQUARES.format(n=3))
     hearing = Hearing()
     bring(task_of(study), hearing)
-    assert hearing.heard == ["to do", (3, 0), "from", "to", Merged(3, 3, 0)]
+    assert hearing.heard == ["to do", (3, 0), "from", "to", merged(3)]
     assert study.rows() == [(0, 0), (1, 1), (2, 4)]
     study.calls()
     bring(task_of(study), hearing)
@@ -108,7 +114,7 @@ def test_a_merge_alone_is_no_job(study: Study) -> None:
     task, hearing = task_of(study), Hearing()
     task.scheduler = scheduler = Elsewhere()
     bring(task, hearing)
-    assert hearing.heard == ["to do", (0, 0), Merged(2, 2, 0)]
+    assert hearing.heard == ["to do", (0, 0), merged(2)]
     assert scheduler.names == []
 
 
@@ -139,7 +145,7 @@ def test_items_that_fail_raise_nothing(study: Study) -> None:
     study.task(SQUARES.format(n=4) + "max_failures = 1\n")
     hearing = Hearing()
     bring(task_of(study), hearing)
-    assert hearing.heard[4:] == [TOO_MANY_FAILURES, Merged(4, 3, 1)]
+    assert hearing.heard[4:] == [TOO_MANY_FAILURES, merged(3, n_failed=1)]
 
 
 def test_what_ends_the_workers_is_raised_and_the_run_is_free(study: Study) -> None:

@@ -43,7 +43,7 @@ class Moving:
 
     def begin(self, ctx: str = "", use: str = "pass") -> subprocess.Popen[str]:
         source = TASK.format(beside=str(self.beside), ctx=ctx, use=use)
-        (self.study.tasks / "task_t.py").write_text(source)
+        self.study.write("t", source)
         psy = self.study.start("run")
         eventually(lambda: len(self.calls()) == 2)
         return psy

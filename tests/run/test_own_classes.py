@@ -75,8 +75,8 @@ def _own_modules() -> Iterator[None]:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that has run; to be copied or read, not to be changed."""
     study = Study(tmp_path_factory.mktemp("ran"))
-    (study.tasks / "beside.py").write_text(BESIDE)
     study.task(TASK)
+    (study.tasks / "beside.py").write_text(BESIDE)
     study.psy("run")
     assert len(study.calls()) == 4
     return study.folder

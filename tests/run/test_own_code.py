@@ -178,8 +178,6 @@ def git_root(study: Study, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / ".git").mkdir()
     study.folder = root / "studies" / "first"
     study.folder.mkdir(parents=True)
-    study.tasks = study.tasks.rename(study.folder / "psy-tasks")
-    study.calls_log = study.folder / "calls.log"
     monkeypatch.setenv("PYTHONPATH", str(root))
     study.task(TASK)
     return write(root)
@@ -379,7 +377,7 @@ def test_the_same_code_in_a_moved_study_is_up_to_date(
     study.psy("run")
     moved = study.folder.with_name("moved")
     study.folder.rename(moved)
-    study.folder, study.tasks, study.calls_log = moved, moved / "psy-tasks", moved / "calls.log"
+    study.folder = moved
     study.calls()
     assert is_up_to_date(study)
     replace(moved / "src" / "lab" / "numbers.py", "SCALE = 2", "SCALE = 3")

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,18 +56,7 @@ def _is_cache(path: Path) -> bool:
     return "__pycache__" in path.parts
 
 
-class At(Study):
-    """The harness of a study in a folder that is there already."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.tasks = folder / "psy-tasks"
-        self.calls_log = folder / "calls.log"
-        self.python = sys.executable
-        self._processes = []
-
-
-def copied(study: Study, how: str = "cp -r") -> At:
+def copied(study: Study, how: str = "cp -r") -> Study:
     target = study.folder.with_name("copy")
     if how == "tar":
         target.mkdir()
@@ -77,7 +65,7 @@ def copied(study: Study, how: str = "cp -r") -> At:
     else:
         subprocess.run([*COPY[how], str(study.folder), str(target)], check=True)
     (target / "calls.log").unlink(missing_ok=True)
-    return At(target)
+    return Study(target)
 
 
 @pytest.fixture
@@ -176,8 +164,8 @@ def test_a_copy_of_a_running_study_touches_no_job_of_the_original(
 # -- moves ----------------------------------------------------------------------------------------
 
 
-def moved(study: Study) -> At:
-    return At(study.folder.rename(study.folder.with_name("moved")))
+def moved(study: Study) -> Study:
+    return Study(study.folder.rename(study.folder.with_name("moved")))
 
 
 @pytest.mark.parametrize("settings", ["", "resultfile = 'r.npz'"])
@@ -273,7 +261,7 @@ def test_a_result_is_kept_that_has_two_names_by_a_link(study: Study, link: str) 
         study.psy("run")
         other = study.folder.with_name("other")
         other.symlink_to(study.folder)
-        linked = At(other)
+        linked = Study(other)
     else:
         place = study.folder.parent / "elsewhere"
         place.mkdir()
@@ -404,7 +392,7 @@ def test_a_clone_with_records_and_results_knows_its_code(study: Study) -> None:
         subprocess.run(["git", "-C", str(study.folder), *who, *command], check=True)
     clone = study.folder.with_name("clone")
     subprocess.run(["git", "clone", "-q", str(study.folder), str(clone)], check=True)
-    there = At(clone)
+    there = Study(clone)
     there.calls()
     square(there, [1, 2, 3])
     there.psy("run")
@@ -431,7 +419,7 @@ def test_psy_looks_upwards_for_the_study(study: Study) -> None:
     inside = study.folder / "notes" / "deep"
     inside.mkdir(parents=True)
     for place in (inside, study.tasks, study.folder / "psy-work" / "t"):
-        below = At(study.folder)
+        below = Study(study.folder)
         shown = _psy_in(below, place, "run")
         assert below.executed(shown.stdout) == []
         assert f"The study is {study.folder}" in shown.stderr

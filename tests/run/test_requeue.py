@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from psyflow.outcomes.states import State
 from psyflow.record.plan import Plan
 from psyflow.run.begin import begin
 from psyflow.run.run import Run
@@ -222,7 +223,7 @@ def test_failures_of_other_jobs_count(tmp_path: Path) -> None:
     finally:
         jobs.end()
     assert "3 items have failed: stopping early." in (tmp_path / "job-1.log").read_text()
-    assert jobs.run.here.merge(jobs.plan).n_failed == 3
+    assert jobs.run.here.merge(jobs.plan).tally[State.FAILED] == 3
     # One that begins only now does not begin its work.
     assert jobs.start(1).wait(PATIENCE) == TOO_MANY_FAILURES
-    assert jobs.run.here.merge(jobs.plan).n_rows < 12
+    assert jobs.run.here.merge(jobs.plan).tally[State.DONE] < 12

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from psyflow.report.states import STATES, count_states
+from psyflow.outcomes.states import State
+from psyflow.report.states import count_states
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 from tests.support.processes import PATIENCE
@@ -25,11 +26,11 @@ def execute(x):
 
 def counts(study: Study, *, is_at_work: bool) -> dict[str, int]:
     task = TaskDef(study.tasks / "task_t.py", base=study.folder)
-    return count_states(Run(task).assess(), is_at_work=is_at_work)
+    return dict(count_states(Run(task).assess(), is_at_work=is_at_work).counts)
 
 
 def states(**numbers: int) -> dict[str, int]:
-    return dict.fromkeys(STATES, 0) | numbers
+    return dict.fromkeys(State, 0) | numbers
 
 
 def test_states_while_it_runs_and_after(study: Study) -> None:

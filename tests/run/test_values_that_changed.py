@@ -61,11 +61,6 @@ def execute(x):
 """
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
-
-
 def kinds(place: Place, members: str, *, exclude: str = "[]", code: int = 0) -> None:
     """Run a task whose parameter is an enumeration."""
     names = [f"Kind.{member.split(' = ')[0]}" for member in members.split("; ")]

@@ -46,13 +46,6 @@ def execute(x):
 """
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
-    study = Study(tmp_path)
-    yield study
-    study.end()
-
-
 def settings(seed: int) -> dict[str, object]:
     """Draw a task; any six seeds in a row have each backend with each store."""
     chance = random.Random(seed)

@@ -68,11 +68,6 @@ def script(tmp_path: Path) -> Script:
     return Script(tmp_path)
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
-
-
 def test_job_is_a_fork_with_the_words_and_the_exit_code(script: Script) -> None:
     out = script.run(
         """

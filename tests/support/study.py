@@ -1,18 +1,38 @@
-"""A study whose evaluations leave a trace, and `psy` in it."""
+"""A study to test with: task files, and `psy` in their folder. The one harness of all tests."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psyflow
 from psyflow.columns import Column
-from tests.support.processes import MARK, PATIENCE, eventually, marked, without_progress
+from psyflow.main import psy_main
+from psyflow.store import store_for
+from tests.support.processes import (
+    MARK,
+    PATIENCE,
+    eventually,
+    marked,
+    without_progress,
+    without_rows,
+)
 
+SQUARE = """
+from psyflow import Param
+
+pspace = Param(x=range(4))
+
+def execute(x):
+    return {"y": x**2}
+"""
 HEAD = """
 import os, time
 from pathlib import Path
@@ -33,15 +53,38 @@ def wait_at_gate(seconds=600):
 
 
 class Study:
-    """A folder with task files, and the `psy` command in it."""
+    """A folder with task files, and `psy` as users call it there.
+
+    Some tests want a trace of each evaluation and call `psy` as a program that has to succeed
+    (`task`, `psy`); others ask for what `psy` says, and whether it succeeds (`write`, `call`).
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.tasks = folder / "psy-tasks"
-        self.tasks.mkdir()
-        self.calls_log = folder / "calls.log"
         self.python = sys.executable
+        self.told = ""  # all of what `psy` said on stderr when it was called last
         self._processes: list[subprocess.Popen[str]] = []
+
+    @property
+    def tasks(self) -> Path:
+        return self.folder / "psy-tasks"
+
+    @property
+    def work(self) -> Path:
+        return self.folder / "psy-work"
+
+    @property
+    def calls_log(self) -> Path:
+        return self.folder / "calls.log"
+
+    # Task files
+
+    def write(self, name: str, source: str = SQUARE, taskdir: str = "psy-tasks") -> Path:
+        """Write a task file, as it is."""
+        path = self.folder / taskdir / f"task_{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(source)
+        return path
 
     def task(self, body: str, name: str = "t") -> None:
         """Write a task file; its functions can call `note` to leave a trace of each call.
@@ -49,29 +92,58 @@ class Study:
         With `wait_at_gate` they wait for `open_gate`: so what a test does meanwhile may take as
         long as it has to.
         """
-        (self.tasks / f"task_{name}.py").write_text(HEAD + body)
+        self.write(name, HEAD + body)
 
     def open_gate(self) -> None:
         (self.folder / "gate").touch()
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    # `psy`
+
+    def command(self, *words: str) -> list[str]:
+        return [self.python, "-m", "psyflow", *words]
+
+    def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [self.python, "-m", "psyflow", *arguments],
+            self.command(*words),
             cwd=self.folder,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, MARK: str(self.folder)},
+            env={**os.environ, MARK: str(self.folder), **(env or {})},
             start_new_session=True,
         )
         self._processes.append(process)
         return process
 
-    def psy(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
+    def program(
+        self, *words: str, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `psy` as a program, to whatever end."""
+        process = self.start(*words, env=env)
         out, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == code, f"{out}\n{err}\n{self.logs()}"
-        return subprocess.CompletedProcess(arguments, code, out, without_progress(err))
+        self.told = err
+        told = without_rows(without_progress(err))
+        return subprocess.CompletedProcess(words, process.returncode, out, told)
+
+    def psy(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run `psy` as a program that ends with `code`."""
+        done = self.program(*words)
+        assert done.returncode == code, f"{done.stdout}\n{done.stderr}\n{self.logs()}"
+        return done
+
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Call `psy` within this process, which saves the time to start one."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            status = psy_main(words)
+        self.told = err.getvalue()
+        told = without_rows(without_progress(self.told))
+        return subprocess.CompletedProcess(words, status, out.getvalue(), told)
 
     def logs(self) -> str:
         return "\n".join(p.read_text() for p in self.folder.glob("psy-work/*/*.log"))
@@ -94,12 +166,27 @@ class Study:
             assert time.monotonic() < deadline, f"no {n} calls in {PATIENCE} s\n{self.logs()}"
             time.sleep(0.01)
 
+    # What there is
+
     def load(self, name: str = "t") -> dict[str, Column]:
-        return psyflow.load(name, self.tasks, self.folder / "psy-work")
+        return psyflow.load(name, self.tasks, self.work)
 
     def rows(self, name: str = "t") -> list[tuple[object, ...]]:
         columns = self.load(name)
         return list(zip(*(list(columns[n]) for n in sorted(columns)), strict=True))
+
+    def result_exists(self, task: str, ext: str = ".pkl") -> bool:
+        return (self.work / task / f"result{ext}").exists()
+
+    def result(self, task: str, ext: str = ".pkl") -> dict[str, list[object]]:
+        """Return the columns of a result file, read by its store alone."""
+        path = self.work / task / f"result{ext}"
+        return {name: list(column) for name, column in store_for(path).load(path).items()}
+
+    def snapshot(self) -> dict[str, tuple[int, int]]:
+        """Return time of change and size of everything in the folder."""
+        stats = {path: path.lstat() for path in [self.folder, *self.folder.rglob("*")]}
+        return {str(path): (stat.st_mtime_ns, stat.st_size) for path, stat in stats.items()}
 
     def processes(self) -> list[int]:
         """Return the living processes that `psy` in this folder has to do with, and itself."""

@@ -13,7 +13,6 @@ from psyflow import Param, map_pspace, map_pspace_hdd_backed, map_pspace_paralle
 from psyflow.exceptions import ItemsFailedError, TaskFileError, UnknownSettingWarning
 from psyflow.pspace import ParameterSpace
 from psyflow.tasks import TaskDef
-from tests.run.conftest import study  # noqa: F401
 from tests.run.test_places import square
 from tests.support.study import Study
 
@@ -52,7 +51,7 @@ pspace = Halves()
 """
 
 
-def test_a_task_may_have_a_space_of_a_class_of_its_own(study: Study) -> None:  # noqa: F811
+def test_a_task_may_have_a_space_of_a_class_of_its_own(study: Study) -> None:
     study.task(
         "from psyflow.pspace import ParameterSpace\n"
         + SPACE
@@ -64,7 +63,7 @@ def test_a_task_may_have_a_space_of_a_class_of_its_own(study: Study) -> None:  #
 
 
 @pytest.mark.parametrize("name", ["Slurm", "slurm", "Sqsub", "ImmediateRun"])
-def test_schedulers_may_be_named_by_their_classes(study: Study, name: str) -> None:  # noqa: F811
+def test_schedulers_may_be_named_by_their_classes(study: Study, name: str) -> None:
     study.psy("new-task", "-s", name, "t")
     assert type(TaskDef(study.tasks / "task_t.py").scheduler).__name__.lower() == name.lower()
 
@@ -74,7 +73,7 @@ def test_schedulers_may_be_named_by_their_classes(study: Study, name: str) -> No
     [("from psyrun.store.npz import NpzStore", True), ("import psyrunner", False)],
 )
 def test_an_import_of_psyrun_is_told_with_what_to_write(
-    study: Study,  # noqa: F811
+    study: Study,
     line: str,
     is_told: bool,
 ) -> None:
@@ -84,7 +83,7 @@ def test_an_import_of_psyrun_is_told_with_what_to_write(
     assert ("write `psyflow` where the file says `psyrun`" in str(raised.value)) == is_told
 
 
-def test_seeds_are_no_misspelt_seed(study: Study) -> None:  # noqa: F811
+def test_seeds_are_no_misspelt_seed(study: Study) -> None:
     square(study, "range(2)", settings="seeds = [1, 2]")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -121,7 +120,7 @@ def test_a_map_of_nothing_leaves_a_file_to_load(ext: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["scheduler_args", "exclude_from_result", "file_dep", "setup"])
-def test_none_stands_for_no_values(study: Study, name: str) -> None:  # noqa: F811
+def test_none_stands_for_no_values(study: Study, name: str) -> None:
     square(study, "range(2)", settings=f"{name} = None")
     assert not getattr(TaskDef(study.tasks / "task_t.py"), name)
 
@@ -131,7 +130,7 @@ def test_none_stands_for_no_values(study: Study, name: str) -> None:  # noqa: F8
     [("max_splits = 4", "max_jobs"), ("mapper = map", "pool_size"), ("method = 1", "backend")],
 )
 def test_settings_of_old_are_told_with_their_present_names(
-    study: Study,  # noqa: F811
+    study: Study,
     setting: str,
     present: str,
 ) -> None:
@@ -140,7 +139,7 @@ def test_settings_of_old_are_told_with_their_present_names(
         TaskDef(study.tasks / "task_t.py")
 
 
-def test_a_helper_may_have_the_name_of_an_old_setting(study: Study) -> None:  # noqa: F811
+def test_a_helper_may_have_the_name_of_an_old_setting(study: Study) -> None:
     square(study, "range(2)", settings="method = 'euler'\nprint(method)")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

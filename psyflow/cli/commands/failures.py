@@ -11,6 +11,7 @@ from psyflow.cli.output import say
 from psyflow.cli.reading import report_each
 from psyflow.cli.selection import suggestion
 from psyflow.messages import shown_path
+from psyflow.outcomes.states import State
 from psyflow.pspace import ParameterSpace
 from psyflow.record.attempts import FailedItem
 from psyflow.report.failures import FailureGroup, groups
@@ -35,7 +36,8 @@ def _show(task: TaskDef, arguments: Namespace) -> None:
     if not found:
         say(f"{task.name}: no failures.")
         return
-    print(f"{task.name}: {len(assessment.failed)} of {assessment.n_items} items failed.")
+    n_failed = assessment.tally[State.FAILED]
+    print(f"{task.name}: {n_failed} of {assessment.n_items} items failed.")
     for group in found:
         print("\n".join(("", *_lines(group, assessment.space))))
     print()
@@ -80,7 +82,7 @@ def _as_json(task: TaskDef) -> dict[str, object]:
     assessment = Run(task).assess()
     return {
         "n_items": assessment.n_items,
-        "n_failed": len(assessment.failed),
+        "n_failed": assessment.tally[State.FAILED],
         "groups": [
             {
                 "place": group.place,

@@ -9,6 +9,7 @@ from itertools import islice
 
 from psyflow.cli.output import MOST_LINES, first_lines, say
 from psyflow.cli.reading import report_each
+from psyflow.outcomes.states import WITHOUT_ROW, State
 from psyflow.record.jobs import STATE_WORDS
 from psyflow.report.psets import pset_text
 from psyflow.report.status import Inquiry
@@ -30,7 +31,8 @@ def execute(arguments: Namespace) -> int:
 
 def _print(inquiry: Inquiry, verbose: bool) -> None:
     lines = [f"{inquiry.name}:"]
-    lines.append(f"  {inquiry.n_done} out of {inquiry.n_items} rows completed.")
+    tally = inquiry.tally
+    lines.append(f"  {tally[State.DONE]} out of {tally.n_items} rows completed.")
     lines += _details(inquiry) if verbose else []
     print("\n".join(lines), end="\n\n")
     for note in _notes(inquiry):
@@ -48,7 +50,7 @@ def _notes(inquiry: Inquiry) -> Iterator[str]:
     else:
         yield "up to date."
     if inquiry.archived is not None:
-        number = f"{inquiry.archived.n_rows} of {inquiry.n_items}"
+        number = f"{inquiry.archived.n_rows} of {inquiry.tally.n_items}"
         yield f"{number} results of this code are in the archive, and psy run takes them up."
     if inquiry.jobs:
         yield f"at work: {', '.join(inquiry.jobs)}."
@@ -57,21 +59,19 @@ def _notes(inquiry: Inquiry) -> Iterator[str]:
 
 
 def _details(inquiry: Inquiry) -> Iterator[str]:
-    if inquiry.n_failed:
-        yield f"  {inquiry.n_failed} out of {inquiry.n_items} items failed."
-    if inquiry.n_skipped:
-        yield f"  {inquiry.n_skipped} out of {inquiry.n_items} items were skipped."
-    spaces = {
-        "Missing": inquiry.missing,
-        "Running": inquiry.in_state("running"),
-        "Queued": inquiry.in_state("queued"),
-    }
+    tally = inquiry.tally
+    for state in WITHOUT_ROW:
+        if tally[state]:
+            yield f"  {tally[state]} out of {tally.n_items} items {state.told}."
+    at_work = (State.RUNNING, State.QUEUED)
+    spaces = {"Missing": inquiry.missing}
+    spaces |= {state.capitalize(): inquiry.in_state(state) for state in at_work}
     for title, space in spaces.items():
         if len(space):
             psets = map(pset_text, islice(space.iterate(), MOST_LINES))
             yield f"  {title} parameter sets:"
             yield from (f"    {line}" for line in first_lines(psets, len(space)))
-    if not inquiry.n_failed and not inquiry.failed_jobs:
+    if not tally[State.FAILED] and not inquiry.failed_jobs:
         yield "  No failed jobs."
         return
     yield "  Failed jobs:"
@@ -80,7 +80,7 @@ def _details(inquiry: Inquiry) -> Iterator[str]:
         f"{pset_text(inquiry.space[failed.item])}: {failed.failure.exception}"
         for failed in inquiry.failures()
     )
-    yield from (f"    {line}" for line in first_lines(failures, inquiry.n_failed))
+    yield from (f"    {line}" for line in first_lines(failures, tally[State.FAILED]))
 
 
 def _archived(inquiry: Inquiry) -> dict[str, object] | None:
@@ -90,11 +90,8 @@ def _archived(inquiry: Inquiry) -> dict[str, object] | None:
 
 def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
     report: dict[str, object] = {
-        "n_items": inquiry.n_items,
-        "n_done": inquiry.n_done,
-        "n_failed": inquiry.n_failed,
-        "n_skipped": inquiry.n_skipped,
-        "states": inquiry.states,
+        **inquiry.tally.by_name(),
+        "states": {state.value: inquiry.states[state] for state in State},
         "up_to_date": not inquiry.reasons,
         "reasons": inquiry.reasons,
         "doubt": inquiry.doubt,

@@ -17,6 +17,7 @@ from psyflow.cli.selection import load_tasks
 from psyflow.cli.streams import drawing_board
 from psyflow.exceptions import SchedulerError
 from psyflow.messages import duration
+from psyflow.outcomes.states import State, Tally
 from psyflow.record.jobs import Jobs, in_words
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
@@ -32,7 +33,7 @@ PROMPT_SECONDS = 3.0
 """How long the view is held up for an answer of the scheduler."""
 SHARE = 5.0
 """How much longer than looking at results it is left alone afterwards."""
-COUNTED = ("failed", "running", "queued", "skipped")
+COUNTED = (State.FAILED, State.RUNNING, State.QUEUED, State.SKIPPED)
 COLUMNS = ("task", "done", *COUNTED, "pace", "jobs")
 
 
@@ -82,22 +83,21 @@ class _Watch:
         states = inquiry.states
         return [
             inquiry.name,
-            f"{states['done']}/{inquiry.n_items}",
-            *(str(states[name]) for name in COUNTED),
-            self._pace(
-                now, states["done"], inquiry.n_items - states["failed"] - states["skipped"]
-            ),
+            f"{states[State.DONE]}/{states.n_items}",
+            *(str(states[state]) for state in COUNTED),
+            self._pace(now, states),
             self._jobs(inquiry),
         ]
 
-    def _pace(self, now: float, n_done: int, n_wanted: int) -> str:
+    def _pace(self, now: float, states: Tally) -> str:
+        n_done, n_left = states[State.DONE], states.n_items - states.n_ended
         if self._first is None:
             self._first = now, n_done
         since, before = self._first
         if n_done == before or not self.is_at_work:
             return ""
         rate = (n_done - before) / (now - since)
-        return f"{rate:.2g}/s, {duration((n_wanted - n_done) / rate)} left"
+        return f"{rate:.2g}/s, {duration(n_left / rate)} left"
 
     def _jobs(self, inquiry: Inquiry) -> str:
         if isinstance(inquiry.members, SchedulerError):

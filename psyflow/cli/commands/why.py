@@ -13,6 +13,7 @@ from psyflow.cli.selection import suggestion
 from psyflow.fingerprint import Change
 from psyflow.fingerprint.watched import Watched
 from psyflow.messages import shown_path
+from psyflow.outcomes.states import OUTCOMES, State
 from psyflow.run.preview import Preview
 from psyflow.run.run import Run
 from psyflow.run.why import Explanation, explain
@@ -85,9 +86,7 @@ def _what_happened(change: Change) -> str:
 def _about_items(explanation: Explanation) -> str:
     n_items = explanation.preview.n_items
     numbers = (
-        (explanation.n_done, "done"),
-        (explanation.n_failed, "failed"),
-        (explanation.n_skipped, "skipped"),
+        *((explanation.tally[state], state) for state in OUTCOMES),
         (explanation.n_lost, "lost with the result"),
         (explanation.n_new, "new"),
         (explanation.n_changed, "with a changed file"),
@@ -124,12 +123,12 @@ def _what_to_type(
         yield "If the present code has made them", command(task.name, command="accept")
     if explanation.is_up_to_date:
         return
-    if explanation.dirt and explanation.n_done:
+    if explanation.dirt and explanation.tally[State.DONE]:
         yield "The old results are still good", command(task.name, command="accept")
         yield "Keep them, compute what is missing", command("-c", task.name, command="run")
     elif explanation.n_changed:
         yield "Its results are still good", command(task.name, command="accept")
-    if explanation.n_failed:
+    if explanation.tally[State.FAILED]:
         yield "See what failed", command(task.name, command="failures")
     yield "See the jobs first", command("-n", task.name, command="run")
     yield "Bring it up to date", command(task.name, command="run")
@@ -159,10 +158,7 @@ def _as_json(task: TaskDef, arguments: Namespace) -> dict[str, object]:
             }
             for change in explanation.changes
         ],
-        "n_items": preview.n_items,
-        "n_done": explanation.n_done,
-        "n_failed": explanation.n_failed,
-        "n_skipped": explanation.n_skipped,
+        **explanation.tally.by_name(),
         "n_lost": explanation.n_lost,
         "n_new": explanation.n_new,
         "n_never_ran": explanation.n_never_ran,
