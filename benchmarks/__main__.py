@@ -22,6 +22,7 @@ NAMES = (
     "again",
     "spaces",
     "merge",
+    "load",
     "help",
     "status",
     "balance",

@@ -24,6 +24,7 @@ __all__ = [
     "STAND_INS",
     "FrozenModule",
     "FrozenModules",
+    "copies_in",
     "freeze_modules",
     "name_of",
     "write_stand_ins",
@@ -78,6 +79,22 @@ class FrozenModules:
     def inside(self, name: str) -> Iterator[str]:
         """Give the dotted names of all frozen modules inside a package."""
         return (inner for inner in self.modules if inner.startswith(f"{name}."))
+
+
+def copies_in(code: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the copies of sources that are frozen in `code`, and of which files they are.
+
+    Parameters
+    ----------
+    code : pathlib.Path
+    folder : pathlib.Path
+        The task folder.
+    """
+    for module in FrozenModules(code, folder).modules.values():
+        yield module.copy, module.original
+    for copy in code.rglob("*.py"):
+        if not copy.is_relative_to(code / _FOLDER):
+            yield copy, folder / copy.relative_to(code)
 
 
 def freeze_modules(modules: Iterable[LocalModule], code: Path) -> None:

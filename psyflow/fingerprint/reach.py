@@ -15,9 +15,15 @@ from psyflow.fingerprint.origins import Origins
 from psyflow.fingerprint.parts import ALIAS, ORDER, Part, digest, file_part
 from psyflow.fingerprint.units import Chain, Import, Unit
 
-__all__ = ["NOT_FOLLOWED", "Reach", "open_task", "reach_from"]
+__all__ = ["MEANING", "NOT_FOLLOWED", "Reach", "open_task", "reach_from"]
 
-NOT_FOLLOWED = frozenset(
+MEANING = frozenset({"coords", "derive", "dims", "labels", "units"})
+"""Settings that say what columns mean, and that nothing runs again for.
+
+They came late, so that a task file may have variables of its own of these names. What uses them
+counts, as with any variable.
+"""
+NOT_FOLLOWED = MEANING | frozenset(
     {
         "backend",
         "defaults",
@@ -47,7 +53,7 @@ NOT_FOLLOWED = frozenset(
         "workdir",
     }
 )
-"""Settings whose values no statement at the top of a task file hands on to `execute`."""
+"""Settings whose values, but for `MEANING`, no statement at the top hands on to `execute`."""
 
 _STATEMENTS = "<module>"
 
@@ -185,7 +191,7 @@ class Reach:
                     self._later(self._run, imported)
         for unit in self._effects(module):
             self._include(module, _STATEMENTS, unit)
-            self._later(self._unit, module, unit, _settings(module))
+            self._later(self._unit, module, unit, _settings(module) - MEANING)
 
     def _effects(self, module: LocalModule) -> list[Unit]:
         """Return the statements of `module` that count whatever of it is used."""
@@ -203,9 +209,9 @@ class Reach:
             for target in targets:
                 self._later(self._imported, target, chain)
         for unit in module.touching.get(name, []):
-            if not (unit.binds and unit.binds <= _settings(module)):
+            if not (unit.binds and unit.binds <= _settings(module) - MEANING):
                 self._include(module, name, unit)
-                self._later(self._unit, module, unit, _settings(module))
+                self._later(self._unit, module, unit, _settings(module) - MEANING)
         for star in module.stars:
             source = self.modules.find(star.module)
             if source and self._provides(source, name):

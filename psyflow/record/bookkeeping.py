@@ -14,7 +14,7 @@ import functools
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -139,9 +139,13 @@ class About:
         """Whether the result has a row for every item."""
         return self.n_rows == self.n_items
 
-    def check(self, columns: Columns, n_rows: int) -> None:
-        """Raise DamagedFileError if `columns`, read from the result, are not `n_rows` rows."""
-        missing = [name for name in self.outputs if name not in columns]
+    def check(self, columns: Columns, n_rows: int, names: Collection[str] | None = None) -> None:
+        """Raise DamagedFileError if `columns`, read from the result, are not `n_rows` rows.
+
+        `names` are those of all columns that it has, if only some were read.
+        """
+        there = columns if names is None else names
+        missing = [name for name in self.outputs if name not in there]
         # Without any name there is nothing to count rows by.
         if missing or (columns and table_length(columns) != n_rows):
             lacks = f"the column {missing[0]!r}" if missing else "rows"

@@ -70,7 +70,7 @@ def keep_plan(layout: Layout, run_id: str | None, archive: Path) -> None:
         return
     plan, run = layout.plan(run_id), layout.moved_to(archive)
     kept = make_folder(run.plan(run_id).folder)
-    for source in (plan.space, plan.keys, plan.plan_file):
+    for source in (plan.space, plan.keys, plan.plan_file, plan.meaning):
         if is_there(source):
             keep_copy(source, kept / source.name)
     if is_there(plan.plan_file):

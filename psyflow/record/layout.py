@@ -238,6 +238,16 @@ class PlanLayout:
         return self.folder / "code"
 
     @property
+    def meaning(self) -> Path:
+        """What the task file said of the columns; not there if it said nothing."""
+        return self.folder / "meaning.json"
+
+    @property
+    def meaning_code(self) -> Path:
+        """The code with what is derived, if that was edited after `code` was frozen."""
+        return self.folder / "meaning-code"
+
+    @property
     def pending(self) -> Path:
         """The numbers of the items to evaluate."""
         return self.folder / "pending.npy"

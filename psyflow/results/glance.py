@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from psyflow.columns import Column
+from psyflow.exceptions import UsageError
 from psyflow.outcomes.records import Failure
 from psyflow.outcomes.table import FailureRecord, Items
-from psyflow.pspace import ParameterSpace
+from psyflow.pspace import Param, ParameterSpace
 from psyflow.record.attempts import last_of
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.merged import MergedTable
 from psyflow.record.plan import Plan
 from psyflow.record.recover import Recovered, recover
+from psyflow.results.origins import names_of_keys, of_workers
 from psyflow.results.usercode import code_of
 from psyflow.store.comparing import comparable
 from psyflow.system.trust import trusting
+from psyflow.work.psetfolders import Repetitions, folder_name
 
 __all__ = ["Glance"]
 
@@ -98,12 +102,47 @@ class Glance:
             arrays, workers = items_file.arrays(), about.workers
         else:
             arrays, workers = self._gathered()
-        ids = [worker.split(" ", 2) for worker in workers]
-        hosts = np.array([i[0] if len(i) == 3 else "" for i in ids], dtype=str)
-        pids = np.array([int(i[1]) if len(i) == 3 else -1 for i in ids], dtype=np.int64)
-        numbers = arrays["worker"].astype(np.intp)
         told: dict[str, Column] = {name: arrays[name] for name in _OF_BOOKKEEPING}
-        return {**told, "host": hosts[numbers], "pid": pids[numbers]}
+        return {**told, "key": names_of_keys(arrays["key"]), **of_workers(arrays, workers)}
+
+    def folder(self, item: int) -> Path:
+        """Return the folder in which a pset keeps things, whether it is there or not."""
+        frozen = self._recovered.frozen
+        if not 0 <= item < len(frozen):
+            raise UsageError(
+                f"There is no item {item}: the run has the items 0 to {len(frozen) - 1}."
+            )
+        ((low, high),) = frozen.keys([item]).tolist()
+        return self.plan.layout.psets / folder_name((low, high), self._repetitions.of(item))
+
+    def item_of(self, row: Mapping[str, Any]) -> int:
+        """Return the number of the item that has the parameters of a row.
+
+        Raises
+        ------
+        UsageError
+            If none has, or several have, or if the row lacks parameters.
+        """
+        frozen, names = self._recovered.frozen, self.parameters
+        lacking = [name for name in names if name not in row]
+        if lacking:
+            raise UsageError(
+                f'A row without "{lacking[0]}" does not tell which pset it is of. Give the number '
+                "of the item."
+            )
+        key = frozen.keys_of(Param.from_psets([{name: row[name] for name in names}]))
+        found = np.flatnonzero((frozen.keys() == key).all(axis=1))
+        if len(found) != 1:
+            raise UsageError(
+                f"{len(found) or 'No'} psets of the run are those of this row. Give the number of "
+                "the item."
+            )
+        return int(found[0])
+
+    @functools.cached_property
+    def _repetitions(self) -> Repetitions:
+        frozen = self._recovered.frozen
+        return Repetitions(frozen.space, frozen.defaults)
 
     def provenance(self) -> dict[str, Any]:
         """Return when, where and with what the run was made."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from psyflow.columns import Column, Columns, concatenate, table_length
 from psyflow.store import Store
-from psyflow.store.base import reads_all
+from psyflow.store.base import Wanted, reads_all
+from psyflow.store.comparing import comparable
 
 __all__ = ["Part"]
 
@@ -40,18 +41,27 @@ class Part:
         self._n_ends = n_ends
         self.n_rows: int | None = None
 
-    def read(self, store: Store, file: Path) -> dict[str, Column]:
-        """Return the part of a file that is wanted; all of it if its store reads nothing less."""
+    def read(self, store: Store, file: Path, wanted: Wanted = list) -> dict[str, Column]:
+        """Return the part of a file that is wanted; all of it if its store reads nothing less.
+
+        Parameters
+        ----------
+        store : Store
+        file : Path
+        wanted : callable
+            Given the names of the columns, returns those that are wanted.
+        """
         self.n_rows = None
         if self._n_ends is None or reads_all(store):
-            return store.load(file)
+            return store.load_some(file, wanted)
         n_rows = store.length(file)
         if n_rows <= 2 * self._n_ends:
-            return store.load(file)
+            return store.load_some(file, wanted)
         self.n_rows = n_rows
         first = store.read(file, 0, self._n_ends)
         last = store.read(file, n_rows - self._n_ends, n_rows)
-        return store.as_loaded(concatenate([first, last]))
+        found = store.as_loaded(concatenate([first, last]))
+        return {name: comparable(found[name]) for name in wanted(list(found))}
 
     def n_rows_of(self, columns: Columns) -> int:
         """Return how many rows the table has of which `columns` were read."""

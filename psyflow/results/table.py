@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,6 +92,10 @@ class Results(Conversions):
     def __reduce__(self) -> tuple[Any, ...]:
         return _made, (dict(self), self.parameters, self.meaning)
 
+    def with_columns(self, columns: Mapping[str, Column]) -> Results:
+        """Return a table of other columns, of which the same is known."""
+        return self._with(columns)
+
     def copy(self) -> Results:
         """Return a table of the same columns."""
         return self._with(dict(self))
@@ -172,9 +177,33 @@ class Results(Conversions):
         """How each row of the run came about, in the order of its rows.
 
         ``item`` (number in the space), ``start`` (seconds since 1970), ``duration`` (seconds),
-        ``attempt``, ``host``, ``pid``.
+        ``attempt``, ``key`` (of the pset, as its folder is named), ``host``, ``pid``, ``job`` (the
+        number of the process job) and ``worker`` (its number in that); −1 where one is not
+        recorded.
         """
         return Results(self._known().bookkeeping(), glance=self._glance)
+
+    def folder(self, item: int | Mapping[str, Any]) -> Path:
+        """Return the folder in which a pset keeps things: what `execute` knew as ``ctx.dir``.
+
+        Parameters
+        ----------
+        item : int or mapping
+            The number of an item, such as `bookkeeping` has, or a row with all parameters.
+
+        Returns
+        -------
+        pathlib.Path
+            Where the run is now. It is there if the pset has kept anything.
+
+        Raises
+        ------
+        UsageError
+            If there is no such item, or if several are equal to the row.
+        """
+        known = self._known()
+        number = known.item_of(item) if isinstance(item, Mapping) else int(item)
+        return known.folder(number)
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from psyflow.exceptions import (
 )
 from psyflow.fingerprint import freeze_code, parts_to_json
 from psyflow.outcomes.table import Items
-from psyflow.record import refusals
+from psyflow.record import meaning, refusals
 from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.plan import Plan, new_run_id, provenance, save_items
@@ -146,6 +146,7 @@ def freeze(run: Run, assessment: Assessment, pool_size: int, pending: Items) -> 
     plan.freeze(assessment.frozen)
     elsewhere = task.modules_elsewhere()
     freeze_code(task.path, task.conf_path, plan.frozen.code, elsewhere)
+    meaning.record(plan, task)
     if task.site_path is not None:
         write_atomic(plan.frozen.code / SITE_FILE, task.site_path.read_bytes())
     save_items(plan.frozen.pending, pending)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from psyflow.exceptions import RunHeldError, SchedulerError
+from psyflow.record import meaning
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.layout import STEPS
@@ -13,6 +14,7 @@ from psyflow.run.begin import begin
 from psyflow.run.merge import remove_shards
 from psyflow.run.observer import Observer
 from psyflow.run.run import Run
+from psyflow.system.files import is_there
 from psyflow.tasks import TaskDef
 
 __all__ = ["bring", "bringing"]
@@ -73,6 +75,7 @@ def bringing(
     reasons = assessment.reasons()
     if not reasons:
         _finish_merge(run)
+        _note_meaning(run, assessment)
     observer.looked(assessment, reasons)
     if not reasons:
         return
@@ -91,6 +94,15 @@ def bringing(
     for step in STEPS if plan.n_pending else STEPS[-1:]:
         yield step
         way.do(step, plan, observer)
+
+
+def _note_meaning(run: Run, assessment: Assessment) -> None:
+    """Note what the task file says of its columns by now: nothing has to run for that."""
+    plan = assessment.plan
+    if plan is not None and plan.is_at_home and is_there(plan.frozen.code):
+        # Whoever may only read the folder finds the results up to date all the same.
+        with contextlib.suppress(OSError):
+            meaning.record(plan, run.task)
 
 
 def _is_nothing_chosen(assessment: Assessment, choice: Choice, *, keep: bool) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,18 +25,24 @@ class Table:
     ----------
     rows : int
         The number of rows.
+    names : list of str
+        Of the columns.
     """
 
     def __init__(self, group: Any) -> None:
         self._group = group
         self._layout = Layout.from_array(group._f_get_child(LAYOUT_NODE).read())
         self.rows = self._layout.rows
+        self.names = [column.name for column in self._layout.columns]
 
-    def read(self, start: int, stop: int, ragged: bool) -> dict[str, Column]:
-        """Return the rows from `start` to `stop`."""
+    def read(
+        self, start: int, stop: int, ragged: bool, wanted: Collection[str] | None = None
+    ) -> dict[str, Column]:
+        """Return the rows from `start` to `stop`, of some columns or all."""
         return {
             column.name: decode(self._read_column(column, start, stop), ragged)
             for column in self._layout.columns
+            if wanted is None or column.name in wanted
         }
 
     def _read_column(self, column: ColumnLayout, start: int, stop: int) -> Cells:
@@ -57,6 +63,8 @@ class PsyrunTable:
     ----------
     rows : int
         The number of rows.
+    names : list of str
+        Of the columns.
     """
 
     def __init__(self, group: Any) -> None:
@@ -68,10 +76,14 @@ class PsyrunTable:
         if len(lengths) > 1:
             raise ValueError(f"columns of {sorted(lengths)} rows")
         self.rows = lengths.pop() if lengths else 0
+        self.names = list(self._nodes)
 
-    def read(self, start: int, stop: int, ragged: bool) -> dict[str, Column]:
-        """Return the rows from `start` to `stop`."""
-        arrays = {name: read_array(n, None, start, stop) for name, n in self._nodes.items()}
+    def read(
+        self, start: int, stop: int, ragged: bool, wanted: Collection[str] | None = None
+    ) -> dict[str, Column]:
+        """Return the rows from `start` to `stop`, of some columns or all."""
+        nodes = {n: node for n, node in self._nodes.items() if wanted is None or n in wanted}
+        arrays = {name: read_array(node, None, start, stop) for name, node in nodes.items()}
         # There text has become bytes, and NumPy strips NULs when it takes those out of an array.
         return {name: a.tolist() if a.dtype.kind == "S" else a for name, a in arrays.items()}
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -18,12 +18,14 @@ from psyflow.store._appending import appending
 from psyflow.store._files import StorePath, not_written, reading, reading_back, saving
 from psyflow.store._readback import Given
 from psyflow.store._tables import TableLike, as_loaded_table, as_table, check_row, one_row
+from psyflow.store.comparing import comparable
 
 __all__ = [
     "AdaptedStore",
     "Store",
     "StorePath",
     "TableLike",
+    "Wanted",
     "append_whole",
     "appending",
     "as_loaded_table",
@@ -39,6 +41,9 @@ __all__ = [
     "takes_numbers",
     "write_packed",
 ]
+
+Wanted: TypeAlias = "Callable[[list[str]], Collection[str]]"
+"""Given the names of the columns that there are, tells which of them are wanted."""
 
 _Put: TypeAlias = "Callable[[StorePath, Iterable[Columns]], None]"
 _Write = TypeVar("_Write", bound=Callable[..., None])
@@ -179,6 +184,40 @@ class Store(ABC):
             As for `load`.
         """
         return _cut(self.load(filename), start, stop)
+
+    def load_some(self, filename: StorePath, wanted: Wanted) -> dict[str, Column]:
+        """Load some columns of the table in `filename`, as users are to have them.
+
+        By default the whole file is loaded. Lists of text, or of other single values that are not
+        all numbers, become arrays.
+
+        Parameters
+        ----------
+        filename : path
+        wanted : callable
+            Given the list of the names of all columns, returns those that are wanted.
+
+        Returns
+        -------
+        dict from str to column
+            In the order of the file.
+
+        Raises
+        ------
+        MissingFileError, DamagedFileError
+            As for `load`.
+
+        Examples
+        --------
+        >>> from psyflow.store import NpzStore
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     NpzStore().save(f"{folder}/t.npz", {"a": [1, 2], "b": [3, 4]})
+        ...     NpzStore().load_some(f"{folder}/t.npz", lambda names: ["b"])
+        {'b': array([3, 4])}
+        """
+        table = self.load(filename)
+        names = set(wanted(list(table)))
+        return {name: comparable(column) for name, column in table.items() if name in names}
 
     def as_loaded(self, table: Columns) -> dict[str, Column]:
         """Return a table that is in no file as `load` would return it from one.

@@ -17,6 +17,7 @@ _SINGLE = {*_NUMBERS, bool, str, bytes, type(None)}
 # Up to this many characters, or this many times what they need, text takes in an array.
 _FEW_CHARACTERS = 1 << 18
 _WASTE = 8
+_FEW_VALUES = 100
 
 
 def strings(values: Sequence[Any]) -> npt.NDArray[Any] | None:
@@ -64,11 +65,20 @@ def comparable(column: Column) -> Column:
     """
     if not isinstance(column, list) or not column:
         return column
-    types = set(map(type, column))
+    types = _types_in(column)
     if types <= _NUMBERS or types == {bool} or not all(map(_is_single, types)):
         return column
     array = strings(column)
     return np.fromiter(column, object, len(column)) if array is None else array
+
+
+def _types_in(values: list[Any]) -> set[type]:
+    """Return the types of values: quickly if there is but one, as there mostly is."""
+    few = set(map(type, values[:_FEW_VALUES]))
+    # To count in a list is quicker than to hash each, and than to count in an iterator.
+    if len(few) == 1 and list(map(type, values)).count(*few) == len(values):
+        return few
+    return set(map(type, values))
 
 
 def _is_single(kind: type) -> bool:

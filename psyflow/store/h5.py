@@ -17,6 +17,7 @@ from psyflow.store.base import (
     Store,
     StorePath,
     TableLike,
+    Wanted,
     as_table,
     check_row,
     reading,
@@ -138,6 +139,12 @@ class H5Store(Store):
     ) -> dict[str, Column]:
         """Load, and read from disk, the rows from `start` up to, but without, `stop`."""
         return self._read(filename, start, stop, ragged)
+
+    def load_some(self, filename: StorePath, wanted: Wanted) -> dict[str, Column]:
+        """Load, and read from disk, some columns of the table in `filename`."""
+        with self._open(filename) as table:
+            names = set(wanted(table.names))
+            return table.read(0, table.rows, ragged=False, wanted=names)
 
     def length(self, filename: StorePath) -> int:
         """Return the number of rows in `filename`, without reading any."""

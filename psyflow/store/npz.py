@@ -24,6 +24,7 @@ from psyflow.store.base import (
     Store,
     StorePath,
     TableLike,
+    Wanted,
     as_loaded_table,
     as_table,
     one_row,
@@ -124,6 +125,11 @@ class NpzStore(Store):
         with reading(filename, self.ext) as path, zipfile.ZipFile(path) as archive:
             table = _load(archive, ragged)
         return table if row is None else one_row(filename, table, row)
+
+    def load_some(self, filename: StorePath, wanted: Wanted) -> dict[str, Column]:
+        """Load, and read from disk, some columns of the table in `filename`."""
+        with reading(filename, self.ext) as path, zipfile.ZipFile(path) as archive:
+            return _load(archive, ragged=False, wanted=wanted)
 
     def as_loaded(self, table: Columns) -> dict[str, Column]:
         """Return a table that is in no file as `load` would return it from one."""
@@ -254,17 +260,21 @@ def _read_entry(archive: zipfile.ZipFile, entry: str) -> Array:
     return array
 
 
-def _load(archive: zipfile.ZipFile, ragged: bool) -> dict[str, Column]:
+def _load(archive: zipfile.ZipFile, ragged: bool, wanted: Wanted = list) -> dict[str, Column]:
     if (layout := _read_layout(archive)) is None:
-        return _load_plain(archive, archive.namelist())
-    return {c.name: decode(_read_cells(archive, layout.rows, c), ragged) for c in layout.columns}
+        return _load_plain(archive, archive.namelist(), wanted)
+    names = set(wanted([column.name for column in layout.columns]))
+    columns = (column for column in layout.columns if column.name in names)
+    return {c.name: decode(_read_cells(archive, layout.rows, c), ragged) for c in columns}
 
 
-def _load_plain(archive: zipfile.ZipFile, entries: list[str]) -> dict[str, Column]:
-    """Load the columns that `numpy.savez` wrote."""
+def _load_plain(archive: zipfile.ZipFile, entries: list[str], wanted: Wanted) -> dict[str, Column]:
+    """Load columns that `numpy.savez` wrote."""
     if not entries:
         raise ValueError("it is empty")
-    return as_loaded_table({e.removesuffix(".npy"): _read_entry(archive, e) for e in entries})
+    found = {entry.removesuffix(".npy"): entry for entry in entries}
+    names = set(wanted(list(found)))
+    return as_loaded_table({n: _read_entry(archive, e) for n, e in found.items() if n in names})
 
 
 def _read_cells(archive: zipfile.ZipFile, rows: int, column: ColumnLayout) -> Cells:

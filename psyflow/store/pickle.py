@@ -26,6 +26,7 @@ from psyflow.store.base import (
     Store,
     StorePath,
     TableLike,
+    Wanted,
     as_loaded_table,
     as_table,
     one_row,
@@ -118,6 +119,12 @@ class PickleStore(Store):
         with reading(filename, self.ext) as path:
             table = _load(path)
         return table if row is None else one_row(filename, table, row)
+
+    def load_some(self, filename: StorePath, wanted: Wanted) -> dict[str, Column]:
+        """Load the table in `filename`, and return some columns of it."""
+        table = self.load(filename)
+        names = set(wanted(list(table)))
+        return {name: column for name, column in table.items() if name in names}
 
     def check(self, row: Mapping[str, Any]) -> None:
         """Raise UnsupportedDataError, naming the column, if a value cannot be pickled."""

@@ -14,6 +14,7 @@ from psyflow.store.base import (
     Store,
     StorePath,
     TableLike,
+    Wanted,
     append_whole,
     as_store,
     as_table,
@@ -23,7 +24,7 @@ from psyflow.store.base import (
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["AutodetectStore", "known_extensions", "store_for"]
+__all__ = ["AutodetectStore", "is_known_extension", "known_extensions", "store_for"]
 
 _GROUPS = ("psyrun.stores", "psyflow.stores")
 _BUILTIN = {
@@ -56,6 +57,17 @@ def known_extensions() -> list[str]:
     True
     """
     return sorted(_BUILTIN.keys() | _plugins())
+
+
+def is_known_extension(ext: str) -> bool:
+    """Tell whether there is a store for an extension; for most, without looking at plugins.
+
+    Examples
+    --------
+    >>> is_known_extension(".npz"), is_known_extension("")
+    (True, False)
+    """
+    return ext in _BUILTIN or (ext != "" and ext in _plugins())
 
 
 def store_for(filename: StorePath) -> Store:
@@ -136,6 +148,10 @@ class AutodetectStore(Store):
     def read(self, filename: StorePath, start: int, stop: int) -> dict[str, Column]:
         """Load the rows from `start` up to, but without, `stop`."""
         return store_for(filename).read(filename, start, stop)
+
+    def load_some(self, filename: StorePath, wanted: Wanted) -> dict[str, Column]:
+        """Load some columns of the table in `filename`."""
+        return store_for(filename).load_some(filename, wanted)
 
     def length(self, filename: StorePath) -> int:
         """Return the number of rows in `filename`."""

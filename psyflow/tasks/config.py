@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from psyflow.conventions import WORKDIR
 from psyflow.exceptions import TaskFileError, UnknownNameError
+from psyflow.fingerprint.reach import MEANING
 from psyflow.system.place import absolute
+from psyflow.tasks import meaning
 from psyflow.tasks import settings as kinds
 from psyflow.tasks.run_file import run_file
 from psyflow.tasks.settings import Default, Kind, Setting, setting
-from psyflow.tasks.spelling import warn_of_misspelt_settings
+from psyflow.tasks.spelling import warn_of_misspelt_settings, warn_of_others
 from psyflow.tasks.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -87,6 +89,8 @@ class Config:
         The names that were set, not left at their defaults.
     file : pathlib.Path or None
         The ``psy-conf.py`` they are from, if they are from one.
+    others : list of str
+        What is to be said of variables that have the name of a setting and are none.
 
     Raises
     ------
@@ -227,6 +231,26 @@ class Config:
     overwrite_dirty: bool = setting(
         True, kinds.BOOLEAN, "Whether results of older code may be replaced."
     )
+    dims: dict[str, list[str]] = setting(
+        Default("{}", dict), meaning.DIMS, "Names of the axes of outputs that are arrays."
+    )
+    coords: dict[str, Any] = setting(
+        Default("{}", dict),
+        meaning.COORDS,
+        "The places along these axes: values, or the name of a column that has them.",
+    )
+    units: dict[str, str] = setting(
+        Default("{}", dict), meaning.TEXTS, "Units of columns and axes."
+    )
+    labels: dict[str, str] = setting(
+        Default("{}", dict), meaning.TEXTS, "What columns and axes are called in plots."
+    )
+    derive: dict[str, Callable[..., Any]] = setting(
+        Default("{}", dict),
+        meaning.FUNCTIONS,
+        "Columns that are worked out from others when results are loaded: by name, a function "
+        "of columns, which is called row by row. Whatever becomes of it, nothing runs again.",
+    )
     python: str = setting(
         Default("sys.executable", lambda: sys.executable),
         kinds.PROGRAM,
@@ -243,6 +267,7 @@ class Config:
         self.file: Path | None = None
         self.import_path: list[str] = []
         self.given: set[str] = set()
+        self.others: list[str] = []
         for name, value in (values or {}).items():
             if name not in self.settings():
                 raise UnknownNameError("setting", name, self.settings())
@@ -326,18 +351,31 @@ class Config:
             raise TaskFileError(f"{path}: `name` cannot be set here: each task has its own.")
         if surroundings.code is None:
             warn_of_misspelt_settings(path.read_bytes(), cls.settings(), path, path.stem)
+            warn_of_others(conf.others, path.stem)
         return conf
 
     def take_module(self, module: ModuleType) -> None:
         """Set what a module sets.
+
+        What only says what columns mean keeps no task from being run: if it is of another kind, it
+        is a variable of the file's own, which was there before the setting was.
 
         Parameters
         ----------
         module : module
         """
         for name in self.settings():
-            if name in vars(module):
+            if name not in vars(module):
+                continue
+            try:
                 setattr(self, name, vars(module)[name])
+            except TaskFileError as error:
+                if name not in MEANING:
+                    raise
+                self.others.append(
+                    f"{error} So it says nothing of the results. If it is a variable of your own, "
+                    "give it another name."
+                )
 
     def take(self, other: Config) -> None:
         """Set what `other` sets.

@@ -154,7 +154,7 @@ class PackageLoader:
     def _by_name(self) -> dict[str, Path]:
         found: dict[str, Path] = {}
         for path in self.files():
-            name = self._name_of(path)
+            name = self.name_of(path)
             if name in found:
                 raise TaskFileError(
                     f'Two tasks have the name "{name}": "{found[name]}" and "{path}". '
@@ -163,7 +163,8 @@ class PackageLoader:
             found[name] = path
         return found
 
-    def _name_of(self, path: Path) -> str:
+    def name_of(self, path: Path) -> str:
+        """Return the name of the task in a file."""
         from_file = path.stem.removeprefix(TASK_PREFIX)
         try:
             name = _name_in(path.read_bytes(), from_file)

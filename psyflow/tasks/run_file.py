@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +13,14 @@ from psyflow.fingerprint.frozen import name_of
 from psyflow.tasks.surroundings import Surroundings, compile_file
 from psyflow.texts import MESSAGE_LIMIT, cut, traceback_text
 
-__all__ = ["run_file"]
+__all__ = ["is_running", "run_file"]
+
+_running: ContextVar[bool] = ContextVar("_running", default=False)
+
+
+def is_running() -> bool:
+    """Tell whether this is called by a task file that is being run."""
+    return _running.get()
 
 
 def run_file(path: Path, surroundings: Surroundings) -> tuple[ModuleType, list[str]]:
@@ -37,6 +45,7 @@ def run_file(path: Path, surroundings: Surroundings) -> tuple[ModuleType, list[s
     if not source.is_file():
         raise TaskFileError(f'There is no file "{source}".')
     name = name_of(path)
+    token = _running.set(True)
     try:
         code = compile_file(source)
         with surroundings.inside():
@@ -46,6 +55,8 @@ def run_file(path: Path, surroundings: Surroundings) -> tuple[ModuleType, list[s
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
         raise _failure(path, source, error) from error
+    finally:
+        _running.reset(token)
 
 
 def _failure(path: Path, source: Path, error: BaseException) -> TaskFileError:

@@ -4,17 +4,63 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any
 
 from psyflow.exceptions import TaskFileError, did_you_mean
 
 __all__ = [
+    "Takes",
     "check_execute",
     "check_setup",
     "names_parameter",
     "takes_keyword",
 ]
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What a function takes that is called with columns as keyword arguments.
+
+    Attributes
+    ----------
+    required, optional : tuple of str
+        Names of arguments.
+    is_any : bool
+        Whether it takes any others, too.
+    """
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    is_any: bool = False
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> Takes:
+        """Return what a function takes.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be called with keyword arguments, or does not say with which.
+
+        Examples
+        --------
+        >>> Takes.of(lambda signal, noise=1.0: signal / noise)
+        Takes(required=('signal',), optional=('noise',), is_any=False)
+        """
+        parameters = _parameters(function)
+        if parameters is None:
+            raise ValueError("it does not say which arguments it takes")
+        by_position = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        if by_position:
+            raise ValueError(f"it takes {_listed(by_position)} by position only")
+        named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        return cls(
+            tuple(p.name for p in named if p.default is p.empty),
+            tuple(p.name for p in named if p.default is not p.empty),
+            any(p.kind is p.VAR_KEYWORD for p in parameters),
+        )
 
 
 def check_execute(

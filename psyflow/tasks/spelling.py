@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from psyflow.exceptions import UnknownSettingWarning
+from psyflow.fingerprint.reach import MEANING
 
-__all__ = ["letters_apart", "misspelt_settings", "warn_of_misspelt_settings"]
+__all__ = [
+    "letters_apart",
+    "misspelt_settings",
+    "warn_of_misspelt_settings",
+    "warn_of_others",
+]
 
 _SHORT = 5
 _OTHER_WORDS = {"seeds"}
@@ -43,6 +49,12 @@ def warn_of_misspelt_settings(
     for name, line, meant in misspelt_settings(ast.parse(source), known):
         message = f'"{path}", line {line}: `{name}` is no setting. Did you mean `{meant}`?'
         warnings.warn(UnknownSettingWarning(task_name, message), stacklevel=2)
+
+
+def warn_of_others(messages: Iterable[str], task_name: str) -> None:
+    """Warn of variables that have the name of a setting and are none."""
+    for message in messages:
+        warnings.warn(UnknownSettingWarning(task_name, message), stacklevel=3)
 
 
 def misspelt_settings(tree: ast.Module, known: Collection[str]) -> list[tuple[str, int, str]]:
@@ -80,7 +92,10 @@ def _meant(name: str, known: Collection[str], is_read: bool) -> str | None:
     if name in _FORMER and not is_read:
         return _FORMER[name]
     nearest = min(known, key=lambda setting: letters_apart(name.lower(), setting))
-    if is_read:
+    if nearest in MEANING:
+        # Everyday words: a `label`, a `unit` that the file reads is its own.
+        is_close = not is_read and letters_apart(name.lower(), nearest) <= 1
+    elif is_read:
         is_close = (
             name not in _HELPERS and len(nearest) > _SHORT and letters_apart(name, nearest) <= 1
         )

@@ -18,7 +18,16 @@ from types import CodeType, ModuleType
 from psyflow.fingerprint.frozen import STAND_INS, FrozenModule, FrozenModules, name_of
 from psyflow.fingerprint.origins import find_below, is_own
 
-__all__ = ["Surroundings", "compile_file", "is_known", "is_ours", "take_out", "was_edited"]
+__all__ = [
+    "Surroundings",
+    "compile_file",
+    "have_been_entered",
+    "is_known",
+    "is_ours",
+    "take_out",
+    "undisturbed",
+    "was_edited",
+]
 
 _loaded: dict[str, tuple[Surroundings, Path, tuple[int, int] | None]] = {}
 """Users' own modules in `sys.modules`: for whom each was imported, from which file, how it was.
@@ -26,6 +35,8 @@ _loaded: dict[str, tuple[Surroundings, Path, tuple[int, int] | None]] = {}
 `sys.modules` belongs to the whole process. Without this, a task would get the `helpers` of another
 folder, or those of before they were edited.
 """
+_entered: set[Surroundings] = set()
+"""Where this process is for good, as a worker is."""
 _entries: dict[tuple[Surroundings, bool], list[str]] = {}
 """What loading files has put on `sys.path` before the task folder, or after it.
 
@@ -77,6 +88,7 @@ class Surroundings:
     def enter(self, path: Sequence[str]) -> None:
         """Be in these surroundings for the rest of the process, `path` first on `sys.path`."""
         os.chdir(self.folder)
+        _entered.add(self)
         forget_modules_of_others(self)
         self._put_first_on_path()
         # What is started here has `sys.path`, as a rule, but none of the finders.
@@ -173,6 +185,11 @@ def _code_of(module: ModuleType) -> Path | None:
     return Path(file) if isinstance(file, str) else None
 
 
+def have_been_entered() -> bool:
+    """Tell whether this process is in the surroundings of a task for good, as a worker is."""
+    return bool(_entered)
+
+
 def is_ours(module: ModuleType) -> bool:
     """Tell whether psyflow itself has run the code of a module, not an import of somebody's."""
     return isinstance(getattr(module, "__loader__", None), FrozenLoader)
@@ -224,6 +241,26 @@ def forget_modules_of_others(surroundings: Surroundings) -> None:
             sys.modules.pop(name, None)
         _loaded.clear()
         _entries.clear()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Have files of tasks run for a while, and all modules be those that they were, afterwards.
+
+    Whoever loads a table may be in the middle of a task of its own, or may have imported modules
+    that have the names of the task's.
+    """
+    modules, loaded, entries = dict(sys.modules), dict(_loaded), dict(_entries)
+    try:
+        yield
+    finally:
+        for name in _loaded.keys() - modules.keys():
+            sys.modules.pop(name, None)
+        sys.modules.update(modules)
+        _loaded.clear()
+        _loaded.update(loaded)
+        _entries.clear()
+        _entries.update(entries)
 
 
 @dataclass(frozen=True)

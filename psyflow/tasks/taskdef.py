@@ -22,7 +22,7 @@ from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.repeating import add_repeats, withheld
 from psyflow.tasks.run_file import run_file
 from psyflow.tasks.signature import check_execute, check_setup, takes_keyword
-from psyflow.tasks.spelling import warn_of_misspelt_settings
+from psyflow.tasks.spelling import warn_of_misspelt_settings, warn_of_others
 from psyflow.tasks.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -163,6 +163,7 @@ class TaskDef(Config):
         if code is None:
             # Who froze the task has been warned.
             warn_of_misspelt_settings(path.read_bytes(), self.settings(), path, self.name)
+            warn_of_others(self.others, self.name)
 
     def _take_module(self, module: ModuleType) -> None:
         self.take_module(module)

@@ -1,0 +1,68 @@
+"""Where rows come from: the keys of their psets as text, and the workers that computed them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from psyflow.columns import Column
+
+__all__ = ["names_of_keys", "of_workers"]
+
+_DIGITS = 32
+_OF_JOB = re.compile(r":process:(\d+)(?:\+(\d+))?\.worker-(\d+)\.log$")
+
+
+def names_of_keys(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.str_]:
+    """Return keys as text, as psets' folders are named.
+
+    Parameters
+    ----------
+    keys : ndarray of uint64, shape (n, 2)
+
+    Examples
+    --------
+    >>> names_of_keys(np.array([[1, 15]], dtype=np.uint64))
+    array(['000000000000000f0000000000000001'], dtype='<U32')
+    """
+    pairs = keys.reshape(-1, 2)
+    digits = np.ascontiguousarray(pairs[:, ::-1]).astype(">u8").tobytes().hex()
+    texts = np.frombuffer(digits.encode("ascii"), dtype=f"S{_DIGITS}")
+    return texts.astype(f"U{_DIGITS}")
+
+
+def of_workers(
+    arrays: Mapping[str, npt.NDArray[Any]], workers: Sequence[str]
+) -> dict[str, Column]:
+    """Return which worker computed each row: its host and process, and its number in which job.
+
+    Parameters
+    ----------
+    arrays : mapping from str to ndarray
+        Of the bookkeeping; its ``worker`` counts `workers`.
+    workers : sequence of str
+        ``"<host> <pid> <log>"``.
+
+    Returns
+    -------
+    dict
+        ``host``, ``pid``, ``job`` (number of the process job) and ``worker``; "" and −1 where that
+        is not recorded.
+    """
+    ids = [worker.split(" ", 2) for worker in workers]
+    hosts = np.array([i[0] if len(i) == 3 else "" for i in ids], dtype=str)
+    pids = np.array([int(i[1]) if len(i) == 3 else -1 for i in ids], dtype=np.int64)
+    places = [_OF_JOB.search(i[2]) if len(i) == 3 else None for i in ids]
+    jobs = np.array([int(p[1]) + int(p[2] or 0) if p else -1 for p in places], dtype=np.int64)
+    numbers = np.array([int(p[3]) if p else -1 for p in places], dtype=np.int64)
+    rows = arrays["worker"].astype(np.intp)
+    return {
+        "host": hosts[rows],
+        "pid": pids[rows],
+        "job": jobs[rows],
+        "worker": numbers[rows],
+    }
