@@ -25,6 +25,7 @@ NAMES = (
     "load",
     "help",
     "status",
+    "show",
     "balance",
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from psyflow.cli.output import FAILED, OK, say
 from psyflow.cli.reading import without_bytecode
@@ -40,10 +40,21 @@ def choice_of(arguments: Namespace) -> Choice:
     )
 
 
-def loaded(arguments: Namespace) -> Results:
-    """Load the results that a command line names."""
+def loaded(arguments: Namespace, needed: Callable[[Results], list[str] | None]) -> Results:
+    """Load the results that a command line names.
+
+    Parameters
+    ----------
+    arguments : Namespace
+    needed : callable
+        Given a few rows, returns the names of the columns that are needed; None if all are.
+    """
+    head, n_rows = peeked(arguments, 1)
+    if head.n_rows == n_rows:
+        return head  # not every store can read less than all
+    columns = needed(head)
     with looking():
-        return load(arguments.task, arguments.taskdir, trust=arguments.trust)
+        return load(arguments.task, arguments.taskdir, columns=columns, trust=arguments.trust)
 
 
 def peeked(arguments: Namespace, n_ends: int) -> tuple[Results, int]:

@@ -20,7 +20,12 @@ _N_ENDS = 10
 
 
 def print_rows(
-    chosen: Chosen, form: str, *, is_whole: bool = False, n_rows: int | None = None
+    chosen: Chosen,
+    form: str,
+    *,
+    is_whole: bool = False,
+    is_as_asked: bool = False,
+    n_rows: int | None = None,
 ) -> None:
     """Print a table on stdout.
 
@@ -31,22 +36,25 @@ def print_rows(
         ``table``, or one of `psyflow.results.written.TEXT_FORMATS`.
     is_whole : bool
         Whether all rows are wanted, also of a long table.
+    is_as_asked : bool
+        Whether all columns are wanted, also those in which all rows are the same.
     n_rows : int, optional
         How many rows there are, if `chosen` has but the ends of a table.
     """
     if form == "table":
-        page(_lines(chosen, is_whole, n_rows))
+        page(_lines(chosen, is_whole, is_as_asked, n_rows))
         return
     for piece in written(chosen, form):
         sys.stdout.write(piece)
 
 
-def _lines(chosen: Chosen, is_whole: bool, n_rows: int | None) -> list[str]:
+def _lines(chosen: Chosen, is_whole: bool, is_as_asked: bool, n_rows: int | None) -> list[str]:
     n_there = chosen.table.n_rows
     n_all = n_rows if n_rows is not None else n_there
     if is_whole or n_all <= MOST_ROWS:
-        return grid_lines(View(chosen), terminal_width())
+        return grid_lines(View(chosen, is_as_asked=is_as_asked), terminal_width())
     ends = np.concatenate([np.arange(_N_ENDS), np.arange(n_there - _N_ENDS, n_there)])
     between = f"… {n_all - len(ends)} more rows: --all …"
     where = "in all rows" if n_rows is None else "in the rows that are shown"
-    return grid_lines(View(chosen, ends), terminal_width(), _N_ENDS, between, where)
+    view = View(chosen, ends, is_as_asked=is_as_asked)
+    return grid_lines(view, terminal_width(), _N_ENDS, between, where)

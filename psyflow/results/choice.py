@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from psyflow.exceptions import UnknownNameError
+from psyflow.exceptions import UnknownColumnError, UnknownNameError
 from psyflow.pspace.conditions import Condition, rows_with
 from psyflow.results.table import Results
 
@@ -80,24 +80,41 @@ class Choice:
         """Whether the rows are wanted all, in their order, whatever is in them."""
         return not (self.where or self.by or self.sort or self.top is not None)
 
-    def needed(self) -> list[str] | None:
+    def needed(self, known: Results, *, over: Sequence[str] = ()) -> list[str] | None:
         """Return the names of the columns that have to be read; None if all have.
+
+        Parameters
+        ----------
+        known : Results
+            With all columns, of however few rows.
+        over : sequence of str
+            As for `of`.
 
         Raises
         ------
+        UnknownColumnError
+            If there is no column of some name.
         UsageError
             If a text is no condition.
 
         Examples
         --------
-        >>> Choice(where=["a>1"], sort=["-y"], columns=["b"]).needed()
-        ['b', 'a', '-y', 'y']
+        >>> known = Results({"a": [1], "b": [2], "c": [3], "y": [0.5]}, parameters=["a", "b"])
+        >>> Choice(where=["a>1"], sort=["-y"], columns=["c"]).needed(known)
+        ['c', 'a', 'y']
         """
         if not self.columns:
             return None
         conditions = [Condition.parse(text).name for text in self.where]
-        plain = [name.removeprefix("-") for name in self.sort]
-        return list(dict.fromkeys([*self.columns, *self.by, *conditions, *self.sort, *plain]))
+        order = [name if name in known else name.removeprefix("-") for name in self.sort]
+        is_aggregated = self.by or any(name in known.parameters for name in over)
+        groups = known.parameters if is_aggregated else []
+        statistics = {f"{name}_{stat}": name for name in known.outputs for stat in _STATISTICS}
+        wanted = dict.fromkeys([*self.columns, *self.by, *conditions, *order, *groups])
+        for name in wanted:
+            if name not in known and not (is_aggregated and name in statistics):
+                raise UnknownColumnError(name, known)
+        return list(dict.fromkeys(n if n in known else statistics[n] for n in wanted))
 
     def of(self, results: Results, *, over: Sequence[str] = ()) -> Chosen:
         """Return what is chosen of a table.

@@ -43,6 +43,8 @@ class View:
     chosen : Chosen
     rows : ndarray of int, optional
         Those that are shown; all if None.
+    is_as_asked : bool
+        Whether all columns are shown, also those in which all rows are the same.
 
     Examples
     --------
@@ -54,8 +56,15 @@ class View:
     ['0.50', '0.25']
     """
 
-    def __init__(self, chosen: Chosen, rows: npt.NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        chosen: Chosen,
+        rows: npt.NDArray[np.int64] | None = None,
+        *,
+        is_as_asked: bool = False,
+    ) -> None:
         self._chosen = chosen
+        self._is_as_asked = is_as_asked
         self._table = chosen.table
         self._rows = rows
         self.n_rows = len(rows) if rows is not None else chosen.table.n_rows
@@ -73,7 +82,7 @@ class View:
     @cached_property
     def constants(self) -> dict[str, str]:
         """The columns in which all rows are the same, with the text of that."""
-        if self._table.n_rows < 2:
+        if self._table.n_rows < 2 or self._is_as_asked:
             return {}
         found = {shown.name: self._whole(shown.name) for shown in self.columns}
         return {

@@ -15,7 +15,7 @@ from psyflow.cli.choosing import (
 from psyflow.cli.output import OK, say
 from psyflow.cli.printing import MOST_ROWS, print_rows
 from psyflow.results import Results
-from psyflow.results.choice import REPEAT, Chosen
+from psyflow.results.choice import REPEAT, Choice, Chosen
 from psyflow.results.effects import effects
 
 __all__ = ["execute"]
@@ -44,13 +44,25 @@ def _results(arguments: Namespace) -> tuple[Results, int | None]:
         results, n_rows = peeked(arguments, MOST_ROWS // 2)
         if REPEAT not in results.parameters:
             return results, n_rows if n_rows > results.n_rows else None
-    return loaded(arguments), None
+    return loaded(arguments, lambda head: _needed(head, arguments)), None
+
+
+def _needed(head: Results, arguments: Namespace) -> list[str] | None:
+    choice = choice_of(arguments)
+    if not arguments.effects:
+        return choice.needed(head, over=_over(arguments))
+    output = Choice(where=choice.where, columns=[arguments.effects, *head.parameters])
+    return output.needed(head)
+
+
+def _over(arguments: Namespace) -> list[str]:
+    return [] if arguments.all else [REPEAT]
 
 
 def _chosen(results: Results, arguments: Namespace) -> Chosen:
     choice = choice_of(arguments)
     if not arguments.effects:
-        return choice.of(results, over=[] if arguments.all else [REPEAT])
+        return choice.of(results, over=_over(arguments))
     found = effects(choice.rows_of(results), arguments.effects)
     for note in found.notes:
         say(note)

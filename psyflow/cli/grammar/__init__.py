@@ -18,6 +18,8 @@ COMMANDS = (
     "status",
     "watch",
     "show",
+    "export",
+    "query",
     "why",
     "accept",
     "restore",
