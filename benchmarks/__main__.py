@@ -25,6 +25,7 @@ NAMES = (
     "help",
     "status",
     "balance",
+    "results",
 )
 
 
