@@ -27,6 +27,7 @@ NAMES = (
     "status",
     "show",
     "balance",
+    "results",
 )
 
 
