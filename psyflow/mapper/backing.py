@@ -43,9 +43,10 @@ from psyflow.fingerprint.functions import FunctionCode
 from psyflow.mapper.batches import Returned
 from psyflow.mapper.engines import evaluate_through
 from psyflow.mapper.madeby import CodeRecord, put_aside
+from psyflow.outcomes.reading import Outcomes, read_outcomes
 from psyflow.outcomes.records import Failure
 from psyflow.outcomes.shard import ShardWriter
-from psyflow.outcomes.table import Outcomes, Table, merged_blocks, read_outcomes
+from psyflow.outcomes.table import Table, merged_blocks
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.keys import Keys, column_keys, match
 from psyflow.pspace.space import Selection

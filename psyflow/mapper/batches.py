@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from psyflow.outcomes.records import Failure, Rows
+from psyflow.outcomes.records import Attempt, Failure, Rows
 from psyflow.pspace import ParameterSpace
-from psyflow.reprs import pset_repr
 from psyflow.texts import exception_text
 from psyflow.work.evaluate import Evaluator
 from psyflow.work.prepared import Prepared
@@ -78,18 +76,9 @@ class Batch:
 
     def crash(self, error: Exception) -> Returned:
         """Return the failure of the only pset of this batch, with which its worker died."""
-        failure = Failure(
-            item=self.first,
-            kind="crash",
-            exception=f"The engine gave it up: {exception_text(error)}",
-            pset=pset_repr(self.psets[0]),
-            start=time.time(),
-            duration=0.0,
-            attempt=1,
-            host=socket.gethostname(),
-            pid=0,
-        )
-        return Returned(failures=[failure])
+        attempt = Attempt(self.first, self.psets[0], start=time.time(), duration=0.0)
+        what = f"The engine gave it up: {exception_text(error)}"
+        return Returned(failures=[Failure.of_death(attempt, "crash", what)])
 
 
 def accept(row: Mapping[str, Any]) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import Columns
+from psyflow.exceptions import Skip
 from psyflow.outcomes.states import State
+from psyflow.reprs import pset_repr
+from psyflow.texts import exception_text, message_of, traceback_text
 
-__all__ = ["SKIPPED", "Failure", "Rows", "Writer"]
+__all__ = ["SKIPPED", "Attempt", "Failure", "Rows", "Writer"]
 
 SKIPPED = State.SKIPPED.value
 """The kind of a failure that is none: `execute` wanted the item left out."""
@@ -54,6 +59,35 @@ class Rows:
     refused_by: str = ""
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt that gave no row: of what, when, and in which process.
+
+    Attributes
+    ----------
+    item : int
+    pset : mapping from str to object
+        As far as it is known here.
+    start, duration : float
+        Seconds since 1970, and seconds.
+    number : int
+        Counted from 1 within a job.
+    pid : int
+    log : str
+        Name of the file with what the item printed; empty if it was not kept.
+    host : str
+    """
+
+    item: int
+    pset: Mapping[str, Any]
+    start: float
+    duration: float
+    number: int = 1
+    pid: int = 0
+    log: str = ""
+    host: str = field(default_factory=socket.gethostname)
+
+
 @dataclass
 class Failure:
     """What became of an item that has no result.
@@ -93,6 +127,80 @@ class Failure:
     pid: int = 0
     log: str = ""
     printed: tuple[int, int] | None = None
+
+    @classmethod
+    def of_exception(
+        cls, attempt: Attempt, error: BaseException, *, is_of_result: bool = False
+    ) -> Failure:
+        """Return what is recorded of an exception.
+
+        Parameters
+        ----------
+        attempt : Attempt
+        error : BaseException
+            What the function raised, through one frame of psyflow's own; `Skip` if it wanted the
+            item left out.
+        is_of_result : bool
+            Whether it is what is wrong with the result that the function returned.
+
+        Examples
+        --------
+        >>> attempt = Attempt(3, {"x": 0}, 0.0, 0.1)
+        >>> failure = Failure.of_exception(attempt, ValueError("no zero"))
+        >>> failure.kind, failure.exception, failure.pset
+        ('error', 'ValueError: no zero', {'x': '0'})
+        """
+        kind = "result" if is_of_result else _kind_of(error)
+        text = message_of(error) if kind == SKIPPED else exception_text(error)
+        trace = "" if kind in ("result", SKIPPED) else _user_traceback(error)
+        return cls._of(attempt, kind, text, trace)
+
+    @classmethod
+    def of_death(cls, attempt: Attempt, kind: str, what: str) -> Failure:
+        """Return what is recorded of an item with which its process ended.
+
+        Parameters
+        ----------
+        attempt : Attempt
+        kind : str
+            ``"crash"``, ``"oom"`` or ``"timeout"``.
+        what : str
+            What happened, in words.
+
+        Examples
+        --------
+        >>> Failure.of_death(Attempt(3, {}, 0.0, 0.1), "crash", "Its process died.").kind
+        'crash'
+        """
+        return cls._of(attempt, kind, what)
+
+    @classmethod
+    def _of(cls, attempt: Attempt, kind: str, what: str, traceback: str = "") -> Failure:
+        return cls(
+            item=attempt.item,
+            kind=kind,
+            exception=what,
+            traceback=traceback,
+            pset=pset_repr(attempt.pset),
+            start=attempt.start,
+            duration=attempt.duration,
+            attempt=attempt.number,
+            host=attempt.host,
+            pid=attempt.pid,
+            log=attempt.log,
+        )
+
+
+def _kind_of(error: BaseException) -> str:
+    if isinstance(error, Skip):
+        return SKIPPED
+    return "oom" if isinstance(error, MemoryError) else "error"
+
+
+def _user_traceback(error: BaseException) -> str:
+    # The first frame is psyflow's own call of the function.
+    frames = error.__traceback__
+    return traceback_text(error, (frames and frames.tb_next) or frames)
 
 
 class Writer(Protocol):

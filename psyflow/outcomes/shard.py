@@ -1,26 +1,7 @@
 """Shards: a worker's own append-only, checksummed file of outcomes.
 
-A shard is a sequence of frames. A frame is a fixed header, the numbers of its items, and a
-payload::
-
-    magic 8s │ version u16 │ kind u16 │ items u32 │ payload length u64
-    payload CRC-32 u32 │ head CRC-32 u32
-    item numbers, items × i64
-    payload
-
-all little-endian. The head CRC covers the header before it and the item numbers, and begins with
-the frame's place in the file. So a reader can tell what is done by skipping from header to header,
-a torn tail is seen for what it is, and a damaged frame costs that frame alone: the next magic
-whose head CRC fits goes on. A frame in a payload, of a user who computes with shards, fits
-nowhere.
-
-The payload of a ``ROWS`` frame is a pickle (psyflow's own file, never a result that users
-exchange), the payload of a ``FAILURE`` or ``SKIP`` frame is JSON. Since version 2, lists of Python
-numbers are packed in that pickle; version 1 has them as lists, and is still read.
-
-A ``REFUSED`` frame, of version 3, has rows that the run's store cannot hold: its payload is the
-length and the text of what refused them, and then that of a ``ROWS`` frame. The ``FAILURE`` frame
-of the item comes after it.
+A shard is a sequence of frames (`psyflow.outcomes.frames`). The payload of those with rows is a
+pickle, psyflow's own file and never a result that users exchange; that of failures is JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +15,7 @@ import os
 import struct
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from json import dumps as to_json
 from os import SEEK_END, ftruncate, lseek
 from pathlib import Path
@@ -47,8 +28,19 @@ import numpy.typing as npt
 
 from psyflow.columns import pack_numbers
 from psyflow.exceptions import DamagedFileError, DamagedShardWarning, UnsupportedDataError
+from psyflow.outcomes.frames import (
+    FAILURE,
+    REFUSED,
+    ROWS,
+    SKIP,
+    STATE_OF_KIND,
+    Frame,
+    encode,
+    frame_at,
+    next_frame,
+    read_bytes,
+)
 from psyflow.outcomes.records import SKIPPED, Failure, Rows
-from psyflow.outcomes.states import State
 from psyflow.system.files import (
     FileId,
     OpenFolder,
@@ -72,60 +64,12 @@ __all__ = [
     "ShardWriter",
 ]
 
-MAGIC = b"\x89psyrow\n"
-VERSION = 3
-READ_VERSIONS = (1, 2, VERSION)
-ROWS, FAILURE, SKIP, REFUSED = 1, 2, 3, 4
-STATE_OF_KIND = {ROWS: State.DONE, FAILURE: State.FAILED, SKIP: State.SKIPPED}
-"""What frames make of their items. Rows that were refused come before the failure of theirs."""
-
-# Whoever knows no refused rows can read all others.
-_VERSION_OF_KIND = {ROWS: 2, FAILURE: 2, SKIP: 2, REFUSED: 3}
-_HEADER = struct.Struct("<8sHHIQI")
-_CRC = struct.Struct("<I")
 _NAME_LENGTH = struct.Struct("<I")
 _NAME_BYTES = 1 << 12
-_HEAD_LENGTH = _HEADER.size + _CRC.size
-_SCAN_BYTES = 1 << 20
 # Up to this many rows, arrays take more time and bytes than lists.
 _FEW = 8
 
 Items = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Where one frame is, and whose outcomes it holds.
-
-    Attributes
-    ----------
-    kind : int
-        ``ROWS``, ``FAILURE``, ``SKIP`` or ``REFUSED``.
-    items : ndarray of int64, shape (n,)
-    offset, length : int
-        Of the payload, in bytes.
-    crc : int
-        CRC-32 of the payload.
-    """
-
-    kind: int
-    items: Items
-    offset: int
-    length: int
-    crc: int
-
-
-def _encode(kind: int, items: Items, payload: bytes, position: int) -> bytes:
-    index = np.ascontiguousarray(items, dtype="<i8").tobytes()
-    header = _HEADER.pack(
-        MAGIC, _VERSION_OF_KIND[kind], kind, len(items), len(payload), crc32(payload)
-    )
-    head_crc = _CRC.pack(_head_crc(header, index, position))
-    return b"".join((header, head_crc, index, payload))
-
-
-def _head_crc(header: bytes, index: bytes, position: int) -> int:
-    return crc32(index, crc32(header, position & 0xFFFFFFFF))
 
 
 class ShardWriter:
@@ -241,7 +185,7 @@ class ShardWriter:
         if not self._is_named and self._folder is not None:
             sync_file(self._folder.fd())
             self._is_named = True
-        data = _encode(kind, items, payload, self._end)
+        data = encode(kind, items, payload, self._end)
         self._synced = False
         # An NFS client would write everything to the server for an `fstat` each time.
         if lseek(self._fd, 0, SEEK_END) != self._end:
@@ -324,7 +268,7 @@ class ShardReader:
     def refused_by(self, frame: Frame) -> str:
         """Tell what refused the rows of a ``REFUSED`` frame, without reading these."""
         with naming(self.path), self._open() as file:
-            start = _read(file.fileno(), min(frame.length, _NAME_BYTES), frame.offset)
+            start = read_bytes(file.fileno(), min(frame.length, _NAME_BYTES), frame.offset)
         end = _NAME_LENGTH.size + _NAME_LENGTH.unpack_from(start)[0]
         return start[_NAME_LENGTH.size : end].decode(errors="replace")
 
@@ -351,7 +295,7 @@ class ShardReader:
 
     def _payload(self, frame: Frame) -> bytes:
         with naming(self.path), self._open() as file:
-            payload = _read(file.fileno(), frame.length, frame.offset)
+            payload = read_bytes(file.fileno(), frame.length, frame.offset)
         if len(payload) != frame.length or crc32(payload) != frame.crc:
             raise DamagedFileError(
                 f"{self.path}: the frame at byte {frame.offset} is damaged; "
@@ -361,9 +305,9 @@ class ShardReader:
 
     def _scan(self, fd: int, size: int) -> Iterator[Frame]:
         while self.end < size:
-            frame = self._frame_at(fd, self.end, size)
+            frame = frame_at(fd, self.end, size, self.path)
             if frame is None:
-                following = self._next_frame(fd, self.end + 1, size)
+                following = next_frame(fd, self.end + 1, size, self.path)
                 if following is None:
                     return
                 warnings.warn(
@@ -376,48 +320,3 @@ class ShardReader:
                 continue
             self.end = frame.offset + frame.length
             yield frame
-
-    def _frame_at(self, fd: int, position: int, size: int) -> Frame | None:
-        """Return the frame that begins at `position`, or None if no whole one does."""
-        head = _read(fd, _HEAD_LENGTH, position)
-        if len(head) < _HEAD_LENGTH or not head.startswith(MAGIC):
-            return None
-        header, head_crc = head[: _HEADER.size], head[_HEADER.size :]
-        _, version, kind, n_items, length, crc = _HEADER.unpack(header)
-        offset = position + _HEAD_LENGTH + 8 * n_items
-        if offset + length > size:
-            return None
-        index = _read(fd, 8 * n_items, position + _HEAD_LENGTH)
-        if _CRC.pack(_head_crc(header, index, position)) != head_crc:
-            return None
-        if version not in READ_VERSIONS:
-            raise DamagedFileError(
-                f"{self.path} was written in format {version}, and this psyflow reads the formats "
-                f"up to {VERSION}. Use the psyflow that wrote it."
-            )
-        return Frame(kind, np.frombuffer(index, dtype="<i8"), offset, length, crc)
-
-    def _next_frame(self, fd: int, position: int, size: int) -> int | None:
-        """Return where the next whole frame begins, or None."""
-        begins = (at for at in _magics(fd, position, size) if self._frame_at(fd, at, size))
-        return next(begins, None)
-
-
-def _read(fd: int, length: int, offset: int) -> bytes:
-    """Read `length` bytes, fewer at the end of the file; one call gives at most 2 GiB."""
-    parts = []
-    while length and (part := os.pread(fd, length, offset)):
-        parts.append(part)
-        length, offset = length - len(part), offset + len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _magics(fd: int, position: int, size: int) -> Iterator[int]:
-    """Yield where, from `position` on, the bytes of a frame's beginning are."""
-    # Stretches overlap by one byte less than the magic, so that each is in one stretch, whole.
-    for begin in range(position, size, _SCAN_BYTES - len(MAGIC) + 1):
-        stretch = _read(fd, _SCAN_BYTES, begin)
-        at = stretch.find(MAGIC)
-        while at != -1:
-            yield begin + at
-            at = stretch.find(MAGIC, at + 1)

@@ -1,7 +1,7 @@
 """The states of items: their words, and how many items are in each.
 
 A new state is added to `State`. What puts items into it is an outcome: its kind of frame is in
-`psyflow.outcomes.shard`, and all who count or show states go through those that there are.
+`psyflow.outcomes.frames`, and all who count or show states go through those that there are.
 """
 
 from __future__ import annotations

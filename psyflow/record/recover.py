@@ -20,9 +20,10 @@ from psyflow.exceptions import (
     UnreadableError,
     UsageError,
 )
+from psyflow.outcomes.reading import Outcomes, read_outcomes
 from psyflow.outcomes.shard import Frame, ShardReader
 from psyflow.outcomes.states import State, Tally
-from psyflow.outcomes.table import Items, Outcomes, Piece, Table, read_outcomes
+from psyflow.outcomes.table import Items, Piece, Table
 from psyflow.record.earlier import Earlier, EarlierResult
 from psyflow.record.edits import Edits
 from psyflow.record.frozen import FrozenSpace

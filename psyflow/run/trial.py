@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from psyflow.exceptions import UsageError
-from psyflow.outcomes.table import read_outcomes
+from psyflow.outcomes.reading import read_outcomes
 from psyflow.record.layout import Layout
 from psyflow.run.begin import begin
 from psyflow.run.run import Run

@@ -2,57 +2,35 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from itertools import repeat
 from os import _exit, getpid
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import from_rows, without
-from psyflow.exceptions import Skip, UnsupportedDataError
-from psyflow.outcomes.records import SKIPPED, Failure, Rows, Writer
-from psyflow.reprs import pset_repr
-from psyflow.texts import exception_text, message_of, traceback_text
+from psyflow.columns import without
+from psyflow.exceptions import UnsupportedDataError
+from psyflow.outcomes.records import SKIPPED, Attempt, Failure, Writer
 from psyflow.work.acceptance import Acceptance, RefusedError
 from psyflow.work.capture import Output, say
 from psyflow.work.context import StopNow
 from psyflow.work.copies import changeable, fresh
-from psyflow.work.flusher import FLUSH_SECONDS, Flusher
+from psyflow.work.flusher import FLUSH_SECONDS
 from psyflow.work.integrity import Integrity
+from psyflow.work.kept import Here, Kept, Printed
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
 from psyflow.work.rows import result_row
 
 __all__ = ["Evaluator", "StopNow"]
 
 WRITE_SECONDS = 0.05
-FLUSH_BYTES = 8 << 20
-FLUSH_ROWS = 1 << 16
 REFUSED_AT_FIRST = 3
 """If this many rows come first that the store cannot hold, it will hold none."""
-_FIELDS = 6
-
 _KEPT = "It is kept: with another store, `psy run` only merges it."
-
-Printed: TypeAlias = tuple[int, int] | None
-
-
-def _kind_of(error: BaseException) -> str:
-    if isinstance(error, Skip):
-        return SKIPPED
-    return "oom" if isinstance(error, MemoryError) else "error"
-
-
-def _user_traceback(error: BaseException) -> str:
-    # The first frame is psyflow's own call of the function.
-    frames = error.__traceback__
-    return traceback_text(error, (frames and frames.tb_next) or frames)
 
 
 class Evaluator:
@@ -110,33 +88,21 @@ class Evaluator:
         self.n_failed = 0
         self.holds_nothing = False
         self._n_refused = 0
-        self._has_rows = False
         self._prepared = prepared
-        self._writer = writer
         self._on_start = on_start
-        self._host = socket.gethostname()
-        self._pid = getpid()
-        # One monotonic clock: a clock that is set while an item runs must not bend durations.
-        self._epoch = time.time() - monotonic()
-        self._last_write = self._last_sync = monotonic()
-        self._max_kept = _FIELDS
+        self._here = Here(output.name if output else "")
+        self._kept = Kept(writer, self._here, integrity)
         self._in_call = False
         self._interrupted = False
         self._changeable: list[str] = []
         self._acceptance = Acceptance(prepared.check, prepared.exclude)
-        # Item, begin, end, row, attempt and output of each outcome, flat. `evaluate` only extends
-        # it, and `flush`, under the lock, cuts it at the front: both are one step, so that an
-        # item need not take the lock.
-        self._kept: list[Any] = []
-        self._lock = threading.Lock()
-        self._flusher = Flusher(self._flush_beside)
 
     def __enter__(self) -> Evaluator:
-        self._flusher.start()
+        self._kept.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._flusher.end()
+        self._kept.end()
 
     def evaluate(self, items: npt.NDArray[np.int64], psets: Mapping[str, Iterable[Any]]) -> None:
         """Evaluate `items`, whose arguments are the rows of `psets`.
@@ -185,40 +151,15 @@ class Evaluator:
             If an item since the last one has broken the process.
         """
         self._end_if_forked()
-        with self._lock:
-            self._flusher.raise_error()
-            kept = self._kept.copy()
-            if self._integrity is not None:
-                self._integrity.check()
-            self._append(kept, sync)
+        self._kept.flush(sync=sync)
 
     def abandon(self) -> tuple[list[int], list[float]]:
         """Give up what is not written, for it may be wrong; return the items and their starts."""
-        # No builtins here: they may be what is broken.
-        with self._lock:
-            kept, self._kept = self._kept, []
-        return kept[::_FIELDS], kept[1::_FIELDS]
+        return self._kept.abandon()
 
     def leave_child(self) -> None:
         """Have a child that the function forks end, should it come back from there."""
         self._interrupted = True
-
-    def _flush_beside(self) -> None:
-        """Flush while an item is running, unless that has replaced something, if for a while."""
-        with self._lock:
-            kept = self._kept.copy()
-            if self._integrity is None or self._integrity.holds():
-                self._append(kept, sync=True)
-
-    def _append(self, kept: list[Any], sync: bool) -> None:
-        if kept:
-            self._has_rows = True
-            self._write(*(kept[field::_FIELDS] for field in range(_FIELDS)))
-            del self._kept[: len(kept)]
-        self._last_write = monotonic()
-        if sync:
-            self._writer.sync()
-            self._last_sync = monotonic()
 
     def _evaluate_one(self, item: int, pset: dict[str, Any]) -> None:
         attempt = self._attempts.get(item, 0) + 1 if self._attempts else 1
@@ -228,9 +169,9 @@ class Evaluator:
             if not self._pause(self._retries.pause(attempt)):
                 return
             attempt += 1
-        now = monotonic()
-        if now - self._last_write > WRITE_SECONDS or len(self._kept) >= self._max_kept:
-            self.flush(sync=now - self._last_sync > FLUSH_SECONDS)
+        now, kept = monotonic(), self._kept
+        if now - kept.last_write > WRITE_SECONDS or len(kept.rows) >= kept.most:
+            self.flush(sync=now - kept.last_sync > FLUSH_SECONDS)
 
     def _pause(self, seconds: float) -> bool:
         """Wait, and return whether to go on after it."""
@@ -259,7 +200,7 @@ class Evaluator:
         except BaseException as error:
             # Also SystemExit and whatever else: a bad item stops no other.
             self._in_call = False
-            is_outcome = self._fail(_kind_of(error), item, pset, error, begin, attempt)
+            is_outcome = self._fail(item, pset, error, begin, attempt)
         else:
             self._keep(item, pset, returned, begin, attempt)
         self._on_start(-1, 0.0)
@@ -282,9 +223,9 @@ class Evaluator:
             self._refuse(item, pset, refused, begin, attempt)
         except BaseException as error:
             # Besides what is wrong with the result: whatever the classes of its values raise.
-            self._fail("result", item, pset, error, begin, attempt)
+            self._fail(item, pset, error, begin, attempt, is_of_result=True)
         else:
-            self._kept.extend((item, begin, end, row, attempt, self._printed()))
+            self._kept.rows.extend((item, begin, end, row, attempt, self._printed()))
 
     def _refuse(
         self, item: int, pset: dict[str, Any], refused: RefusedError, begin: float, attempt: int
@@ -292,66 +233,61 @@ class Evaluator:
         """Record the failure of a row that the store cannot hold; keep it for another store."""
         error = refused.reason
         if self._prepared.store:
-            self._write_refused(item, refused.row, begin, attempt)
+            self._end_if_forked()
+            self._kept.write_refused(item, refused.row, begin, attempt, self._prepared.store)
             error = UnsupportedDataError(f"{error} {_KEPT}")
-        self._fail("result", item, pset, error, begin, attempt)
+        self._fail(item, pset, error, begin, attempt, is_of_result=True)
         self._n_refused += 1
-        is_all = not self._has_rows and not self._kept and self._n_refused == REFUSED_AT_FIRST
+        has_rows = self._kept.has_written or self._kept.rows
+        is_all = not has_rows and self._n_refused == REFUSED_AT_FIRST
         if is_all and not self._prepared.has_rows():
             self.holds_nothing = self.stopping = True
 
-    def _write_refused(self, item: int, row: dict[str, Any], begin: float, attempt: int) -> None:
-        # What it has printed is told with the failure.
-        rows = self._rows([item], [begin], [monotonic()], [row], [attempt], [None])
-        self._end_if_forked()
-        with self._lock:
-            self._writer.write_rows(replace(rows, refused_by=self._prepared.store))
-
     def _fail(
         self,
-        kind: str,
         item: int,
         pset: dict[str, Any],
         error: BaseException,
         begin: float,
         attempt: int,
+        *,
+        is_of_result: bool = False,
     ) -> bool:
         """Record a failure, or a skip, and return whether it is the item's outcome."""
         self._end_if_forked()
         if self._integrity is not None:
             # If others have ended since the last look, it may fail for what one of them has done.
-            self._integrity.check(is_strict=self._kept != [])
+            self._integrity.check(is_strict=self._kept.rows != [])
         if self._interrupted:
             # The user's code turned the interruption into something else.
             raise StopNow from error
-        duration = monotonic() - begin
-        is_outcome = self.stopping or not self._retries.allow(kind, attempt)
-        self.n_failed += is_outcome and kind != SKIPPED
+        tried = self._tried(item, pset, begin, attempt)
+        failure = Failure.of_exception(tried, error, is_of_result=is_of_result)
+        failure.printed = self._printed()
+        is_skip = failure.kind == SKIPPED
+        is_outcome = self.stopping or not self._retries.allow(failure.kind, attempt)
+        self.n_failed += is_outcome and not is_skip
         self._on_failed(self.n_failed)
-        text = message_of(error) if kind == SKIPPED else exception_text(error)
-        trace = _user_traceback(error) if kind not in ("result", SKIPPED) else ""
-        failure = Failure(
-            item=item,
-            kind=kind,
-            exception=text,
-            traceback=trace,
-            pset=pset_repr(without(self._prepared.given, pset)),
-            start=self._epoch + begin,
-            duration=duration,
-            attempt=attempt,
-            host=self._host,
-            pid=self._pid,
-            log=self._output.name if self._output else "",
-            printed=self._printed(),
-        )
         # What follows runs no code of the user's: if the disk is full, it is not the item's fault.
         self._on_start(-1, 0.0)
-        with self._lock:
-            self._writer.write_failure(failure)
+        self._kept.write_failure(failure)
         again = "" if is_outcome else f" (attempt {attempt}; it is tried again)"
-        what = "is skipped" if kind == SKIPPED else f"failed{again}"
-        self._report(f"Item {item} {what}: {text}\n{trace}")
+        what = "is skipped" if is_skip else f"failed{again}"
+        self._report(f"Item {item} {what}: {failure.exception}\n{failure.traceback}")
         return is_outcome
+
+    def _tried(self, item: int, pset: dict[str, Any], begin: float, attempt: int) -> Attempt:
+        here = self._here
+        return Attempt(
+            item=item,
+            pset=without(self._prepared.given, pset),
+            start=here.epoch + begin,
+            duration=monotonic() - begin,
+            number=attempt,
+            pid=here.pid,
+            log=here.log,
+            host=here.host,
+        )
 
     def _report(self, text: str) -> None:
         report = self._output.report if self._output else say
@@ -361,42 +297,6 @@ class Evaluator:
         return self._output.advance() if self._output else None
 
     def _end_if_forked(self) -> None:
-        if getpid() != self._pid:
+        if getpid() != self._here.pid:
             self._report("A process that an item has forked came back from it, so it is ended.")
             _exit(1)
-
-    def _write(
-        self,
-        items: list[int],
-        begins: list[float],
-        ends: list[float],
-        rows: list[dict[str, Any]],
-        attempts: list[int],
-        printed: list[Printed],
-    ) -> None:
-        length = self._writer.write_rows(self._rows(items, begins, ends, rows, attempts, printed))
-        # The next frame may be as long as this one shows to be reasonable.
-        fitting = FLUSH_BYTES * len(rows) // max(1, length)
-        self._max_kept = _FIELDS * min(FLUSH_ROWS, max(1, fitting))
-
-    def _rows(
-        self,
-        items: list[int],
-        begins: list[float],
-        ends: list[float],
-        rows: list[dict[str, Any]],
-        attempts: list[int],
-        printed: list[Printed],
-    ) -> Rows:
-        begin = np.array(begins)
-        return Rows(
-            items=np.array(items, dtype=np.int64),
-            columns=from_rows(rows),
-            start=self._epoch + begin,
-            duration=np.array(ends) - begin,
-            attempt=np.array(attempts, dtype=np.int16),
-            host=self._host,
-            pid=self._pid,
-            log=self._output.name if self._output else "",
-            printed=np.array([p or (-1, -1) for p in printed]) if any(printed) else None,
-        )

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import psyflow.outcomes.shard
+import psyflow.outcomes.frames
 from psyflow.columns import Numbers
 from psyflow.exceptions import (
     DamagedFileError,
@@ -23,8 +23,9 @@ from psyflow.exceptions import (
     StoreError,
     UnsupportedDataError,
 )
+from psyflow.outcomes.frames import FAILURE, MAGIC, ROWS, Frame
 from psyflow.outcomes.records import Failure
-from psyflow.outcomes.shard import FAILURE, MAGIC, ROWS, Frame, ShardReader, ShardWriter
+from psyflow.outcomes.shard import ShardReader, ShardWriter
 from psyflow.reprs import pset_repr, safe_repr
 from psyflow.system.trust import trusting
 from tests.support.processes import eventually, script
@@ -209,7 +210,7 @@ def test_rows_that_cannot_be_unpickled_name_the_file(
 def test_a_later_format_is_an_error_that_names_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(psyflow.outcomes.shard._VERSION_OF_KIND, ROWS, 4)
+    monkeypatch.setitem(psyflow.outcomes.frames._VERSION_OF_KIND, ROWS, 4)
     write_frames(tmp_path / "a.rows", 1)
     monkeypatch.undo()
     with pytest.raises(DamagedFileError, match=r"a\.rows.*format 4"):
@@ -313,7 +314,7 @@ def test_damage_of_more_than_one_stretch_is_skipped(
     content[ends[0][0] : ends[n - 2][0]] = bytes(ends[n - 2][0] - ends[0][0])
     path.write_bytes(content)
     for stretch in range(len(MAGIC), 60):
-        monkeypatch.setattr("psyflow.outcomes.shard._SCAN_BYTES", stretch)
+        monkeypatch.setattr("psyflow.outcomes.frames._SCAN_BYTES", stretch)
         with pytest.warns(DamagedShardWarning, match=f"bytes {ends[0][0]} to {ends[n - 2][0]}"):
             _, frames = read(path)
         assert [f.items.tolist() for f in frames] == [ends[0][1], ends[-1][1]]

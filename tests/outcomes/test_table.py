@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 import psyflow.outcomes.table
 from psyflow.columns import from_rows
 from psyflow.exceptions import DamagedShardWarning, UnreadableError
+from psyflow.outcomes.reading import read_outcomes
 from psyflow.outcomes.records import Failure
 from psyflow.outcomes.shard import ShardReader, ShardWriter
-from psyflow.outcomes.table import Block, Piece, Table, merged_blocks, read_outcomes
+from psyflow.outcomes.table import Block, Piece, Table, merged_blocks
 from tests.support.rows import make_rows, same, values
 
 NAN = float("nan")

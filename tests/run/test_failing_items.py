@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import psyflow
+from psyflow.outcomes.reading import read_outcomes
 from psyflow.outcomes.records import SKIPPED, Failure
 from psyflow.outcomes.shard import FAILURE, SKIP, ShardWriter
-from psyflow.outcomes.table import read_outcomes
 from psyflow.record.assess import Assessment
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.store import NpzStore

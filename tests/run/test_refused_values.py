@@ -10,9 +10,9 @@ import pytest
 
 import psyflow
 from psyflow.exceptions import UnsupportedDataError
+from psyflow.outcomes.reading import read_outcomes
 from psyflow.outcomes.records import Rows
 from psyflow.outcomes.shard import REFUSED, ROWS, ShardReader, ShardWriter
-from psyflow.outcomes.table import read_outcomes
 from psyflow.store import H5Store, NpzStore, PickleStore, Store
 from psyflow.store.holding import Holding
 from psyflow.work.acceptance import Acceptance, RefusedError

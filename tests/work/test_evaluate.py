@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 import psyflow.outcomes.shard
 import psyflow.work.evaluate
 import psyflow.work.flusher
+import psyflow.work.kept
 from psyflow.exceptions import UnsupportedDataError
 from psyflow.outcomes.records import Failure
 from psyflow.outcomes.shard import ShardReader, ShardWriter
@@ -561,7 +562,7 @@ def test_flushing_at_any_moment_neither_loses_nor_repeats_rows(
 
 
 def test_large_rows_are_not_hoarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(psyflow.work.evaluate, "FLUSH_BYTES", 100_000)
+    monkeypatch.setattr(psyflow.work.kept, "FLUSH_BYTES", 100_000)
     monkeypatch.setattr(psyflow.work.evaluate, "WRITE_SECONDS", 1000)
     path = tmp_path / "a.rows"
     with ShardWriter(path) as writer:

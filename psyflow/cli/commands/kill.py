@@ -7,10 +7,10 @@ from argparse import Namespace
 
 from psyflow.cli.output import OK, TROUBLE, is_confirmed, say
 from psyflow.cli.selection import for_each_task, none_named, suggestion
-from psyflow.cli.waiting import pauses
 from psyflow.record.jobs import Killed
 from psyflow.record.plan import Plan
 from psyflow.run.run import Run
+from psyflow.run.wait import pauses
 from psyflow.system.lease import LEASE_SECONDS
 from psyflow.system.owner import Owner
 from psyflow.tasks import TaskDef

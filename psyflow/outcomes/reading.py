@@ -1,0 +1,153 @@
+"""What a set of shards holds, without the values: pieces with rows, and how the others ended."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from psyflow.exceptions import DamagedShardWarning
+from psyflow.outcomes.frames import REFUSED, ROWS, STATE_OF_KIND, Frame
+from psyflow.outcomes.shard import ShardReader
+from psyflow.outcomes.states import WITHOUT_ROW, State
+from psyflow.outcomes.table import LOG_POSITIONS, Block, Bookkeeping, FailureRecord, Items, Piece
+from psyflow.system.trust import Origin
+
+__all__ = ["Outcomes", "read_outcomes"]
+
+
+@dataclass
+class Outcomes:
+    """What a set of shards holds.
+
+    Attributes
+    ----------
+    pieces : list of Piece
+        Of result rows.
+    workers : list of str
+        What the ``worker`` of the bookkeeping counts: ``"<host> <pid> <log>"``.
+    records : mapping from State to list of FailureRecord
+        Of evaluations that ended without a row, in the order of the shards, and as they came in
+        each.
+    ended : mapping from State to ndarray of int64
+        The items whose last evaluation without a row ended so, ascending; some may have a result
+        as well, from another attempt.
+    """
+
+    pieces: list[Piece]
+    workers: list[str]
+    records: Mapping[State, list[FailureRecord]]
+    ended: Mapping[State, Items]
+
+    @property
+    def failures(self) -> list[FailureRecord]:
+        """The records of the evaluations that failed."""
+        return self.records[State.FAILED]
+
+    @property
+    def skips(self) -> list[FailureRecord]:
+        """The records of the evaluations that were skipped."""
+        return self.records[State.SKIPPED]
+
+    @property
+    def failed(self) -> Items:
+        """The items that failed, also if they have a result as well."""
+        return self.ended[State.FAILED]
+
+    @property
+    def skipped(self) -> Items:
+        """The items that were skipped, likewise."""
+        return self.ended[State.SKIPPED]
+
+
+def read_outcomes(
+    shards: Iterable[Path],
+    numbering: Callable[[Path], Items | None] = lambda shard: None,
+    *,
+    origin: Callable[[Path], Origin | None] = lambda shard: None,
+    takes: Callable[[ShardReader, Frame], bool] = lambda reader, frame: False,
+    verify: bool = False,
+) -> Outcomes:
+    """Read what `shards` hold, without the values.
+
+    Parameters
+    ----------
+    shards : iterable of Path
+    numbering : callable
+        Given a shard, the array that turns its item numbers into present ones (−1: no longer asked
+        for), or None if they are the same.
+    origin : callable
+        Given a shard, what tells whose it is.
+    takes : callable
+        Given a frame of rows that the store of a run could not hold, whether they count after all.
+    verify : bool
+        Read every payload and leave out those that are damaged.
+    """
+    pieces: list[Piece] = []
+    workers: list[str] = []
+    records: dict[State, list[FailureRecord]] = {state: [] for state in WITHOUT_ROW}
+    for shard in shards:
+        reader = ShardReader(shard, origin(shard))
+        renumber = numbering(shard)
+        for frame in reader.new_frames():
+            if verify and not reader.is_intact(frame):
+                warnings.warn(
+                    f"{shard}: the frame at byte {frame.offset} is damaged; "
+                    f"its {len(frame.items)} items run again.",
+                    DamagedShardWarning,
+                    stacklevel=2,
+                )
+                continue
+            items = frame.items if renumber is None else renumber[frame.items]
+            if frame.kind == REFUSED and not takes(reader, frame):
+                continue
+            if frame.kind in (ROWS, REFUSED):
+                load = _frame_loader(reader, frame, workers)
+                pieces.append(Piece(items, frame.length, load, shard))
+                continue
+            record = FailureRecord(int(items[0]), reader, frame)
+            records[STATE_OF_KIND[frame.kind]].append(record)
+    return Outcomes(pieces, workers, records, _by_last_word(records))
+
+
+def _by_last_word(records: Mapping[State, Sequence[FailureRecord]]) -> dict[State, Items]:
+    """Return the items whose evaluations ended in each way; the latest of each item counts."""
+    ways = {state: {r.item for r in some if r.item >= 0} for state, some in records.items()}
+    n_ways = Counter(itertools.chain.from_iterable(ways.values()))
+    unclear = {item for item, n in n_ways.items() if n > 1}
+    latest: dict[int, tuple[float, int]] = {}
+    # Reading takes time: only where several have happened. The names of shards do not tell, for
+    # those of two runs within a second are in no order.
+    for record in itertools.chain.from_iterable(records.values()) if unclear else ():
+        if record.item in unclear:
+            word = record.read().start, record.frame.kind
+            latest[record.item] = max(latest.get(record.item, word), word)
+    for item, (_, kind) in latest.items():
+        for state, items in ways.items():
+            if state is not STATE_OF_KIND[kind]:
+                items.discard(item)
+    return {state: np.array(sorted(items), dtype=np.int64) for state, items in ways.items()}
+
+
+def _frame_loader(reader: ShardReader, frame: Frame, workers: list[str]) -> Callable[[], Block]:
+    def load() -> Block:
+        rows = reader.rows(frame)
+        worker = f"{rows.host} {rows.pid} {rows.log}"
+        if worker not in workers:
+            workers.append(worker)
+        bookkeeping: Bookkeeping = {
+            "start": rows.start,
+            "duration": rows.duration,
+            "attempt": rows.attempt,
+            "worker": np.full(len(rows.items), workers.index(worker), dtype=np.int32),
+        }
+        if rows.printed is not None:
+            bookkeeping |= dict(zip(LOG_POSITIONS, rows.printed.T, strict=True))
+        return Block(rows.columns, bookkeeping)
+
+    return load

@@ -1,0 +1,184 @@
+"""Rows between their evaluation and their shard, which a thread writes while items are running."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from os import getpid
+from time import monotonic
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from psyflow.columns import from_rows
+from psyflow.outcomes.records import Failure, Rows, Writer
+from psyflow.work.flusher import Flusher
+from psyflow.work.integrity import Integrity
+
+__all__ = ["Here", "Kept", "Printed"]
+
+FLUSH_BYTES = 8 << 20
+FLUSH_ROWS = 1 << 16
+_FIELDS = 6
+
+Printed: TypeAlias = tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Here:
+    """The process in which items are evaluated, as outcomes tell of it.
+
+    Attributes
+    ----------
+    log : str
+        Name of the file with what items print; empty if that is not kept.
+    host : str
+    pid : int
+    epoch : float
+        What makes seconds since 1970 of `time.monotonic`.
+    """
+
+    log: str
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=getpid)
+    # One monotonic clock: a clock that is set while an item runs must not bend durations.
+    epoch: float = field(default_factory=lambda: time.time() - monotonic())
+
+
+class Kept:
+    """Rows that are not written yet.
+
+    Parameters
+    ----------
+    writer : Writer
+    here : Here
+    integrity : Integrity, optional
+        Without it, nobody looks whether items have broken the process before anything is written.
+
+    Attributes
+    ----------
+    rows : list
+        Item, begin, end, row, attempt and output of each outcome, flat. Whoever evaluates only
+        extends it, and `flush`, under the lock, cuts it at the front: both are one step, so that
+        an item need not take the lock.
+    most : int
+        How long `rows` should be at most.
+    last_write, last_sync : float
+        When they were written, and brought to the disk (`time.monotonic`).
+    has_written : bool
+        Whether there were any.
+    """
+
+    def __init__(self, writer: Writer, here: Here, integrity: Integrity | None) -> None:
+        self.rows: list[Any] = []
+        self.most = _FIELDS
+        self.last_write = self.last_sync = monotonic()
+        self.has_written = False
+        self._writer = writer
+        self._here = here
+        self._integrity = integrity
+        self._lock = threading.Lock()
+        self._flusher = Flusher(self._flush_beside)
+
+    def start(self) -> None:
+        """Have a thread bring rows to the disk from now on."""
+        self._flusher.start()
+
+    def end(self) -> None:
+        """End the thread."""
+        self._flusher.end()
+
+    def flush(self, *, sync: bool) -> None:
+        """Write the rows; with `sync`, also bring them to the disk.
+
+        Raises
+        ------
+        OSError
+            If that fails, or failed in the thread.
+        BrokenProcessError
+            If an item since the last one has broken the process.
+        """
+        with self._lock:
+            self._flusher.raise_error()
+            kept = self.rows.copy()
+            if self._integrity is not None:
+                self._integrity.check()
+            self._append(kept, sync)
+
+    def abandon(self) -> tuple[list[int], list[float]]:
+        """Give up what is not written, for it may be wrong; return the items and their starts."""
+        # No builtins here: they may be what is broken.
+        with self._lock:
+            kept = self.rows[:]
+            del self.rows[:]
+        return kept[::_FIELDS], kept[1::_FIELDS]
+
+    def write_failure(self, failure: Failure) -> None:
+        """Write a failure, or a skip."""
+        with self._lock:
+            self._writer.write_failure(failure)
+
+    def write_refused(
+        self, item: int, row: dict[str, Any], begin: float, attempt: int, by: str
+    ) -> None:
+        """Write a row that the store `by` cannot hold."""
+        # What it has printed is told with the failure.
+        rows = self._as_rows([item], [begin], [monotonic()], [row], [attempt], [None])
+        with self._lock:
+            self._writer.write_rows(replace(rows, refused_by=by))
+
+    def _flush_beside(self) -> None:
+        """Flush while an item is running, unless that has replaced something, if for a while."""
+        with self._lock:
+            kept = self.rows.copy()
+            if self._integrity is None or self._integrity.holds():
+                self._append(kept, sync=True)
+
+    def _append(self, kept: list[Any], sync: bool) -> None:
+        if kept:
+            self.has_written = True
+            self._write(*(kept[field::_FIELDS] for field in range(_FIELDS)))
+            del self.rows[: len(kept)]
+        self.last_write = monotonic()
+        if sync:
+            self._writer.sync()
+            self.last_sync = monotonic()
+
+    def _write(
+        self,
+        items: list[int],
+        begins: list[float],
+        ends: list[float],
+        rows: list[dict[str, Any]],
+        attempts: list[int],
+        printed: list[Printed],
+    ) -> None:
+        written = self._as_rows(items, begins, ends, rows, attempts, printed)
+        length = self._writer.write_rows(written)
+        # The next frame may be as long as this one shows to be reasonable.
+        fitting = FLUSH_BYTES * len(rows) // max(1, length)
+        self.most = _FIELDS * min(FLUSH_ROWS, max(1, fitting))
+
+    def _as_rows(
+        self,
+        items: list[int],
+        begins: list[float],
+        ends: list[float],
+        rows: list[dict[str, Any]],
+        attempts: list[int],
+        printed: list[Printed],
+    ) -> Rows:
+        begin = np.array(begins)
+        return Rows(
+            items=np.array(items, dtype=np.int64),
+            columns=from_rows(rows),
+            start=self._here.epoch + begin,
+            duration=np.array(ends) - begin,
+            attempt=np.array(attempts, dtype=np.int16),
+            host=self._here.host,
+            pid=self._here.pid,
+            log=self._here.log,
+            printed=np.array([p or (-1, -1) for p in printed]) if any(printed) else None,
+        )
