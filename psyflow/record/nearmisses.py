@@ -13,6 +13,7 @@ from psyflow.outcomes.table import Items
 from psyflow.pspace.keys import isin
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.attributes import about_attributes
+from psyflow.record.frozen import FrozenSpace
 from psyflow.record.lastdigits import about_last_digits
 from psyflow.record.plan import Plan
 from psyflow.record.recover import recover
@@ -78,7 +79,17 @@ def _gone_psets(plan: Plan, assessment: Assessment, new: Items) -> tuple[Columns
             return {}, 0  # Then there are no done ones: the assessment goes by the same files.
     done = recovered.table.done()
     gone = done[~isin(planned[done], assessment.frozen.keys())]
-    space = recovered.frozen.space
-    # What has only become another by what the defaults say is no near miss.
-    gone = gone[~isin(space.key_take(gone), assessment.space.key_take(new))]
-    return space.take_packed(gone), len(gone)
+    gone = _with_other_values(gone, recovered.frozen, assessment, new)
+    return recovered.frozen.space.take_packed(gone), len(gone)
+
+
+def _with_other_values(
+    gone: Items, planned: FrozenSpace, assessment: Assessment, new: Items
+) -> Items:
+    """Return the items of which no new one has the values: only other defaults tell them apart."""
+    if planned.defaults.keys() == assessment.frozen.defaults.keys():
+        return gone
+    try:
+        return gone[~isin(planned.space.key_take(gone), assessment.space.key_take(new))]
+    except UnstableValueError:
+        return gone[:0]  # a done value is not even whole any more
