@@ -13,7 +13,8 @@ from typing import Any
 from psyflow.columns import without
 from psyflow.exceptions import UsageError
 from psyflow.record.assess import Assessment
-from psyflow.tasks import TaskDef, streams_of, takes_context, withheld
+from psyflow.tasks import TaskDef, streams_of, takes_context
+from psyflow.tasks.repeating import withheld
 from psyflow.work.context import Context, Contexts
 from psyflow.work.rows import beside, result_row
 

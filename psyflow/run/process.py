@@ -19,7 +19,8 @@ from psyflow.reprs import safe_repr
 from psyflow.store.holding import Holding
 from psyflow.system.files import ask_again, is_full, make_within
 from psyflow.system.limits import GPUS, deadline, own_gpus
-from psyflow.tasks import TaskDef, streams_of, takes_context, withheld
+from psyflow.tasks import TaskDef, streams_of, takes_context
+from psyflow.tasks.repeating import withheld
 from psyflow.tasks.signature import takes_keyword
 from psyflow.texts import exception_text, traceback_text
 from psyflow.work.capture import say

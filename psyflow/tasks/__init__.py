@@ -3,7 +3,6 @@
 from psyflow.tasks.arguments import streams_of, takes_context
 from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.loader import PackageLoader
-from psyflow.tasks.repeating import withheld
 from psyflow.tasks.settings import Setting
 from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef
 
@@ -16,5 +15,4 @@ __all__ = [
     "TaskDef",
     "streams_of",
     "takes_context",
-    "withheld",
 ]

@@ -89,6 +89,7 @@ class Evaluator:
         self.holds_nothing = False
         self._n_refused = 0
         self._prepared = prepared
+        self._withheld = prepared.withheld
         self._on_start = on_start
         self._here = Here(output.name if output else "")
         self._kept = Kept(writer, self._here, integrity)
@@ -190,8 +191,10 @@ class Evaluator:
         try:
             # Psets share values, and attempts do: none may see what another has changed.
             given = fresh(pset, self._changeable) if self._changeable else pset
-            if self._prepared.withheld:
-                given = without(self._prepared.withheld, given)
+            if self._withheld:
+                given = dict(given)
+                for name in self._withheld:
+                    del given[name]
             self._in_call = True
             returned = self._prepared.execute(**self._prepared.extra, **given)
             self._in_call = False
