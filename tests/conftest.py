@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import tempfile
@@ -50,20 +51,54 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 # Tests that share something slow to start, or that there can be only one of on a machine.
 TOGETHER = re.compile(r"tests/(scheduler/test_gridengine|(scheduler|mapper|examples)/\w+\.py)")
+# What takes longest begins first: at the end, all other processes would wait for it.
+LONGEST = (
+    "tests/scheduler/test_fakeslurm_runs",
+    "tests/scheduler/test_gridengine",
+    "tests/scheduler/test_slurm_deaths",
+    "tests/scheduler/test_slurm_runs",
+    "tests/durability/test_chaos",
+    "tests/docs/test_pages.py::test_code_does_what_the_page_says[docs/guide.md]",
+    "tests/durability/test_two",
+    "tests/durability/",
+)
+
+
+def scope_of(nodeid: str) -> str:
+    """Return what all tests have in common that one process has to run, one after the other."""
+    together = TOGETHER.match(nodeid)
+    return together[0] if together else nodeid
+
+
+def _place_of(scope: str) -> int:
+    return next((n for n, long in enumerate(LONGEST) if scope.startswith(long)), len(LONGEST))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests of servers first, which mostly wait, and one that computes after each of them.
+
+    So there is something to compute from the beginning, and nothing long is left for the end.
+    """
+    scopes: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        scopes.setdefault(scope_of(item.nodeid), []).append(item)
+    longest = sorted(scopes, key=_place_of)
+    waiting = [scopes[scope] for scope in longest if TOGETHER.match(scope)]
+    others = [scopes[scope] for scope in longest if not TOGETHER.match(scope)]
+    ordered = itertools.chain.from_iterable(itertools.zip_longest(waiting, others, fillvalue=[]))
+    items[:] = itertools.chain.from_iterable(ordered)
 
 
 class ServersApart(LoadScopeScheduling):
-    """Keep the tests of a server together, deal out the others one by one; the former first.
-
-    They wait most of their time, while the other processes compute.
-    """
+    """Keep the tests of a server together, deal out the others one by one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        together = TOGETHER.match(nodeid)
-        return together[0] if together else nodeid
+        return scope_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ServersApart:
+    vars(config.option)["loadscopereorder"] = False  # they are in order
     return ServersApart(config, log)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import time
 
 from tests.run.test_faults import check_complete
 from tests.support.study import Study
 
-N_TIMES = 25
+PAUSES = 3 * (0.0, 0.0, 0.01, 0.1, 0.2)
 BODY = """
 pspace = Param(x=range({n}))
 def execute(x):
@@ -19,13 +18,12 @@ def execute(x):
 
 
 def test_two_runs_many_times(study: Study) -> None:
-    chance = random.Random(5)
     done = 0
     n_refused = 0
-    for _ in range(N_TIMES):
+    for pause in PAUSES:
         study.task(BODY.format(n=done + 2))
         first = study.start("run")
-        time.sleep(chance.choice([0, 0, 0.01, 0.1, 0.2]))
+        time.sleep(pause)
         second = study.start("run")
         messages = [run.communicate(timeout=180)[1] for run in (first, second)]
         codes = {first.returncode, second.returncode}

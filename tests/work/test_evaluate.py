@@ -587,7 +587,7 @@ def test_a_full_disk_is_not_an_items_fault(tmp_path: Path) -> None:
         how = sys.argv[2]
         def execute(i):
             end = time.monotonic() + 60
-            while how == "thread" and i == 3 and not e._flusher._error:
+            while how == "thread" and i == 3 and not e._kept._flusher._error:
                 assert time.monotonic() < end
                 time.sleep(0.01)
             if how == "failure" and i:
