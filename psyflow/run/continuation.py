@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from psyflow.run.reasons import failed_for_want, reason_of, statuses_of
 from psyflow.run.run import Run
 from psyflow.run.submit import Submission, allotment
 from psyflow.scheduler.base import CANCELLED, JobStatus
-from psyflow.system.files import make_folder, write_atomic
+from psyflow.system.files import is_there, make_folder, write_atomic
 from psyflow.system.place import Place
 from psyflow.tasks import TaskDef
 from psyflow.work.capture import say
@@ -100,15 +101,21 @@ def _continued(run: Run, plan: Plan, statuses: Mapping[str, JobStatus]) -> Plan:
     place = Place.marked(plan.layout.root)
     new = replace(plan, run_id=new_run_id(), chain=plan.chain + 1, place=place, **allotted)
     make_folder(new.frozen.folder)
-    for source in plan.frozen.code.rglob("*"):
-        if source.is_file():
-            copy = new.frozen.code / source.relative_to(plan.frozen.code)
-            make_folder(copy.parent)
-            write_atomic(copy, source.read_bytes())
+    for folder in (plan.frozen.code, plan.frozen.meaning_code):
+        for source in folder.rglob("*"):
+            if source.is_file():
+                _copy(source, new.frozen.folder / source.relative_to(plan.frozen.folder))
+    if is_there(plan.frozen.meaning):
+        _copy(plan.frozen.meaning, new.frozen.meaning)
     new.freeze(plan.load_space())
     save_items(new.frozen.pending, found.pending)
     new.write()
     return new
+
+
+def _copy(source: Path, target: Path) -> None:
+    make_folder(target.parent)
+    write_atomic(target, source.read_bytes())
 
 
 def _continuation_of(

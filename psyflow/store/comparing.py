@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Column
+from psyflow.columns import Column, Numbers
 
-__all__ = ["comparable", "strings"]
+__all__ = ["comparable", "is_of_numbers", "strings"]
 
 _NUMBERS = {int, float, complex}
 _SINGLE = {*_NUMBERS, bool, str, bytes, type(None)}
@@ -70,6 +70,19 @@ def comparable(column: Column) -> Column:
         return column
     array = strings(column)
     return np.fromiter(column, object, len(column)) if array is None else array
+
+
+def is_of_numbers(column: Column) -> bool:
+    """Tell whether a column is a list of Python's numbers, packed or not, and not empty.
+
+    Examples
+    --------
+    >>> is_of_numbers([1, 2.5]), is_of_numbers([1, True]), is_of_numbers([])
+    (True, False, False)
+    """
+    if isinstance(column, Numbers):
+        return column.array.dtype.kind != "b"
+    return isinstance(column, list) and bool(column) and _types_in(column) <= _NUMBERS
 
 
 def _types_in(values: list[Any]) -> set[type]:

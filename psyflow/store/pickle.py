@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 
-from psyflow.columns import Column
+from psyflow import columns
+from psyflow.columns import Column, Columns
 from psyflow.exceptions import (
     DamagedFileError,
     StoreError,
@@ -33,8 +35,9 @@ from psyflow.store.base import (
     reading,
     reading_back,
     saving,
+    takes_numbers,
 )
-from psyflow.store.comparing import comparable
+from psyflow.store.comparing import comparable, is_of_numbers
 from psyflow.system.faithful import FaithfulPickler, faithfully
 from psyflow.system.trust import HOW_TO_MAKE, Unpickler, checked
 
@@ -43,6 +46,10 @@ __all__ = ["PickleStore"]
 # `pickle.load` ignores what follows a pickle, so the file stays a plain pickle.
 _FOOTER = struct.Struct("<8sQI")
 _MAGIC = b"psyflow\n"
+# Between the two, there may be a note of the columns that are lists of Python numbers of one type:
+# to look at the types of all values takes as long as a third of unpickling them.
+_NOTE = struct.Struct("<I8s")
+_NOTE_MAGIC = b"psycols\n"
 _BLOCK_BYTES = 1 << 20
 
 
@@ -51,10 +58,10 @@ class PickleStore(Store):
     """Store tables as pickles (``.pkl``): any picklable values, exactly as they were put in.
 
     Lists of text, and of other single values that are not all numbers, are loaded as arrays. The
-    file is a pickle of a dict of columns, followed by a checksum. Loading a pickle can execute
-    code that is in it: load only files that you trust. (What `psyflow.load` and `psy` find in the
-    folder of a run, without its being named, they load only if it holds plain values, or if your
-    own `psy` wrote it.)
+    file is a pickle of a dict of columns, followed by a note and a checksum. Loading a pickle can
+    execute code that is in it: load only files that you trust. (What `psyflow.load` and `psy` find
+    in the folder of a run, without its being named, they load only if it holds plain values, or if
+    your own `psy` wrote it.)
 
     Parameters
     ----------
@@ -84,11 +91,27 @@ class PickleStore(Store):
         UnsupportedDataError
             If a value cannot be pickled.
         """
-        table = as_table(data)
+        self._save(filename, as_table(data), [])
+
+    @takes_numbers
+    def write(self, filename: StorePath, blocks: Iterable[Columns]) -> None:
+        """Save the tables `blocks` below each other; a name that a block lacks gets NaN there.
+
+        All blocks are brought together in memory.
+        """
+        tables = [as_table(block, packed=True) for block in blocks]
+        names = dict.fromkeys(name for table in tables for name in table)
+        numbers = [name for name in names if all(map(is_of_numbers, _parts(name, tables)))]
+        table = columns.unpacked(columns.concatenate(tables))
+        self._save(filename, table, numbers)
+
+    def _save(
+        self, filename: StorePath, table: Mapping[str, Column], numbers: Collection[str]
+    ) -> None:
         with saving(filename) as temporary:
             with temporary.open("wb") as file:
                 try:
-                    footer = self._dump(table, file)
+                    footer = self._dump(table, numbers, file)
                 except OSError:
                     raise
                 except Exception as error:
@@ -133,11 +156,16 @@ class PickleStore(Store):
         except Exception as error:
             raise self._unsupported({n: [v] for n, v in row.items()}, error) from error
 
-    def _dump(self, table: Mapping[str, Column], file: BinaryIO) -> bytes:
-        """Write `table` and a footer, and return the footer."""
+    def _dump(
+        self, table: Mapping[str, Column], numbers: Collection[str], file: BinaryIO
+    ) -> bytes:
+        """Write `table`, a note and a footer, and return the footer."""
         writer = _ChecksumWriter(file)
         once = {name: _Repeated(c) if is_repeated(c) else c for name, c in table.items()}
         FaithfulPickler(writer, self.protocol).dump(once)
+        if numbers:
+            note = json.dumps(list(numbers)).encode()
+            writer.write(note + _NOTE.pack(len(note), _NOTE_MAGIC))
         footer = _FOOTER.pack(_MAGIC, writer.length, writer.crc)
         file.write(footer)
         return footer
@@ -156,6 +184,11 @@ class PickleStore(Store):
                         f'exclude_from_result = ["{name}"], or return something simpler.'
                     )
         return UnsupportedDataError(f"The table cannot be pickled: {error}.")
+
+
+def _parts(name: str, tables: Sequence[Columns]) -> Iterator[Column]:
+    """Yield what tables have of a column; one that lacks it has no number there."""
+    return (table.get(name, []) for table in tables)
 
 
 class _Repeated:
@@ -198,6 +231,19 @@ def _has_checksum(file: IO[bytes]) -> bool:
     raise DamagedFileError("The checksum does not match: the file was altered or cut short.")
 
 
+def _columns_of_numbers(file: IO[bytes]) -> set[str]:
+    """Return which columns of a whole file are known to be lists of numbers."""
+    end = file.seek(0, 2) - _FOOTER.size - _NOTE.size
+    if end < 0:
+        return set()
+    file.seek(end)
+    length, magic = _NOTE.unpack(file.read(_NOTE.size))
+    if magic != _NOTE_MAGIC or length > end:
+        return set()
+    file.seek(end - length)
+    return set(json.loads(file.read(length)))
+
+
 def _crc(file: IO[bytes], size: int) -> int:
     """Return the CRC-32 of the first `size` bytes."""
     file.seek(0)
@@ -218,8 +264,9 @@ def _check_whole(file: IO[bytes], footer: bytes) -> None:
 def _load(path: Path) -> dict[str, Column]:
     with path.open("rb") as file:
         is_whole = _has_checksum(file)
-        file.seek(0)
         try:
+            numbers = _columns_of_numbers(file) if is_whole else set()
+            file.seek(0)
             pickled = checked(file, path)
             table = Unpickler(pickled).load()
         except UntrustedFileError:
@@ -228,7 +275,8 @@ def _load(path: Path) -> dict[str, Column]:
             raise _load_error(error, is_whole) from error
         if not is_whole and pickled.read(1):
             raise DamagedFileError("The checksum was cut off: the file is not whole.")
-    return {name: comparable(column) for name, column in as_loaded_table(table).items()}
+    found = as_loaded_table(table)
+    return {name: c if name in numbers else comparable(c) for name, c in found.items()}
 
 
 def _load_error(error: Exception, is_whole: bool) -> StoreError:

@@ -129,6 +129,19 @@ class StoreTests:
         tested.save(path, NUMBERS)
         assert_same_table(tested.load(path), NUMBERS)
 
+    def test_loads_the_columns_that_are_wanted(self, tested: Store, path: Path) -> None:
+        tested.save(path, {"a": [1.5, 2.5], "b": [3.5, 4.5], "c": [5.5, 6.5]})
+        seen: list[list[str]] = []
+
+        def wanted(names: list[str]) -> list[str]:
+            seen.append(names)
+            return ["c", "a", "unknown"]
+
+        found = tested.load_some(path, wanted)
+        assert seen == [["a", "b", "c"]]
+        assert_same_table(found, {"a": [1.5, 2.5], "c": [5.5, 6.5]})
+        assert tested.load_some(path, lambda names: []) == {}
+
     @pytest.mark.parametrize("kind", COLUMNS)
     def test_column_is_exact_or_refused(self, tested: Store, path: Path, kind: str) -> None:
         tested.save(path, {"old": [1.0]})
