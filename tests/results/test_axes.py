@@ -146,6 +146,13 @@ def test_names_of_columns_do_not_meet_names_of_dimensions() -> None:
     assert made["trace"].dims == ("item_", "trace_0_")
 
 
+def test_names_of_axes_of_outputs_do_not_meet_each_other() -> None:
+    results = computed(Param(k=[1, 2]), x=np.zeros((2, 3)), z=np.zeros((2, 4)))
+    results.meaning = Meaning(dims={"x": ["k"], "z": ["k_"]})
+    dataset = results.to_xarray()
+    assert dataset["x"].dims == ("k", "k_") and dataset["z"].dims == ("k", "k__")
+
+
 # -- rows that were chosen ------------------------------------------------------------------------
 
 
