@@ -16,7 +16,7 @@ from psyflow.pspace.factors import factors, is_sum, is_whole, numbers_in_factors
 from psyflow.pspace.keys import Keys, column_keys, first_positions, match
 from psyflow.results.grouping import grouped, numbered
 
-__all__ = ["Axis", "Grid", "Places", "free_name", "grid_of", "items_of", "listed"]
+__all__ = ["Axis", "Grid", "Places", "SparseError", "free_name", "grid_of", "items_of", "listed"]
 
 Rows = npt.NDArray[np.int64]
 
@@ -24,6 +24,10 @@ _ITEM = "item"
 _SPARSEST = 10
 _LOOKED_AT = 256
 _MOST_JOINED = 3
+
+
+class SparseError(UsageError):
+    """Far more cells than psets."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def grid_of(
 
     Raises
     ------
-    UsageError
+    SparseError
         If there are more than ten times as many cells as psets.
 
     Examples
@@ -260,7 +264,7 @@ def _check_density(found: Sequence[_Factor], n_there: int) -> None:
     n_cells = math.prod(len(factor.places) for factor in found)
     if n_cells > _SPARSEST * max(n_there, 1):
         told = " × ".join(f"{len(f.places)} ({', '.join(f.names)})" for f in found)
-        raise UsageError(
+        raise SparseError(
             f"The product of the parameters has {n_cells} cells, {told}, and there are {n_there} "
             "psets in it: most of that would be empty. Type to_xarray(dense=False), which has one "
             "dimension `item`, or choose rows first: where(…)."

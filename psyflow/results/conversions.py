@@ -9,7 +9,7 @@ import numpy as np
 from psyflow.columns import Column, take
 from psyflow.exceptions import UnknownNameError, UsageError
 from psyflow.results.arrow import arrow_table
-from psyflow.results.axes import Places, grid_of, items_of, listed
+from psyflow.results.axes import Grid, Places, SparseError, grid_of, items_of, listed
 from psyflow.results.datasets import dataset
 from psyflow.results.extras import needed
 from psyflow.results.frames import elements, pandas_frame
@@ -132,7 +132,7 @@ class Conversions(dict[str, Column]):
         frame.columns = list(self)  # It calls one without a name by a name of its own.
         return frame
 
-    def to_xarray(self, dense: bool = True) -> xarray.Dataset:
+    def to_xarray(self, dense: bool | None = True) -> xarray.Dataset:
         """Return a dataset of xarray, along the axes of the parameter space.
 
         The factors of the space are the dimensions. Parameters that were put side by side in one
@@ -147,8 +147,9 @@ class Conversions(dict[str, Column]):
 
         Parameters
         ----------
-        dense : bool
-            If False, there is one dimension, ``item``, with the parameters as its coordinates.
+        dense : bool or None
+            If False, there is one dimension, ``item``, with the parameters as its coordinates; if
+            None, only where more than nine in ten cells would be empty otherwise.
 
         Raises
         ------
@@ -166,13 +167,18 @@ class Conversions(dict[str, Column]):
         >>> float(table.to_xarray()["y"].sel(a=2, b=5))
         0.3
         """
-        if dense:
-            space = self._glance.space if self._glance is not None else None
-            grid = grid_of(self, self.parameters, space, self._places)
-        else:
-            grid = listed(self, self.parameters, self._places)
         about = self._glance.attributes() if self._glance is not None else {}
-        return dataset(self, self.outputs, grid, self.meaning, about)
+        return dataset(self, self.outputs, self._grid(dense), self.meaning, about)
+
+    def _grid(self, dense: bool | None) -> Grid:
+        if dense is not False:
+            space = self._glance.space if self._glance is not None else None
+            try:
+                return grid_of(self, self.parameters, space, self._places)
+            except SparseError:
+                if dense:
+                    raise
+        return listed(self, self.parameters, self._places)
 
     def _told_of_rows(self) -> dict[str, Column]:
         """Return the bookkeeping of the rows of this table, by names that it does not have."""

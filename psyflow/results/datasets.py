@@ -61,10 +61,10 @@ def dataset(
     inner = {name: axis_names(name, a.ndim - 1, meaning) for name, a in arrays.items()}
     places = _places(_sizes(arrays, inner), table, meaning)
     taken = {*table, *coords, *dims}
-    names = {
-        dim: dim if dim in places and dim in arrays else free_name(dim, taken)
-        for dim in dict.fromkeys(dim for axes in inner.values() for dim in axes)
-    }
+    names: dict[str, str] = {}
+    for dim in dict.fromkeys(dim for axes in inner.values() for dim in axes):
+        is_own = dim in places and dim in arrays
+        names[dim] = dim if is_own else free_name(dim, {*taken, *names.values()})
     variables: Variables = {
         name: ((*dims, *(names[dim] for dim in inner[name])), _spread(array, grid))
         for name, array in arrays.items()

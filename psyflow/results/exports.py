@@ -111,7 +111,7 @@ def _with_origin(table: Results) -> Any:
 
 def _netcdf(table: Results) -> _Write:
     needed("h5netcdf")
-    dataset = table.to_xarray()
+    dataset = table.to_xarray(dense=None)
     unfit = {
         name: why
         for name, variable in dataset.variables.items()

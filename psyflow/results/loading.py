@@ -205,7 +205,8 @@ def _table(
     glance: Glance | None = None,
     items: npt.NDArray[np.int64] | None = None,
 ) -> Results:
-    places = Places(items)
+    # Of a part of a file, nobody counts which rows it has.
+    places = Places(items if items is not None and len(items) == table_length(columns) else None)
     return Results(columns, parameters=list(parameters), glance=glance, places=places)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["as_html", "as_text", "value_text"]
 
 _GAP = "…"
+_UNEVEN = "columns that differ in length"
 _ROWS = 6
 _COLUMNS = 6
 _TEXT = 24
@@ -31,6 +32,8 @@ _LOOKED_AT = 100
 
 def as_text(results: Results) -> str:
     """Return what `repr` shows: counts, what is varied, and the first and last rows."""
+    if _is_uneven(results):
+        return f"Results: {_UNEVEN}"
     rows = _cells(results)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -44,6 +47,8 @@ def as_text(results: Results) -> str:
 
 def as_html(results: Results) -> str:
     """Return what notebooks show: the same as a table of HTML."""
+    if _is_uneven(results):
+        return f"<div><p>Results: {_UNEVEN}</p></div>"
     head, *rows = _cells(results) or [[]]
     lines = ["<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows]
     if results.n_rows > 2 * _ROWS and head:
@@ -75,8 +80,13 @@ def _number_text(value: float) -> str:
 
 
 def _short(text: str) -> str:
+    is_cut = len(text) > _RAW
     text = printable(" ".join(text[:_RAW].split()))
-    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}{_GAP}"
+    return text if len(text) <= _TEXT and not is_cut else f"{text[: _TEXT - 1]}{_GAP}"
+
+
+def _is_uneven(results: Results) -> bool:
+    return len(set(map(len, results.values()))) > 1
 
 
 def _about(results: Results) -> str:

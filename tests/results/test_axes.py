@@ -146,6 +146,13 @@ def test_names_of_columns_do_not_meet_names_of_dimensions() -> None:
     assert made["trace"].dims == ("item_", "trace_0_")
 
 
+def test_names_of_axes_of_outputs_do_not_meet_each_other() -> None:
+    results = computed(Param(k=[1, 2]), x=np.zeros((2, 3)), z=np.zeros((2, 4)))
+    results.meaning = Meaning(dims={"x": ["k"], "z": ["k_"]})
+    dataset = results.to_xarray()
+    assert dataset["x"].dims == ("k", "k_") and dataset["z"].dims == ("k", "k__")
+
+
 # -- rows that were chosen ------------------------------------------------------------------------
 
 
@@ -209,6 +216,9 @@ def test_what_would_be_almost_empty_is_refused_with_the_way_out() -> None:
     with pytest.raises(UsageError, match=r"900 cells, 30 \(a\) × 30 \(b\).*dense=False"):
         results.to_xarray()
     flat = results.to_xarray(dense=False)
+    xr.testing.assert_identical(results.to_xarray(dense=None), flat)
+    dense = results.where(lambda a: a < 10)
+    xr.testing.assert_identical(dense.to_xarray(dense=None), dense.to_xarray())
     assert flat["y"].dims == ("item",) and flat["a"].dims == ("item",)
     assert results.where(lambda a: a < 10).to_xarray()["y"].shape == (10, 10)
     few = computed(Param(a=range(30)) * Param(b=range(30)), missing=tuple(range(1, 900)))
@@ -377,3 +387,37 @@ def test_of_a_complete_run_in_a_copied_folder(study: Study, tmp_path: Path) -> N
     study.psy("run")
     results = psyflow.load(study.folder / "psy-work" / "t" / "result.npz")
     assert results.to_xarray()["z"].sel(a=3, b="x") == 30.0
+    one = psyflow.load("t", study.tasks, study.folder / "psy-work", columns=["z"])
+    assert list(one) == ["z"]
+    xr.testing.assert_equal(one.to_xarray()["z"], results.to_xarray()["z"])
+
+
+def test_repetitions_are_a_dimension(study: Study) -> None:
+    study.task(
+        """
+pspace = Param(a=[1, 2, 3]) + Param(a=7)
+repeat = 2
+units = {"y": "ms"}
+def execute(a):
+    return {"y": a}
+"""
+    )
+    study.psy("run")
+    results = psyflow.load("t", study.tasks, study.folder / "psy-work")
+    dataset = results.to_xarray()
+    assert dataset["y"].dims == ("item", "repeat") and dataset["y"].attrs == {"units": "ms"}
+    assert results.summary().to_xarray()["y_mean"].dims == ("item",)
+
+
+def test_what_would_be_almost_empty_is_exported_as_items(study: Study) -> None:
+    study.task(
+        """
+pspace = (Param(a=range(20)) * Param(b=range(20))).where(lambda a, b: a == b)
+def execute(a, b):
+    return {"y": a}
+"""
+    )
+    study.psy("run")
+    study.psy("export", "t", "t.nc")
+    with xr.open_dataset(study.folder / "t.nc", engine="h5netcdf") as dataset:
+        assert dataset["y"].dims == ("item",) and dataset["a"].to_numpy().tolist() == [*range(20)]

@@ -97,14 +97,6 @@ patient = settings(
 )
 
 
-def expected_of(column: Any) -> list[Any]:
-    """Return what other libraries are to give: NaN among what is no number is absent."""
-    values = list(column)
-    if isinstance(column, np.ndarray) and column.dtype.kind in "mM":
-        return [None if np.isnat(v) else v for v in values] if column.ndim == 1 else values
-    return values
-
-
 @any_column
 @patient
 def test_any_column_is_exact_in_arrow_polars_and_duckdb(column: Any) -> None:
@@ -123,6 +115,7 @@ def test_any_column_is_exact_in_arrow_polars_and_duckdb(column: Any) -> None:
         assert (again[~np.isnat(again)] == column[~np.isnat(column)]).all()
 
 
+@pytest.mark.filterwarnings("ignore::psyflow.exceptions.RaggedColumnWarning")
 @pytest.mark.parametrize("extension", STORES)
 @any_column
 @patient
@@ -385,6 +378,12 @@ def test_large_tables_are_shown_at_their_ends(form: str) -> None:
     assert "1000000 rows; varied: a" in shown and "999999" in shown and len(shown) < 3000
     arrays = Results({"image": np.zeros((3, 1000, 1000)), "lists": [[0] * 10**6] * 3})
     assert len(getattr(arrays, form)()) < 1000
+
+
+def test_a_table_that_is_none_is_shown_as_such() -> None:
+    table = Results({"a": [1, 2]})
+    table["b"] = [1]
+    assert "differ in length" in repr(table) and "differ in length" in table._repr_html_()
 
 
 def test_what_is_varied_is_told() -> None:
