@@ -81,6 +81,10 @@ __all__ = [
 ]
 
 
+MOST_KNOWN = 50
+"""So many names are told of those that exist; a table may have thousands."""
+
+
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
     """Return ``' Did you mean "…"?'`` if `known` has a name close to `name`, else ``''``.
 
@@ -184,7 +188,8 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        listing = f" Known: {', '.join(names)}." if names else ""
+        more = f", … and {len(names) - MOST_KNOWN} more" if len(names) > MOST_KNOWN else ""
+        listing = f" Known: {', '.join(names[:MOST_KNOWN])}{more}." if names else ""
         super().__init__(f'There is no {kind} "{name}".{did_you_mean(name, names)}{listing}')
 
 

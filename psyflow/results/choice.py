@@ -77,8 +77,8 @@ class Choice:
 
     @property
     def is_of_rows_as_they_are(self) -> bool:
-        """Whether the rows are wanted all, in their order, whatever is in them."""
-        return not (self.where or self.by or self.sort or self.top is not None)
+        """Whether the rows are wanted in their order, whatever is in them."""
+        return not (self.where or self.by or self.sort)
 
     def needed(self, known: Results, *, over: Sequence[str] = ()) -> list[str] | None:
         """Return the names of the columns that have to be read; None if all have.
@@ -136,7 +136,8 @@ class Choice:
         in_order = self._renamed(self.sort, chosen, whole=False)
         ordered = Choice(sort=in_order, top=self.top).ordered(chosen.table)
         picked = self._picked(ordered, chosen)
-        return Chosen(picked, chosen.over, chosen.means, chosen.left_out)
+        left_out = [n for n in chosen.left_out if n in self.columns or not self.columns]
+        return Chosen(picked, chosen.over, chosen.means, left_out)
 
     def rows_of(self, results: Results) -> Results:
         """Return the rows of a table that fulfil all conditions.
@@ -178,7 +179,8 @@ class Choice:
     def _picked(self, table: Results, chosen: Chosen) -> Results:
         if not self.columns:
             return table
-        return _only(table, self._renamed(self.columns, chosen, whole=True))
+        names = [name for name in self.columns if name not in chosen.left_out]
+        return _only(table, self._renamed(names, chosen, whole=True))
 
     def _renamed(self, names: Sequence[str], chosen: Chosen, *, whole: bool) -> list[str]:
         """Return names of columns of `chosen`, where an output may go by its statistics."""
@@ -196,6 +198,7 @@ def _only(table: Results, names: Sequence[str]) -> Results:
     """Return a table with some of the columns, in this order, which may put outputs first."""
     picked = table.copy()
     columns = {name: table[name] for name in names}
+    # Not made of them, for a table of its own would have its parameters first.
     picked.clear()
     picked.update(columns)
     picked.parameters = [name for name in names if name in table.parameters]

@@ -112,16 +112,19 @@ def _wish(connection: Any, sql: str) -> Wish:
     nodes = list(_nodes(statements[0]))
     if any(node.get("show_type") == "SHOW_SPECIAL" for node in nodes):
         raise UsageError("The tables are the tasks. To see their names, type: psy list")
-    return Wish(_tables(nodes), None if _takes_all(nodes) else frozenset(_words(statements)))
+    tables = _tables(nodes)
+    takes_all = _takes_all(nodes) or any(_is_star_of(node, tables) for node in nodes)
+    return Wish(tables, None if takes_all else frozenset(_words(statements)))
 
 
-def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield all objects of a document, however deep."""
+def _nodes(value: Any, *, is_flat: bool = False) -> Iterator[Mapping[str, Any]]:
+    """Yield all objects of a document, however deep; if `is_flat`, without those of subqueries."""
     if isinstance(value, dict):
         yield value
     for part in value.values() if isinstance(value, dict) else value:
-        if isinstance(part, dict | list):
-            yield from _nodes(part)
+        is_query = isinstance(part, dict) and "select_list" in part
+        if isinstance(part, dict | list) and not (is_flat and is_query):
+            yield from _nodes(part, is_flat=is_flat)
 
 
 def _words(value: Any) -> Iterator[str]:
@@ -153,8 +156,7 @@ def _takes_all(nodes: Sequence[Mapping[str, Any]]) -> bool:
     tables = [node for node in nodes if node.get("type") == "BASE_TABLE"]
     rows = {(node.get("alias") or node["table_name"]).lower() for node in tables}
     return (
-        any(node.get("class") in _ALL_COLUMNS for node in nodes)
-        or any(node.get("ref_type") in ("NATURAL", "POSITIONAL") for node in nodes)
+        any(node.get("ref_type") in ("NATURAL", "POSITIONAL") for node in nodes)
         or any(node.get("type") == "PIVOT" for node in nodes)
         or any(node["column_name_alias"] for node in tables)
         # A row as a whole goes by the name of its table.
@@ -164,6 +166,15 @@ def _takes_all(nodes: Sequence[Mapping[str, Any]]) -> bool:
             if node.get("class") == "COLUMN_REF"
         )
     )
+
+
+def _is_star_of(query: Mapping[str, Any], tables: Sequence[str]) -> bool:
+    """Tell whether a part of a query is one that takes all columns of a table, not named."""
+    if "select_list" not in query:
+        return False
+    nodes = list(_nodes(query, is_flat=True))
+    has_table = any(node.get("table_name") in tables for node in nodes)
+    return has_table and any(node.get("class") in _ALL_COLUMNS for node in nodes)
 
 
 def _task_named(name: str, tasks: Sequence[str]) -> str:

@@ -81,20 +81,22 @@ class View:
 
     @cached_property
     def constants(self) -> dict[str, str]:
-        """The columns in which all rows are the same, with the text of that."""
+        """The columns in which all rows are the same, with the text of that; none if all are."""
         if self._table.n_rows < 2 or self._is_as_asked:
             return {}
         found = {shown.name: self._whole(shown.name) for shown in self.columns}
+        constant = {n: c for n, c in found.items() if c is not None and _is_constant(c)}
+        if len(constant) == len(found):
+            return {}
         return {
             name: texts_of(column[:1], is_exact=name in self._parameters).cells[0]
-            for name, column in found.items()
-            if column is not None and _is_constant(column)
+            for name, column in constant.items()
         }
 
     @property
     def varying(self) -> list[Shown]:
-        """The columns that are not `constants`; all if nothing varies."""
-        return [s for s in self.columns if s.name not in self.constants] or self.columns
+        """The columns that are not `constants`."""
+        return [shown for shown in self.columns if shown.name not in self.constants]
 
     def texts(self, name: str, sign: str = "±") -> Texts:
         """Return the texts of one of the `columns`."""

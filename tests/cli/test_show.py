@@ -12,7 +12,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from psyflow.store import H5Store, NpzStore
+from psyflow.store import H5Store, NpzStore, _h5read
+
+_read_column = _h5read.Table._read_column
 
 LIF = """
 from psyflow import Param
@@ -129,7 +131,8 @@ def test_rows_are_sorted_also_downwards(lif, words):
 def test_groups_are_means_with_their_spread(lif):
     shown = show(lif, "lif", "--by", "mode", "--columns", "mode,y")
     assert shown.stdout.splitlines()[-2:] == ["slow  0.33 ± 0.83", "fast  1.33 ± 0.83"]
-    assert "over a, c" in shown.stderr and "left out: word." in shown.stderr
+    assert "over a, c." in shown.stderr and "left out" not in shown.stderr
+    assert "left out: word." in show(lif, "lif", "--by", "mode").stderr
     rows = table(lif, "lif", "--by", "mode", "--sort", "-y", "--columns", "mode,y")
     assert rows[0] == ["mode", "y_mean", "y_ci95", "y_n"]
     assert [row[0] for row in rows[1:]] == ["fast", "slow"]
@@ -206,6 +209,45 @@ def test_the_pager_is_asked_on_a_terminal_only(lif, tmp_path):
     subprocess.run(command, cwd=lif.folder, stdout=other, stderr=other, env=env, check=True)
     os.close(other), os.close(own)
     assert len((tmp_path / "paged").read_text().splitlines()) == 104
+
+
+@pytest.mark.parametrize(
+    ("words", "read"),
+    [
+        (["show", "t", "--columns", "y", "--all"], {"y"}),
+        (["show", "t", "--columns", "y", "--where", "a=1", "--sort", "-b"], {"y", "a", "b"}),
+        (["show", "t", "--columns", "y", "--by", "b"], {"y", "a", "b"}),
+        (["show", "t", "--effects", "y"], {"y", "a", "b"}),
+        (["export", "t", "out.csv", "--columns", "a"], {"a"}),
+        (["query", "SELECT avg(y) FROM t WHERE b > 0"], {"y", "b"}),
+        (["show", "t"], set()),
+    ],
+)
+def test_only_what_is_needed_is_read(place, monkeypatch, words, read):
+    place.task(
+        "t",
+        "from psyflow import Param\nstore = '.h5'\n"
+        "pspace = Param(a=range(10)) * Param(b=range(10))\n"
+        "def execute(a, b):\n    return {'y': a * b, 'other': a - b, 'more': [a] * 100}\n",
+    )
+    assert place.psy("run").returncode == 0
+    whole = []
+
+    def read_column(table, column, start, stop):
+        if stop - start > 50:
+            whole.append(column.name)
+        return _read_column(table, column, start, stop)
+
+    monkeypatch.setattr(_h5read.Table, "_read_column", read_column)
+    shown = place.psy(*words)
+    assert shown.returncode == 0, shown.stderr
+    assert set(whole) == read
+
+
+def test_means_of_no_numbers_are_told_not_refused(lif):
+    shown = show(lif, "lif", "--by", "a", "--columns", "a,word,y", "-f", "csv")
+    assert shown.stdout.splitlines()[0] == "a,y_mean,y_ci95,y_n"
+    assert "left out: word." in shown.stderr
 
 
 # -- other forms ----------------------------------------------------------------------------------

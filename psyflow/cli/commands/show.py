@@ -39,10 +39,13 @@ def execute(arguments: Namespace) -> int:
 
 def _results(arguments: Namespace) -> tuple[Results, int | None]:
     """Return the results, and how many rows they have if these are only some of them."""
-    as_they_are = choice_of(arguments).is_of_rows_as_they_are and not arguments.effects
-    if arguments.format == "table" and as_they_are and not arguments.all:
-        results, n_rows = peeked(arguments, MOST_ROWS // 2)
-        if REPEAT not in results.parameters:
+    choice = choice_of(arguments)
+    n_ends = choice.top
+    if n_ends is None and arguments.format == "table" and not arguments.all:
+        n_ends = MOST_ROWS // 2
+    if n_ends is not None and choice.is_of_rows_as_they_are and not arguments.effects:
+        results, n_rows = peeked(arguments, n_ends)
+        if arguments.all or REPEAT not in results.parameters:
             return results, n_rows if n_rows > results.n_rows else None
     return loaded(arguments, lambda head: _needed(head, arguments)), None
 
