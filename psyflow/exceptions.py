@@ -80,6 +80,8 @@ __all__ = [
     "did_you_mean",
 ]
 
+_MOST_NAMES = 30
+
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
     """Return ``' Did you mean "…"?'`` if `known` has a name close to `name`, else ``''``.
@@ -184,7 +186,8 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        listing = f" Known: {', '.join(names)}." if names else ""
+        more = f" and {len(names) - _MOST_NAMES:,} more" * (len(names) > _MOST_NAMES)
+        listing = f" Known: {', '.join(names[:_MOST_NAMES])}{more}." if names else ""
         super().__init__(f'There is no {kind} "{name}".{did_you_mean(name, names)}{listing}')
 
 
