@@ -19,6 +19,7 @@ from psyflow.results.choice import Choice
 from psyflow.results.plot import Wish, caption, choose, draw, work_out
 from psyflow.results.plot.drawn import as_csv
 from psyflow.results.plot.files import require_folder, require_writable, write_figure
+from psyflow.results.plot.needs import needed
 
 if TYPE_CHECKING:
     from psyflow.results.plot.picture import Picture
@@ -34,7 +35,7 @@ def execute(arguments: Namespace) -> int:
     """Draw the results of a task."""
     wish = Wish.parse(arguments.roles, arguments.kind, arguments.spread, arguments.log)
     _require_somewhere(arguments)
-    results = loaded(arguments)
+    results = loaded(arguments, lambda head: needed(head, wish, arguments.where))
     if not results.n_rows and (status := tell_without_rows(results, arguments)) != OK:
         return status
     picture = work_out(choose(Choice(where=arguments.where).rows_of(results), wish))
