@@ -19,6 +19,7 @@ __all__ = [
     "add_tasks",
     "add_trust",
     "add_verbose",
+    "add_where",
     "add_yes",
 ]
 
@@ -67,8 +68,8 @@ def add_result(parser: ArgumentParser) -> None:
     add_trust(parser)
 
 
-def add_choice(parser: ArgumentParser, by: str) -> None:
-    """Add what chooses rows and columns of a result; `by` says what groups are for."""
+def add_where(parser: ArgumentParser) -> None:
+    """Add ``--where``, which chooses rows of a result."""
     parser.add_argument(
         "--where",
         metavar="CONDITION",
@@ -76,6 +77,11 @@ def add_choice(parser: ArgumentParser, by: str) -> None:
         default=[],
         help="only rows for which this holds: a=2, 'b>0.5', mode!=slow; may be repeated",
     )
+
+
+def add_choice(parser: ArgumentParser, by: str) -> None:
+    """Add what chooses rows and columns of a result; `by` says what groups are for."""
+    add_where(parser)
     for option, kind, text in (
         ("--by", names, f"{by} for each value of these parameters, over all others"),
         ("--sort", in_order, "sort rows by these columns; -y from large to small"),

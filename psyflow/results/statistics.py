@@ -105,23 +105,27 @@ class GroupedValues:
 
     def min(self) -> Floats:
         """Return the smallest values."""
-        return self._shaped(self._quantile(0.0))
+        return self.quantile(0.0)
 
     def max(self) -> Floats:
         """Return the largest values."""
-        return self._shaped(self._quantile(1.0))
+        return self.quantile(1.0)
 
     def median(self) -> Floats:
         """Return the medians."""
-        return self._shaped(self._quantile(0.5))
+        return self.quantile(0.5)
 
     def iqr(self) -> Floats:
-        """Return the distances between the upper and the lower quartiles.
+        """Return the distances between the upper and the lower quartiles; see `quantile`."""
+        return self.quantile(0.75) - self.quantile(0.25)
+
+    def quantile(self, q: float) -> Floats:
+        """Return the values below which a fraction `q` of the others lies.
 
         Between two values, they are on the line from one to the other: definition 7 of R. J.
         Hyndman and Y. Fan 1996, Am. Stat. 50, 361–365, which is NumPy's.
         """
-        return self._shaped(self._quantile(0.75) - self._quantile(0.25))
+        return self._shaped(self._quantile(q))
 
     @functools.cached_property
     def _n(self) -> npt.NDArray[np.int64]:

@@ -6,13 +6,16 @@ import re
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from psyflow.exceptions import SeededOnceWarning
 from psyflow.fingerprint import CONF_FILE
 from psyflow.tasks import TASK_PREFIX, Config, TaskDef
 
 from .pages import LANGUAGES, Block, PageError, anchors, blocks, prose, session, set_up_commands
+from .pictures import PICTURES, shown_in
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -37,8 +40,23 @@ def test_code_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
     with session(page.name, tmp_path) as running:
         for block in blocks(page.read_text()):
             running.run(block)
+        for picture in shown_in(page):
+            check_picture(PICTURES / picture, tmp_path / picture)
         for name in {block.file_name for block in blocks(page.read_text()) if block.file_name}:
             load_if_settings(Path(name))
+
+
+def check_picture(shown: Path, made: Path) -> None:
+    """See that a picture of the page is small, light, and like the one that the page makes."""
+    anew = "To make it anew: python -m tests.docs.pictures"
+    with Image.open(shown) as old, Image.open(made) as new:
+        old_rows, new_rows = (np.asarray(image.convert("L"), dtype=float) for image in (old, new))
+        assert round(old.info["dpi"][0]) == 300
+    assert shown.stat().st_size < 60_000
+    assert old_rows.shape == new_rows.shape, anew
+    # Not the same to the pixel: fonts differ a little from version to version.
+    assert np.abs(old_rows - new_rows).mean() < 8, anew
+    assert old_rows[0, 0] == old_rows[-1, -1] == 255
 
 
 def load_if_settings(file: Path) -> None:

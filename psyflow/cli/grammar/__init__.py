@@ -18,6 +18,7 @@ COMMANDS = (
     "status",
     "watch",
     "show",
+    "plot",
     "export",
     "query",
     "why",
