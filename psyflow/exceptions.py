@@ -18,6 +18,7 @@
     │   ├── MissingFileError          a file, or the folder for it, that does not exist
     │   └── NotWrittenError           what was read back is not what was written, as on a full disk
     ├── ItemsFailedError              some psets failed; it has the rows of the others
+    ├── ParseError                    what a program left behind is not what `parse` says
     ├── SchedulerError                a scheduler's program failed or answered nonsense
     └── RunHeldError                  somebody else is working on this run
 
@@ -56,6 +57,7 @@ __all__ = [
     "LaterFormatError",
     "MissingFileError",
     "NotWrittenError",
+    "ParseError",
     "PsyflowError",
     "PsyflowWarning",
     "RaggedColumnWarning",
@@ -308,6 +310,14 @@ class NotWrittenError(StoreError):
     """A new file does not hold what was written to it, as on a full disk; the old one is kept.
 
     Raised by stores, which read back what they write. Make room, and save, or `psy run`, again.
+    """
+
+
+class ParseError(PsyflowError):
+    """What a program left behind is not what `parse` says: damaged, of another kind, or missing.
+
+    Raised when the outputs of a program are parsed; the pset fails. Look at what the program wrote
+    with `psy log`, or change the pattern: parsing again runs nothing.
     """
 
 

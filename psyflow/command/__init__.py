@@ -1,0 +1,1 @@
+"""Programs as tasks: their command lines, their folders, and what they print."""
