@@ -1,1 +1,8 @@
-"""Programs as tasks: their command lines, their folders, and what they print."""
+"""Programs as tasks: their command lines, their folders, and what they print.
+
+`Command` is what users see. It runs in workers, so it knows neither task files nor schedulers.
+"""
+
+from psyflow.command.command import Command
+
+__all__ = ["Command"]
