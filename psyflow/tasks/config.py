@@ -202,6 +202,11 @@ class Config:
         "With a seed: whether each evaluation also begins with the global states of `random`, "
         "`numpy.random` and torch set from it, for code that cannot take `rng`.",
     )
+    launcher: str | list[str] | None = setting(
+        None,
+        kinds.WORDS_OR_NONE,
+        'What stands before each program of a `Command`, such as "srun -n {n_tasks}".',
+    )
     timeout: float | None = setting(
         None, kinds.SECONDS_OR_NONE, "Seconds that one evaluation may take."
     )
