@@ -12,6 +12,8 @@ from psyflow.exceptions import did_you_mean
 __all__ = ["remarks_on", "trouble_with"]
 
 _RESERVED = ("ctx", "rng")
+_NO_PARAMETERS = {"repeat", "seed"}
+"""What has a value, but is for nothing that a program has to know."""
 
 
 def trouble_with(spec: Spec, known: Collection[str], *, may_be_more: bool) -> str:
@@ -66,7 +68,7 @@ def remarks_on(spec: Spec, known: Collection[str]) -> list[str]:
 
 
 def _unused(spec: Spec, known: Collection[str]) -> Iterator[str]:
-    for name in sorted({*known} - spec.names - {"seed"}):
+    for name in sorted({*known} - spec.names - _NO_PARAMETERS):
         if f"_VAR_{name}" not in spec.text:
             yield (
                 f"the parameter `{name}` stands nowhere in the command or its templates. If the "
