@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from psyflow.command.files import prune
+from psyflow.command.packs import has_packs, packer
 from psyflow.command.running import Ended, Streams, run_program, watch
 from psyflow.command.settings import Spec
 from psyflow.exceptions import CommandFailedError
@@ -26,6 +27,9 @@ STDOUT, STDERR = "stdout", "stderr"
 USAGE = "command.json"
 """What ran, how it ended, and what it took."""
 _OWN = (STDOUT, STDERR, USAGE)
+
+MANY = 200
+"""In runs of more psets, small folders are packed."""
 
 _TAIL_LINES = 10
 _TAIL_BYTES = 2000
@@ -40,6 +44,8 @@ class Folder(Protocol):
 
     job: str
     attempt: int
+    worker: int
+    n_psets: int
 
     @property
     def dir(self) -> Path:
@@ -51,6 +57,8 @@ class _Temporary:
 
     job = ""
     attempt = 1
+    worker = 0
+    n_psets = 1
 
     def __init__(self, path: str) -> None:
         self.dir = Path(path)
@@ -161,7 +169,7 @@ class Call:
 
     def _environment(self, cwd: str) -> dict[str, str]:
         host, attempt = socket.gethostname(), str(self._context.attempt)
-        worker = str(getattr(self._context, "worker", 0))
+        worker = str(self._context.worker)
         found = dict(os.environ)
         found |= {
             "PSYFLOW_DIR": str(self._folder),
@@ -205,10 +213,18 @@ class Call:
             prune(self._folder, (), ())
             with contextlib.suppress(OSError):
                 self._folder.rmdir()
+            self._forget()
             return
         self._note()
         if not isinstance(keep, str) and not has_failed:
             prune(self._folder, keep, (USAGE,))
+        if self._spec.pack and not has_failed and self._context.n_psets > MANY:
+            packer(self._folder.parent).put(self._folder)
+
+    def _forget(self) -> None:
+        """Have nobody take for its output what an earlier evaluation left."""
+        if has_packs(self._folder.parent):
+            packer(self._folder.parent).forget(self._folder.name)
 
 
 def _noted(ended: Ended) -> dict[str, Any]:

@@ -70,6 +70,9 @@ class Command:
     resume : list of str
         Patterns of files that an earlier attempt may have left in the pset's folder, and that a
         later one finds there. All others are removed before it begins.
+    pack : bool
+        Whether in a run of more than 200 psets folders with little in them, of psets that have not
+        failed, are kept in a few files, from which `psy log` and `psy parse` read.
 
     Raises
     ------
@@ -101,6 +104,7 @@ class Command:
         shell: bool = False,
         version: str | None = None,
         resume: str | Collection[str] = (),
+        pack: bool = True,
     ) -> None:
         told = {name: value for name, value in locals().items() if name != "self"}
         self._told = told

@@ -55,6 +55,7 @@ class Spec:
     ok_codes: frozenset[int]
     keep: str | tuple[str, ...]
     resume: tuple[str, ...]
+    pack: bool
     version: str | None
     words: tuple[str, ...]
     text: str
@@ -111,6 +112,7 @@ def spec_of(command: Commands, base: Path, options: Mapping[str, Any]) -> Spec:
         ok_codes=_codes(options["ok_codes"]),
         keep=_keep(options["keep"]),
         resume=tuple(_listed(options["resume"])),
+        pack=options["pack"],
         version=options["version"],
         words=tuple(_plain_words([line for line, _ in found])),
         text=str(command),

@@ -17,7 +17,7 @@ _ID = r"\d{8}T\d{6}-[0-9a-f]{6}"
 RUN_ID = re.compile(_ID)
 ARCHIVE = re.compile(rf"(before-)?{_ID}(-\d+)?")
 SHARD = re.compile(rf"{_ID}\..*\.rows")
-PSET = re.compile(r"[0-9a-f]{32}(-\d+)?(\.\d+)?|\.[0-9a-f]{32}(-\d+)?(\.\d+)?\.lock")
+PSET = re.compile(r"[0-9a-f]{32}(-\d+)?(\.\d+)?|\.[0-9a-f]{32}(-\d+)?(\.\d+)?\.lock|packs")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ class Context:
 
     job = "process:0"
     attempt = 1
+    worker = 0
+    n_psets = 1
 
     def __init__(self, folder: Path) -> None:
         self.dir = folder
@@ -179,7 +181,7 @@ from pathlib import Path
 from psyflow import Command
 
 class Context:
-    job, attempt, dir = "", 1, Path(sys.argv[1])
+    job, attempt, worker, n_psets, dir = "", 1, 0, 1, Path(sys.argv[1])
 
 Command([[sys.executable, "-c", sys.argv[2]]])(ctx=Context())
 """

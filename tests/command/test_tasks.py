@@ -27,12 +27,11 @@ echo "accuracy: 0.$1"
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch) -> Place:
+def place(place, tmp_path, monkeypatch) -> Place:
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
-    found = Place(tmp_path)
-    found.task("sim", TASK)
-    write(found, "sim", SIM)
-    return found
+    place.task("sim", TASK)
+    write(place, "sim", SIM)
+    return place
 
 
 def write(place, name, text) -> None:
@@ -267,14 +266,14 @@ def test_a_seed_gives_each_pset_a_number(place):
     assert run(place) == first
 
 
-def test_programs_start_in_cwd_and_know_their_pset(place):
+def test_programs_start_in_cwd_and_know_their_pset(place, monkeypatch):
     (place.folder / "elsewhere").mkdir()
     write(
         place,
         "sim",
         SIM + 'pwd\necho "$PSYFLOW_VAR_n $PATAS_VAR_n $PATAS_WORK_DIR $PSYFLOW_DIR"\n',
     )
-    os.environ["STUDY"] = str(place.folder)
+    monkeypatch.setenv("STUDY", str(place.folder))
     change(place, "./sim", "../psy-tasks/sim")
     change(place, "parse", 'cwd="$STUDY/elsewhere", parse')
     assert run(place) == ALL
