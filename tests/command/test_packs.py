@@ -83,7 +83,7 @@ def test_a_later_evaluation_counts(many):
 
 def test_psy_clean_removes_packs(many):
     many.psy("run")
-    assert many.psy("clean", "-y").returncode == 0
+    assert many.psy("clean", "many", "-y").returncode == 0
     assert not (many.work / "many").exists()
 
 
