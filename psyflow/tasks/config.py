@@ -203,9 +203,7 @@ class Config:
         "`numpy.random` and torch set from it, for code that cannot take `rng`.",
     )
     launcher: str | list[str] | None = setting(
-        None,
-        kinds.WORDS_OR_NONE,
-        'What stands before each program of a `Command`, such as "srun -n {n_tasks}".',
+        None, kinds.WORDS_OR_NONE, "What stands before programs of a `Command`, such as srun."
     )
     timeout: float | None = setting(
         None, kinds.SECONDS_OR_NONE, "Seconds that one evaluation may take."
@@ -218,9 +216,7 @@ class Config:
         "too little memory (oom), or a timeout.",
     )
     max_failures: int | float | None = setting(
-        None,
-        kinds.FAILURE_LIMIT,
-        "How many items may fail before the run stops early.",
+        None, kinds.FAILURE_LIMIT, "How many items may fail before the run stops early."
     )
     max_chain: int = setting(
         1,
