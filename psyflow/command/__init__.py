@@ -4,5 +4,6 @@
 """
 
 from psyflow.command.command import Command
+from psyflow.command.parse import Parse
 
-__all__ = ["Command"]
+__all__ = ["Command", "Parse"]

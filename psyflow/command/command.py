@@ -54,8 +54,8 @@ class Command:
         `string.Template`: ``$lr`` or ``${lr}``. One that ends in ``.j2`` is rendered by Jinja2.
     delimiter : str
         What placeholders of `templates` begin with.
-    parse : dict or callable, optional
-        What is read from the output, by the name of its column; see ``docs/commands.md``.
+    parse : dict, callable or Parse, optional
+        What is read from the output, by the name of its column; see `Parse`.
     launcher : str or list of str, optional
         What stands before each program, such as ``"srun -n {n_tasks}"``. That of the task if None.
     ok_codes : int or collection of int
@@ -97,7 +97,7 @@ class Command:
         files_in: Iterable[str | os.PathLike[str]] = (),
         templates: Mapping[str, str] | None = None,
         delimiter: str = "$",
-        parse: Mapping[str, Any] | Callable[[Path], Mapping[str, Any]] | None = None,
+        parse: Mapping[str, Any] | Callable[[Path], Mapping[str, Any]] | Parse | None = None,
         launcher: str | Sequence[str] | None = None,
         ok_codes: int | Collection[int] = (0,),
         keep: str | Collection[str] = "all",
@@ -110,7 +110,7 @@ class Command:
         self._told = told
         self._spec = spec_of(command, Path.cwd(), told)
         self.parse = parse
-        self._parse = None if parse is None else Parse(parse)
+        self._parse = None if parse is None else Parse.of(parse)
 
     @property
     def launcher(self) -> str | Sequence[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,7 +209,7 @@ class FunctionEntry:
 def rows_of_text(
     folder: Path, file: str, entries: Sequence[TextEntry], breaker: Pattern | None
 ) -> list[dict[str, Any]]:
-    """Return what `entries` find in one file; a row for each part with any, one if there is none.
+    """Return what `entries` find in one file: one row, or, with a breaker, one for each part.
 
     Parameters
     ----------
@@ -218,7 +218,8 @@ def rows_of_text(
         The one that all `entries` are for.
     entries : sequence of TextEntry
     breaker : Pattern or None
-        A line that matches it begins a new part.
+        A line that matches it is the last of a part. What follows the last one is a part as well,
+        if anything is found there.
     """
     parts: dict[int, list[_Reducers]] = {}
     n_parts = 0
@@ -229,13 +230,14 @@ def rows_of_text(
         )
         for place, entry in enumerate(entries):
             for start, match in entry.pattern.matches(block):
-                part = n_parts + bisect_right(breaks, start)
+                part = n_parts + bisect_left(breaks, start)
                 if part not in parts:
                     parts[part] = [_Reducers(entry.how, file) for entry in entries]
                 _take(entry, match, parts[part][place])
         n_parts += len(breaks)
-    rows = [_row(entries, parts[part]) for part in sorted(parts)]
-    return rows or [_row(entries, [_Reducers(one.how, file) for one in entries] if paths else [])]
+    nothing = [_Reducers(one.how, file) for one in entries] if paths else []
+    numbers = [*range(n_parts), *(part for part in parts if part >= n_parts)] or [0]
+    return [_row(entries, parts.get(part, nothing)) for part in numbers]
 
 
 def _take(entry: TextEntry, match: Any, reducers: _Reducers) -> None:

@@ -42,8 +42,9 @@ class Parse:
     required : bool or collection of str
         Of which columns it is a failure to find nothing; otherwise they are absent. True: of all.
     breaker : str or tuple of str, optional
-        A pattern, or a file and a pattern. Each line of the file that matches it begins a new row
-        of what the patterns find in that file.
+        A pattern, or a file and a pattern. Each line of the file that matches it ends a row of
+        what the patterns find in that file; so does the end of the file, if there was anything
+        more.
 
     Attributes
     ----------
@@ -95,6 +96,11 @@ class Parse:
             raise UnknownNameError("column to parse", name, {*self.names, *spec})
         self.files = list(dict.fromkeys(one.file for one in self._entries if one.file))
 
+    @classmethod
+    def of(cls, spec: Parse | Mapping[str, Any] | Callable[[Path], Mapping[str, Any]]) -> Parse:
+        """Return `spec` if it is a `Parse` already, else one that is made of it."""
+        return spec if isinstance(spec, Parse) else cls(spec)
+
     def __repr__(self) -> str:
         return f"Parse({', '.join(entry.name for entry in self._entries)})"
 
@@ -140,7 +146,7 @@ class Parse:
         Returns
         -------
         list of dict
-            At least one. Parts in which nothing was found are none.
+            At least one.
 
         Raises
         ------

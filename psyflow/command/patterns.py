@@ -20,6 +20,11 @@ def _float(text: str) -> float:
     return float(text.lower().replace("d", "e"))
 
 
+def _str(text: str) -> str:
+    is_quoted = len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1]
+    return text[1:-1] if is_quoted else text
+
+
 class _Macro(NamedTuple):
     regex: str
     made: Callable[[str], Any]
@@ -32,7 +37,7 @@ MACROS = {
     "float": _Macro(rf"(?:[-+]?(?:{_NUMBER}|(?i:nan|inf(?:inity)?)\b))", _float),
     "int": _Macro(r"(?:[-+]?[0-9]+)", int),
     "slug": _Macro(r"(?:[\w-]+)", str),
-    "str": _Macro(r"(?:.+)", str),
+    "str": _Macro(r'(?:"[^"]*"|.+)', _str),
 }
 """What stands for ``@NAME@`` in a pattern, and what makes a value of the text."""
 

@@ -34,6 +34,8 @@ def test_the_first_group_is_the_value_and_words_stand_for_numbers(tmp_path: Path
     }
     found = parsed(tmp_path, spec, text)
     assert found == {"acc": 0.937, "n": 12, "run": "first-try_2", "note": "it went well "}
+    quoted = parsed(tmp_path, {"name": r"name: (@str@),"}, 'name: "a b", "c"')
+    assert quoted == {"name": "a b"}
     assert [type(value) for value in found.values()] == [float, int, str, str]
 
 
@@ -162,24 +164,29 @@ def test_any_file_of_the_folder_can_be_read_also_several(tmp_path: Path) -> None
     assert parsed(tmp_path, spec) == {"one": 1, "both": [1, 2]}
 
 
-def test_a_breaker_makes_several_rows(tmp_path: Path) -> None:
+def test_a_breaker_ends_a_row(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text('{"n": 7}')
-    text = "begin\nepoch 1\nloss 0.5\nacc 0.1\nepoch 2\nepoch 3\nloss 0.25\n"
+    text = "loss 0.5\nacc 0.1\nepoch 1 is over\nepoch 2 is over\nloss 0.25\nepoch 3 is over\n"
     spec = {"epoch": r"epoch (@int@)", "loss": r"loss (@float@)", "*": "metrics.json"}
     (tmp_path / "stdout").write_text(text)
     parse = Parse(spec, breaker=r"^epoch \d")
-    assert parse.rows_of_folder(tmp_path) == [
+    rows = [
         {"epoch": 1, "loss": 0.5, "n": 7},
         {"epoch": 2, "n": 7},
         {"epoch": 3, "loss": 0.25, "n": 7},
     ]
+    assert parse.rows_of_folder(tmp_path) == rows
     found = parse.of_folder(tmp_path)
     assert found["epoch"] == [1, 2, 3] and found["n"] == 7
     assert found["loss"][0] == 0.5 and math.isnan(found["loss"][1])
+    (tmp_path / "stdout").write_text(f"{text}nothing\n")
+    assert parse.rows_of_folder(tmp_path) == rows
+    (tmp_path / "stdout").write_text(f"{text}loss 9\n")
+    assert parse.rows_of_folder(tmp_path) == [*rows, {"loss": 9, "n": 7}]
 
 
 def test_a_breaker_of_another_file(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("step\nx 1\nstep\nx 2\n")
+    (tmp_path / "log").write_text("x 1\nstep\nx 2\nstep\n")
     (tmp_path / "stdout").write_text("y 3\nstep\ny 4\n")
     parse = Parse({"x": ("log", "x (@int@)"), "y": "y (@int@)"}, breaker=("log", "step"))
     assert parse.rows_of_folder(tmp_path) == [{"x": 1, "y": 4}, {"x": 2, "y": 4}]
@@ -191,7 +198,7 @@ def test_a_run_without_any_part_is_one_row(tmp_path: Path) -> None:
 
 def test_rows_do_not_depend_on_where_the_file_is_read_in_pieces(tmp_path: Path) -> None:
     n = 50_000
-    text = "".join(f"step {i}\nvalue {i * 2}\n" for i in range(n))
+    text = "".join(f"value {i * 2}\nstep {i}\n" for i in range(n))
     assert len(text) > 1 << 20
     (tmp_path / "stdout").write_text(text)
     parse = Parse({"step": "step (@int@)", "value": "value (@int@)"}, breaker="^step")
