@@ -65,6 +65,20 @@ class Layout:
         return self.root / "psets"
 
     @property
+    def experiment_file(self) -> Path:
+        """What `psy exec` was told of the machines and of where programs start."""
+        return self.root / "experiment.json"
+
+    def link(self, item: int) -> Path:
+        """Return the link to the folder of the pset of an item."""
+        return self.root / str(item)
+
+    def links(self) -> list[Path]:
+        """Return the links to folders of psets that there are."""
+        found = (path for path in self.root.glob("[0-9]*") if path.name.isdecimal())
+        return sorted(path for path in found if path.is_symlink())
+
+    @property
     def hold(self) -> Path:
         """Folder that says who is planning or submitting."""
         return self.root / "hold"
