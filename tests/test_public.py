@@ -19,7 +19,7 @@ import pytest
 PUBLIC = {
     "psyflow": """
         AutodetectStore Command DefaultStore DistributeBackend H5Store ImmediateRun
-        LoadBalancingBackend NpzStore Param ParameterSpace PickleStore Skip Slurm Sqsub
+        LoadBalancingBackend NpzStore Param ParameterSpace Parse PickleStore Skip Slurm Sqsub
         __version__ arange geom igeom linspace load logspace map_pspace map_pspace_hdd_backed
         map_pspace_parallel missing sweep
     """,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from psyflow.command.call import MANY
+from psyflow.command.packs import Packs, outputs
 from psyflow.record.frozen import FrozenSpace
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
@@ -14,8 +18,8 @@ from psyflow.work.psetfolders import Repetitions, folder_name
 
 __all__ = ["Folders", "link_folders"]
 
-MOST_LINKS = 500
-"""More of them would help nobody, and are as many files."""
+MOST_LINKS = MANY
+"""Folders of more psets are packed."""
 
 
 class Folders:
@@ -40,6 +44,17 @@ class Folders:
             for (low, high), item in zip(keys, items, strict=True)
         )
         return [self._root / name for name in names]
+
+    def outputs(self, folder: Path) -> AbstractContextManager[Path | None]:
+        """Give, for a while, a folder with what there is in one of `of`, which may be packed.
+
+        None if there is nothing.
+        """
+        return outputs(self._root, folder.name, self._packs)
+
+    @functools.cached_property
+    def _packs(self) -> Packs:
+        return Packs(self._root)
 
 
 def link_folders(plan: Plan) -> None:

@@ -115,11 +115,12 @@ class _ReparsedTable(MergedTable):
             yield items, from_rows(rows), block.parts
 
     def _row(self, item: int, folder: Path, before: dict[str, Any]) -> Mapping[str, Any]:
-        if not folder.is_dir():
-            self.said.n_gone += 1
-            return before
-        try:
-            return beside(self._recovered.frozen.space[item], self._read(folder))
-        except PsyflowError as error:
-            self.said.troubles[item] = str(error)
-            return before
+        with self._folders.outputs(folder) as found:
+            if found is None:
+                self.said.n_gone += 1
+                return before
+            try:
+                return beside(self._recovered.frozen.space[item], self._read(found))
+            except PsyflowError as error:
+                self.said.troubles[item] = str(error)
+                return before

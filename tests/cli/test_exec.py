@@ -382,7 +382,11 @@ def test_the_program_is_given_the_very_text_or_the_same_number(text: str) -> Non
 
 
 @given(
-    st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"])), min_size=1, max_size=3),
+    st.lists(
+        st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+        min_size=1,
+        max_size=3,
+    ),
     st.dictionaries(st.text("ab_'\"", min_size=1), st.text(), max_size=3),
 )
 def test_whatever_the_words_are_the_task_file_says_them(

@@ -98,10 +98,11 @@ class OutputTable:
     def _found(self, result: Mapping[str, Any], folder: Path) -> Sequence[Mapping[str, Any]]:
         if self._parse is None:
             return [{name: result[name] for name in self._results.outputs}]
-        if not folder.is_dir():
-            self.n_gone += 1
-            return [{}]
-        return self._parse.rows_of_folder(folder)
+        with self._folders.outputs(folder) as found:
+            if found is None:
+                self.n_gone += 1
+                return [{}]
+            return self._parse.rows_of_folder(found)
 
     def _output_dir(self, item: int, folder: Path) -> Path:
         """Return where the outputs of an item are, by its number if it has a link."""
