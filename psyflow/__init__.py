@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from psyflow.backend import DistributeBackend, LoadBalancingBackend
+    from psyflow.command import Command, Parse
     from psyflow.exceptions import Skip
     from psyflow.mapper import map_pspace, map_pspace_hdd_backed, map_pspace_parallel
     from psyflow.pspace import (
@@ -35,6 +36,7 @@ __version__ = "0.2.0.dev0"
 
 __all__ = [
     "AutodetectStore",
+    "Command",
     "DefaultStore",
     "DistributeBackend",
     "H5Store",
@@ -43,6 +45,7 @@ __all__ = [
     "NpzStore",
     "Param",
     "ParameterSpace",
+    "Parse",
     "PickleStore",
     "Skip",
     "Slurm",
@@ -63,6 +66,7 @@ __all__ = [
 
 _HOMES = {
     "psyflow.backend": ("DistributeBackend", "LoadBalancingBackend"),
+    "psyflow.command": ("Command", "Parse"),
     "psyflow.exceptions": ("Skip",),
     "psyflow.mapper": ("map_pspace", "map_pspace_hdd_backed", "map_pspace_parallel"),
     "psyflow.pspace": (

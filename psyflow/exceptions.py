@@ -18,6 +18,8 @@
     │   ├── MissingFileError          a file, or the folder for it, that does not exist
     │   └── NotWrittenError           what was read back is not what was written, as on a full disk
     ├── ItemsFailedError              some psets failed; it has the rows of the others
+    ├── ParseError                    what a program left behind is not what `parse` says
+    ├── CommandFailedError            a program of a `Command` failed, or could not be started
     ├── SchedulerError                a scheduler's program failed or answered nonsense
     └── RunHeldError                  somebody else is working on this run
 
@@ -32,6 +34,7 @@
     └── TaskWarning                   carries ``task_name``
         ├── TaskLoadWarning           a task file could not be loaded
         ├── UnknownSettingWarning     a variable that looks like a misspelt setting
+        ├── CommandWarning            a `Command` that is hardly what was meant
         ├── SeededOnceWarning         random numbers that psets would share
         ├── DrawnAnewWarning          random numbers that differ between jobs
         ├── JobsRunningWarning        not up to date, but its jobs are still at work
@@ -46,6 +49,8 @@ from typing import Any
 
 __all__ = [
     "AmbiguousOperationError",
+    "CommandFailedError",
+    "CommandWarning",
     "DamagedFileError",
     "DamagedShardWarning",
     "DrawnAnewWarning",
@@ -56,6 +61,7 @@ __all__ = [
     "LaterFormatError",
     "MissingFileError",
     "NotWrittenError",
+    "ParseError",
     "PsyflowError",
     "PsyflowWarning",
     "RaggedColumnWarning",
@@ -156,6 +162,38 @@ class ItemsFailedError(PsyflowError):
         super().__init__(message)
         self.columns = columns
         self.failures = list(failures)
+
+
+class CommandFailedError(PsyflowError):
+    """A program that a `psyflow.Command` runs failed, or could not be started.
+
+    Look at what it wrote, in the folder of the pset; exit codes other than 0 that mean success are
+    told by ``ok_codes``.
+
+    Parameters
+    ----------
+    message : str
+        Ends with the last lines that the program wrote to its standard error.
+    kind : str
+        Of the failure: ``error``; ``crash`` if a signal ended it; ``oom`` if the memory ran out.
+    status : int or None
+        The exit code of the program; None if it did not end by itself.
+
+    Attributes
+    ----------
+    kind : str
+    status : int or None
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, kind: str = "error", status: int | None = None) -> None:
+        super().__init__(message, kind, status)
+        self.kind = kind
+        self.status = status
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class UsageError(PsyflowError):
@@ -316,6 +354,14 @@ class NotWrittenError(StoreError):
     """
 
 
+class ParseError(PsyflowError):
+    """What a program left behind is not what `parse` says: damaged, of another kind, or missing.
+
+    Raised when the outputs of a program are parsed; the pset fails. Look at what the program wrote
+    with `psy log`, or change the pattern: parsing again runs nothing.
+    """
+
+
 class SchedulerError(PsyflowError):
     """A scheduler's program is missing, failed, or gave an answer that makes no sense.
 
@@ -407,6 +453,13 @@ class UnknownSettingWarning(TaskWarning):
     """A variable of a task file looks like a misspelt setting.
 
     Given when the file is loaded. Spell it as the message proposes, or give it another name.
+    """
+
+
+class CommandWarning(TaskWarning):
+    """A `psyflow.Command` is hardly what was meant: it leaves a parameter out, for example.
+
+    Given before a run. The message says what to write instead.
     """
 
 

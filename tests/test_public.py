@@ -18,9 +18,10 @@ import pytest
 
 PUBLIC = {
     "psyflow": """
-        AutodetectStore DefaultStore DistributeBackend H5Store ImmediateRun LoadBalancingBackend
-        NpzStore Param ParameterSpace PickleStore Skip Slurm Sqsub __version__ arange geom igeom
-        linspace load logspace map_pspace map_pspace_hdd_backed map_pspace_parallel missing sweep
+        AutodetectStore Command DefaultStore DistributeBackend H5Store ImmediateRun
+        LoadBalancingBackend NpzStore Param ParameterSpace Parse PickleStore Skip Slurm Sqsub
+        __version__ arange geom igeom linspace load logspace map_pspace map_pspace_hdd_backed
+        map_pspace_parallel missing sweep
     """,
     "psyflow.backend": "Backend DefaultBackend DistributeBackend LoadBalancingBackend",
     "psyflow.columns": """
@@ -28,9 +29,10 @@ PUBLIC = {
         unpacked without
     """,
     "psyflow.exceptions": """
-        AmbiguousOperationError DamagedFileError DamagedShardWarning DrawnAnewWarning HostWarning
-        IneffectiveExcludeWarning ItemsFailedError JobsRunningWarning LaterFormatError
-        MissingFileError NotWrittenError PsyflowError PsyflowWarning RaggedColumnWarning
+        AmbiguousOperationError CommandFailedError CommandWarning DamagedFileError
+        DamagedShardWarning DrawnAnewWarning HostWarning IneffectiveExcludeWarning
+        ItemsFailedError JobsRunningWarning LaterFormatError
+        MissingFileError NotWrittenError ParseError PsyflowError PsyflowWarning RaggedColumnWarning
         RunHeldError SchedulerError SeededOnceWarning Skip StoreError TaskFileError
         TaskLoadWarning TaskWarning TaskWorkdirDirtyWarning UnknownColumnError UnknownNameError
         UnknownSettingWarning UnmakeableValuesError UnreadableError UnstableValueError

@@ -72,7 +72,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         _parse_for_no_command(options, words)
     name = words[0]
     command = command_named(name)
-    arguments = _parse_command(_parser_of(name, command), words[1:])
+    end = words.index("--") if command.takes_program and "--" in words else len(words)
+    arguments = _parse_command(_parser_of(name, command), words[1:end])
+    arguments.words, arguments.program = words, words[end + 1 :]
     arguments.command, arguments.acts = name, command.acts
     arguments.module = f"psyflow.cli.commands.{name.replace('-', '_')}"
     return arguments

@@ -17,8 +17,8 @@ from psyflow.fingerprint.units import Chain, Import, Unit
 
 __all__ = ["MEANING", "NOT_FOLLOWED", "Reach", "open_task", "reach_from"]
 
-MEANING = frozenset({"coords", "derive", "dims", "labels", "units"})
-"""Settings that say what columns mean, and that nothing runs again for.
+MEANING = frozenset({"coords", "derive", "dims", "labels", "launcher", "units"})
+"""Settings that say what columns mean, or how programs start, and that nothing runs again for.
 
 They came late, so that a task file may have variables of its own of these names. What uses them
 counts, as with any variable.

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import Columns
-from psyflow.exceptions import Skip
+from psyflow.exceptions import CommandFailedError, Skip
 from psyflow.outcomes.states import State
 from psyflow.reprs import pset_repr
 from psyflow.texts import exception_text, message_of, traceback_text
@@ -194,10 +194,14 @@ class Failure:
 def _kind_of(error: BaseException) -> str:
     if isinstance(error, Skip):
         return SKIPPED
+    if isinstance(error, CommandFailedError):
+        return error.kind
     return "oom" if isinstance(error, MemoryError) else "error"
 
 
 def _user_traceback(error: BaseException) -> str:
+    if isinstance(error, CommandFailedError):
+        return traceback_text(error, None)  # no frame of it is the user's
     # The first frame is psyflow's own call of the function.
     frames = error.__traceback__
     return traceback_text(error, (frames and frames.tb_next) or frames)

@@ -120,6 +120,10 @@ class ShardWriter:
         kind = SKIP if failure.kind == SKIPPED else FAILURE
         self._append(kind, np.array([failure.item], dtype=np.int64), payload)
 
+    def write_frame(self, frame: Frame, payload: bytes) -> None:
+        """Append a frame of another shard as it is."""
+        self._append(frame.kind, frame.items, payload)
+
     def sync(self) -> None:
         """Return when all that was written is on the disk."""
         if self._fd is not None and not self._synced:
@@ -256,7 +260,7 @@ class ShardReader:
             If values of it cannot be made here: a module is missing, for example.
         """
         what = f"{self.path}: the frame at byte {frame.offset}"
-        payload = self._payload(frame)
+        payload = self.payload(frame)
         if frame.kind == REFUSED:
             payload = payload[_NAME_LENGTH.size + _NAME_LENGTH.unpack_from(payload)[0] :]
         fields = unpickled(payload, what, own=self._is_own)
@@ -280,12 +284,12 @@ class ShardReader:
         DamagedFileError
             If the payload is not what was written.
         """
-        return Failure(**json.loads(self._payload(frame)))
+        return Failure(**json.loads(self.payload(frame)))
 
     def is_intact(self, frame: Frame) -> bool:
         """Tell whether the payload of `frame` is what was written."""
         try:
-            self._payload(frame)
+            self.payload(frame)
         except DamagedFileError:
             return False
         return True
@@ -293,7 +297,14 @@ class ShardReader:
     def _open(self) -> BinaryIO:
         return ask_again(lambda: self.path.open("rb"), self.path)
 
-    def _payload(self, frame: Frame) -> bytes:
+    def payload(self, frame: Frame) -> bytes:
+        """Read the bytes of a frame.
+
+        Raises
+        ------
+        DamagedFileError
+            If they are not what was written.
+        """
         with naming(self.path), self._open() as file:
             payload = read_bytes(file.fileno(), frame.length, frame.offset)
         if len(payload) != frame.length or crc32(payload) != frame.crc:

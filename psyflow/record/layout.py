@@ -17,7 +17,7 @@ _ID = r"\d{8}T\d{6}-[0-9a-f]{6}"
 RUN_ID = re.compile(_ID)
 ARCHIVE = re.compile(rf"(before-)?{_ID}(-\d+)?")
 SHARD = re.compile(rf"{_ID}\..*\.rows")
-PSET = re.compile(r"[0-9a-f]{32}(-\d+)?(\.\d+)?|\.[0-9a-f]{32}(-\d+)?(\.\d+)?\.lock")
+PSET = re.compile(r"[0-9a-f]{32}(-\d+)?(\.\d+)?|\.[0-9a-f]{32}(-\d+)?(\.\d+)?\.lock|packs")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,20 @@ class Layout:
     def psets(self) -> Path:
         """Folder of the psets' own folders, for what `execute` puts into ``ctx.dir``."""
         return self.root / "psets"
+
+    @property
+    def experiment_file(self) -> Path:
+        """What `psy exec` was told of the machines and of where programs start."""
+        return self.root / "experiment.json"
+
+    def link(self, item: int) -> Path:
+        """Return the link to the folder of the pset of an item."""
+        return self.root / str(item)
+
+    def links(self) -> list[Path]:
+        """Return the links to folders of psets that there are."""
+        found = (path for path in self.root.glob("[0-9]*") if path.name.isdecimal())
+        return sorted(path for path in found if path.is_symlink())
 
     @property
     def hold(self) -> Path:

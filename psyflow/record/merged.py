@@ -46,16 +46,21 @@ class MergedTable:
 
     def blocks(self) -> Iterator[Columns]:
         """Yield parameters and outputs, block by block, numbers packed (see `Numbers`)."""
-        for items, block in merged_blocks(self._recovered.table):
+        for items, columns, parts in self.results():
             parameters = self._frozen.space.take_packed(items)
-            self._note(items, block.parts)
-            self._outputs.update(dict.fromkeys(block.columns))
-            row = {**parameters, **block.columns}
+            self._note(items, parts)
+            self._outputs.update(dict.fromkeys(columns))
+            row = {**parameters, **columns}
             self._seen.update(row)
             yield {name: column for name, column in row.items() if name not in self._exclude}
         if not self._seen:
             names = self._frozen.space.keys()
             yield {name: [] for name in names if name not in self._exclude}
+
+    def results(self) -> Iterator[tuple[Items, Columns, Sequence[Arrays]]]:
+        """Yield items, their results, and the bookkeeping of these, block by block."""
+        for items, block in merged_blocks(self._recovered.table):
+            yield items, block.columns, block.parts
 
     def warn_of_ineffective_excludes(self) -> None:
         """Warn of names to leave out that no row had; valid once all blocks are through."""

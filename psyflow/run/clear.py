@@ -34,9 +34,10 @@ def generated(layout: Layout) -> list[Path]:
         layout.id_file,
         layout.told_file,
         layout.why_archived,
+        layout.experiment_file,
         *layout.logs(),
     ]
-    made = [path for path in files if path.exists()]
+    made = [*(path for path in files if path.exists()), *layout.links()]
     if _is_own_result(layout):
         made.insert(0, layout.result)
     for folder, names in _FOLDERS.items():
@@ -107,7 +108,7 @@ def clear(run: Run) -> list[Path]:
 def _removed(layout: Layout) -> list[Path]:
     paths = generated(layout)
     for path in paths:
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()

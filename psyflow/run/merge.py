@@ -43,7 +43,7 @@ from psyflow.tasks import TaskDef, streams_of
 from psyflow.work.capture import say
 from psyflow.work.takeover import lease_name
 
-__all__ = ["Merged", "merge", "remove_shards"]
+__all__ = ["Merged", "merge", "remove_shards", "write_result"]
 
 _SHOWN = 100
 
@@ -153,7 +153,7 @@ def _write_what_fits(
     while True:
         table = MergedTable(recovered, streams_of(task))
         try:
-            _write(plan, task.store, plan.layout.staged_result, items_file, table)
+            write_result(plan, task.store, plan.layout.staged_result, items_file, table)
             return _Written(recovered, table, n_misfits, misfit)
         except UnreadableError:
             if is_readable:
@@ -172,10 +172,13 @@ def _write_what_fits(
         recovered, is_readable = recovered.readable(), True
 
 
-def _write(
+def write_result(
     plan: Plan, store: Store, staged: Path, items_file: ItemsFile, table: MergedTable
 ) -> None:
-    """Write the result, and beside that, as soon as it is known, the bookkeeping."""
+    """Write a result, and beside that, as soon as it is known, the bookkeeping.
+
+    Neither has its final name then.
+    """
     from concurrent.futures import Future, ThreadPoolExecutor  # nothing else needs them
 
     about: Future[str] = Future()

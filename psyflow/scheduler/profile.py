@@ -1,7 +1,7 @@
 """Site profiles: what ``site.yaml`` says of the place where tasks run.
 
-It gives defaults for `scheduler` and `scheduler_args`. Task files and ``psy-conf.py`` come before
-it, and results never depend on it.
+It gives defaults for `scheduler`, `scheduler_args` and `launcher`. Task files and ``psy-conf.py``
+come before it, and results never depend on it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ SITE_FILE = "site.yaml"
 VARIABLE = "PSYFLOW_SITE"
 """Environment variable with the path of the profile; empty: there is none."""
 _SCHEDULER, _ARGS = "scheduler", "scheduler_args"
-_KNOWN = (_SCHEDULER, _ARGS)
+_LAUNCHER = "launcher"
+_KNOWN = (_SCHEDULER, _ARGS, _LAUNCHER)
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,15 @@ class Site:
     options : mapping
         Arguments of its constructor.
     scheduler_args : mapping
+    launcher : str or list of str, optional
+        What stands before each program of a `Command`.
     """
 
     path: Path
     scheduler: str
     options: Mapping[str, Any] = field(default_factory=dict)
     scheduler_args: Mapping[str, Any] = field(default_factory=dict)
+    launcher: str | list[str] | None = None
 
     @classmethod
     def read(cls, path: Path) -> Site:
@@ -64,7 +68,7 @@ class Site:
             raise TaskFileError(f"{path}: `scheduler` is missing, such as: scheduler: slurm")
         name, options = _name_and_options(path, content[_SCHEDULER])
         args = _mapping(path, _ARGS, content.get(_ARGS))
-        return cls(path, name, options, args)
+        return cls(path, name, options, args, _words(path, content.get(_LAUNCHER)))
 
     def make_scheduler(self) -> Scheduler:
         """Return a new scheduler of the site.
@@ -176,6 +180,13 @@ def _mapping(path: Path, name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise TaskFileError(f"{path}: `{name}` has to be a mapping of names and values.")
     return value
+
+
+def _words(path: Path, value: object) -> str | list[str] | None:
+    is_list = isinstance(value, list) and all(isinstance(word, str) for word in value)
+    if value is None or isinstance(value, str) or is_list:
+        return value  # type: ignore[return-value]
+    raise TaskFileError(f"{path}: `{_LAUNCHER}` has to be a command line, or a list of its words.")
 
 
 def user_site_file() -> Path:

@@ -11,9 +11,10 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
-__all__ = ["Groups", "Guard"]
+__all__ = ["Groups", "Guard", "group_lives", "kill_marked", "signal_group"]
 
 GROUP_SECONDS = 1.0
 """How long what a worker has started may take to end after SIGTERM."""
@@ -29,22 +30,26 @@ class Guard:
     ----------
     fork : callable
         Forks, and returns the child's process number, or 0 in the child.
+    mark : str
+        What stands in the environment of processes that it ends besides, whatever group they are
+        in, where the system tells that. If empty, there are none.
     """
 
-    def __init__(self, fork: Callable[[], int]) -> None:
+    def __init__(self, fork: Callable[[], int], mark: str = "") -> None:
         reader, self._writer = os.pipe()
         self._pid = fork()
         if self._pid == 0:
             os.close(self._writer)
-            _keep_guard(reader)
+            _keep_guard(reader, mark)
         os.close(reader)
 
-    def begun(self) -> None:
-        """Guard the process group that this process, a child, leads or is about to lead.
+    def begun(self, group: int | None = None) -> None:
+        """Guard a process group; the one that this process, a child, is about to lead if None.
 
-        It says so itself, before it does anything else: its parent may be killed too soon.
+        A child that can says so itself, before it does anything else: its parent may be killed
+        too soon.
         """
-        self._tell(f"+{os.getpid()}\n")
+        self._tell(f"+{group or os.getpid()}\n")
 
     def ended(self, group: int) -> None:
         """Guard a process group no longer: there is nobody in it."""
@@ -102,7 +107,7 @@ class Groups:
                 self._guard.ended(group)
 
 
-def _keep_guard(reader: int) -> NoReturn:
+def _keep_guard(reader: int, mark: str) -> NoReturn:
     try:
         # Nothing but the end of the pipe ends it: no terminal, and no scheduler in a hurry.
         os.setsid()
@@ -114,6 +119,8 @@ def _keep_guard(reader: int) -> NoReturn:
             for line in lines:
                 (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
         _end(groups)
+        if mark:
+            kill_marked(mark)
     finally:
         os._exit(0)
 
@@ -135,3 +142,33 @@ def signal_group(group: int, number: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
+
+
+def group_lives(group: int) -> bool:
+    """Tell whether there is anybody in a process group but those that only wait to be reaped."""
+    if not signal_group(group, 0):
+        return False
+    states = [_state_in(path, group) for path in Path("/proc").glob("[0-9]*/stat")]
+    return not states or any(state not in ("", "Z", "X") for state in states)
+
+
+def _state_in(stat: Path, group: int) -> str:
+    """Return the state of a process of a group; nothing if it is of another one."""
+    try:
+        # Its name, in parentheses, may have anything in it.
+        state, _, found = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+    except (OSError, ValueError):
+        return ""
+    return state if found == str(group) else ""
+
+
+def kill_marked(mark: str) -> None:
+    """Kill the processes that began with `mark` in their environment, where the system tells that.
+
+    They may have left the group that they were started in.
+    """
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        # Those of others cannot be read, and any may end meanwhile.
+        with contextlib.suppress(OSError):
+            if mark.encode() in environment.read_bytes():
+                os.kill(int(environment.parent.name), signal.SIGKILL)

@@ -202,6 +202,9 @@ class Config:
         "With a seed: whether each evaluation also begins with the global states of `random`, "
         "`numpy.random` and torch set from it, for code that cannot take `rng`.",
     )
+    launcher: str | list[str] | None = setting(
+        None, kinds.WORDS_OR_NONE, "What stands before programs of a `Command`, such as srun."
+    )
     timeout: float | None = setting(
         None, kinds.SECONDS_OR_NONE, "Seconds that one evaluation may take."
     )
@@ -213,9 +216,7 @@ class Config:
         "too little memory (oom), or a timeout.",
     )
     max_failures: int | float | None = setting(
-        None,
-        kinds.FAILURE_LIMIT,
-        "How many items may fail before the run stops early.",
+        None, kinds.FAILURE_LIMIT, "How many items may fail before the run stops early."
     )
     max_chain: int = setting(
         1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from psyflow.exceptions import TaskFileError
+from psyflow.tasks.programs import take_command
 from psyflow.tasks.signature import names_parameter
 
 if TYPE_CHECKING:
@@ -65,5 +66,7 @@ def withheld(task: TaskDef) -> frozenset[str]:
     >>> withheld(Config({"execute": lambda x, repeat: {}, "repeat": 5}))
     frozenset()
     """
-    is_withheld = task.repeat is not None and not names_parameter(task.execute, "repeat")
+    # A command has no use for what it does not name, and may name anything.
+    takes_it = names_parameter(task.execute, "repeat") or take_command(task.execute) is not None
+    is_withheld = task.repeat is not None and not takes_it
     return frozenset(["repeat"] if is_withheld else [])

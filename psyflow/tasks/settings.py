@@ -271,6 +271,10 @@ def _names_or_none(value: Any) -> list[str] | None:
     return None if value is None else _list_of(_text)(value)
 
 
+def _words_or_none(value: Any) -> str | list[str] | None:
+    return value if value is None or isinstance(value, str) else _list_of(_text)(value)
+
+
 RETRYABLE = ("crash", "error", "oom", "timeout")
 SPACE = Kind("a parameter space, a list of dicts, a dict of columns or a DataFrame", _space)
 FUNCTION = Kind("a function", _function)
@@ -296,4 +300,5 @@ PROGRAM = Kind("the path of a program", lambda value: str(_path(value)))
 PATH = Kind("a path", _path)
 PATH_OR_NONE = Kind("a path or None", _path_or_none)
 NAMES = Kind("a list of names", _list_of(_text))
+WORDS_OR_NONE = Kind("a command line, a list of its words, or None", _words_or_none)
 PATHS = Kind("a list of paths", _list_of(_path))

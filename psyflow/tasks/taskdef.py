@@ -19,9 +19,10 @@ from psyflow.exceptions import (
 from psyflow.scheduler.profile import find_site
 from psyflow.tasks.arguments import takes_context
 from psyflow.tasks.config import REQUIRED, Config
+from psyflow.tasks.programs import check_call, command_parts, take_command, with_launcher
 from psyflow.tasks.repeating import add_repeats, withheld
 from psyflow.tasks.run_file import run_file
-from psyflow.tasks.signature import check_execute, check_setup, takes_keyword
+from psyflow.tasks.signature import check_setup, takes_keyword
 from psyflow.tasks.spelling import warn_of_misspelt_settings, warn_of_others
 from psyflow.tasks.surroundings import Surroundings
 
@@ -158,6 +159,7 @@ class TaskDef(Config):
         self._modules = self._surroundings.modules()
         self._take_module(module)
         self._take_site()
+        self.execute = with_launcher(self.execute, self.launcher)
         self._resolve()
         add_repeats(self)
         if code is None:
@@ -181,6 +183,8 @@ class TaskDef(Config):
         self.site_path = None if site is None else site.path
         if site is None:
             return
+        if "launcher" not in self.given and isinstance(self.scheduler, site.kind()):
+            self.launcher = site.launcher
         if "scheduler" not in self.given:
             self.scheduler = site.make_scheduler()
         self.scheduler_args = site.with_defaults(self.scheduler, self.scheduler_args)
@@ -270,12 +274,7 @@ class TaskDef(Config):
             random = ["rng"] if self._gives_rng() else []
             context = ["ctx"] if takes_context(self) else []
             psets = [name for name in names if name not in withheld(self)]
-            check_execute(
-                self.execute,
-                [*psets, *random, *context],
-                has_setup=self.setup is not None,
-                source=self.source,
-            )
+            check_call(self, [*psets, *random], context)
             excluded = self.exclude_from_result
             pset = self.pspace[0]
             with self.importable():
@@ -315,11 +314,18 @@ class TaskDef(Config):
         """Return what the results depend on: the code of `execute` and `setup`, and `file_dep`."""
         from psyflow.fingerprint import file_parts, fingerprint_code
 
-        roots = ["execute", "setup"]
-        parts = fingerprint_code(self.code_path, roots, self.modules_elsewhere())
+        parts = fingerprint_code(self.code_path, self._roots, self.modules_elsewhere())
         own = (self.workdir, *self._results())
+        if (command := take_command(self.execute)) is not None:
+            parts |= command_parts(command, self.path, own, self.digests)
         parts |= file_parts(self.file_dep, self.path.parent, own, self.digests)
         return parts | self._random_parts()
+
+    @property
+    def _roots(self) -> list[str]:
+        """The names whose code results depend on."""
+        # The statement that makes a command says also how it is read, and that does not count.
+        return ["setup"] if take_command(self.execute) else ["execute", "setup"]
 
     def contents(self, paths: Iterable[str]) -> dict[str, str]:
         """Return what counts of the files that psets name: see `contents_of`."""
@@ -353,7 +359,7 @@ class TaskDef(Config):
         """Return what of the code that the results depend on is watched, and what is not."""
         from psyflow.fingerprint.watched import watched
 
-        return watched(self.code_path, ["execute", "setup"], self.modules_elsewhere())
+        return watched(self.code_path, self._roots, self.modules_elsewhere())
 
     def modules_elsewhere(self) -> Origins:
         """Return what knows the own modules outside the task folder: frozen ones, or as they are.

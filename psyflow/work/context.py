@@ -39,6 +39,10 @@ class Context:
     job : str
     attempt : int
         Which call of `execute` for this pset this is, counted from 1 within a job.
+    worker : int
+        The number of the worker within its job.
+    n_psets : int
+        How many psets the space of the run has.
 
     Examples
     --------
@@ -62,6 +66,8 @@ class Context:
         self._should_stop = should_stop
         self.job = job
         self.attempt = 1
+        self.worker = 0
+        self.n_psets = 1
 
     @property
     def dir(self) -> Path:
@@ -112,9 +118,13 @@ class Contexts:
     """Tells whether the run was moved or removed, or another one is in its place."""
     _repetitions: tuple[ParameterSpace, Repetitions] | None = None
 
-    def heed(self, should_stop: Callable[[], bool], is_gone: Callable[[], bool]) -> None:
+    worker: int = 0
+
+    def heed(
+        self, worker: int, should_stop: Callable[[], bool], is_gone: Callable[[], bool]
+    ) -> None:
         """Let `should_stop` tell evaluations when to end, and `is_gone` when there is no run."""
-        self.should_stop, self.is_gone = should_stop, is_gone
+        self.worker, self.should_stop, self.is_gone = worker, should_stop, is_gone
 
     def __call__(self, space: ParameterSpace, items: npt.ArrayLike) -> Iterator[Context]:
         """Yield the context of each of `items`; asking for the next one ends the one before."""
@@ -161,6 +171,8 @@ class _Locked(Context):
         self, contexts: Contexts, space: ParameterSpace, item: int, key: tuple[int, int]
     ) -> None:
         super().__init__(contexts.root, contexts.job, contexts.should_stop)
+        self.worker = contexts.worker
+        self.n_psets = len(space)
         self._contexts = contexts
         self._of = space, item, key
         self._lock: Lock | None = None

@@ -287,7 +287,9 @@ def work(
     """
     prepared = job.prepare(index)
     if prepared.contexts is not None:
-        prepared.contexts.heed(lambda: slot.stop_level > 0 or _is_late(job.deadline), job.is_gone)
+        prepared.contexts.heed(
+            index, lambda: slot.stop_level > 0 or _is_late(job.deadline), job.is_gone
+        )
     output = Output(job.log(index)) if job.log is not None else None
     integrity = Integrity()
 

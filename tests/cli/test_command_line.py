@@ -16,7 +16,7 @@ from psyflow.main import psy_main
 
 COMMANDS = [
     *("run", "submit", "status", "watch", "why", "accept", "restore", "failures", "log", "debug"),
-    *("list", "test", "clean", "kill", "merge", "doctor", "new-task"),
+    *("list", "test", "clean", "kill", "merge", "doctor", "new-task", "exec", "parse"),
 ]
 
 

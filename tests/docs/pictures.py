@@ -1,6 +1,7 @@
 """The pictures in ``docs/pictures``: made by the pages that show them.
 
-``python -m tests.docs.pictures`` runs these pages, and puts what they draw there. Look at them then.
+``python -m tests.docs.pictures`` runs these pages, and puts what they draw there. Look at them
+then.
 """
 
 from __future__ import annotations

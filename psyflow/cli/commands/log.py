@@ -11,6 +11,8 @@ from pathlib import Path
 from psyflow.cli.output import OK, say
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task
+from psyflow.command.call import STDERR, STDOUT
+from psyflow.command.packs import outputs
 from psyflow.messages import shown_path
 from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem
@@ -20,6 +22,7 @@ from psyflow.report.psets import pset_text
 from psyflow.run.debug import item_number
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
+from psyflow.work.context import Contexts
 
 __all__ = ["execute"]
 
@@ -46,7 +49,12 @@ def _show(task: TaskDef, arguments: Namespace) -> int:
 
 
 def _print_log(log: Path) -> None:
-    print(f"==> {shown_path(log)} <==", flush=True)
+    print(f"==> {shown_path(log)} <==")
+    _print_file(log)
+
+
+def _print_file(log: Path) -> None:
+    sys.stdout.flush()
     # Logs may be longer than what fits into memory.
     if sys.stdout.isatty() or not hasattr(sys.stdout, "buffer"):
         with log.open(errors="replace", newline="") as file:
@@ -69,6 +77,19 @@ def _show_item(name: str, assessment: Assessment, item: int) -> None:
     if recovered.table.piece_of[item] >= 0:
         print("=== done")
         _print_printed(printed_by_item(layout, recovered, item))
+    _print_outputs(assessment, item)
+
+
+def _print_outputs(assessment: Assessment, item: int) -> None:
+    """Print what the programs of an item wrote, if it has run any."""
+    root = assessment.layout.psets
+    folder = Contexts(root, "", assessment.task.defaults).folder(assessment.space, item)
+    with outputs(root, folder.name) as found:
+        for name in (STDOUT, STDERR):
+            if found is not None and (found / name).is_file() and (found / name).stat().st_size:
+                where = "packed" if found != folder else shown_path(found / name)
+                print(f"=== {name} of the program, {where}:")
+                _print_file(found / name)
 
 
 def _heading(attempt: FailedItem) -> str:

@@ -34,6 +34,8 @@ COMMANDS = (
     "merge",
     "doctor",
     "new-task",
+    "exec",
+    "parse",
 )
 """Their names, in the order of the help."""
 
@@ -51,6 +53,8 @@ class Command(NamedTuple):
     acts : bool
         Whether its work is to be done whether anybody reads what it prints, or not.
     add_arguments : callable
+    takes_program : bool
+        Whether what follows ``--`` is the command line of another program.
     """
 
     summary: str
@@ -58,6 +62,7 @@ class Command(NamedTuple):
     examples: str
     acts: bool
     add_arguments: Callable[[ArgumentParser], None]
+    takes_program: bool = False
 
 
 def command_named(name: str) -> Command:

@@ -1,0 +1,262 @@
+"""Files that a program finds in the folder of its pset: links, copies, and rendered templates."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+import shutil
+import string
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from psyflow.command.render import Text
+from psyflow.exceptions import UsageError, did_you_mean
+
+__all__ = ["FileIn", "Template", "prune"]
+
+COPY = "copy:"
+JINJA = ".j2"
+
+
+class FileIn:
+    """A file of the study that is linked, or copied, to the folder.
+
+    Parameters
+    ----------
+    entry : str or path-like
+        Its path, from the task folder on, with fields if psets have different ones; with ``copy:``
+        before it, the program may change it.
+    base : Path
+        The task folder.
+
+    Examples
+    --------
+    >>> entry = FileIn("copy:decks/{case}.in", Path("/study"))
+    >>> entry.is_copied, str(entry.counts)
+    (True, '/study/decks/*.in')
+    """
+
+    def __init__(self, entry: str | os.PathLike[str], base: Path) -> None:
+        text = os.fspath(entry)
+        if not isinstance(text, str) or not text.removeprefix(COPY):
+            raise UsageError(f"`files_in`: {entry!r} is no path of a file.")
+        self.is_copied = text.startswith(COPY)
+        self.path = Text(text.removeprefix(COPY))
+        self._base = base
+
+    @property
+    def counts(self) -> Path:
+        """The file, or the glob of the files, that results depend on."""
+        return _absolute(self._base, self.path.pattern)
+
+    def trouble(self) -> str:
+        """Say what is wrong with it before anything runs; nothing if it is there."""
+        return "" if self.path.names else _trouble("files_in", self.counts, folders=True)
+
+    def put(self, folder: Path, values: Mapping[str, Any]) -> None:
+        """Link or copy it to a pset's folder."""
+        source = _absolute(self._base, self.path.render(values))
+        target = folder / source.name
+        if not source.exists():
+            raise FileNotFoundError(_trouble("files_in", source))
+        if not self.is_copied:
+            target.symlink_to(source)
+        elif source.is_dir():
+            shutil.copytree(source, target, symlinks=True)
+        else:
+            shutil.copy2(source, target)
+
+
+class Template:
+    """A file that is rendered for each pset.
+
+    Parameters
+    ----------
+    source : str or path-like
+        Its path, from the task folder on. One that ends in ``.j2`` is Jinja's.
+    target : str
+        The name of what it becomes, in the pset's folder.
+    delimiter : str
+        What a placeholder begins with, unless it is Jinja's.
+    base : Path
+        The task folder.
+    """
+
+    def __init__(
+        self, source: str | os.PathLike[str], target: str, delimiter: str, base: Path
+    ) -> None:
+        self.path = _absolute(base, os.fspath(source))
+        self.target = str(target)
+        self._delimiter = delimiter
+        if not is_inside(self.target):
+            raise UsageError(
+                f"`templates`: {self.target!r} is no name of a file inside the folder of a pset."
+            )
+        self._parsed: _String | _Jinja | None = None
+
+    def trouble(self, known: Collection[str], *, may_be_more: bool) -> str:
+        """Say what is wrong with it before anything runs.
+
+        Parameters
+        ----------
+        known : collection of str
+            The parameters.
+        may_be_more : bool
+            Whether there may be more, which are only known when a worker has begun.
+        """
+        if trouble := _trouble("templates", self.path):
+            return trouble
+        try:
+            names = self._read().names
+        except ValueError as error:
+            return f"{self.path}: {error}"
+        if not names:
+            return (
+                f"{self.path} is a template without a placeholder, such as {self._example}. A "
+                "file that is the same for all psets belongs to `files_in`."
+            )
+        unknown = [name for name in sorted(names) if name not in known]
+        if unknown and not may_be_more:
+            return (
+                f"{self.path}: the placeholder `{unknown[0]}` is no parameter."
+                f"{did_you_mean(unknown[0], known)} {self._plain}"
+            )
+        return ""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Made anew where it is needed: the class of a template has no name.
+        return vars(self) | {"_parsed": None}
+
+    @property
+    def names(self) -> set[str]:
+        """The parameters that it takes, as far as it can be read."""
+        with contextlib.suppress(OSError, ValueError):
+            return self._read().names
+        return set()
+
+    def put(self, folder: Path, values: Mapping[str, Any]) -> None:
+        """Render it into a pset's folder."""
+        target = folder / self.target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = self._read().render(values)
+        target.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+        shutil.copymode(self.path, target)
+
+    @property
+    def _is_jinja(self) -> bool:
+        return self.path.name.endswith(JINJA)
+
+    @property
+    def _example(self) -> str:
+        return "{{ lr }}" if self._is_jinja else f"{self._delimiter}lr"
+
+    @property
+    def _plain(self) -> str:
+        if self._is_jinja:
+            return "What is no placeholder stands in {% raw %} … {% endraw %}."
+        return f"A {self._delimiter} that begins none is written twice: {self._delimiter * 2}."
+
+    def _read(self) -> _String | _Jinja:
+        if self._parsed is None:
+            with self.path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+                text = file.read()
+            self._parsed = _Jinja(text) if self._is_jinja else _String(text, self._delimiter)
+        return self._parsed
+
+
+class _String:
+    """A template of `string.Template`."""
+
+    def __init__(self, text: str, delimiter: str) -> None:
+        kind = type("_Template", (string.Template,), {"delimiter": delimiter})
+        self._template = kind(text)
+        self.names: set[str] = set()
+        for found in self._template.pattern.finditer(text):
+            if name := found["named"] or found["braced"]:
+                self.names.add(name)
+            elif found["invalid"] is not None:
+                line = text.count("\n", 0, found.start()) + 1
+                raise ValueError(
+                    f"line {line}: a {delimiter} that begins no placeholder. It is written twice "
+                    f'there: {delimiter * 2}; or choose another sign, such as delimiter="@".'
+                )
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """Return it with the values of a pset."""
+        return str(self._template.substitute(values))
+
+
+class _Jinja:
+    """A template of Jinja2."""
+
+    def __init__(self, text: str) -> None:
+        try:
+            import jinja2
+            import jinja2.meta
+        except ImportError:
+            raise ValueError("A template .j2 needs Jinja2: pip install 'psyflow[jinja]'") from None
+        # Not HTML: what is rendered goes to a program.
+        environment = jinja2.Environment(
+            undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+        )
+        try:
+            self.names = jinja2.meta.find_undeclared_variables(environment.parse(text))
+            self._template = environment.from_string(text)
+        except jinja2.TemplateSyntaxError as error:
+            raise ValueError(f"line {error.lineno}: {error.message}") from error
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """Return it with the values of a pset."""
+        return str(self._template.render(values))
+
+
+def is_inside(name: str) -> bool:
+    """Tell whether a path is that of something inside a folder.
+
+    Examples
+    --------
+    >>> is_inside("in/deck.in"), is_inside("../deck.in"), is_inside("/deck.in")
+    (True, False, False)
+    """
+    path = PurePath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def prune(folder: Path, kept: Collection[str], besides: Iterable[str]) -> None:
+    """Remove what is below a folder and neither matches a pattern nor is named in `besides`."""
+    besides = set(besides)
+    for path in _below(folder):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError):  # there is something left in it
+                path.rmdir()
+        elif name not in besides and not _matches(name, kept):
+            path.unlink(missing_ok=True)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder, topdown=False):
+        yield from (Path(root, name) for name in (*names, *folders))
+
+
+def _matches(name: str, patterns: Collection[str]) -> bool:
+    return any(
+        fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(PurePath(name).name, pattern)
+        for pattern in patterns
+    )
+
+
+def _absolute(base: Path, path: str) -> Path:
+    return Path(os.path.normpath(base / Path(path).expanduser()))
+
+
+def _trouble(setting: str, path: Path, *, folders: bool = False) -> str:
+    if path.is_file() or (folders and path.is_dir()):
+        return ""
+    try:
+        near = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        near = []
+    return f"`{setting}`: there is no file {path}.{did_you_mean(path.name, near)}"

@@ -1,0 +1,244 @@
+"""Small outputs of many psets, in a few files instead of one folder each.
+
+Each process that runs programs appends to a pack of its own. A record is the head of a folder, one
+line of JSON, and then the content of its files, one after the other. A record that was cut off, by
+a process that was killed, is at the end of its pack, and is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psyflow.system.files import write_all
+
+__all__ = ["FOLDER", "Packs", "Writer", "has_packs", "outputs", "packer"]
+
+FOLDER = "packs"
+_SUFFIX = ".pack"
+_LARGEST_FILES = 32
+_LARGEST_BYTES = 64 << 10
+_FIRST_BYTE = b"{"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """Where the files of a folder are: the pack, and where each begins and how long it is.
+
+    Of several of one folder, the latest counts.
+    """
+
+    pack: Path
+    time: int
+    files: tuple[tuple[str, int, int], ...]
+
+
+class Writer:
+    """Puts folders into a pack, which nobody else appends to meanwhile.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the psets' folders.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / FOLDER
+        self.folder.mkdir(exist_ok=True)
+        taken = self._taken()
+        self._fd = self._made() if taken is None else taken
+
+    def close(self) -> None:
+        """Let others append to it; the end of the process does so, too."""
+        os.close(self._fd)
+
+    def put(self, folder: Path) -> bool:
+        """Take in a folder, which is removed, unless there is too much in it.
+
+        Parameters
+        ----------
+        folder : Path
+        """
+        files = _small_files(folder)
+        if files is None:
+            return False
+        self._append(folder.name, files)
+        shutil.rmtree(folder)
+        return True
+
+    def forget(self, name: str) -> None:
+        """Note that what is there of an earlier evaluation is that of none any more."""
+        self._append(name, {})
+
+    def _append(self, name: str, files: dict[str, bytes]) -> None:
+        sizes = [[file, len(content)] for file, content in files.items()]
+        head = json.dumps({"folder": name, "time": time.time_ns(), "files": sizes})
+        # In one piece: a pack that is read meanwhile has all of it, or an end that is cut off.
+        write_all(self._fd, b"".join([head.encode(), b"\n", *files.values()]))
+
+    def _taken(self) -> int | None:
+        """Take a pack whose writer has ended; what it was writing then is cut off."""
+        for pack in self.folder.glob(f"*{_SUFFIX}"):
+            fd = os.open(pack, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(fd)
+                continue
+            os.ftruncate(fd, _whole_length(pack))
+            return fd
+        return None
+
+    def _made(self) -> int:
+        name = f"{os.getpid()}-{os.urandom(4).hex()}{_SUFFIX}"
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(self.folder / name, flags, 0o666)
+        # On a file system without locks, whoever comes next makes its own.
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return fd
+
+
+def _small_files(folder: Path) -> dict[str, bytes] | None:
+    """Return what is in the files of a folder, if it is little; links are left out."""
+    found: dict[str, bytes] = {}
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            path = Path(root, name)
+            if path.is_symlink():
+                continue
+            if len(found) == _LARGEST_FILES or not path.is_file():
+                return None
+            total += path.stat().st_size
+            if total > _LARGEST_BYTES:
+                return None
+            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return found
+
+
+_writers: dict[tuple[int, Path], Writer] = {}
+
+
+def packer(root: Path) -> Writer:
+    """Return what this process puts folders into a pack with; there is one, for all of a run.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the psets' folders.
+    """
+    # A child that is forked shares the descriptor with its parent, but must not append to it.
+    key = os.getpid(), root
+    if key not in _writers:
+        _writers[key] = Writer(root)
+    return _writers[key]
+
+
+def has_packs(root: Path) -> bool:
+    """Tell whether anything of a run was packed."""
+    return (root / FOLDER).is_dir()
+
+
+class Packs:
+    """The packs of a run, to read from.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the psets' folders.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / FOLDER
+        self._records: dict[str, _Record] = {}
+        for pack in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            for head, start in _heads(pack):
+                self._take(pack, head, start)
+
+    def _take(self, pack: Path, head: dict[str, Any], start: int) -> None:
+        known = self._records.get(head["folder"])
+        if known is not None and known.time >= head["time"]:
+            return
+        files = []
+        for name, size in head["files"]:
+            files.append((name, start, size))
+            start += size
+        self._records[head["folder"]] = _Record(pack, head["time"], tuple(files))
+
+    def __contains__(self, name: object) -> bool:
+        record = self._records.get(str(name))
+        return record is not None and bool(record.files)
+
+    def unpack(self, name: str, folder: Path) -> None:
+        """Write the files of a pset's folder to `folder`, which is there.
+
+        Parameters
+        ----------
+        name : str
+            Of the pset's folder.
+        folder : Path
+        """
+        record = self._records[name]
+        with record.pack.open("rb") as pack:
+            for file, start, size in record.files:
+                target = folder / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                pack.seek(start)
+                target.write_bytes(pack.read(size))
+
+
+@contextlib.contextmanager
+def outputs(root: Path, name: str, packs: Packs | None = None) -> Iterator[Path | None]:
+    """Give a folder with what the programs of a pset left, for a while; None if there is nothing.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the psets' folders.
+    name : str
+        Of the pset's folder.
+    packs : Packs, optional
+        To look into, if many are looked for.
+    """
+    if (root / name).is_dir():
+        yield root / name
+        return
+    packs = Packs(root) if packs is None else packs
+    if name not in packs:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="psyflow-") as folder:
+        packs.unpack(name, Path(folder))
+        yield Path(folder)
+
+
+def _heads(pack: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield the head of each whole record, and where its files begin."""
+    with pack.open("rb") as file:
+        end = os.fstat(file.fileno()).st_size
+        while (line := file.readline()).startswith(_FIRST_BYTE) and line.endswith(b"\n"):
+            head = json.loads(line)
+            start = file.tell()
+            stop = start + sum(size for _, size in head["files"])
+            if stop > end:
+                return
+            yield head, start
+            file.seek(stop)
+
+
+def _whole_length(pack: Path) -> int:
+    """Return where the last whole record of a pack ends."""
+    length = 0
+    for head, start in _heads(pack):
+        length = start + sum(size for _, size in head["files"])
+    return length

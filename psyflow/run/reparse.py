@@ -1,0 +1,126 @@
+"""Reading results anew from what is in the folders of psets, without evaluating anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from psyflow.columns import Columns, from_rows, unpacked
+from psyflow.exceptions import PsyflowError, RunHeldError, UsageError
+from psyflow.outcomes.norows import drop_rows
+from psyflow.outcomes.table import Items, merged_blocks
+from psyflow.pspace.streams import RandomStreams
+from psyflow.record import refusals
+from psyflow.record.bookkeeping import Arrays, ItemsFile
+from psyflow.record.layout import Layout
+from psyflow.record.merged import MergedTable
+from psyflow.record.recover import Recovered, recover
+from psyflow.run.folders import Folders
+from psyflow.run.merge import remove_shards, write_result
+from psyflow.run.run import Run
+from psyflow.system.files import make_folder, move
+from psyflow.tasks import streams_of
+from psyflow.work.rows import beside
+
+__all__ = ["Reparsed", "reparse"]
+
+Read = Callable[[Path], Mapping[str, Any]]
+
+
+@dataclass
+class Reparsed:
+    """What became of it.
+
+    Attributes
+    ----------
+    n_rows : int
+        How many rows the result has.
+    n_gone : int
+        How many of them are as they were, for nothing is kept of what they are from.
+    troubles : dict from int to str
+        Why rows of some items could not be read anew, and are as they were.
+    """
+
+    n_rows: int = 0
+    n_gone: int = 0
+    troubles: dict[int, str] = field(default_factory=dict)
+
+
+def reparse(run: Run, read: Read) -> Reparsed:
+    """Replace what the results are by what `read` makes of the folders of the psets.
+
+    Parameters
+    ----------
+    run : Run
+    read : callable
+        Called with the folder of a pset; returns its result.
+
+    Raises
+    ------
+    UsageError
+        If the task has never run.
+    RunHeldError
+        If somebody else works on the run, or its jobs are not over.
+    """
+    run.take_hold()
+    try:
+        assessment = run.assess()
+        plan = assessment.plan
+        if plan is None:
+            raise UsageError(refusals.never_run(run.task))
+        if alive := run.alive(assessment):
+            raise RunHeldError(refusals.has_jobs(run.task, alive))
+        recovered = recover(plan, run.task.store)
+        table = _ReparsedTable(recovered, streams_of(run.task), read, plan.layout)
+        items_file = ItemsFile(plan.layout)
+        staged = plan.layout.staged_result
+        make_folder(staged.parent)
+        write_result(plan, run.task.store, staged, items_file, table)
+        move(staged, plan.layout.result)
+        items_file.commit()
+        if recovered.n_done == len(recovered.frozen):
+            remove_shards(plan.layout, plan.run_id)
+        else:
+            # What is in shards counts more than the result, and some tell what has failed.
+            for shard in plan.layout.shards():
+                drop_rows(shard)
+        table.said.n_rows = recovered.n_done
+        return table.said
+    finally:
+        run.release()
+
+
+class _ReparsedTable(MergedTable):
+    """The table of a run with other results."""
+
+    def __init__(
+        self, recovered: Recovered, streams: RandomStreams | None, read: Read, layout: Layout
+    ) -> None:
+        super().__init__(recovered, streams)
+        self.said = Reparsed()
+        self._read = read
+        self._folders = Folders(layout, recovered.frozen)
+
+    def results(self) -> Iterator[tuple[Items, Columns, Sequence[Arrays]]]:
+        """Yield items, what they have for results now, and their bookkeeping."""
+        for items, block in merged_blocks(self._recovered.table):
+            before = unpacked(block.columns)
+            folders = self._folders.of(items.tolist())
+            rows = [
+                self._row(item, folder, {name: before[name][place] for name in before})
+                for place, (item, folder) in enumerate(zip(items.tolist(), folders, strict=True))
+            ]
+            yield items, from_rows(rows), block.parts
+
+    def _row(self, item: int, folder: Path, before: dict[str, Any]) -> Mapping[str, Any]:
+        with self._folders.outputs(folder) as found:
+            if found is None:
+                self.said.n_gone += 1
+                return before
+            try:
+                return beside(self._recovered.frozen.space[item], self._read(found))
+            except PsyflowError as error:
+                self.said.troubles[item] = str(error)
+                return before

@@ -1,0 +1,124 @@
+"""Small outputs of many psets are in a few files, and found there again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import psyflow
+from psyflow.command.packs import Packs, Writer, outputs
+
+MANY = """
+from psyflow import Command, Param
+
+pspace = Param(n=range(300))
+execute = Command("echo got {n}", parse={"got": "got (@int@)"})
+"""
+
+
+@pytest.fixture
+def many(place):
+    place.task("many", MANY)
+    return place
+
+
+def n_files(folder: Path) -> int:
+    return sum(1 for path in folder.rglob("*"))
+
+
+def folder(root: Path, name: str, **files: str) -> Path:
+    made = root / name
+    made.mkdir(parents=True)
+    for file, text in files.items():
+        (made / file).write_text(text)
+    return made
+
+
+def stdout_of(root: Path, name: str) -> str | None:
+    with outputs(root, name) as found:
+        return None if found is None else (found / "stdout").read_text()
+
+
+def test_many_psets_leave_few_files_and_psy_log_finds_what_they_wrote(many):
+    assert many.psy("run").returncode == 0
+    assert n_files(many.work / "many" / "psets") < 10
+    assert sorted(psyflow.load("many", many.tasks, many.work)["got"]) == list(range(300))
+    assert "=== stdout of the program, packed:\ngot 17\n" in many.psy("log", "many", "17").stdout
+
+
+def test_few_psets_have_folders_that_psy_log_names(many):
+    many.task("many", MANY.replace("300", "3"))
+    many.psy("run")
+    told = many.psy("log", "many", "2").stdout
+    assert "=== stdout of the program, " in told and "/stdout:\ngot 2\n" in told
+
+
+def test_folders_stay_if_asked(many):
+    many.task("many", MANY.replace("{n}", "{n}", 1).replace("parse", "pack=False, parse"))
+    many.psy("run")
+    assert n_files(many.work / "many" / "psets") > 1000
+
+
+def test_what_failed_and_what_is_large_keeps_its_folder(many):
+    text = "head -c {n}000 /dev/zero; test {n} != 7"
+    many.task("many", MANY.replace('"echo got {n}"', f'"{text}", shell=True'))
+    assert many.psy("run").returncode == 1
+    sizes = sorted(p.stat().st_size for p in (many.work / "many" / "psets").glob("*/stdout"))
+    assert sizes == [7000, *(n * 1000 for n in range(66, 300))]
+
+
+def test_a_later_evaluation_counts(many):
+    many.psy("run")
+    many.task("many", MANY.replace("echo got", "echo now got"))
+    many.psy("run")
+    assert "now got 17\n" in many.psy("log", "many", "17").stdout
+    many.task(
+        "many", MANY.replace("echo got", "echo at last got").replace("parse", "keep='none', parse")
+    )
+    many.psy("run")
+    assert "got 17" not in many.psy("log", "many", "17").stdout
+
+
+def test_psy_clean_removes_packs(many):
+    many.psy("run")
+    assert many.psy("clean", "many", "-y").returncode == 0
+    assert not (many.work / "many").exists()
+
+
+def test_a_record_that_was_cut_off_is_none_and_the_next_writer_goes_on(tmp_path):
+    first = Writer(tmp_path)
+    first.put(folder(tmp_path, "a", stdout="one"))
+    first.put(folder(tmp_path, "b", stdout="two"))
+    first.close()
+    (pack,) = (tmp_path / "packs").iterdir()
+    os.truncate(pack, pack.stat().st_size - 1)
+    assert stdout_of(tmp_path, "a") == "one"
+    assert stdout_of(tmp_path, "b") is None
+    second = Writer(tmp_path)
+    second.put(folder(tmp_path, "c", stdout="three"))
+    second.close()
+    assert [p.name for p in (tmp_path / "packs").iterdir()] == [pack.name]
+    assert [stdout_of(tmp_path, name) for name in "abc"] == ["one", None, "three"]
+
+
+def test_two_writers_at_once_have_a_pack_each(tmp_path):
+    writers = [Writer(tmp_path), Writer(tmp_path)]
+    for name, writer in zip("ab", writers, strict=True):
+        writer.put(folder(tmp_path, name, stdout=name))
+    assert len(list((tmp_path / "packs").iterdir())) == 2
+    assert [stdout_of(tmp_path, name) for name in "ab"] == ["a", "b"]
+
+
+def test_files_of_folders_within_and_bytes_come_back(tmp_path):
+    made = folder(tmp_path, "a", stdout="")
+    (made / "d").mkdir()
+    (made / "d" / "x.bin").write_bytes(bytes(range(256)))
+    (made / "link").symlink_to("/etc/passwd")
+    Writer(tmp_path).put(made)
+    assert not made.exists()
+    with outputs(tmp_path, "a") as found:
+        assert (found / "d" / "x.bin").read_bytes() == bytes(range(256))
+        assert not (found / "link").exists()
+    assert "a" in Packs(tmp_path) and "b" not in Packs(tmp_path)
