@@ -61,18 +61,20 @@ class Writer:
         """Let others append to it; the end of the process does so, too."""
         os.close(self._fd)
 
-    def put(self, folder: Path) -> bool:
-        """Take in a folder, which is removed, unless there is too much in it.
+    def put(self, folder: Path, more: dict[str, bytes] | None = None) -> bool:
+        """Take in a folder, which is removed, unless there is too much in it; tell whether it was.
 
         Parameters
         ----------
         folder : Path
+        more : dict of str to bytes, optional
+            Further files, by their names.
         """
-        files = _small_files(folder)
+        files = _small_files(str(folder))
         if files is None:
             return False
-        self._append(folder.name, files)
-        shutil.rmtree(folder)
+        self._append(folder.name, {**files, **(more or {})})
+        _remove(folder)
         return True
 
     def forget(self, name: str) -> None:
@@ -108,22 +110,35 @@ class Writer:
         return fd
 
 
-def _small_files(folder: Path) -> dict[str, bytes] | None:
+def _small_files(folder: str, prefix: str = "") -> dict[str, bytes] | None:
     """Return what is in the files of a folder, if it is little; links are left out."""
     found: dict[str, bytes] = {}
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            path = Path(root, name)
-            if path.is_symlink():
-                continue
-            if len(found) == _LARGEST_FILES or not path.is_file():
+    for entry in os.scandir(folder):
+        name = f"{prefix}{entry.name}"
+        if entry.is_symlink():
+            continue
+        if entry.is_dir():
+            inner = _small_files(entry.path, f"{name}/")
+            if inner is None:
                 return None
-            total += path.stat().st_size
-            if total > _LARGEST_BYTES:
-                return None
-            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+            found |= inner
+        elif not entry.is_file() or entry.stat().st_size > _LARGEST_BYTES:
+            return None
+        else:
+            # To open one takes longer than to ask whether there is anything in it.
+            found[name] = Path(entry.path).read_bytes() if entry.stat().st_size else b""
+        if len(found) > _LARGEST_FILES or sum(map(len, found.values())) > _LARGEST_BYTES:
+            return None
     return found
+
+
+def _remove(folder: Path) -> None:
+    try:
+        for entry in os.scandir(folder):
+            os.unlink(entry.path)  # noqa: PTH108
+        folder.rmdir()
+    except OSError:  # it has folders
+        shutil.rmtree(folder)
 
 
 _writers: dict[tuple[int, Path], Writer] = {}
