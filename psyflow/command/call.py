@@ -101,8 +101,9 @@ class Call:
             If a program fails.
         """
         watch()
+        is_empty = not os.listdir(self._folder)  # noqa: PTH208
         with self._streams() as streams:
-            self._furnish()
+            self._furnish(is_empty=is_empty)
             try:
                 self._run(streams)
                 row = read(self._folder)
@@ -126,12 +127,15 @@ class Call:
                 stack.callback(os.close, found[-1])
             _wait_for_predecessor(found[0], self._folder)
             for fd in found:
-                os.ftruncate(fd, 0)
+                # File systems take their time for it, also if there is nothing to cut off.
+                if os.fstat(fd).st_size:
+                    os.ftruncate(fd, 0)
             yield found[0], found[1]
 
-    def _furnish(self) -> None:
+    def _furnish(self, *, is_empty: bool) -> None:
         """Have in the folder what the programs are to find, and nothing else."""
-        prune(self._folder, self._spec.resume, (STDOUT, STDERR))
+        if not is_empty:
+            prune(self._folder, self._spec.resume, (STDOUT, STDERR))
         for entry in self._spec.files_in:
             entry.put(self._folder, self._values)
         for template in self._spec.templates:
@@ -167,11 +171,10 @@ class Call:
         finally:
             os.close(fd)
 
-    def _environment(self, cwd: str) -> dict[str, str]:
+    def _environment(self, cwd: str) -> dict[bytes, bytes]:
         host, attempt = socket.gethostname(), str(self._context.attempt)
         worker = str(self._context.worker)
-        found = dict(os.environ)
-        found |= {
+        found = {
             "PSYFLOW_DIR": str(self._folder),
             "PSYFLOW_JOB": self._context.job,
             "PSYFLOW_ATTEMPT": attempt,
@@ -188,9 +191,12 @@ class Call:
         for name, value in self._values.items():
             text = str(value)
             # A variable, or all together, may be longer than the system takes.
-            if len(text) < _LONGEST_VARIABLE and "\0" not in text:
+            if len(text) < _LONGEST_VARIABLE and "\0" not in text and _can_be_encoded(text):
                 found[f"PSYFLOW_VAR_{name}"] = found[f"PATAS_VAR_{name}"] = text
-        return found | {n: text.render(self._values) for n, text in self._spec.env.items()}
+        found |= {n: text.render(self._values) for n, text in self._spec.env.items()}
+        # In bytes, all that is there need not be decoded and encoded again for each program.
+        encoded = {os.fsencode(name): os.fsencode(text) for name, text in found.items()}
+        return {**os.environb, **encoded}
 
     def _failure(self, ended: Ended) -> CommandFailedError:
         code = ended.exit_code
@@ -203,8 +209,11 @@ class Call:
 
     def _note(self) -> None:
         """Write down what ran, and what it took."""
+        (self._folder / USAGE).write_bytes(self._usage())
+
+    def _usage(self) -> bytes:
         text = json.dumps([_noted(ended) for ended in self._ended], ensure_ascii=False)
-        (self._folder / USAGE).write_text(f"{text}\n", encoding="utf-8", errors="replace")
+        return f"{text}\n".encode(errors="replace")
 
     def _leave(self, *, has_failed: bool) -> None:
         """Remove from the folder what is not to be kept."""
@@ -215,11 +224,13 @@ class Call:
                 self._folder.rmdir()
             self._forget()
             return
-        self._note()
         if not isinstance(keep, str) and not has_failed:
-            prune(self._folder, keep, (USAGE,))
-        if self._spec.pack and not has_failed and self._context.n_psets > MANY:
-            packer(self._folder.parent).put(self._folder)
+            prune(self._folder, keep, ())
+        is_packed = self._spec.pack and not has_failed and self._context.n_psets > MANY
+        if not is_packed or not packer(self._folder.parent).put(
+            self._folder, {USAGE: self._usage()}
+        ):
+            self._note()
 
     def _forget(self) -> None:
         """Have nobody take for its output what an earlier evaluation left."""
@@ -243,6 +254,14 @@ def _absolute(value: Any, base: Path) -> Any:
     if isinstance(value, PurePath) and not value.is_absolute():
         return Path(os.path.normpath(base / value))
     return value
+
+
+def _can_be_encoded(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wait_for_predecessor(fd: int, folder: Path) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ from typing import Any
 
 from psyflow.system.files import write_all
 
-__all__ = ["FOLDER", "Packs", "Writer", "has_packs", "outputs", "packer"]
+__all__ = ["FOLDER", "Packs", "Unpacked", "Writer", "has_packs", "outputs", "packer"]
 
 FOLDER = "packs"
 _SUFFIX = ".pack"
@@ -61,18 +63,20 @@ class Writer:
         """Let others append to it; the end of the process does so, too."""
         os.close(self._fd)
 
-    def put(self, folder: Path) -> bool:
-        """Take in a folder, which is removed, unless there is too much in it.
+    def put(self, folder: Path, more: dict[str, bytes] | None = None) -> bool:
+        """Take in a folder, which is removed, unless there is too much in it; tell whether it was.
 
         Parameters
         ----------
         folder : Path
+        more : dict of str to bytes, optional
+            Further files, by their names.
         """
-        files = _small_files(folder)
+        files = _small_files(str(folder))
         if files is None:
             return False
-        self._append(folder.name, files)
-        shutil.rmtree(folder)
+        self._append(folder.name, {**files, **(more or {})})
+        _remove(folder)
         return True
 
     def forget(self, name: str) -> None:
@@ -108,22 +112,38 @@ class Writer:
         return fd
 
 
-def _small_files(folder: Path) -> dict[str, bytes] | None:
+def _small_files(folder: str, prefix: str = "") -> dict[str, bytes] | None:
     """Return what is in the files of a folder, if it is little; links are left out."""
     found: dict[str, bytes] = {}
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            path = Path(root, name)
-            if path.is_symlink():
-                continue
-            if len(found) == _LARGEST_FILES or not path.is_file():
+    with os.scandir(folder) as entries:
+        listed = list(entries)
+    for entry in listed:
+        name = f"{prefix}{entry.name}"
+        if entry.is_symlink():
+            continue
+        if entry.is_dir():
+            inner = _small_files(entry.path, f"{name}/")
+            if inner is None:
                 return None
-            total += path.stat().st_size
-            if total > _LARGEST_BYTES:
-                return None
-            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+            found |= inner
+        elif not entry.is_file() or entry.stat().st_size > _LARGEST_BYTES:
+            return None
+        else:
+            # To open one takes longer than to ask whether there is anything in it.
+            found[name] = Path(entry.path).read_bytes() if entry.stat().st_size else b""
+        if len(found) > _LARGEST_FILES or sum(map(len, found.values())) > _LARGEST_BYTES:
+            return None
     return found
+
+
+def _remove(folder: Path) -> None:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                os.unlink(entry.path)  # noqa: PTH108
+        folder.rmdir()
+    except OSError:  # it has folders
+        shutil.rmtree(folder)
 
 
 _writers: dict[tuple[int, Path], Writer] = {}
@@ -220,6 +240,47 @@ def outputs(root: Path, name: str, packs: Packs | None = None) -> Iterator[Path 
     with tempfile.TemporaryDirectory(prefix="psyflow-") as folder:
         packs.unpack(name, Path(folder))
         yield Path(folder)
+
+
+class Unpacked:
+    """Folders of psets by their names, of which those that are packed are unpacked elsewhere.
+
+    What is unpacked goes when this object does.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the psets' folders.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._temporary: Path | None = None
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of a pset; where it would be, if there is nothing of it.
+
+        Parameters
+        ----------
+        name : str
+            Of the pset's folder.
+        """
+        if (self._root / name).is_dir() or not has_packs(self._root):
+            return self._root / name
+        if self._temporary is None:
+            self._temporary = Path(tempfile.mkdtemp(prefix="psyflow-"))
+            weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
+        target = self._temporary / name
+        if not target.is_dir():
+            if name not in self._packs:
+                return self._root / name
+            target.mkdir()
+            self._packs.unpack(name, target)
+        return target
+
+    @functools.cached_property
+    def _packs(self) -> Packs:
+        return Packs(self._root)
 
 
 def _heads(pack: Path) -> Iterator[tuple[dict[str, Any], int]]:

@@ -127,7 +127,7 @@ def _leave_those_of_parents() -> None:
 
 
 def run_program(
-    command: Sequence[str], cwd: str, environment: Mapping[str, str], streams: Streams
+    command: Sequence[str], cwd: str, environment: Mapping[bytes, bytes], streams: Streams
 ) -> Ended:
     """Run a program to its end; whatever else ends this, nothing of it is left running.
 
@@ -141,7 +141,7 @@ def run_program(
     begin = time.monotonic()
     pid = 0
     try:
-        pid = _started(command, cwd, {**environment, _MARK: mark}, streams)
+        pid = _started(command, cwd, {**environment, _MARK.encode(): mark.encode()}, streams)
         keeper.guard.begun(pid)
         _, status, used = os.wait4(pid, 0)
     except CommandFailedError:
@@ -159,7 +159,7 @@ def run_program(
 
 
 def _started(
-    command: Sequence[str], cwd: str, environment: Mapping[str, str], streams: Streams
+    command: Sequence[str], cwd: str, environment: Mapping[bytes, bytes], streams: Streams
 ) -> int:
     try:
         process = subprocess.Popen(

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from psyflow.results.usercode import code_of
 from psyflow.store.comparing import comparable
 from psyflow.system.trust import trusting
 from psyflow.work.psetfolders import Repetitions, folder_name
+
+if TYPE_CHECKING:
+    from psyflow.command.packs import Unpacked
 
 __all__ = ["Glance"]
 
@@ -113,7 +116,14 @@ class Glance:
                 f"There is no item {item}: the run has the items 0 to {len(frozen) - 1}."
             )
         ((low, high),) = frozen.keys([item]).tolist()
-        return self.plan.layout.psets / folder_name((low, high), self._repetitions.of(item))
+        name = folder_name((low, high), self._repetitions.of(item))
+        return self._unpacked.folder(name)
+
+    @functools.cached_property
+    def _unpacked(self) -> Unpacked:
+        from psyflow.command.packs import Unpacked
+
+        return Unpacked(self.plan.layout.psets)
 
     def item_of(self, row: Mapping[str, Any]) -> int:
         """Return the number of the item that has the parameters of a row.

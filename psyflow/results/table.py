@@ -194,7 +194,8 @@ class Results(Conversions):
         Returns
         -------
         pathlib.Path
-            Where the run is now. It is there if the pset has kept anything.
+            Where the run is now. It is there if the pset has kept anything. If many psets are
+            packed in few files, it is a copy elsewhere, which goes when this table does.
 
         Raises
         ------

@@ -45,6 +45,9 @@ def test_many_psets_leave_few_files_and_psy_log_finds_what_they_wrote(many):
     assert many.psy("run").returncode == 0
     assert n_files(many.work / "many" / "psets") < 10
     assert sorted(psyflow.load("many", many.tasks, many.work)["got"]) == list(range(300))
+    results = psyflow.load("many", many.tasks, many.work)
+    assert (results.folder(17) / "stdout").read_text() == "got 17\n"
+    assert results.folder({"n": 18}).joinpath("stdout").read_text() == "got 18\n"
     assert "=== stdout of the program, packed:\ngot 17\n" in many.psy("log", "many", "17").stdout
 
 
