@@ -15,8 +15,9 @@ import psyflow.cli.grammar
 from psyflow.main import psy_main
 
 COMMANDS = [
-    *("run", "submit", "status", "watch", "why", "accept", "restore", "failures", "log", "debug"),
-    *("list", "test", "clean", "kill", "merge", "doctor", "new-task", "exec", "parse"),
+    *("run", "submit", "status", "watch", "show", "plot", "export", "query", "why", "accept"),
+    *("restore", "failures", "log", "debug", "list", "test", "clean", "kill", "merge"),
+    *("doctor", "new-task", "exec", "parse"),
 ]
 
 
