@@ -61,6 +61,7 @@ class Parse:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = (folder / "stdout").write_text("loss 0.5\nloss 0.25\nE = -1.5 eV\n")
     >>> _ = (folder / "metrics.json").write_text('{"test": {"top5": 0.9}}')
