@@ -48,6 +48,7 @@ class View:
 
     Examples
     --------
+    >>> from psyflow.results import Results
     >>> results = Results({"a": [1, 2], "c": [3, 3], "y": [0.5, 0.25]}, parameters=["a", "c"])
     >>> view = View(Chosen(results))
     >>> [shown.title for shown in view.varying], view.constants
