@@ -98,7 +98,9 @@ def _font_with(character: str) -> str | None:
     usual = font_manager.findfont("DejaVu Sans")
     if _has(usual, character):
         return "DejaVu Sans"
-    others = {font.fname: font.name for font in font_manager.fontManager.ttflist}
+    # matplotlib has one with a box for every character there is.
+    fonts = (f for f in font_manager.fontManager.ttflist if not f.name.startswith("Last Resort"))
+    others = {font.fname: font.name for font in fonts}
     return next((name for file, name in others.items() if _has(file, character)), None)
 
 

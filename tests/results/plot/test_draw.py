@@ -119,9 +119,7 @@ STUDIES: dict[str, tuple[Results, list[str], dict[str, Any]]] = {
         {},
     ),
     "traces": (
-        table(
-            Param(tau=[1, 2]) * Param(seed=range(3)), lambda tau, seed: {"v": np.arange(3000.0)}
-        ),
+        table(Param(tau=[1, 2]) * Param(seed=range(3)), lambda **_: {"v": np.arange(3000.0)}),
         [],
         {},
     ),
