@@ -15,7 +15,8 @@ import psyflow.cli.grammar
 from psyflow.main import psy_main
 
 COMMANDS = [
-    *("run", "submit", "status", "watch", "why", "accept", "restore", "failures", "log", "debug"),
+    *("run", "submit", "status", "watch", "show", "plot", "export", "query", "why", "accept"),
+    *("restore", "failures", "log", "debug"),
     *("list", "test", "clean", "kill", "merge", "doctor", "new-task", "exec", "parse"),
 ]
 
