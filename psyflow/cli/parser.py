@@ -22,6 +22,7 @@ examples:
   psy new-task circle      write psy-tasks/task_circle.py, which runs as it is
   psy test circle          try its first parameter set
   psy run circle           compute what is missing
+  psy show circle          see the results
   psy status               see what is done
   psy why circle           see why it would run
   psy failures circle      see what failed

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def export(chosen: Chosen, file: Path) -> None:
     check_format(file)
     extension = file.suffix.lower()
     if extension in _WRITERS:
-        write = _WRITERS[extension](chosen.table)
+        with _saying_what_to_do():
+            write = _WRITERS[extension](chosen.table)
         with atomic_path(file) as temporary:
             write(temporary)
     elif extension[1:] in TEXT_FORMATS:
@@ -80,7 +82,19 @@ def export(chosen: Chosen, file: Path) -> None:
             # Lone surrogates are no UTF-8, but nothing is to be lost.
             out.writelines(piece.encode(errors="surrogatepass") for piece in pieces)
     else:
-        store_for(file).save(file, dict(chosen.table))
+        with _saying_what_to_do():
+            store_for(file).save(file, dict(chosen.table))
+
+
+@contextlib.contextmanager
+def _saying_what_to_do() -> Iterator[None]:
+    """Have an error about a column end with what helps whoever exports it."""
+    try:
+        yield
+    except UnsupportedDataError as error:
+        raise UnsupportedDataError(
+            f"{error} Here: leave it out with --columns, or export to a .pkl file."
+        ) from error
 
 
 _Write = Callable[[Path], None]
@@ -121,10 +135,7 @@ def _netcdf(table: Results) -> _Write:
         names = list(unfit)
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
         listed = ", ".join(f'"{name}"' for name in names[:_MOST_NAMED])
-        raise UnsupportedDataError(
-            f"netCDF cannot hold {listed}{more}: {unfit[names[0]]} Leave it out with --columns, "
-            "or export to a .parquet or .pkl file."
-        )
+        raise UnsupportedDataError(f"netCDF cannot hold {listed}{more}: {unfit[names[0]]}")
     return lambda path: dataset.to_netcdf(path, engine="h5netcdf")
 
 

@@ -75,14 +75,17 @@ def _names_taken_by(predicate: Callable[..., Any], table: Columns) -> list[str]:
 
 def _ranks(column: Column) -> Rows:
     """Return where each value comes in ascending order; −1 for what is absent."""
+    if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "biuf":
+        places: Rows = np.unique(column, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        return np.where(np.isnan(column), np.int64(-1), places)
     values = list(column)
     is_there = np.array([not is_absent(value) for value in values], dtype=bool)
     there = [value for value, is_one in zip(values, is_there, strict=True) if is_one]
     try:
         distinct = sorted(set(there))
-        places = {value: place for place, value in enumerate(distinct)}
+        place_of = {value: place for place, value in enumerate(distinct)}
     except TypeError as error:
         raise UsageError(f"Rows cannot be sorted by these values: {error}.") from error
     ranks = np.full(len(values), -1, dtype=np.int64)
-    ranks[is_there] = [places[value] for value in there]
+    ranks[is_there] = [place_of[value] for value in there]
     return ranks

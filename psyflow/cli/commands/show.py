@@ -28,7 +28,13 @@ def execute(arguments: Namespace) -> int:
         return status
     chosen = _chosen(results, arguments)
     is_whole = arguments.all or arguments.top is not None
-    print_rows(chosen, arguments.format, is_whole=is_whole, n_rows=n_rows)
+    print_rows(
+        chosen,
+        arguments.format,
+        is_whole=is_whole,
+        is_as_asked=bool(arguments.effects),
+        n_rows=n_rows,
+    )
     if not chosen.table.n_rows and results.n_rows:
         say(f"No row of {results.n_rows} fulfils {' and '.join(arguments.where)}.")
     if chosen.means:
