@@ -147,8 +147,8 @@ def test_every_command_that_reads_a_run_can_be_told_to_trust(place: Place) -> No
     from psyflow.cli.grammar import COMMANDS
     from psyflow.cli.parser import parse
 
-    words = {"merge": ["d", "f.npz"], "debug": ["t", "1"]}
-    without = {"list", "test", "clean", "kill", "doctor", "new-task"}
+    words = {"merge": ["d", "f.npz"], "debug": ["t", "1"], "export": ["t", "f.csv"]}
+    without = {"list", "test", "clean", "kill", "doctor", "new-task", "exec"}
     for name in set(COMMANDS) - without:
         assert parse([name, *words.get(name, ["t"]), "--trust"]).trust is True
         assert parse([name, *words.get(name, ["t"])]).trust is False
