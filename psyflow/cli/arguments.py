@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 FORMATS = ("table", "csv", "tsv", "json", "jsonl", "md", "tex")
-"""How `psy show` and `psy query` print rows: see `psyflow.results.written`."""
+"""How `psy show` and `psy query` print rows: see `psyflow.results.text.written`."""
 
 
 def add_trust(parser: ArgumentParser) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from psyflow.results.digits import one_line
-from psyflow.results.view import Shown, View
+from psyflow.results.text.digits import one_line
+from psyflow.results.text.view import Shown, View
 
 __all__ = ["grid_lines", "terminal_width", "width_of"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from psyflow.cli.grid import grid_lines, terminal_width
 from psyflow.cli.pager import page
 from psyflow.results.choice import Chosen
-from psyflow.results.view import View
-from psyflow.results.written import written
+from psyflow.results.text.view import View
+from psyflow.results.text.written import written
 
 __all__ = ["MOST_ROWS", "print_rows"]
 
@@ -33,7 +33,7 @@ def print_rows(
     ----------
     chosen : Chosen
     form : str
-        ``table``, or one of `psyflow.results.written.TEXT_FORMATS`.
+        ``table``, or one of `psyflow.results.text.written.TEXT_FORMATS`.
     is_whole : bool
         Whether all rows are wanted, also of a long table.
     is_as_asked : bool

@@ -12,7 +12,7 @@ from psyflow.exceptions import UnknownNameError, UnsupportedDataError
 from psyflow.results.choice import Chosen
 from psyflow.results.extras import needed
 from psyflow.results.table import Results
-from psyflow.results.written import TEXT_FORMATS, written
+from psyflow.results.text.written import TEXT_FORMATS, written
 from psyflow.store import known_extensions, store_for
 from psyflow.system.files import atomic_path
 from psyflow.texts import message_of
@@ -43,8 +43,8 @@ def export(chosen: Chosen, file: Path) -> None:
     r"""Write a table to a file, in the format that its extension names.
 
     Numbers and texts come back from each format as they were, apart from those for people,
-    Markdown and LaTeX. See `psyflow.results.written` for text, `Results.to_arrow` for Parquet and
-    Arrow, `Results.to_xarray` for netCDF, and the stores for the others.
+    Markdown and LaTeX. See `psyflow.results.text.written` for text, `Results.to_arrow` for
+    Parquet and Arrow, `Results.to_xarray` for netCDF, and the stores for the others.
 
     Parameters
     ----------

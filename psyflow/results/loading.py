@@ -17,7 +17,7 @@ from psyflow.record.bookkeeping import About, ItemsFile
 from psyflow.record.merged import MergedTable
 from psyflow.record.plan import Plan
 from psyflow.record.recover import recover, store_of
-from psyflow.results.axes import Places
+from psyflow.results.convert.axes import Places
 from psyflow.results.derived import Wanted
 from psyflow.results.finding import archived_plan, find, plan_beside
 from psyflow.results.glance import Glance

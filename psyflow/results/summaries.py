@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from psyflow.columns import Column, Columns, take
 from psyflow.exceptions import UnknownNameError
+from psyflow.results.convert.outputaxes import axis_names
 from psyflow.results.grouping import grouped
 from psyflow.results.meaning import Meaning
-from psyflow.results.outputaxes import axis_names
 from psyflow.results.selecting import is_absent
 from psyflow.results.statistics import STATISTICS, Groups
 

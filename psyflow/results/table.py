@@ -12,12 +12,12 @@ import numpy.typing as npt
 from psyflow.columns import Column, concatenate, table_length, take
 from psyflow.exceptions import UnknownColumnError, UnknownNameError, UsageError
 from psyflow.reprs import safe_repr
-from psyflow.results.axes import Places
-from psyflow.results.conversions import Conversions
+from psyflow.results.convert.axes import Places
+from psyflow.results.convert.conversions import Conversions
 from psyflow.results.meaning import Meaning
 from psyflow.results.selecting import rows_sorted, rows_where
-from psyflow.results.shown import as_html, as_text
 from psyflow.results.summaries import meaning_of, summarized
+from psyflow.results.text.shown import as_html, as_text
 from psyflow.store.comparing import comparable
 
 if TYPE_CHECKING:

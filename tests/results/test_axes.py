@@ -15,7 +15,7 @@ import psyflow
 from psyflow import Param, ParameterSpace
 from psyflow.exceptions import UsageError
 from psyflow.results import Results
-from psyflow.results.axes import Places
+from psyflow.results.convert.axes import Places
 from psyflow.results.glance import Glance
 from psyflow.results.meaning import Meaning
 from tests.support.study import Study

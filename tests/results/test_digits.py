@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from psyflow.cli.grid import width_of
-from psyflow.results.digits import texts_of, texts_with_spread
+from psyflow.results.text.digits import texts_of, texts_with_spread
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from psyflow.cli.arguments import FORMATS
 from psyflow.results import Results
 from psyflow.results.choice import Chosen
-from psyflow.results.written import TEXT_FORMATS, written
+from psyflow.results.text.written import TEXT_FORMATS, written
 
 
 def text(columns, form: str) -> str:

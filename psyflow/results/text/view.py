@@ -12,7 +12,7 @@ import numpy.typing as npt
 from psyflow.columns import Column, take
 from psyflow.pspace.keys import column_keys
 from psyflow.results.choice import Chosen
-from psyflow.results.digits import Texts, texts_of, texts_with_spread
+from psyflow.results.text.digits import Texts, texts_of, texts_with_spread
 
 __all__ = ["Shown", "View"]
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from psyflow.columns import Columns
 from psyflow.exceptions import UsageError
-from psyflow.results.axes import Grid, free_name
+from psyflow.results.convert.axes import Grid, free_name
+from psyflow.results.convert.outputaxes import axis_names, places_along, source_of
+from psyflow.results.convert.solid import Array, nothing_in, solid, with_room
 from psyflow.results.extras import needed
 from psyflow.results.meaning import Meaning
-from psyflow.results.outputaxes import axis_names, places_along, source_of
-from psyflow.results.solid import Array, nothing_in, solid, with_room
 
 if TYPE_CHECKING:
     import xarray
@@ -47,7 +47,7 @@ def dataset(
 
     Examples
     --------
-    >>> from psyflow.results.axes import Axis
+    >>> from psyflow.results.convert.axes import Axis
     >>> table = {"a": [1, 2], "y": [0.5, 1.5]}
     >>> grid = Grid([Axis("a", 2, {"a": [1, 2]})])
     >>> float(dataset(table, ["y"], grid, Meaning(), {})["y"].sel(a=2))

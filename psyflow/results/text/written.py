@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from psyflow.columns import Column, cut, table_length
 from psyflow.exceptions import UnsupportedDataError
 from psyflow.results.choice import Chosen
-from psyflow.results.digits import one_line
-from psyflow.results.exact import as_json_column, as_texts, unfit_columns
-from psyflow.results.view import View
+from psyflow.results.text.digits import one_line
+from psyflow.results.text.exact import as_json_column, as_texts, unfit_columns
+from psyflow.results.text.view import View
 
 __all__ = ["TEXT_FORMATS", "written"]
 
@@ -29,8 +29,8 @@ def written(chosen: Chosen, form: str) -> Iterator[str]:
     form : str
         One of `TEXT_FORMATS`. CSV is as in RFC 4180. In TSV, a backslash stands before what would
         end a value (``\t``, ``\n``) and before itself. In both, nothing stands for what is
-        absent, and ``""`` in CSV for a text without characters. See `psyflow.results.exact` for
-        values. Markdown and LaTeX are for people: with few digits, and means with their spread.
+        absent, and ``""`` in CSV for a text without characters. See `psyflow.results.text.exact`
+        for values. Markdown and LaTeX are for people: with few digits, and means with spreads.
 
     Raises
     ------

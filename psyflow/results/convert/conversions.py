@@ -8,11 +8,11 @@ import numpy as np
 
 from psyflow.columns import Column, take
 from psyflow.exceptions import UnknownNameError, UsageError
-from psyflow.results.arrow import arrow_table
-from psyflow.results.axes import Grid, Places, SparseError, grid_of, items_of, listed
-from psyflow.results.datasets import dataset
+from psyflow.results.convert.arrow import arrow_table
+from psyflow.results.convert.axes import Grid, Places, SparseError, grid_of, items_of, listed
+from psyflow.results.convert.datasets import dataset
+from psyflow.results.convert.frames import elements, pandas_frame
 from psyflow.results.extras import needed
-from psyflow.results.frames import elements, pandas_frame
 from psyflow.results.meaning import Meaning
 
 if TYPE_CHECKING:

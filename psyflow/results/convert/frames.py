@@ -11,10 +11,10 @@ import numpy as np
 
 from psyflow.columns import Column, Columns, table_length, take
 from psyflow.exceptions import UsageError
+from psyflow.results.convert.outputaxes import axis_names, places_of_rows
+from psyflow.results.convert.solid import Array, array_rows, objects, solid
 from psyflow.results.extras import needed
 from psyflow.results.meaning import Meaning
-from psyflow.results.outputaxes import axis_names, places_of_rows
-from psyflow.results.solid import Array, array_rows, objects, solid
 
 if TYPE_CHECKING:
     import pandas

@@ -8,8 +8,8 @@ import numpy as np
 
 from psyflow.columns import Columns
 from psyflow.exceptions import UsageError
+from psyflow.results.convert.solid import Array, array_rows, solid
 from psyflow.results.meaning import Meaning
-from psyflow.results.solid import Array, array_rows, solid
 
 __all__ = ["axis_names", "places_along", "places_of_rows", "source_of"]
 

@@ -1,0 +1,1 @@
+"""What becomes of a table of results in other libraries. Private."""

@@ -1,0 +1,1 @@
+"""Tables of results as text: for people, and for other programs. Private."""
