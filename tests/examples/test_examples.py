@@ -1,4 +1,4 @@
-"""The tasks of `psy-tasks-example`, run by `psy run`, against values worked out another way."""
+"""The examples that are functions, run by `psy run`, against values worked out another way."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Extension:
 
 
 def copy_examples(folder: Path) -> Path:
-    generated = shutil.ignore_patterns("psy-work", "__pycache__")
+    generated = shutil.ignore_patterns("psy-work", "build", "__pycache__")
     return Path(shutil.copytree(EXAMPLES, folder / EXAMPLES.name, ignore=generated))
 
 
@@ -72,8 +72,8 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def psy_run(folder: Path) -> Run:
-    command = [sys.executable, "-m", "psyflow", "run", "--taskdir", EXAMPLES.name]
+def psy_run(folder: Path, *tasks: str) -> Run:
+    command = [sys.executable, "-m", "psyflow", "run", "--taskdir", EXAMPLES.name, *tasks]
     before = cpu_seconds()
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
     seconds = cpu_seconds() - before
@@ -125,13 +125,13 @@ def extension(tmp_path_factory: pytest.TempPathFactory) -> Extension:
     files = {task: taskdir / f"task_{task}.py" for task in STORES}
     for task, file in files.items():
         log_evaluations(file, EXTENSIONS[task][0])
-    psy_run(folder)
+    psy_run(folder, *STORES)
     before = {task: take_log(file) for task, file in files.items()}
     for task, file in files.items():
         _, old, new, _, _ = EXTENSIONS[task]
         assert file.read_text().count(old) == 1
         file.write_text(file.read_text().replace(old, new))
-    run = psy_run(folder)
+    run = psy_run(folder, *STORES)
     return Extension(run, before, {task: take_log(file) for task, file in files.items()})
 
 
