@@ -190,6 +190,13 @@ def test_values_that_begin_with_a_minus(study: Place) -> None:
     assert list(study.folder.iterdir()) == [study.folder / "sim"]
 
 
+def test_numbers_that_are_not_finite_reach_the_program_as_they_were_typed(study: Place) -> None:
+    words = ["--vl", "x", "nan", "inf", "1e999", "1"]
+    shown = study.psy("exec", "grid", "-o", "out", *words, "--", "./sim", "{x}")
+    assert shown.returncode == 0, shown.stderr
+    assert calls(study) == ["1", "1e999", "inf", "nan"]
+
+
 def test_rows_of_a_table(study: Place) -> None:
     (study.folder / "runs.csv").write_text("a,b\n1,x y\n2,z\n")
     shown = study.psy("exec", "table", "runs.csv", "-o", "out", "--", "./sim", "{a}{b}")
@@ -296,6 +303,7 @@ def test_a_shell_runs_the_command_if_asked_to(study: Place) -> None:
         (["grid", "--experiment", "key.yaml"], 'no key "workdirr". Did you mean "workdir"'),
         (["grid", "--experiment", "var.yaml"], 'no key in `vars` "vales". Did you mean "values"'),
         (["grid", "--experiment", "bool.yaml"], "put it in quotes"),
+        (["grid", "--experiment", "nan.yaml"], "put it in quotes"),
         (["grid", "--experiment", "kind.yaml"], 'Did you mean "list"'),
         (["grid", "--cluster", "node.yaml", "--", "true"], 'Did you mean "hostname"'),
     ],
@@ -310,6 +318,7 @@ def test_mistakes_are_told_before_anything_runs(
         "key.yaml": "workdirr: x\n",
         "var.yaml": "cmd: x\nvars: [{name: n, vales: [1]}]\n",
         "bool.yaml": "cmd: x\nvars: [{name: n, values: [yes]}]\n",
+        "nan.yaml": "cmd: x\nvars: [{name: n, values: [.nan]}]\n",
         "kind.yaml": "cmd: x\nvars: [{name: n, type: lists}]\n",
         "node.yaml": "nodes: [{hostnam: x}]\n",
     }.items():
@@ -366,11 +375,10 @@ def test_many_runs_are_asked_for_on_a_terminal_only(study: Place) -> None:
 
 
 def test_values_keep_the_form_that_the_program_is_given() -> None:
-    texts = ["10", "-3", "0.5", "1e-3", "1E5", "007", "3.10", "+1", "1_0", "nan", " 1", "x", ""]
+    texts = ["10", "-3", "0.5", "1e-3", "1E5", "007", "3.10", "+1", "1_0", "nan", "-inf", "1e999", " 1", "x", ""]
     assert [typed(text) for text in texts] == [
         *(10, -3, 0.5, 0.001, 1e5, "007", "3.10", "+1", "1_0"),
-        pytest.approx(float("nan"), nan_ok=True),
-        *(" 1", "x", ""),
+        *("nan", "-inf", "1e999", " 1", "x", ""),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import keyword
+import math
 import pprint
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -63,18 +64,21 @@ def check_name(name: str) -> None:
 def typed(text: str) -> Any:
     """Return a value of a command line as a number, if the program would be given it as it was.
 
-    ``1e-3`` is a number all the same; ``007`` and ``3.10`` stay texts.
+    ``1e-3`` is a number all the same; ``007`` and ``3.10`` stay texts, and so do ``nan`` and ``inf``,
+    for no number in a task file is written so.
 
     Examples
     --------
-    >>> [typed(text) for text in ("10", "0.5", "1e-3", "007", "3.10", "relu", "-1")]
-    [10, 0.5, 0.001, '007', '3.10', 'relu', -1]
+    >>> [typed(text) for text in ("10", "0.5", "1e-3", "007", "3.10", "relu", "nan")]
+    [10, 0.5, 0.001, '007', '3.10', 'relu', 'nan']
     """
     for kind in (int, float):
         try:
             number = kind(text)
         except ValueError:
             continue
+        if not math.isfinite(number):
+            return text
         is_scientific = kind is float and "e" in text.lower() and text.strip() == text
         if str(number) == text or (is_scientific and "_" not in text):
             return number

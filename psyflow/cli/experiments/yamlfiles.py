@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -159,7 +160,8 @@ def _listed(name: str, values: Any) -> Variable:
     if not isinstance(values, list):
         values = [values]
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
+        is_number = _is_number(value) and math.isfinite(value)
+        if not isinstance(value, str) and not is_number:
             raise UsageError(
                 f'"{name}": YAML takes a value for {value!r}. If the program is to get it as it '
                 'is written, put it in quotes: "…"'
