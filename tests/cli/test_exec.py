@@ -210,15 +210,14 @@ def test_files_in_yaml(study: Place) -> None:
         "name: tracks\nworkdir: .\nrepeat: 2\nmax_tries: 4\ncmd:\n  - ./sim {v1} {v2}\n"
         "  - ./sim {v3}\n"
         "vars:\n"
-        "  - {name: v1, type: list, values: [a, 007, 1]}\n"
+        "  - {name: v1, type: list, values: [a, '007', 1]}\n"
         "  - {name: v2, type: arithmetic, min: 1, max: 3, factor: 1}\n"
         "  - {name: v3, type: geometric, min: 1, max: 3, factor: 2}\n"
     )
     shown = study.psy("exec", "grid", "--experiment", "experiment.yaml", "-o", "out")
     assert shown.returncode == 0, shown.stderr
     assert "tracks: 12 combinations × 2, 24 runs." in shown.stderr
-    # YAML takes 007 for a number.
-    expected = [f"{v1} {v2}" for v1 in ("a", "7", "1") for v2 in (1, 2)] * 4
+    expected = [f"{v1} {v2}" for v1 in ("a", "007", "1") for v2 in (1, 2)] * 4
     expected += [str(v3) for v3 in (1, 2)] * 12
     assert calls(study) == sorted(expected)
     text = task_file(study, name="tracks")
@@ -303,6 +302,9 @@ def test_a_shell_runs_the_command_if_asked_to(study: Place) -> None:
         (["grid", "--experiment", "key.yaml"], 'no key "workdirr". Did you mean "workdir"'),
         (["grid", "--experiment", "var.yaml"], 'no key in `vars` "vales". Did you mean "values"'),
         (["grid", "--experiment", "bool.yaml"], "put it in quotes"),
+        (["grid", "-p", "a", "(", "--", "true"], 'the pattern "(" is no regular expression'),
+        (["grid", "--experiment", "octal.yaml"], "YAML takes 010 for another number"),
+        (["grid", "--experiment", "twice.yaml"], 'the key "repeat" is there twice'),
         (["grid", "--experiment", "nan.yaml"], "put it in quotes"),
         (["grid", "--experiment", "kind.yaml"], 'Did you mean "list"'),
         (["grid", "--cluster", "node.yaml", "--", "true"], 'Did you mean "hostname"'),
@@ -319,6 +321,8 @@ def test_mistakes_are_told_before_anything_runs(
         "var.yaml": "cmd: x\nvars: [{name: n, vales: [1]}]\n",
         "bool.yaml": "cmd: x\nvars: [{name: n, values: [yes]}]\n",
         "nan.yaml": "cmd: x\nvars: [{name: n, values: [.nan]}]\n",
+        "octal.yaml": "cmd: x\nvars: [{name: n, values: [10, 010]}]\n",
+        "twice.yaml": "cmd: x\nrepeat: 2\nrepeat: 3\n",
         "kind.yaml": "cmd: x\nvars: [{name: n, type: lists}]\n",
         "node.yaml": "nodes: [{hostnam: x}]\n",
     }.items():
@@ -375,7 +379,23 @@ def test_many_runs_are_asked_for_on_a_terminal_only(study: Place) -> None:
 
 
 def test_values_keep_the_form_that_the_program_is_given() -> None:
-    texts = ["10", "-3", "0.5", "1e-3", "1E5", "007", "3.10", "+1", "1_0", "nan", "-inf", "1e999", " 1", "x", ""]
+    texts = [
+        "10",
+        "-3",
+        "0.5",
+        "1e-3",
+        "1E5",
+        "007",
+        "3.10",
+        "+1",
+        "1_0",
+        "nan",
+        "-inf",
+        "1e999",
+        " 1",
+        "x",
+        "",
+    ]
     assert [typed(text) for text in texts] == [
         *(10, -3, 0.5, 0.001, 1e5, "007", "3.10", "+1", "1_0"),
         *("nan", "-inf", "1e999", " 1", "x", ""),

@@ -206,6 +206,7 @@ def test_the_table_of_any_run_of_a_command(study: Place) -> None:
         (["-e", "psy-work/sim", "-n", "x"], "-n goes with patterns"),
         (["-e", "psy-work/sim", "--sep", ", "], "--sep is one character"),
         (["-e", "psy-work/sim", "-o", "gone/x.csv"], "There is no folder for gone/x.csv"),
+        (["-e", "psy-work/sim", "-o", "."], ". is a folder. Name a file in it: -o output.csv"),
         (["-e", "psy-work/sim", "--sepp", ";"], 'Did you mean "--sep"'),
     ],
 )

@@ -88,6 +88,10 @@ def _opened(target: str) -> Iterator[TextIO]:
         return
     if not Path(target).absolute().parent.is_dir():
         raise UsageError(f"There is no folder for {target}.")
+    if Path(target).is_dir():
+        raise UsageError(
+            f"{target} is a folder. Name a file in it: -o {Path(target, 'output.csv')}"
+        )
     with atomic_path(Path(target)) as temporary, temporary.open("w", newline="") as file:
         yield file
 

@@ -68,6 +68,13 @@ class Experiment:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise UsageError(f'Two variables have the name "{twice}".')
+        self._check_patterns()
+
+    def _check_patterns(self) -> None:
+        """Raise `UsageError` of a pattern that is none, before a task file keeps it for good."""
+        from psyflow.command import Parse
+
+        Parse(self.patterns)
 
     def _check_for_signs(self) -> None:
         """Raise `UsageError` if a command line has signs that mean something to a shell alone."""

@@ -64,8 +64,8 @@ def check_name(name: str) -> None:
 def typed(text: str) -> Any:
     """Return a value of a command line as a number, if the program would be given it as it was.
 
-    ``1e-3`` is a number all the same; ``007`` and ``3.10`` stay texts, and so do ``nan`` and ``inf``,
-    for no number in a task file is written so.
+    ``1e-3`` is a number all the same; ``007`` and ``3.10`` stay texts, and so do ``nan`` and
+    ``inf``, for no number in a task file is written so.
 
     Examples
     --------

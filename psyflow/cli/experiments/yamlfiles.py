@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ _EXPERIMENT = (
     "type",
 )
 _CLUSTER = ("name", "nodes", "ssh")
+_ODD_NUMBER = re.compile(r"[-+]?0[0-9_]|.*[_:]|[-+]?0[xb]")
 _NODE = ("name", "hostname", "host", "user", "port", "workers", "procs", "tags")
 _KEYS = {
     "list": ("values",),
@@ -70,7 +72,10 @@ def _content(path: Path) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+        _check_as_written(yaml.compose(text, yaml.SafeLoader))
+        return content
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"it cannot be read: {error}") from None
     except yaml.YAMLError as error:
@@ -78,6 +83,37 @@ def _content(path: Path) -> Any:
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         what = getattr(error, "problem", None) or str(error)
         raise UsageError(f"it is no YAML: {what}{where}") from None
+
+
+def _check_as_written(node: Any) -> None:
+    """Raise `UsageError` of keys that are there twice, and of values that YAML reads otherwise.
+
+    It takes 010 for 8, 007 for 7, and 1:30 for 90, and of two equal keys the last one.
+    """
+    if not isinstance(getattr(node, "value", None), list):
+        return  # nothing, or a scalar
+    if node.id == "sequence":
+        for inner in node.value:
+            _check_as_written(inner)
+        return
+    keys = [key.value for key, _ in node.value if key.id == "scalar"]
+    if (twice := next((key for key in keys if keys.count(key) > 1), None)) is not None:
+        raise UsageError(f'the key "{twice}" is there twice.')
+    for key, inner in node.value:
+        if key.value == "values":
+            for value in inner.value if inner.id == "sequence" else [inner]:
+                _check_number(value)
+        _check_as_written(inner)
+
+
+def _check_number(node: Any) -> None:
+    is_number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+    if is_number and _ODD_NUMBER.match(node.value):
+        raise UsageError(
+            f"YAML takes {node.value} for another number than is written (line "
+            f"{node.start_mark.line + 1}). If the program is to get it as it is, put it in "
+            f'quotes: "{node.value}"'
+        )
 
 
 def _mapping(content: Any, where: str, known: Iterable[str]) -> Mapping[str, Any]:
