@@ -109,3 +109,15 @@ def test_a_skipped_item(place):
     assert re.fullmatch(r"=== .* attempt 1: skipped after \S+ s, process \d+ on .*", item)
     assert (reason, printed) == ("dull", ["=== printed:", "hm"])
     assert shown.stderr == ""
+
+
+def test_a_program_that_wrote_is_not_said_to_have_printed_nothing(place):
+    place.task(
+        "said",
+        "from psyflow import Command, Param\n"
+        "pspace = Param(x=[1])\nexecute = Command('echo hello {x}')\n",
+    )
+    assert place.psy("run").returncode == 0
+    shown = ask(place, "said", "0")
+    assert shown.stdout.endswith("\nhello 1\n")
+    assert shown.stderr == ""

@@ -76,12 +76,16 @@ def _show_item(name: str, assessment: Assessment, item: int) -> None:
             say("What it printed is not told apart from what other items did: see the whole log.")
     if recovered.table.piece_of[item] >= 0:
         print("=== done")
-        _print_printed(printed_by_item(layout, recovered, item))
-    _print_outputs(assessment, item)
+        printed = printed_by_item(layout, recovered, item)
+        if not _print_outputs(assessment, item) or printed:
+            _print_printed(printed)
+    else:
+        _print_outputs(assessment, item)
 
 
-def _print_outputs(assessment: Assessment, item: int) -> None:
-    """Print what the programs of an item wrote, if it has run any."""
+def _print_outputs(assessment: Assessment, item: int) -> bool:
+    """Print what the programs of an item wrote, if it has run any; tell whether they wrote."""
+    has_written = False
     root = assessment.layout.psets
     folder = Contexts(root, "", assessment.task.defaults).folder(assessment.space, item)
     with outputs(root, folder.name) as found:
@@ -90,6 +94,8 @@ def _print_outputs(assessment: Assessment, item: int) -> None:
                 where = "packed" if found != folder else shown_path(found / name)
                 print(f"=== {name} of the program, {where}:")
                 _print_file(found / name)
+                has_written = True
+    return has_written
 
 
 def _heading(attempt: FailedItem) -> str:
