@@ -88,7 +88,7 @@ def check_call(task: TaskDef, names: Sequence[str], context: Sequence[str]) -> N
 def _about_absent(task: TaskDef, program: str) -> str:
     from psyflow.scheduler import ImmediateRun
 
-    about = f"there is no program {program} here, or it may not be run."
+    about = f"there is no program {program} here, or it may not be run (chmod +x)."
     # Elsewhere there may be other programs; and `setup` may make one.
     if isinstance(task.scheduler, ImmediateRun) and task.setup is None:
         raise TaskFileError(
