@@ -104,7 +104,8 @@ def _wish(connection: Any, sql: str) -> Wish:
     if parsed["error"]:
         if parsed.get("error_type") == "parser":
             place = int(parsed.get("position", 0)) + 1
-            raise UsageError(f"{parsed['error_message']} (character {place} of the query)")
+            hint = _hint_for(connection, parsed["error_message"])
+            raise UsageError(f"{parsed['error_message']} (character {place} of the query){hint}")
         raise UsageError("A query only asks. Write SELECT … FROM a task …")
     statements = parsed["statements"]
     if len(statements) != 1:
@@ -115,6 +116,15 @@ def _wish(connection: Any, sql: str) -> Wish:
     tables = _tables(nodes)
     takes_all = _takes_all(nodes) or any(_is_star_of(node, tables) for node in nodes)
     return Wish(tables, None if takes_all else frozenset(_words(statements)))
+
+
+def _hint_for(connection: Any, message: str) -> str:
+    """Return what helps if a name of a task or a column is a word of SQL, too."""
+    found = re.search(r'at or near "(\w+)"', message)
+    sql = "SELECT count(*) FROM duckdb_keywords() WHERE keyword_name = ?"
+    if found is None or not connection.execute(sql, [found[1].lower()]).fetchall()[0][0]:
+        return ""
+    return f'. If {found[1]} is a task or a column, put it in double quotes: "{found[1]}"'
 
 
 def _nodes(value: Any, *, is_flat: bool = False) -> Iterator[Mapping[str, Any]]:
