@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,10 +34,13 @@ class Wish:
         Their names, as in the question.
     words : frozenset of str or None
         In lower case, whatever may be the name of a column; None if all columns are needed.
+    known : set of str
+        The names of all columns of the tables that were asked about so far.
     """
 
     tables: list[str]
     words: frozenset[str] | None
+    known: set[str] = field(default_factory=set)
 
     def columns(self, known: Iterable[str]) -> list[str]:
         """Return those of the columns of a table that are needed, at least one if there are any.
@@ -48,6 +51,7 @@ class Wish:
         ['Y']
         """
         names = list(known)
+        self.known.update(names)
         if self.words is None:
             return names
         return [name for name in names if name.lower() in self.words] or names[:1]
@@ -83,19 +87,19 @@ def ask(sql: str, tasks: Sequence[str], load: Callable[[str, Wish], Results]) ->
     2  5.0
     """
     duckdb = needed("duckdb")
-    columns: set[str] = set()
+    known: set[str] = set()
     with duckdb.connect(config=_SETTINGS) as connection:
         try:
             wish = _wish(connection, sql)
+            known = wish.known
             for table in wish.tables:
                 results = load(_task_named(table, tasks), wish)
-                columns.update(results)
                 connection.register(table, _for_duckdb(results, wish))
             answer = connection.execute(sql)
             names = [name for name, *_ in answer.description]
             return _table(names, answer.fetchall())
         except duckdb.Error as error:
-            raise _about(str(error), columns) from error
+            raise _about(str(error), known) from error
 
 
 def _wish(connection: Any, sql: str) -> Wish:
