@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.merged import MergedTable
 from psyflow.record.plan import Plan
 from psyflow.record.recover import Recovered, recover
+from psyflow.reprs import safe_repr
 from psyflow.results.origins import names_of_keys, of_workers
 from psyflow.results.usercode import code_of
 from psyflow.store.comparing import comparable
@@ -125,14 +127,21 @@ class Glance:
 
         return Unpacked(self.plan.layout.psets)
 
-    def item_of(self, row: Mapping[str, Any]) -> int:
-        """Return the number of the item that has the parameters of a row.
+    def item_of(self, row: int | Mapping[str, Any]) -> int:
+        """Return the number of the item that has the parameters of a row, or the number itself.
 
         Raises
         ------
         UsageError
-            If none has, or several have, or if the row lacks parameters.
+            If none has, or several have, or if the row lacks parameters; or if it is neither.
         """
+        if not isinstance(row, Mapping):
+            try:
+                return operator.index(row)
+            except TypeError as error:
+                raise UsageError(
+                    f"{safe_repr(row, 40)} is neither the number of an item nor a row."
+                ) from error
         frozen, names = self._recovered.frozen, self.parameters
         lacking = [name for name in names if name not in row]
         if lacking:

@@ -112,7 +112,8 @@ def load(
     """
     if isinstance(columns, str):
         raise UsageError(f'`columns` is a list of names: write columns=["{columns}"].')
-    return _load(_Where.of(task, taskdir, workdir, run), trust, _What(columns, Part()))
+    names = None if columns is None else list(columns)
+    return _load(_Where.of(task, taskdir, workdir, run), trust, _What(names, Part()))
 
 
 def peek(

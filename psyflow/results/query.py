@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,10 +34,13 @@ class Wish:
         Their names, as in the question.
     words : frozenset of str or None
         In lower case, whatever may be the name of a column; None if all columns are needed.
+    known : set of str
+        The names of all columns of the tables that were asked about so far.
     """
 
     tables: list[str]
     words: frozenset[str] | None
+    known: set[str] = field(default_factory=set)
 
     def columns(self, known: Iterable[str]) -> list[str]:
         """Return those of the columns of a table that are needed, at least one if there are any.
@@ -48,6 +51,7 @@ class Wish:
         ['Y']
         """
         names = list(known)
+        self.known.update(names)
         if self.words is None:
             return names
         return [name for name in names if name.lower() in self.words] or names[:1]
@@ -83,19 +87,19 @@ def ask(sql: str, tasks: Sequence[str], load: Callable[[str, Wish], Results]) ->
     2  5.0
     """
     duckdb = needed("duckdb")
-    columns: set[str] = set()
+    known: set[str] = set()
     with duckdb.connect(config=_SETTINGS) as connection:
         try:
             wish = _wish(connection, sql)
+            known = wish.known
             for table in wish.tables:
                 results = load(_task_named(table, tasks), wish)
-                columns.update(results)
                 connection.register(table, _for_duckdb(results, wish))
             answer = connection.execute(sql)
             names = [name for name, *_ in answer.description]
             return _table(names, answer.fetchall())
         except duckdb.Error as error:
-            raise _about(str(error), columns) from error
+            raise _about(str(error), known) from error
 
 
 def _wish(connection: Any, sql: str) -> Wish:
@@ -104,7 +108,8 @@ def _wish(connection: Any, sql: str) -> Wish:
     if parsed["error"]:
         if parsed.get("error_type") == "parser":
             place = int(parsed.get("position", 0)) + 1
-            raise UsageError(f"{parsed['error_message']} (character {place} of the query)")
+            hint = _hint_for(connection, parsed["error_message"])
+            raise UsageError(f"{parsed['error_message']} (character {place} of the query){hint}")
         raise UsageError("A query only asks. Write SELECT … FROM a task …")
     statements = parsed["statements"]
     if len(statements) != 1:
@@ -115,6 +120,15 @@ def _wish(connection: Any, sql: str) -> Wish:
     tables = _tables(nodes)
     takes_all = _takes_all(nodes) or any(_is_star_of(node, tables) for node in nodes)
     return Wish(tables, None if takes_all else frozenset(_words(statements)))
+
+
+def _hint_for(connection: Any, message: str) -> str:
+    """Return what helps if a name of a task or a column is a word of SQL, too."""
+    found = re.search(r'at or near "(\w+)"', message)
+    sql = "SELECT count(*) FROM duckdb_keywords() WHERE keyword_name = ?"
+    if found is None or not connection.execute(sql, [found[1].lower()]).fetchall()[0][0]:
+        return ""
+    return f'. If {found[1]} is a task or a column, put it in double quotes: "{found[1]}"'
 
 
 def _nodes(value: Any, *, is_flat: bool = False) -> Iterator[Mapping[str, Any]]:

@@ -13,7 +13,7 @@ from psyflow.columns import Column, Columns, table_length, take
 from psyflow.exceptions import UnknownColumnError, UsageError
 from psyflow.pspace.keys import column_keys
 
-__all__ = ["is_absent", "rows_sorted", "rows_where"]
+__all__ = ["is_absent", "rows_at", "rows_sorted", "rows_where"]
 
 Rows = npt.NDArray[np.int64]
 
@@ -29,6 +29,11 @@ def rows_where(
         rows = rows[(column_keys({name: column}, len(rows)) == wanted).all(axis=1)]
     if predicate is None:
         return rows
+    if not callable(predicate):
+        raise UsageError(
+            "`where` takes a function, as in where(lambda y: y > 1), or values, as in "
+            f"where(a=2), and no {type(predicate).__name__}."
+        )
     names = _names_taken_by(predicate, table)
     columns = [take(table[name], rows) for name in names]
     if not names:
@@ -38,6 +43,32 @@ def rows_where(
     ]
     kept: Rows = rows[np.array(is_kept, dtype=bool)]
     return kept
+
+
+def rows_at(rows: npt.NDArray[Any], n_rows: int) -> Rows:
+    """Return the places that `Results.at` was given, each of which there is, counted from 0.
+
+    Raises
+    ------
+    UsageError
+        If one is outside of the table, or they are no places.
+
+    Examples
+    --------
+    >>> rows_at(np.array([0, -1]), 3), rows_at(np.array([False, True, True]), 3)
+    (array([0, 2]), array([1, 2]))
+    """
+    # An empty list becomes an array of floats.
+    wanted = rows if rows.size or rows.dtype.kind == "b" else rows.astype(np.int64)
+    if wanted.ndim != 1:
+        raise UsageError("`at` takes a list of places, or a flag for each row.")
+    try:
+        places: Rows = np.arange(n_rows, dtype=np.int64)[wanted]
+    except IndexError as error:
+        raise UsageError(
+            f"The table has {n_rows} rows, and `at` was given others: {error}."
+        ) from error
+    return places
 
 
 def rows_sorted(table: Columns, names: Sequence[str]) -> Rows:
@@ -78,6 +109,8 @@ def _ranks(column: Column) -> Rows:
     if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "biuf":
         places: Rows = np.unique(column, return_inverse=True)[1].reshape(-1).astype(np.int64)
         return np.where(np.isnan(column), np.int64(-1), places)
+    if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind in "mM":
+        return np.where(np.isnat(column), np.int64(-1), np.unique(column, return_inverse=True)[1])
     values = list(column)
     is_there = np.array([not is_absent(value) for value in values], dtype=bool)
     there = [value for value, is_one in zip(values, is_there, strict=True) if is_one]

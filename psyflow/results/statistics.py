@@ -175,7 +175,8 @@ class GroupedValues:
     def _sum(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if not len(self._sizes):
             return values[:0]
-        return np.add.reduceat(values, self._starts, axis=0)
+        with np.errstate(invalid="ignore"):  # inf - inf
+            return np.add.reduceat(values, self._starts, axis=0)
 
     def _shaped(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return values.reshape(len(self._sizes), *self._shape)

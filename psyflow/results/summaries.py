@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import Column, Columns, take
-from psyflow.exceptions import UnknownNameError
+from psyflow.exceptions import UnknownNameError, UsageError
 from psyflow.results.convert.outputaxes import axis_names
 from psyflow.results.grouping import grouped
 from psyflow.results.meaning import Meaning
@@ -38,6 +38,8 @@ def summarized(
     ------
     UnknownNameError
         If there is no such statistic.
+    UsageError
+        If one would have the name of a column that tells groups apart.
 
     Examples
     --------
@@ -54,8 +56,20 @@ def summarized(
         numbers = numbers_of(table[name])
         if numbers is not None:
             values = groups.of(numbers)
+            _require_free(name, stats, by)
             columns |= {f"{name}_{stat}": STATISTICS[stat](values) for stat in stats}
     return columns
+
+
+def _require_free(name: str, stats: Sequence[str], by: Sequence[str]) -> None:
+    """Raise UsageError if a statistic of an output would take the place of a parameter."""
+    for stat in stats:
+        if f"{name}_{stat}" in by:
+            raise UsageError(
+                f'The {stat} of "{name}" would be called "{name}_{stat}", as a parameter is. '
+                "Look at every row (psy show --all), aggregate over that parameter too, or rename "
+                "one of them."
+            )
 
 
 def meaning_of(

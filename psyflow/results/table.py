@@ -15,7 +15,7 @@ from psyflow.reprs import safe_repr
 from psyflow.results.convert.axes import Places
 from psyflow.results.convert.conversions import Conversions
 from psyflow.results.meaning import Meaning
-from psyflow.results.selecting import rows_sorted, rows_where
+from psyflow.results.selecting import rows_at, rows_sorted, rows_where
 from psyflow.results.summaries import meaning_of, summarized
 from psyflow.results.text.shown import as_html, as_text
 from psyflow.store.comparing import comparable
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from psyflow.results.glance import Glance
 
 __all__ = ["Results"]
-
-Rows = npt.NDArray[np.int64]
 
 
 class Results(Conversions):
@@ -203,8 +201,7 @@ class Results(Conversions):
             If there is no such item, or if several are equal to the row.
         """
         known = self._known()
-        number = known.item_of(item) if isinstance(item, Mapping) else int(item)
-        return known.folder(number)
+        return known.folder(known.item_of(item))
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -235,10 +232,11 @@ class Results(Conversions):
         """
         return self.at(rows_where(self, predicate, values))
 
-    def at(self, rows: Rows) -> Results:
-        """Return the rows at some places, counted from 0."""
-        places = self._places.at(rows, self.n_rows)
-        return self._with({name: take(column, rows) for name, column in self.items()}, places)
+    def at(self, rows: npt.ArrayLike) -> Results:
+        """Return the rows at some places, counted from 0, or those for which a flag is True."""
+        there = rows_at(np.asarray(rows), self.n_rows)
+        columns = {name: take(column, there) for name, column in self.items()}
+        return self._with(columns, self._places.at(there, self.n_rows))
 
     def sort_by(self, *names: str) -> Results:
         """Return the rows in the order of some columns; ``"-y"`` for a descending one.
@@ -306,7 +304,9 @@ class Results(Conversions):
         return Results(table, parameters=list(dict.fromkeys(parameters)), meaning=self.meaning)
 
     def summary(
-        self, over: str | Sequence[str] = "repeat", stats: Sequence[str] = ("mean", "ci95", "n")
+        self,
+        over: str | Sequence[str] = "repeat",
+        stats: str | Sequence[str] = ("mean", "ci95", "n"),
     ) -> Results:
         """Return statistics of the outputs for each group of rows that agree in their parameters.
 
@@ -315,7 +315,7 @@ class Results(Conversions):
         over : str or sequence of str
             The parameters over which is aggregated; the others tell groups apart. ``"repeat"`` may
             be named though there is none.
-        stats : sequence of str
+        stats : str or sequence of str
             Of `mean`, `median`, `std` (of samples: ``ddof=1``), `sem`, `ci95` (half the width of
             the confidence interval of the mean by Student's t), `iqr`, `min`, `max`, `n` and
             `n_missing`; see `psyflow.results.statistics`.
@@ -330,6 +330,8 @@ class Results(Conversions):
         ------
         UnknownNameError
             If there is no such parameter or statistic.
+        UsageError
+            If a statistic would have the name of a parameter.
 
         Examples
         --------
@@ -348,6 +350,7 @@ class Results(Conversions):
             if name not in self.parameters and name != "repeat":
                 raise UnknownNameError("parameter", name, self.parameters)
         kept = [name for name in self.parameters if name not in names]
+        stats = [stats] if isinstance(stats, str) else list(stats)
         columns = summarized(self, kept, self.outputs, stats)
         return Results(
             columns,

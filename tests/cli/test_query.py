@@ -56,6 +56,23 @@ def test_odd_names_are_quoted(studies):
     ]
 
 
+def test_a_name_that_is_a_word_of_sql_is_to_be_quoted(place):
+    place.task("select", LIF)
+    assert place.psy("run").returncode == 0
+    asked = query(place, "SELECT count(*) FROM select")
+    assert asked.returncode == 2
+    assert 'put it in double quotes: "select"' in asked.stderr
+    assert rows(place, 'SELECT count(*) AS n FROM "select"') == [{"n": 6}]
+
+
+def test_a_column_that_is_not_there_is_told_with_all_that_are(place):
+    place.task("lif", "store = '.h5'\n" + LIF.replace(', "z": 1 + 2j', ""))
+    assert place.psy("run").returncode == 0
+    asked = query(place, "SELECT yy FROM lif")
+    assert asked.returncode == 2
+    assert 'no column "yy". Known: a, mode, trace, y.' in asked.stderr
+
+
 def test_tables_are_joined(studies):
     sql = 'SELECT mode, sum("select") AS s FROM lif JOIN "other-task" USING (a) GROUP BY 1'
     found = query(studies, f"{sql} ORDER BY 1", "--json")

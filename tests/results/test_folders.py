@@ -64,8 +64,17 @@ def test_a_pset_that_is_not_there_or_not_alone_is_told(ran: Study):
         table.folder({"a": 20})
     with pytest.raises(UsageError, match='without "a"'):
         table.folder({"y": 2})
+    for neither in ("1", 1.0, None):
+        with pytest.raises(UsageError, match="neither the number of an item nor a row"):
+            table.folder(neither)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="do not say which run"):
         Results({"a": [1]}).folder(0)
+
+
+def test_columns_may_be_named_by_whatever_yields_them(ran: Study):
+    wanted = (name for name in ("y", "a"))
+    table = psyflow.load("t", ran.tasks, ran.folder / "psy-work", columns=wanted)  # type: ignore[arg-type]
+    assert list(table) == ["a", "y"] and table.n_rows == 3
 
 
 def test_in_a_copy_it_is_the_copys(ran: Study, tmp_path: Path):

@@ -95,6 +95,29 @@ def test_text_is_sorted_and_what_cannot_be_is_said() -> None:
         Results({"a": [1, "x"]}).sort_by("a")
 
 
+def test_times_are_sorted_with_absent_ones_last() -> None:
+    days = Results({"day": np.array(["2020-01-01", "NaT", "2019-01-01"], dtype="M8[D]")})
+    up, down = days.sort_by("day")["day"], days.sort_by("-day")["day"]
+    assert list(map(str, up)) == ["2019-01-01", "2020-01-01", "NaT"]
+    assert list(map(str, down)) == ["2020-01-01", "2019-01-01", "NaT"]
+
+
+def test_rows_are_taken_at_places_and_by_flags() -> None:
+    table = Results({"a": [1, 2, 3], "y": np.array([0.5, 1.5, 2.5])}, parameters=["a"])
+    assert table.at([2, 0])["a"] == [3, 1]
+    assert table.at([-1])["a"] == [3]
+    assert table.at([]).n_rows == 0
+    assert table.at(np.asarray(table["y"]) > 1)["a"] == [2, 3]
+    for wrong in ([3], [True], [0.5], ["x"], 1):
+        with pytest.raises(UsageError, match="at"):
+            table.at(wrong)
+
+
+def test_where_says_what_it_takes() -> None:
+    with pytest.raises(UsageError, match=r"where\(a=2\), and no str"):
+        Results({"y": [1.0]}).where("y>1")  # type: ignore[arg-type]
+
+
 def test_tables_are_put_below_each_other() -> None:
     other = Results({"a": [3], "trial": [0], "z": [1.0]}, parameters=["a", "trial"])
     joined = trials().concat(other)
@@ -116,6 +139,20 @@ def test_a_summary_groups_by_every_parameter_but_those_named() -> None:
         trials().summary(over="trail")
     with pytest.raises(UnknownNameError, match=r'statistic "men"\. Did you mean "mean"'):
         trials().summary(over="trial", stats=["men"])
+
+
+def test_one_statistic_may_be_named_alone() -> None:
+    table = Results({"a": [1, 1], "y": [1.0, 3.0]}, parameters=["a"])
+    assert dict(table.summary(stats="max")) == {"a": [1], "y_max": np.array([3.0])}
+
+
+def test_no_statistic_takes_the_place_of_a_parameter() -> None:
+    columns = {"y_mean": [7, 7, 8], "repeat": [0, 1, 0], "y": [1.0, 2.0, 3.0]}
+    table = Results(columns, parameters=["y_mean", "repeat"])
+    with pytest.raises(UsageError, match='The mean of "y" would be called "y_mean"'):
+        table.summary()
+    assert list(table.summary(stats="max")) == ["y_mean", "y_max"]
+    assert list(table.summary(over=["y_mean", "repeat"], stats="mean")) == ["y_mean"]
 
 
 def test_groups_come_in_the_order_of_their_first_rows() -> None:
@@ -195,6 +232,12 @@ def test_infinite_values_stay_what_they_are() -> None:
     table = Results({"g": [1, 1, 1], "y": [np.inf, np.inf, 1.0]}, parameters=["g"])
     row = table.summary(over=[], stats=["max", "median", "min"]).item()
     assert (row["y_max"], row["y_median"], row["y_min"]) == (np.inf, np.inf, 1.0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinities_of_both_signs_have_no_mean_and_give_no_warning() -> None:
+    table = Results({"y": [math.inf, 1.0, -math.inf]})
+    assert math.isnan(table.summary(stats="mean")["y_mean"][0])
 
 
 def test_an_empty_table_has_an_empty_summary() -> None:
