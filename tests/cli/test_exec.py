@@ -272,6 +272,7 @@ def test_a_shell_runs_the_command_if_asked_to(study: Place) -> None:
         (["grid", "--vl", "n", "1"], "What is to run?"),
         (["grid", "--vl", "n", "--", "true"], "--vl n: give it values"),
         (["grid", "--vl", "a.b", "1", "--", "true"], '"a.b" is none'),
+        (["grid", "--vl", "n", "1", "-p", "n", "(x)", "--", "true"], '"n" is a variable'),
         (["grid", "--vl", "ctx", "1", "--", "true"], "has a meaning of its own"),
         (["grid", "--vl", "n", "1", "--vl", "n", "2", "--", "true"], "given twice"),
         (["grid", "--va", "n", "1", "x", "1", "--", "true"], "'x' is no number"),

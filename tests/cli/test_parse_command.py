@@ -235,3 +235,12 @@ def test_a_task_that_has_never_run(study: Place) -> None:
     shown = study.psy("parse", "sim")
     assert shown.returncode == 2
     assert "psy run" in shown.stderr
+
+
+def test_what_has_the_name_of_a_variable_is_in_the_table_alone(study: Place) -> None:
+    out = experiment(study)
+    shown = study.psy("parse", "-e", str(out), "-p", "n", r"loss (@float@)", "-p", "m", r"(@int@)")
+    assert shown.returncode == 0, shown.stderr
+    assert '"n" is a variable' in shown.stderr
+    assert {"VAR_n", "OUT_n", "OUT_m"} <= set(rows_of(out / "output.csv")[0])
+    assert set(psyflow.load(out)) == {"n", "m"}

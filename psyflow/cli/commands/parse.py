@@ -102,7 +102,13 @@ def _into_results(plan: Plan, arguments: Namespace) -> int:
     if not path.is_file():
         say(f"{shown_path(path)} is gone, so the results stay as they were.")
         return OK
-    if not with_patterns(path, dict(arguments.patterns)):
+    patterns = dict(arguments.patterns)
+    for name in patterns.keys() & set(plan.load_space().space.keys()):
+        say(f'"{name}" is a variable, so what is found by that name is in the table alone.')
+        del patterns[name]
+    if not patterns:
+        return OK
+    if not with_patterns(path, patterns):
         say(
             f"{shown_path(path)} is not as psy exec wrote it, so the results stay as they were. "
             f"For these columns in them, put the patterns into its `parse`, and type: psy parse"

@@ -74,6 +74,12 @@ class Experiment:
         """Raise `UsageError` of a pattern that is none, before a task file keeps it for good."""
         from psyflow.command import Parse
 
+        for name in self.patterns:
+            if any(variable.name == name for variable in self.variables):
+                raise UsageError(
+                    f'-p {name}: "{name}" is a variable, whose column that would hide. Give what '
+                    "is found another name."
+                )
         Parse(self.patterns)
 
     def _check_for_signs(self) -> None:
