@@ -23,6 +23,7 @@ import ctypes, os, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np
 import psyflow.work.supervisor
+from psyflow.work.crew import Crew
 from psyflow.work.prepared import Prepared
 from psyflow.pspace import Param
 from psyflow.work.supervisor import Supervisor
@@ -58,13 +59,13 @@ def meet(n):
 
 def tell_of_stops():
     # Have Job.wait_for_stop know when all workers have been told to stop.
-    signal_all = Supervisor._signal_all
+    tell_to_stop = Crew.tell_to_stop
 
-    def signal_and_tell(self, number):
-        signal_all(self, number)
-        (folder / f"stop {self._stop_level}").touch()
+    def stop_and_tell(self, level):
+        tell_to_stop(self, level)
+        (folder / f"stop {level}").touch()
 
-    Supervisor._signal_all = signal_and_tell
+    Crew.tell_to_stop = stop_and_tell
 
 
 %s
