@@ -149,7 +149,7 @@ def test_a_bar_on_a_terminal(slow):
     assert [line for line in text.splitlines() if line.startswith(".  ")] == lines(
         "slow"
     ).splitlines()
-    assert text.splitlines()[-1].startswith("slow: 1 of 11 items failed")
+    assert text.splitlines()[-2].startswith("slow: 1 of 11 items failed")
 
 
 def test_stdout_has_only_the_lines_and_no_color_is_respected(slow):

@@ -73,6 +73,7 @@ class StudyMachine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     def write(self) -> None:
+        self.study.tasks.mkdir(exist_ok=True)
         text = " ".join(map(str, sorted(self.broken)))
         (self.study.tasks / "broken").write_text(text)
         variables = {name: getattr(self, name) for name in ("space", "store", "pool_size")}

@@ -19,7 +19,7 @@ from psyflow.main import psy_main
 from psyflow.system.lease import LEASE_SECONDS
 from psyflow.system.owner import Owner
 from tests.durability.requirements import need_namespaces
-from tests.support.processes import MARK, PATIENCE, children_of, eventually
+from tests.support.processes import MARK, PATIENCE, children_of, eventually, without_rows
 from tests.support.study import Study
 
 from .test_requeue import SQUARES, TASK, Jobs
@@ -68,7 +68,7 @@ class Containers:
         """Return the exit status and the messages of `psy` in a container of its own."""
         container = self.begin(*words)
         _, err = container.communicate(timeout=PATIENCE)
-        return container.returncode, err
+        return container.returncode, without_rows(err)
 
     def end(self) -> None:
         for container in self._begun:
