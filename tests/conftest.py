@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
+from psyflow.tasks import surroundings
 from tests.support.place import Place
 from tests.support.study import Study
 
@@ -30,6 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.TemporaryDirectory(prefix="psyflow-state-")
         config.add_cleanup(folder.cleanup)
         os.environ["XDG_STATE_HOME"] = folder.name
+
+
+@pytest.fixture(autouse=True)
+def in_no_task() -> Iterator[None]:
+    """Leave the surroundings of a task, which `psy debug` enters for the rest of its process."""
+    yield
+    surroundings._entered.clear()
 
 
 @pytest.fixture
