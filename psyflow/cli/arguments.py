@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, _ActionsContainer
 
 from psyflow.cli.amounts import in_order, names, rows_at_most
 from psyflow.conventions import TASKDIR
@@ -14,6 +14,7 @@ __all__ = [
     "add_format",
     "add_json",
     "add_one_task",
+    "add_patterns",
     "add_result",
     "add_taskdir",
     "add_tasks",
@@ -76,6 +77,19 @@ def add_where(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         help="only rows for which this holds: a=2, 'b>0.5', mode!=slow; may be repeated",
+    )
+
+
+def add_patterns(parser: _ActionsContainer, text: str) -> None:
+    """Add ``-p``, which names what is found in the outputs of programs; `text` is its help."""
+    parser.add_argument(
+        "-p",
+        dest="patterns",
+        nargs=2,
+        metavar=("NAME", "REGEX"),
+        action="append",
+        default=[],
+        help=text,
     )
 
 

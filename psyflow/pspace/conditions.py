@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ _ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
+_WORDS = {"true": True, "false": False, "nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _TEXT = re.compile(r"\s*(?P<name>.+?)\s*(?P<sign><=|>=|!=|==|=|<|>)(?P<value>.*)", re.DOTALL)
 
 
@@ -119,8 +121,7 @@ def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        words = {"true": True, "false": False, "nan": float("nan"), "inf": float("inf")}
-        return words.get(text.lower(), -float("inf") if text.lower() == "-inf" else text)
+        return _WORDS.get(text.lower(), text)
 
 
 def _is_numbers(column: Column) -> bool:

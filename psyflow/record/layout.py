@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from psyflow.system.files import names_in
 from psyflow.system.trust import Origin
 
-__all__ = ["STEPS", "Layout", "home_of"]
+__all__ = ["STEPS", "Layout", "home_of", "id_in", "runs_beginning"]
 
 STEPS = ("split", "process", "merge")
 _ID = r"\d{8}T\d{6}-[0-9a-f]{6}"
@@ -148,7 +149,7 @@ class Layout:
     def archived(self) -> list[Layout]:
         """Return the paths of the runs in the archive, laid out as here; the newest first."""
         folders = [path for path in self.archives.glob("*") if ARCHIVE.fullmatch(path.name)]
-        folders.sort(key=lambda path: path.name.removeprefix("before-"), reverse=True)
+        folders.sort(key=lambda path: id_in(path.name), reverse=True)
         return [self.moved_to(folder) for folder in folders]
 
     def moved_to(self, folder: Path) -> Layout:
@@ -204,6 +205,27 @@ class Layout:
         'a:process:3.log'
         """
         return self.log(f"process:{shard.name.split('.')[1]}")
+
+
+def id_in(archive: str) -> str:
+    """Return the id of a run that is in the name of a folder in the archive."""
+    return archive.removeprefix("before-")
+
+
+def runs_beginning(text: str, names: Collection[str]) -> list[str]:
+    """Return which runs `text` may mean: that of just this name, or all that begin with it.
+
+    Examples
+    --------
+    >>> names = ["before-20260101T000000-abcdef", "20260101T000000-abcdef"]
+    >>> runs_beginning("202601", names) == names, runs_beginning("2027", names)
+    (True, [])
+    >>> runs_beginning("20260101T000000-abcdef", names)
+    ['20260101T000000-abcdef']
+    """
+    if text in names:
+        return [text]
+    return [name for name in names if name.startswith(text) or id_in(name).startswith(text)]
 
 
 def home_of(root: Path) -> Path:

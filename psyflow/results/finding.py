@@ -11,7 +11,7 @@ from psyflow.exceptions import StoreError, UnknownNameError, UsageError
 from psyflow.record.assess import Assessment
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.earlier import with_own_result
-from psyflow.record.layout import Layout
+from psyflow.record.layout import Layout, runs_beginning
 from psyflow.record.plan import Plan
 from psyflow.system.place import absolute, is_same_file
 from psyflow.tasks import PackageLoader, TaskDef
@@ -108,16 +108,12 @@ def archived_plan(plan: Plan, run: str) -> Plan:
     layout = plan.layout
     runs = {there.root.name: there for there in layout.archived()}
     known = [plan.run_id, *runs]
-    found = [run] if run in known else [name for name in known if _begins(name, run)]
+    found = runs_beginning(run, known) if run else []
     if not found:
         raise UnknownNameError(f'run of "{plan.task}"', run, known)
     if len(found) > 1:
         raise UsageError(f'"{run}" may be any of: {", ".join(found)}. Give more of the id.')
     return plan if found[0] == plan.run_id else _plan_in(runs[found[0]])
-
-
-def _begins(name: str, run: str) -> bool:
-    return bool(run) and (name.startswith(run) or name.removeprefix("before-").startswith(run))
 
 
 def _plan_in(archived: Layout) -> Plan:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from psyflow.columns import Column, Columns, table_length, take
 from psyflow.exceptions import UnknownColumnError, UsageError
-from psyflow.pspace.keys import column_keys
+from psyflow.pspace.conditions import Condition, rows_with
 
 __all__ = ["is_absent", "rows_at", "rows_sorted", "rows_where"]
 
@@ -22,11 +22,7 @@ def rows_where(
     table: Columns, predicate: Callable[..., Any] | None, values: Mapping[str, Any]
 ) -> Rows:
     """Return the places of the rows that `Results.where` is to keep."""
-    rows = np.arange(table_length(table))
-    for name, value in values.items():
-        column = take(table[name], rows)
-        wanted = column_keys({name: [value]}, 1)
-        rows = rows[(column_keys({name: column}, len(rows)) == wanted).all(axis=1)]
+    rows = rows_with([Condition(name, "=", value) for name, value in values.items()], table)
     if predicate is None:
         return rows
     if not callable(predicate):

@@ -14,7 +14,7 @@ from psyflow.record import refusals
 from psyflow.record.assess import Assessment
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.earlier import with_own_result
-from psyflow.record.layout import RUN_ID, Layout
+from psyflow.record.layout import RUN_ID, Layout, id_in, runs_beginning
 from psyflow.record.ownership import check_folder
 from psyflow.record.recover import recover
 from psyflow.run.archive import Why, bring_back, put_aside
@@ -101,9 +101,7 @@ def in_archive(run: Run, name: str) -> Layout:
         If there are several.
     """
     runs = {layout.root.name: layout for layout in run.layout.archived()}
-    if name in runs:
-        return with_own_result(runs[name])
-    found = [full for full in runs if name in (full[: len(name)], _id(full)[: len(name)])]
+    found = runs_beginning(name, runs)
     if not found:
         raise UnknownNameError("run in the archive", name, runs)
     if len(found) > 1:
@@ -185,10 +183,6 @@ def _is_present_code(there: Assessment) -> bool | None:
     return not there.code_changes if there.plan is not None else not there.dirt
 
 
-def _id(name: str) -> str:
-    return name.removeprefix("before-")
-
-
 def _time_in(name: str) -> float:
     """Return the time that is part of a run id.
 
@@ -197,6 +191,6 @@ def _time_in(name: str) -> float:
     >>> _time_in("before-19700102T000000-abcdef")
     86400.0
     """
-    found = RUN_ID.match(_id(name))
+    found = RUN_ID.match(id_in(name))
     assert found is not None
     return float(calendar.timegm(time.strptime(found[0][:15], "%Y%m%dT%H%M%S")))

@@ -229,26 +229,24 @@ class Submission:
         try:
             self._submit_steps()
         except SchedulerError as error:
-            told = "".join(f" {sentence}" for sentence in self._withdraw())
             hint = _hint_at_limits(str(error), self._plan.n_jobs)
-            raise SchedulerError(
-                f"{str(error).rstrip()}\n{hint}{told.strip()}".rstrip()
-            ) from error
+            text = f"{str(error).rstrip()}\n{hint}{self._withdraw()}"
+            raise SchedulerError(text.rstrip()) from error
         except BaseException:
             # Also Ctrl-C, and arguments that a function gives for a later step only.
             self._withdraw()
             raise
 
-    def _withdraw(self) -> list[str]:
-        """End what was submitted, and say in sentences what became of it."""
+    def _withdraw(self) -> str:
+        """End what was submitted, and say in a sentence what became of it; '' if nothing was."""
         plan, scheduler = self._plan, self._task.scheduler
         try:
             killed = self._jobs.kill(plan.run_id, scheduler).killed
             if not self._jobs.lingering(plan.run_id, scheduler):
                 self._jobs.record_over(plan.run_id)
         except SchedulerError as error:
-            return [f"What was submitted before could not be ended: {error}"]
-        return [f"Ended what was submitted before: {', '.join(killed)}."] if killed else []
+            return f"What was submitted before could not be ended: {error}"
+        return f"Ended what was submitted before: {', '.join(killed)}." if killed else ""
 
     def _submit_steps(self) -> None:
         plan, python = self._plan, self._task.python

@@ -6,7 +6,7 @@ import re
 from argparse import ArgumentParser
 
 from psyflow.cli.amounts import pool_size, seconds
-from psyflow.cli.arguments import add_dry_run, add_trust, add_yes
+from psyflow.cli.arguments import add_dry_run, add_patterns, add_trust, add_yes
 from psyflow.cli.grammar import Command
 
 __all__ = ["COMMAND"]
@@ -88,15 +88,7 @@ def _add_experiment(parser: ArgumentParser) -> None:
         metavar="DIR",
         help="where the program starts; $HOME and the like are its host's (default: here)",
     )
-    group.add_argument(
-        "-p",
-        dest="patterns",
-        nargs=2,
-        metavar=("NAME", "REGEX"),
-        action="append",
-        default=[],
-        help="a column of the results, from what is printed; see psy parse",
-    )
+    add_patterns(group, "a column of the results, from what is printed; see psy parse")
     group.add_argument(
         "--max-tries", metavar="T", type=_count, help="attempts of each run (default: 3)"
     )

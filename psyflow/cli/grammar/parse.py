@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from psyflow.cli.arguments import add_taskdir, add_trust
+from psyflow.cli.arguments import add_patterns, add_taskdir, add_trust
 from psyflow.cli.grammar import Command
 
 __all__ = ["COMMAND"]
@@ -23,14 +23,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="FOLDER",
         help="folder of an experiment, or of any run of a Command, of which to write a table",
     )
-    parser.add_argument(
-        "-p",
-        dest="patterns",
-        nargs=2,
-        metavar=("NAME", "REGEX"),
-        action="append",
-        default=[],
-        help="with -e: a column OUT_NAME, the first group of REGEX in what was printed; @float@, "
+    add_patterns(
+        parser,
+        "with -e: a column OUT_NAME, the first group of REGEX in what was printed; @float@, "
         "@int@, @slug@ and @str@ are words; the last match counts",
     )
     parser.add_argument(
