@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import functools
 from collections.abc import Callable, Iterable
@@ -71,9 +72,15 @@ def wrapped(text: str, fits: Callable[[str], bool]) -> str:
         lines += [word] if lines[-1] else []
         lines[-1] = word
         while not fits(lines[-1]) and len(lines[-1]) > 1:
-            n = next(n for n in range(len(lines[-1]) - 1, 0, -1) if n == 1 or fits(lines[-1][:n]))
+            n = _n_fitting(lines[-1], fits)
             lines[-1:] = [lines[-1][:n], lines[-1][n:]]
     return "\n".join(lines)
+
+
+def _n_fitting(text: str, fits: Callable[[str], bool]) -> int:
+    """Return how many characters of a text fit, at least one, in few trials: each sets a line."""
+    lengths = range(1, len(text))
+    return max(1, bisect.bisect_left(lengths, True, key=lambda n: not fits(text[:n])))
 
 
 def _is_formula(text: str) -> bool:
