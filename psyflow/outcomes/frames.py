@@ -17,7 +17,9 @@ The payload of a ``ROWS`` frame is a pickle (psyflow's own file, never a result 
 exchange), the payload of a ``FAILURE`` or ``SKIP`` frame is JSON. Since version 2, lists of Python
 numbers are packed in that pickle; version 1 has them as lists, and is still read.
 
-A ``REFUSED`` frame, of version 3, has rows that the run's store cannot hold: its payload is the
+Since version 4, the pickle tells how much memory the rows took.
+
+A ``REFUSED`` frame, since version 3, has rows that the run's store cannot hold: its payload is the
 length and the text of what refused them, and then that of a ``ROWS`` frame. The ``FAILURE`` frame
 of the item comes after it.
 """
@@ -52,14 +54,14 @@ __all__ = [
 ]
 
 MAGIC = b"\x89psyrow\n"
-VERSION = 3
-READ_VERSIONS = (1, 2, VERSION)
+VERSION = 4
+READ_VERSIONS = (1, 2, 3, VERSION)
 ROWS, FAILURE, SKIP, REFUSED = 1, 2, 3, 4
 STATE_OF_KIND = {ROWS: State.DONE, FAILURE: State.FAILED, SKIP: State.SKIPPED}
 """What frames make of their items. Rows that were refused come before the failure of theirs."""
 
-# Whoever knows no refused rows can read all others.
-_VERSION_OF_KIND = {ROWS: 2, FAILURE: 2, SKIP: 2, REFUSED: 3}
+# Whoever does not know how rows are written can read all else.
+_VERSION_OF_KIND = {ROWS: 4, FAILURE: 2, SKIP: 2, REFUSED: 4}
 _HEADER = struct.Struct("<8sHHIQI")
 _CRC = struct.Struct("<I")
 _HEAD_LENGTH = _HEADER.size + _CRC.size

@@ -16,6 +16,7 @@ from psyflow.outcomes.frames import REFUSED, ROWS, STATE_OF_KIND, Frame
 from psyflow.outcomes.shard import ShardReader
 from psyflow.outcomes.states import WITHOUT_ROW, State
 from psyflow.outcomes.table import LOG_POSITIONS, Block, Bookkeeping, FailureRecord, Items, Piece
+from psyflow.outcomes.workers import Workers
 from psyflow.system.trust import Origin
 
 __all__ = ["Outcomes", "read_outcomes"]
@@ -29,8 +30,8 @@ class Outcomes:
     ----------
     pieces : list of Piece
         Of result rows.
-    workers : list of str
-        What the ``worker`` of the bookkeeping counts: ``"<host> <pid> <log>"``.
+    workers : Workers
+        What the ``worker`` of the bookkeeping counts.
     records : mapping from State to list of FailureRecord
         Of evaluations that ended without a row, in the order of the shards, and as they came in
         each.
@@ -40,7 +41,7 @@ class Outcomes:
     """
 
     pieces: list[Piece]
-    workers: list[str]
+    workers: Workers
     records: Mapping[State, list[FailureRecord]]
     ended: Mapping[State, Items]
 
@@ -71,6 +72,7 @@ def read_outcomes(
     *,
     origin: Callable[[Path], Origin | None] = lambda shard: None,
     takes: Callable[[ShardReader, Frame], bool] = lambda reader, frame: False,
+    job_id: Callable[[Path], str] = lambda shard: "",
     verify: bool = False,
 ) -> Outcomes:
     """Read what `shards` hold, without the values.
@@ -85,11 +87,13 @@ def read_outcomes(
         Given a shard, what tells whose it is.
     takes : callable
         Given a frame of rows that the store of a run could not hold, whether they count after all.
+    job_id : callable
+        Given a shard, what the scheduler called the job that wrote it.
     verify : bool
         Read every payload and leave out those that are damaged.
     """
     pieces: list[Piece] = []
-    workers: list[str] = []
+    workers = Workers()
     records: dict[State, list[FailureRecord]] = {state: [] for state in WITHOUT_ROW}
     for shard in shards:
         reader = ShardReader(shard, origin(shard))
@@ -107,7 +111,7 @@ def read_outcomes(
             if frame.kind == REFUSED and not takes(reader, frame):
                 continue
             if frame.kind in (ROWS, REFUSED):
-                load = _frame_loader(reader, frame, workers)
+                load = _frame_loader(reader, frame, workers, job_id)
                 pieces.append(Piece(items, frame.length, load, shard))
                 continue
             record = FailureRecord(int(items[0]), reader, frame)
@@ -134,17 +138,18 @@ def _by_last_word(records: Mapping[State, Sequence[FailureRecord]]) -> dict[Stat
     return {state: np.array(sorted(items), dtype=np.int64) for state, items in ways.items()}
 
 
-def _frame_loader(reader: ShardReader, frame: Frame, workers: list[str]) -> Callable[[], Block]:
+def _frame_loader(
+    reader: ShardReader, frame: Frame, workers: Workers, job_id: Callable[[Path], str]
+) -> Callable[[], Block]:
     def load() -> Block:
         rows = reader.rows(frame)
-        worker = f"{rows.host} {rows.pid} {rows.log}"
-        if worker not in workers:
-            workers.append(worker)
+        worker = workers.number(f"{rows.host} {rows.pid} {rows.log}", job_id(reader.path))
         bookkeeping: Bookkeeping = {
             "start": rows.start,
             "duration": rows.duration,
             "attempt": rows.attempt,
-            "worker": np.full(len(rows.items), workers.index(worker), dtype=np.int32),
+            "worker": np.full(len(rows.items), worker, dtype=np.int32),
+            "peak_kib": np.full(len(rows.items), rows.peak_kib, dtype=np.int32),
         }
         if rows.printed is not None:
             bookkeeping |= dict(zip(LOG_POSITIONS, rows.printed.T, strict=True))

@@ -16,10 +16,13 @@ from psyflow.outcomes.states import State
 from psyflow.reprs import pset_repr
 from psyflow.texts import exception_text, message_of, traceback_text
 
-__all__ = ["SKIPPED", "Attempt", "Failure", "Rows", "Writer"]
+__all__ = ["SKIPPED", "UNKNOWN", "Attempt", "Failure", "Rows", "Writer"]
 
 SKIPPED = State.SKIPPED.value
 """The kind of a failure that is none: `execute` wanted the item left out."""
+
+UNKNOWN = -1
+"""In place of a position or an amount that nobody noted."""
 
 Items = npt.NDArray[np.int64]
 
@@ -43,6 +46,9 @@ class Rows:
         Name of the file with what the items printed; empty if it was not kept.
     printed : ndarray of int64, shape (n, 2), or None
         From which byte to which of the log each item printed, −1 if nothing; None if none did.
+    peak_kib : int, or ndarray of int32, shape (n,)
+        The most memory that the worker's process had while it computed the row, or the rows that
+        were written with it, in KiB; `UNKNOWN` if nobody looked.
     refused_by : str
         Of rows that the run's store cannot hold, which are kept for another: what refused them.
     """
@@ -56,6 +62,7 @@ class Rows:
     pid: int
     log: str = ""
     printed: npt.NDArray[np.int64] | None = None
+    peak_kib: int | npt.NDArray[np.int32] = UNKNOWN
     refused_by: str = ""
 
 

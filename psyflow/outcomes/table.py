@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from psyflow.exceptions import (
     UntrustedFileError,
 )
 from psyflow.outcomes.frames import Frame
-from psyflow.outcomes.records import Failure
+from psyflow.outcomes.records import UNKNOWN, Failure
 from psyflow.outcomes.shard import ShardReader
 
 __all__ = [
@@ -32,17 +32,24 @@ __all__ = [
     "FailureRecord",
     "LOG_POSITIONS",
     "MergedBlock",
+    "NOT_ALWAYS_KNOWN",
     "Piece",
     "Table",
     "merged_blocks",
-    "nowhere",
+    "not_known",
 ]
 
 BLOCK_BYTES = 16 << 20
 BLOCK_ROWS = 1 << 16
 CACHE_BYTES = 32 << 20
 LOG_POSITIONS = ("log_start", "log_stop")
-BOOKKEEPING = ("start", "duration", "attempt", "worker", *LOG_POSITIONS)
+NOT_ALWAYS_KNOWN: dict[str, np.dtype[np.signedinteger[Any]]] = {
+    "log_start": np.dtype(np.int64),
+    "log_stop": np.dtype(np.int64),
+    "peak_kib": np.dtype(np.int32),
+}
+"""What bookkeeping may lack, and is `UNKNOWN` then."""
+BOOKKEEPING = ("start", "duration", "attempt", "worker", *NOT_ALWAYS_KNOWN)
 
 Items: TypeAlias = npt.NDArray[np.int64]
 Bookkeeping: TypeAlias = dict[str, npt.NDArray[np.generic]]
@@ -56,9 +63,9 @@ class Block:
     ----------
     columns : mapping from str to column
     bookkeeping : dict from str to ndarray
-        ``start``, ``duration``, ``attempt``, ``worker``, an index into a list of workers, and
-        ``log_start`` and ``log_stop``, from which byte to which of the worker's log the item
-        printed (−1: nothing); these two are left out where no item printed.
+        ``start``, ``duration``, ``attempt``, ``worker``, a number of `Workers`, ``log_start`` and
+        ``log_stop``, from which byte to which of the worker's log the item printed, and
+        ``peak_kib``, see `Rows`. The last three are left out where they are `UNKNOWN` of all rows.
     """
 
     columns: Columns
@@ -216,7 +223,7 @@ class MergedBlock:
         """The bookkeeping as a whole, with positions in the log if any part has some."""
         parts = self.parts
         if any(LOG_POSITIONS[0] in part for part in parts):
-            parts = [{**nowhere(len(part["start"])), **part} for part in parts]
+            parts = [{**not_known(len(part["start"])), **part} for part in parts]
         return {name: np.asarray(column) for name, column in concatenate(parts).items()}
 
 
@@ -272,9 +279,12 @@ def _merged(blocks: Sequence[Block]) -> MergedBlock:
     return MergedBlock(columns, [block.bookkeeping for block in blocks])
 
 
-def nowhere(n_rows: int) -> Bookkeeping:
-    """Return the positions in the log of rows whose items printed nothing."""
-    return dict.fromkeys(LOG_POSITIONS, np.broadcast_to(np.int64(-1), n_rows))
+def not_known(n_rows: int) -> Bookkeeping:
+    """Return what bookkeeping that lacks it says of rows."""
+    return {
+        name: np.broadcast_to(np.array(UNKNOWN, dtype), n_rows)
+        for name, dtype in NOT_ALWAYS_KNOWN.items()
+    }
 
 
 def _runs(piece_of: npt.NDArray[np.int32]) -> tuple[list[int], Items]:

@@ -113,6 +113,9 @@ class About:
         CRC-32 of the result file; None in bookkeeping of old.
     place : Place or None
         The run's folder in which it was made; None in bookkeeping of old.
+    job_ids : list of str
+        What the scheduler called the job of each worker, "" where it was none of a scheduler's;
+        empty in bookkeeping of old.
     contents : dict
         What the plan says of the contents of files that psets name; empty in bookkeeping of old.
     """
@@ -132,12 +135,17 @@ class About:
     seed: int | None = None
     checksum: int | None = None
     place: Place | None = None
+    job_ids: list[str] = field(default_factory=list)
     contents: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
         """Whether the result has a row for every item."""
         return self.n_rows == self.n_items
+
+    def job_ids_of_workers(self) -> list[str]:
+        """Return the job id of each worker, "" where none is known."""
+        return self.job_ids or [""] * len(self.workers)
 
     def check(self, columns: Columns, n_rows: int, names: Collection[str] | None = None) -> None:
         """Raise DamagedFileError if `columns`, read from the result, are not `n_rows` rows.

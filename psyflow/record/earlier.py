@@ -20,6 +20,7 @@ from psyflow.exceptions import (
     UntrustedFileError,
 )
 from psyflow.outcomes.table import BOOKKEEPING, Block, Items, Piece
+from psyflow.outcomes.workers import Workers
 from psyflow.pspace.keys import match
 from psyflow.record.bookkeeping import About, Arrays, ItemsFile
 from psyflow.record.layout import Layout
@@ -190,7 +191,7 @@ class EarlierResult:
         layout: Layout,
         store: Store,
         numbering: Numbering,
-        workers: list[str],
+        workers: Workers,
         exclude: frozenset[str],
     ) -> None:
         self._layout = layout
@@ -311,22 +312,16 @@ class EarlierResult:
         return load
 
     def _bookkeeping(self, about: About, arrays: Arrays, start: int, stop: int) -> Arrays:
-        number = {w: _number_of(w, self._workers) for w in about.workers}
-        renumber = np.array([number[w] for w in about.workers], dtype=np.int32)
+        numbers = self._workers.numbers(about.workers, about.job_ids_of_workers())
+        renumber = np.array(numbers, dtype=np.int32)
         some = {n: arrays[n][start:stop] for n in BOOKKEEPING if n in arrays}
         return {**some, "worker": renumber[some["worker"]]}
 
 
-def _number_of(worker: str, workers: list[str]) -> int:
-    if worker not in workers:
-        workers.append(worker)
-    return workers.index(worker)
-
-
-def _unknown_bookkeeping(n_rows: int, workers: list[str]) -> Arrays:
+def _unknown_bookkeeping(n_rows: int, workers: Workers) -> Arrays:
     return {
         "start": np.full(n_rows, np.nan),
         "duration": np.full(n_rows, np.nan),
         "attempt": np.zeros(n_rows, dtype=np.int16),
-        "worker": np.full(n_rows, _number_of("unknown", workers), dtype=np.int32),
+        "worker": np.full(n_rows, workers.number("unknown"), dtype=np.int32),
     }

@@ -79,6 +79,12 @@ class JobRecord:
             return None
 
     @property
+    def first(self) -> int | None:
+        """The number of the process job, of an array that of its first member; None for others."""
+        step, _, numbers = self.step.partition(":")
+        return int(numbers.partition("-")[0]) if step == "process" else None
+
+    @property
     def member_ids(self) -> list[str]:
         """The ids of the members of an array; of a single job, its own."""
         assert self.jobid is not None

@@ -128,15 +128,21 @@ class Jobs:
         self._append(JobRecord(run_id, step, owner=Owner.here()))
 
     def records(self) -> list[JobRecord]:
-        """Return every recorded job, oldest first; a line that was cut off is passed over."""
+        """Return every recorded job that may be at work here, oldest first."""
+        return [record for record in self.history() if self.is_own(record.run_id)]
+
+    def history(self) -> list[JobRecord]:
+        """Return every recorded job, oldest first, also of the folder that this is a copy of.
+
+        A line that was cut off is passed over.
+        """
         file = self._layout.jobs_file
         try:
             text = ask_again(lambda: file.read_text(errors="replace"), file)
         except FileNotFoundError:
             return []
         lines = text.splitlines()
-        parsed = [record for line in lines if (record := JobRecord.from_line(line)) is not None]
-        return [record for record in parsed if self.is_own(record.run_id)]
+        return [record for line in lines if (record := JobRecord.from_line(line)) is not None]
 
     def is_own(self, run_id: str) -> bool:
         """Tell whether a plan's jobs are at work here, and not in a folder that this is a copy of.

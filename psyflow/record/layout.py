@@ -204,7 +204,12 @@ class Layout:
         >>> layout.log_of(Path(f"{layout.shard_prefix('20260101T000000-f00d', 3)}.0-0.rows")).name
         'a:process:3.log'
         """
-        return self.log(f"process:{shard.name.split('.')[1]}")
+        return self.log(f"process:{self.job_of(shard)}")
+
+    @staticmethod
+    def job_of(shard: Path) -> str:
+        """Return the number of the process job that wrote a shard."""
+        return shard.name.split(".")[1]
 
 
 def id_in(archive: str) -> str:

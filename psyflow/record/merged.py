@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from psyflow.columns import Columns
 from psyflow.exceptions import IneffectiveExcludeWarning
-from psyflow.outcomes.table import BOOKKEEPING, LOG_POSITIONS, Items, merged_blocks, nowhere
+from psyflow.outcomes.table import BOOKKEEPING, NOT_ALWAYS_KNOWN, Items, merged_blocks, not_known
 from psyflow.pspace.streams import RandomStreams
 from psyflow.record.bookkeeping import About, Arrays, Parts, Stamp
 from psyflow.record.plan import Plan
@@ -83,7 +83,8 @@ class MergedTable:
             outputs=[name for name in self._outputs if name not in self._exclude],
             excluded=sorted(self._exclude),
             dropped=sorted(self._exclude.intersection(self._outputs)),
-            workers=self._recovered.outcomes.workers,
+            workers=self._recovered.outcomes.workers.names,
+            job_ids=self._recovered.outcomes.workers.job_ids,
             seed=self._streams.seed if self._streams is not None else None,
             checksum=checksum,
             place=plan.place,
@@ -99,7 +100,7 @@ class MergedTable:
             name: parts or [_NO_KEYS if name == "key" else _NO_NUMBERS]
             for name, parts in self._arrays.items()
             if not (name == "item" and is_complete)
-            and (name not in LOG_POSITIONS or any(np.any(part >= 0) for part in parts))
+            and (name not in NOT_ALWAYS_KNOWN or any(np.any(part >= 0) for part in parts))
         }
 
     def _note(self, items: Items, parts: Sequence[Arrays]) -> None:
@@ -109,5 +110,5 @@ class MergedTable:
             keys = self._streams.keys(self._frozen.space, items)
             self._arrays.setdefault("seed_key", []).append(keys)
         for part in parts:
-            for name, column in {**nowhere(len(part["start"])), **part}.items():
+            for name, column in {**not_known(len(part["start"])), **part}.items():
                 self._arrays[name].append(column)

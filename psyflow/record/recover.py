@@ -27,6 +27,7 @@ from psyflow.outcomes.table import Items, Piece, Table
 from psyflow.record.earlier import Earlier, EarlierResult
 from psyflow.record.edits import Edits
 from psyflow.record.frozen import FrozenSpace
+from psyflow.record.jobids import JobIds
 from psyflow.record.layout import Layout
 from psyflow.record.numbering import Numbering
 from psyflow.record.plan import Plan
@@ -232,6 +233,7 @@ def find(
         lambda shard: numbering(layout.run_id_of(shard)),
         origin=lambda shard: layout.origin(layout.run_id_of(shard)),
         takes=lambda reader, frame: _takes(holding, reader, frame),
+        job_id=JobIds(layout).of,
         verify=verify,
     )
     edits = Edits(layout, frozen, code)

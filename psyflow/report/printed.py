@@ -27,7 +27,7 @@ def printed_by_item(layout: Layout, recovered: Recovered, item: int) -> str | No
     if number < 0:
         return None
     bookkeeping = table.pieces[number].load().bookkeeping
-    worker = recovered.outcomes.workers[int(bookkeeping["worker"][row])]
+    worker = recovered.outcomes.workers.names[int(bookkeeping["worker"][row])]
     log = worker.split(" ", 2)[-1] if worker.count(" ") == 2 else ""
     # They are left out where no item of the piece printed.
     positions = [bookkeeping[name][row] for name in LOG_POSITIONS if name in bookkeeping]

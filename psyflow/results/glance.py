@@ -23,7 +23,7 @@ from psyflow.record.merged import MergedTable
 from psyflow.record.plan import Plan
 from psyflow.record.recover import Recovered, recover
 from psyflow.reprs import safe_repr
-from psyflow.results.origins import names_of_keys, of_workers
+from psyflow.results.origins import in_bytes, names_of_keys, of_workers
 from psyflow.results.usercode import code_of
 from psyflow.store.comparing import comparable
 from psyflow.system.trust import trusting
@@ -104,11 +104,17 @@ class Glance:
         items_file = ItemsFile(self.plan.layout)
         about = items_file.about()
         if about is not None and about.is_complete and about.run_id == self.run_id:
-            arrays, workers = items_file.arrays(), about.workers
+            arrays = items_file.arrays()
+            workers, job_ids = about.workers, about.job_ids_of_workers()
         else:
-            arrays, workers = self._gathered()
+            arrays = self._gathered()
+            of_shards = self._recovered.outcomes.workers
+            workers, job_ids = of_shards.names, of_shards.job_ids
         told: dict[str, Column] = {name: arrays[name] for name in _OF_BOOKKEEPING}
-        return {**told, "key": names_of_keys(arrays["key"]), **of_workers(arrays, workers)}
+        told["key"] = names_of_keys(arrays["key"])
+        peak = arrays.get("peak_kib", np.full(len(told["item"]), -1))
+        told["peak_memory"] = in_bytes(peak)
+        return told | of_workers(arrays, workers, job_ids)
 
     def folder(self, item: int) -> Path:
         """Return the folder in which a pset keeps things, whether it is there or not."""
@@ -180,8 +186,8 @@ class Glance:
             "n_done": self.n_done,
         }
 
-    def _gathered(self) -> tuple[dict[str, Any], list[str]]:
-        """Return the bookkeeping of rows that are not all merged yet, and the workers in it."""
+    def _gathered(self) -> dict[str, Any]:
+        """Return the bookkeeping of rows that are not all merged yet."""
         with self._loading():
             merged = MergedTable(self._recovered)
             for _ in merged.blocks():
@@ -190,7 +196,7 @@ class Glance:
             name: np.concatenate(list(parts)) for name, parts in merged.bookkeeping().items()
         }
         arrays.setdefault("item", np.arange(self.n_items, dtype=np.int64))
-        return arrays, self._recovered.outcomes.workers
+        return arrays
 
     @functools.cached_property
     def _recovered(self) -> Recovered:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from psyflow.columns import Column
 
-__all__ = ["names_of_keys", "of_workers"]
+__all__ = ["in_bytes", "names_of_keys", "of_workers"]
 
 _DIGITS = 32
 _OF_JOB = re.compile(r":process:(\d+)(?:\+(\d+))?\.worker-(\d+)\.log$")
@@ -35,8 +35,19 @@ def names_of_keys(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.str_]:
     return texts.astype(f"U{_DIGITS}")
 
 
+def in_bytes(peak_kib: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return amounts of memory in bytes, NaN for negative ones, which are not known.
+
+    Examples
+    --------
+    >>> in_bytes(np.array([2, -1]))
+    array([2048.,   nan])
+    """
+    return np.where(peak_kib < 0, np.nan, peak_kib * 1024.0)
+
+
 def of_workers(
-    arrays: Mapping[str, npt.NDArray[Any]], workers: Sequence[str]
+    arrays: Mapping[str, npt.NDArray[Any]], workers: Sequence[str], job_ids: Sequence[str]
 ) -> dict[str, Column]:
     """Return which worker computed each row: its host and process, and its number in which job.
 
@@ -46,12 +57,14 @@ def of_workers(
         Of the bookkeeping; its ``worker`` counts `workers`.
     workers : sequence of str
         ``"<host> <pid> <log>"``.
+    job_ids : sequence of str
+        What the scheduler called the job of each; "" if it was none of a scheduler's.
 
     Returns
     -------
     dict
-        ``host``, ``pid``, ``job`` (number of the process job) and ``worker``; "" and −1 where that
-        is not recorded.
+        ``host``, ``pid``, ``job`` (number of the process job), ``worker`` and ``job_id``; "" and
+        −1 where that is not recorded.
     """
     ids = [worker.split(" ", 2) for worker in workers]
     hosts = np.array([i[0] if len(i) == 3 else "" for i in ids], dtype=str)
@@ -65,4 +78,5 @@ def of_workers(
         "pid": pids[rows],
         "job": jobs[rows],
         "worker": numbers[rows],
+        "job_id": np.array(job_ids, dtype=str)[rows],
     }

@@ -87,7 +87,8 @@ def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, choice: Choi
         return None
     # What has no key is refused before anything runs, rather than by the merge.
     assessment.frozen.keys()
-    remove_temporaries(run.layout.root)
+    for layout in (run.layout, *run.layout.archived()):
+        remove_temporaries(layout.root)
     # What cannot be made cannot be kept: it goes into the archive.
     if not (assessment.dirt and keep) or assessment.unmakeable:
         made = assessment.made_files if assessment.dirt else ()

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from psyflow.columns import from_rows
-from psyflow.outcomes.records import Failure, Rows, Writer
+from psyflow.outcomes.records import UNKNOWN, Failure, Rows, Writer
+from psyflow.system.memory import peak_kib
 from psyflow.work.flusher import Flusher
 from psyflow.work.integrity import Integrity
 
@@ -84,6 +85,8 @@ class Kept:
 
     def start(self) -> None:
         """Have a thread bring rows to the disk from now on."""
+        # What loading the task took is no row's.
+        peak_kib()
         self._flusher.start()
 
     def end(self) -> None:
@@ -105,7 +108,7 @@ class Kept:
             kept = self.rows.copy()
             if self._integrity is not None:
                 self._integrity.check()
-            self._append(kept, sync)
+            self._append(kept, sync, peak_kib() if kept else UNKNOWN)
 
     def abandon(self) -> tuple[list[int], list[float]]:
         """Give up what is not written, for it may be wrong; return the items and their starts."""
@@ -134,31 +137,25 @@ class Kept:
         with self._lock:
             kept = self.rows.copy()
             if self._integrity is None or self._integrity.holds():
-                self._append(kept, sync=True)
+                # Its memory is not theirs.
+                self._append(kept, sync=True, peak=UNKNOWN)
 
-    def _append(self, kept: list[Any], sync: bool) -> None:
+    def _append(self, kept: list[Any], sync: bool, peak: int) -> None:
         if kept:
             self.has_written = True
-            self._write(*(kept[field::_FIELDS] for field in range(_FIELDS)))
+            rows = self._as_rows(*(kept[field::_FIELDS] for field in range(_FIELDS)))
+            rows.peak_kib = peak
+            self._write(rows)
             del self.rows[: len(kept)]
         self.last_write = monotonic()
         if sync:
             self._writer.sync()
             self.last_sync = monotonic()
 
-    def _write(
-        self,
-        items: list[int],
-        begins: list[float],
-        ends: list[float],
-        rows: list[dict[str, Any]],
-        attempts: list[int],
-        printed: list[Printed],
-    ) -> None:
-        written = self._as_rows(items, begins, ends, rows, attempts, printed)
-        length = self._writer.write_rows(written)
+    def _write(self, rows: Rows) -> None:
+        length = self._writer.write_rows(rows)
         # The next frame may be as long as this one shows to be reasonable.
-        fitting = FLUSH_BYTES * len(rows) // max(1, length)
+        fitting = FLUSH_BYTES * len(rows.items) // max(1, length)
         self.most = _FIELDS * min(FLUSH_ROWS, max(1, fitting))
 
     def _as_rows(

@@ -210,10 +210,10 @@ def test_rows_that_cannot_be_unpickled_name_the_file(
 def test_a_later_format_is_an_error_that_names_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(psyflow.outcomes.frames._VERSION_OF_KIND, ROWS, 4)
+    monkeypatch.setitem(psyflow.outcomes.frames._VERSION_OF_KIND, ROWS, 5)
     write_frames(tmp_path / "a.rows", 1)
     monkeypatch.undo()
-    with pytest.raises(DamagedFileError, match=r"a\.rows.*format 4"):
+    with pytest.raises(DamagedFileError, match=r"a\.rows.*format 5"):
         read(tmp_path / "a.rows")
 
 

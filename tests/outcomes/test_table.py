@@ -211,13 +211,14 @@ def test_read_outcomes_tells_results_and_failures(tmp_path: Path) -> None:
     ((items, block),) = merged_blocks(Table.index(outcomes.pieces, 5))
     assert items.tolist() == [0, 1, 2, 4]
     assert list(block.columns["y"]) == [0, 1, 2, 4]
-    assert outcomes.workers == ["here 7 "]
+    assert outcomes.workers.names == ["here 7 "]
     assert block.bookkeeping["worker"].tolist() == [0] * 4
     assert {n: c.dtype.str[1:] for n, c in block.bookkeeping.items()} == {
         "start": "f8",
         "duration": "f8",
         "attempt": "i2",
         "worker": "i4",
+        "peak_kib": "i4",
     }
 
 

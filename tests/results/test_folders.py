@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import psyflow
@@ -112,3 +114,28 @@ def test_bookkeeping_has_the_key_and_the_worker_of_each_row(ran: Study):
     ran.task(BODY.replace("a == 3", "a == 30"))
     ran.psy("run")
     assert set(load(ran).bookkeeping) == set(book)
+
+
+BIG, SMALL = 1, 2
+MEMORY = """
+import time
+from psyflow import Param
+pspace = Param(a=[1, 2, 1, 2])
+def execute(a):
+    if a == 1:
+        block = bytearray(200_000_000)
+        del block
+    time.sleep(0.06)
+    return {"y": a}
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tells the peak since the process began")
+def test_bookkeeping_has_the_peak_memory_of_each_row_and_no_earlier_ones(study: Study):
+    study.task(MEMORY)
+    study.psy("run")
+    table = load(study)
+    peak = table.bookkeeping["peak_memory"]
+    assert peak.min() > 1_000_000
+    assert (peak[np.array(table["a"]) == BIG] > 200_000_000).all()
+    assert (peak[np.array(table["a"]) == SMALL] < 200_000_000).all()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import psyflow
 from psyflow.testing.schedulers import until
 from tests.support.place import Place
 
@@ -87,7 +88,10 @@ def test_more_jobs_than_an_array_may_have(place: Place) -> None:
         "max_jobs = 7\n"
         'scheduler_args = {"timelimit": "5", "max_running": 6}\n'
         "pspace = Param(x=range(14))\n"
-        'def execute(x):\n    return {"y": x**2}\n',
+        "def execute(x):\n"
+        '    numbers = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")\n'
+        '    job = "_".join(os.environ[name] for name in numbers)\n'
+        '    return {"y": x**2, "job": job}\n',
     )
     dry = json.loads(place.program("run", "-n", "--json").stdout)["t"]
     assert [job["n_members"] for job in dry["jobs"]] == [1, 3, 3, 1, 1]
@@ -98,6 +102,9 @@ def test_more_jobs_than_an_array_may_have(place: Place) -> None:
     for job in range(7):
         assert "2 items" in logs(place) or (place.work / f"t/t:process:{job}.log").stat().st_size
         assert f"t:process:{job} of" in (place.work / f"t/t:process:{job}.log").read_text()
+    table = psyflow.load(place.work / "t")
+    assert list(table.bookkeeping["job_id"]) == list(table["job"])
+    assert len(set(table["job"])) == 7
 
 
 def test_job_that_dies_is_continued_without_anybody(place: Place) -> None:
