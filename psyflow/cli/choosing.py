@@ -14,6 +14,7 @@ from psyflow.exceptions import UsageError
 from psyflow.results import Results, load
 from psyflow.results.choice import Choice, Chosen
 from psyflow.results.loading import peek
+from psyflow.results.origins import run_and_commit
 
 __all__ = [
     "choice_of",
@@ -25,7 +26,6 @@ __all__ = [
     "tell_without_rows",
 ]
 
-_COMMIT = 12
 _MOST_NAMED = 8
 
 
@@ -84,9 +84,8 @@ def tell_origin(results: Results, arguments: Namespace, n_rows: int | None = Non
         n_there = results.n_rows if n_rows is None else n_rows
         say(f"{arguments.task}: {n_there} rows; nobody knows of which run.")
         return
-    commit = results.provenance.get("git_commit")
-    made = [f"run {results.run}", *([f"commit {str(commit)[:_COMMIT]}"] if commit else [])]
-    say(f"{results.task}: {results.n_done} of {results.n_items} rows done; {', '.join(made)}.")
+    made = run_and_commit(results.run, results.provenance)
+    say(f"{results.task}: {results.n_done} of {results.n_items} rows done; {made}.")
 
 
 def tell_aggregated(chosen: Chosen, arguments: Namespace) -> None:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from psyflow.columns import Column
 
-__all__ = ["in_bytes", "names_of_keys", "of_workers"]
+__all__ = ["in_bytes", "names_of_keys", "of_workers", "run_and_commit"]
 
 _DIGITS = 32
+_COMMIT_DIGITS = 10
 _OF_JOB = re.compile(r":process:(\d+)(?:\+(\d+))?\.worker-(\d+)\.log$")
 
 
@@ -33,6 +34,19 @@ def names_of_keys(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.str_]:
     digits = np.ascontiguousarray(pairs[:, ::-1]).astype(">u8").tobytes().hex()
     texts = np.frombuffer(digits.encode("ascii"), dtype=f"S{_DIGITS}")
     return texts.astype(f"U{_DIGITS}")
+
+
+def run_and_commit(run: str, provenance: Mapping[str, Any]) -> str:
+    """Say which run made rows, and of which commit; a plus says that files had been changed since.
+
+    Examples
+    --------
+    >>> run_and_commit("20260101T000000-abcdef", {"git_commit": "0123456789abcdef+"})
+    'run 20260101T000000-abcdef, commit 0123456789+'
+    """
+    commit = str(provenance.get("git_commit") or "")
+    plus = "+" * commit.endswith("+")
+    return f"run {run}" + f", commit {commit.rstrip('+')[:_COMMIT_DIGITS]}{plus}" * bool(commit)
 
 
 def in_bytes(peak_kib: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from psyflow.results.origins import run_and_commit
 from psyflow.results.plot.picture import Picture
 from psyflow.results.plot.wish import SPREADS
 from psyflow.results.table import Results
 from psyflow.texts import printable
 
 __all__ = ["caption", "origin"]
-
-_COMMIT_LENGTH = 10
 
 
 def caption(picture: Picture, where: Sequence[str] = ()) -> str:
@@ -44,13 +43,8 @@ def origin(results: Results) -> str:
     """
     if results.task is None:
         return f"{results.n_rows:,} row{'s' * (results.n_rows != 1)}"
-    parts = [f"{results.n_done:,} of {results.n_items:,} rows of {results.task} done"]
-    parts.append(f"run {results.run}")
-    commit = results.provenance.get("git_commit")
-    if commit:
-        plus = "+" * str(commit).endswith("+")
-        parts.append(f"commit {str(commit).rstrip('+')[:_COMMIT_LENGTH]}{plus}")
-    return ", ".join(parts)
+    done = f"{results.n_done:,} of {results.n_items:,} rows of {results.task} done"
+    return f"{done}, {run_and_commit(str(results.run), results.provenance)}"
 
 
 def _what(picture: Picture) -> str:
