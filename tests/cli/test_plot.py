@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import os
 import pty
 import re
@@ -63,6 +64,17 @@ def test_a_picture_is_written_and_said(study: Study) -> None:
     assert [(row["a"], row["y"], row["y_n"]) for row in rows] == [
         ("1", "1.5", "2"), ("2", "2.5", "2"), ("4", "4.5", "2"),
     ]  # fmt: skip
+
+
+def test_what_is_drawn_is_there_for_programs(study: Study) -> None:
+    run(study)
+    done = study.psy("plot", "t", "--json", "--data", "t.csv", "--kind", "box", "x=a")
+    told = json.loads(done.stdout)
+    assert told["kind"] == "box" and "rows of t done" in told["caption"]
+    table = list(csv.DictReader((study.folder / "t.csv").read_text().splitlines()))
+    assert [[str(value) for value in row.values()] for row in told["rows"]] == [
+        list(row.values()) for row in table
+    ]
 
 
 def test_partial_results_are_drawn_and_counted(study: Study) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -17,7 +18,7 @@ from psyflow.exceptions import UsageError
 from psyflow.messages import shown_path
 from psyflow.results.choice import Choice
 from psyflow.results.plot import Wish, caption, choose, draw, work_out
-from psyflow.results.plot.drawn import as_csv
+from psyflow.results.plot.drawn import as_columns, as_csv
 from psyflow.results.plot.files import require_folder, require_writable, write_figure
 from psyflow.results.plot.needs import needed
 
@@ -45,12 +46,14 @@ def execute(arguments: Namespace) -> int:
 
         write_atomic(Path(arguments.data), as_csv(picture))
         say(f"What is drawn: {shown_path(arguments.data)}")
+    if arguments.json:
+        print(_as_json(picture, said))
     if arguments.output:
         file = Path(arguments.output)
         figure = draw(picture, "" if arguments.no_caption else said, arguments.width)
         write_figure(figure, file, said)
         say(f"{shown_path(file)}: {said}")
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() and not arguments.json:
         _show(picture)
         say(said)
     else:
@@ -69,10 +72,18 @@ def _require_somewhere(arguments: Namespace) -> None:
         require_folder(Path(arguments.data))
     if arguments.output:
         require_writable(Path(arguments.output))
-    elif not arguments.data and not sys.stdout.isatty():
+    elif not (arguments.data or arguments.json) and not sys.stdout.isatty():
         name = arguments.task
         command = suggestion(arguments, name, *arguments.roles, "-o", f"{Path(name).name}.png")
         raise UsageError(f"Not on a terminal, a picture goes to a file. Type: {command}")
+
+
+def _as_json(picture: Picture, said: str) -> str:
+    from psyflow.results.text.exact import as_json_column
+
+    columns = {name: as_json_column(column) for name, column in as_columns(picture).items()}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return json.dumps({"caption": said, "kind": picture.design.kind, "rows": rows}, indent=1)
 
 
 def _show(picture: Picture) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from psyflow.cli.arguments import add_result, add_where
+from psyflow.cli.arguments import add_json, add_result, add_where
 from psyflow.cli.grammar import Command
 
 __all__ = ["COMMAND"]
@@ -43,6 +43,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="write a picture: .png, .svg, .pdf, …; on a terminal, characters by default",
     )
     parser.add_argument("--data", metavar="FILE", help="write what is drawn, as CSV")
+    add_json(parser, "instead of characters, ")
     parser.add_argument(
         "--width",
         metavar="INCHES",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from psyflow.results.plot.levels import Levels
 from psyflow.results.plot.picture import CODED, Marks, Picture
 
-__all__ = ["as_csv"]
+__all__ = ["as_columns", "as_csv"]
 
 _ROLES_OF_PLACES = ("x", "vertical")
 
@@ -26,19 +27,26 @@ def as_csv(picture: Picture) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    tables = [(picture.marks, ""), (picture.outliers, "outlier")]
-    columns = dict(_columns(picture, picture.marks))
-    has_outliers = bool(picture.outliers) and len(picture.outliers["y"]) > 0
-    writer.writerow([*(["mark"] if has_outliers else []), *columns])
-    for marks, kind in tables:
-        if not marks:
-            continue
-        there = dict(_columns(picture, marks))
-        length = len(marks["row"])
-        cells = [there.get(name, [None] * length) for name in columns]
-        first = [[kind or "box"] * length] if has_outliers else []
-        writer.writerows(zip(*first, *cells, strict=True))
+    columns = as_columns(picture)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue()
+
+
+def as_columns(picture: Picture) -> dict[str, list[Any]]:
+    """Return the marks of a picture as columns, with the names of what they show."""
+    parts = [
+        (dict(_columns(picture, marks)), kind, len(marks["row"]))
+        for marks, kind in [(picture.marks, "box"), (picture.outliers, "outlier")]
+        if marks
+    ]
+    columns: dict[str, list[Any]] = {}
+    if picture.outliers and len(picture.outliers["y"]):
+        columns["mark"] = [kind for _, kind, length in parts for _ in range(length)]
+    for name, _ in _columns(picture, picture.marks):
+        there = (part.get(name, [None] * length) for part, _, length in parts)
+        columns[name] = list(itertools.chain.from_iterable(there))
+    return columns
 
 
 def _columns(picture: Picture, marks: Marks) -> Iterator[tuple[str, list[Any]]]:
