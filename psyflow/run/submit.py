@@ -140,7 +140,8 @@ def share_throttle(args: Mapping[str, object], n_arrays: int) -> dict[str, objec
 
 def job_command(python: str) -> list[str]:
     """Return how the command lines of all jobs begin that the interpreter `python` does."""
-    return [python, "-m", "psyflow.job"]
+    # A `signal.py` where a job happens to start is no module of the standard library.
+    return [python, "-P", "-m", "psyflow.job"]
 
 
 def _command(plan: Plan, python: str, step: str, *numbers: str) -> list[str]:

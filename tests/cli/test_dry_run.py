@@ -42,7 +42,7 @@ def test_before_the_first_run_no_folder_is_made(place):
         "square: 4 of 4 items would run, in 1 process job of 2 workers.\n"
         "  because: 4 of 4 items have no result\n"
         "  job square:process:0, log psy-work/square/square:process:0.log:\n"
-        f"    $ {sys.executable} -m psyflow.job process {plan} 0\n"
+        f"    $ {sys.executable} -P -m psyflow.job process {plan} 0\n"
     )
     assert not place.work.exists()
 
@@ -62,7 +62,7 @@ def test_the_shown_command_is_the_one_that_runs(place):
     place.psy("run")
     (plan,) = (place.work / "square" / "plans").iterdir()
     assert [word.replace("RUN_ID", plan.name) for word in command[1:]] == [
-        *(sys.executable, "-m", "psyflow.job", "process"),
+        *(sys.executable, "-P", "-m", "psyflow.job", "process"),
         *(str(plan / "plan.json"), "0"),
     ]
 
@@ -150,7 +150,7 @@ def test_scripts_of_a_batch_system(place):
         f"    $ sbatch --parsable --job-name=far:process.MARK --output={log} --open-mode=append "
         "--dependency=afterany:ID_OF_SPLIT --array=0-1 --time=1:00:00 --mem=1G\n"
         "    | #!/bin/sh\n"
-        f"    | exec {sys.executable} -m psyflow.job process {plan} "
+        f"    | exec {sys.executable} -P -m psyflow.job process {plan} "
         '"$SLURM_ARRAY_TASK_ID"\n'
     ) in shown.stdout
     assert (

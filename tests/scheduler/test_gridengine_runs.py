@@ -29,6 +29,8 @@ max_jobs = 2
 
 @pytest.fixture
 def place(tmp_path: Path, gridengine: PrivateGridEngine) -> Place:
+    # Of what lies where `psy run` is typed, no job may make a module of the standard library.
+    (tmp_path / "signal.py").write_text("raise RuntimeError(__file__)")
     return Place(tmp_path)
 
 

@@ -246,6 +246,7 @@ def test_runners_end_when_there_is_nothing_to_do(
 def place_with(tmp_path: Path, sshd: PrivateSshd, spool: Path, source: str) -> Place:
     place = Place(tmp_path)
     hosts = {"node1": 2, "closed": 2, "node2": 2}
+    (tmp_path / "signal.py").write_text("raise RuntimeError(__file__)")
     place.task("t", HEAD.format(hosts=hosts, spool=str(spool), ssh=sshd.ssh) + source)
     return place
 

@@ -100,7 +100,8 @@ class Study:
     # `psy`
 
     def command(self, *words: str) -> list[str]:
-        return [self.python, "-m", "psyflow", *words]
+        # As the program `psy` is started: without the folder it is typed in as a place of modules.
+        return [self.python, "-P", "-m", "psyflow", *words]
 
     def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         process = subprocess.Popen(

@@ -51,7 +51,7 @@ class GridEngine(BatchScheduler):
     >>> request = GridEngine().request(["echo", "a b"], "/tmp/log", "t:process", ["7"],
     ...                                {"timelimit": "1:00:00", "max_running": 5}, array_size=10)
     >>> print(*GridEngine().submit_command(request))
-    qsub -terse -C  -cwd -V -S /bin/sh -j y -o /dev/null -N t=process -hold_jid 7 -t 1-10 \
+    qsub -terse -C  -wd /tmp -V -S /bin/sh -j y -o /dev/null -N t=process -hold_jid 7 -t 1-10 \
 -l h_rt=1:00:00 -tc 5
     >>> print(GridEngine().submit_script(request))
     exec >>/tmp/log 2>&1
@@ -97,7 +97,7 @@ class GridEngine(BatchScheduler):
         """Return the ``qsub`` command; it reads the script from stdin."""
         return [
             # No line of the script is taken for an option ("-C" with nothing).
-            *("qsub", "-terse", "-C", "", "-cwd", "-V", "-S", "/bin/sh"),
+            *("qsub", "-terse", "-C", "", "-wd", _folder(request), "-V", "-S", "/bin/sh"),
             # The script writes the log itself: Grid Engine would read things into its path.
             *("-j", "y", "-o", "/dev/null", "-N", to_name(request.name)),
             *(["-hold_jid", ",".join(request.depends_on)] if request.depends_on else []),
@@ -165,6 +165,11 @@ class GridEngine(BatchScheduler):
 def _as_task(jobid: JobId) -> str:
     job, _, index = jobid.partition("_")
     return f"{job}.{int(index) + 1}" if index else job
+
+
+def _folder(request: SubmitRequest) -> str:
+    """Return where a job starts: where its log is, which is on all nodes if anything is."""
+    return str(Path(request.output_filename).absolute().parent)
 
 
 def _options(request: SubmitRequest) -> list[str]:

@@ -170,7 +170,7 @@ class Ssh(CheckedScheduler):
         """See whether the hosts answer; None if none are given."""
         if not self._names_hosts:
             return None
-        psyflow = [self.python or sys.executable, "-c", "import psyflow"]
+        psyflow = [self.python or sys.executable, "-P", "-c", "import psyflow"]
         commands = [self._remote(host, psyflow) for host in self.hosts]
         with ThreadPoolExecutor(len(commands)) as pool:
             answers = dict(zip(self.hosts, pool.map(self._ask, commands), strict=True))
@@ -183,7 +183,9 @@ class Ssh(CheckedScheduler):
     def start_command(self, host: str) -> list[str]:
         """Return the command that starts the runner of a host, unless it is at work."""
         python, folder = self.python or sys.executable, str(self._spool().folder)
-        return self._remote(host, [python, "-m", "psyflow.scheduler.ssh.runner", folder, host])
+        return self._remote(
+            host, [python, "-P", "-m", "psyflow.scheduler.ssh.runner", folder, host]
+        )
 
     def _remote(self, host: str, command: Sequence[str]) -> list[str]:
         options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={_CONNECT_SECONDS}"]
