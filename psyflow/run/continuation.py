@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from psyflow.record.recover import recover
 from psyflow.run.reasons import failed_for_want, reason_of, statuses_of
 from psyflow.run.run import Run
 from psyflow.run.submit import Submission, allotment
+from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.base import CANCELLED, JobStatus
 from psyflow.system.files import is_there, make_folder, write_atomic
 from psyflow.system.place import Place
@@ -124,7 +124,7 @@ def _continuation_of(
     """Say what to evaluate in further jobs.
 
     These are the items that have not run. Those that failed for want of memory or time are among
-    them if a scheduler argument is a function of the attempt, which may give more of it then.
+    them if a scheduler argument, a function of the attempt or the reason, is another then.
 
     Parameters
     ----------
@@ -143,35 +143,37 @@ def _continuation_of(
         raise _NotContinuedError(f"max_chain is {plan.max_chain}")
     if any(status.status == CANCELLED for status in statuses.values()):
         raise _NotContinuedError("jobs were cancelled")
-    if not len(finished_in(plan.layout.shards(plan.run_id))) and not _kept_anything(plan):
-        raise _NotContinuedError("no item got an outcome, and would not in further jobs")
     recovered = recover(plan, task.store)
+    reason = reason_of(recovered, statuses)
+    gets_more = _gets_more(plan, task, reason)
+    if not (gets_more or _has_got_on(plan)):
+        raise _NotContinuedError("no item got an outcome, and would not in further jobs")
     if plan.max_failures is not None and len(recovered.failed) >= plan.max_failures:
         raise _NotContinuedError("so many items failed")
     # Files that have changed count as they were planned, which only a new plan can mend.
     pending = np.setdiff1d(recovered.never_ran(), recovered.unsure)
-    if _grows(task.scheduler_args):
+    if gets_more:
         pending = np.union1d(pending, list(failed_for_want(recovered)))
     if not len(pending):
         raise _NotContinuedError("all items have run")
-    return _Continuation(pending.astype(np.int64), reason_of(recovered, statuses))
+    return _Continuation(pending.astype(np.int64), reason)
 
 
-def _kept_anything(plan: Plan) -> bool:
-    """Tell whether an item has saved its state since the plan began: it has got on by that much.
+def _has_got_on(plan: Plan) -> bool:
+    """Tell whether an item has an outcome, or has saved its state, since the plan began.
 
-    Such items may each last longer than a job.
+    Items that save their state may each last longer than a job.
     """
+    if len(finished_in(plan.layout.shards(plan.run_id))):
+        return True
     began = plan.frozen.plan_file.stat().st_mtime
     # Besides the folders there are only locks, which killed workers leave.
     files = (path for path in plan.layout.psets.glob("*/**/*") if path.is_file())
     return any(file.stat().st_mtime > began for file in files)
 
 
-def _grows(scheduler_args: Mapping[str, object]) -> bool:
-    """Tell whether an argument is a function of the attempt as well as of the job."""
-    return any(
-        "attempt" in inspect.signature(value).parameters
-        for value in scheduler_args.values()
-        if inspect.isfunction(value)
-    )
+def _gets_more(plan: Plan, task: TaskDef, reason: str | None) -> bool:
+    """Tell whether jobs that end for `reason` are given something else the next time."""
+    args, process = task.scheduler_args, f"{task.name}:process"
+    given = resolve(args, process, plan.attempt, plan.reason)
+    return reason is not None and resolve(args, process, plan.attempt + 1, reason) != given

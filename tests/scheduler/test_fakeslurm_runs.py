@@ -233,3 +233,30 @@ def test_jobs_in_which_nothing_gets_done_do_not_go_on(
         slurm.wait(PATIENCE)
     assert "Not continued: no item got an outcome" in study.logs()
     assert len(list(study.folder.glob("psy-work/t/plans/*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_enough"), [("3 * attempt", True), ("min(3, attempt)", False)]
+)
+def test_jobs_go_on_as_long_as_the_next_one_gets_more(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, is_enough: bool
+) -> None:
+    study.task(
+        HEAD + "max_chain = 9\n"
+        "def limit(job, attempt, reason):\n"
+        f'    return f"0:{{{limit}:02d}}" if "process" in job else "5"\n'
+        'scheduler_args = {"timelimit": limit}\n'
+        "pspace = Param(x=[3])\n"
+        'def execute(x):\n    time.sleep(7)\n    return {"y": x**2}\n'
+    )
+    with FakeSlurm(tmp_path / "slurm") as slurm:
+        monkeypatch.setenv("PATH", slurm.environment["PATH"])
+        study.psy("run")
+        slurm.wait(PATIENCE)
+    n_continued = study.logs().count("Continued as")
+    if is_enough:
+        assert study.rows() == [(3, 9)]
+        assert n_continued >= 2
+    else:
+        assert n_continued == 2
+        assert "Not continued: no item got an outcome" in study.logs()
