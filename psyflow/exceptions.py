@@ -88,11 +88,13 @@ __all__ = [
 
 
 MOST_KNOWN = 50
+_MOST_MEANT = 3
+_FEW_KNOWN = 10
 """So many names are told of those that exist; a table may have thousands."""
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
-    """Return ``' Did you mean "…"?'`` if `known` has a name close to `name`, else ``''``.
+    """Return ``' Did you mean "…"?'`` with the names close to `name`, three at most, or ``''``.
 
     Parameters
     ----------
@@ -105,11 +107,15 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
     --------
     >>> did_you_mean("schedular", ["scheduler", "store"])
     ' Did you mean "scheduler"?'
+    >>> did_you_mean("run_1", ["run_11", "run_12", "run_21", "walk"])
+    ' Did you mean "run_12", "run_11" or "run_21"?'
     >>> did_you_mean("xyz", ["scheduler", "store"])
     ''
     """
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
-    return f' Did you mean "{close[0]}"?' if close else ""
+    close = difflib.get_close_matches(name, list(known), n=_MOST_MEANT, cutoff=cutoff)
+    *others, last = (f'"{one}"' for one in close or [""])
+    meant = f"{', '.join(others)} or {last}" if others else last
+    return f" Did you mean {meant}?" if close else ""
 
 
 class PsyflowError(Exception):
@@ -227,8 +233,10 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         more = f", … and {len(names) - MOST_KNOWN} more" if len(names) > MOST_KNOWN else ""
-        listing = f" Known: {', '.join(names[:MOST_KNOWN])}{more}." if names else ""
-        super().__init__(f'There is no {kind} "{name}".{did_you_mean(name, names)}{listing}')
+        meant = did_you_mean(name, names)
+        is_listed = names and not (meant and len(names) > _FEW_KNOWN)
+        listing = f" Known: {', '.join(names[:MOST_KNOWN])}{more}." if is_listed else ""
+        super().__init__(f'There is no {kind} "{name}".{meant}{listing}')
 
 
 class UnknownColumnError(UnknownNameError, KeyError):

@@ -19,6 +19,7 @@ from psyflow.messages import shown_path
 from psyflow.texts import printable, traceback_text
 
 __all__ = [
+    "EMPTY_SPACE",
     "FAILED",
     "INTERRUPTED",
     "MOST_LINES",
@@ -36,6 +37,7 @@ __all__ = [
 OK, FAILED, REFUSED, TROUBLE, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes: done; items failed; a wrong command line; another error; interrupted."""
 
+EMPTY_SPACE = "the parameter space is empty, so there is nothing to compute."
 MOST_LINES = 100
 
 

@@ -27,7 +27,7 @@ examples:
   psy why circle           see why it would run
   psy failures circle      see what failed
 
-"psy COMMAND --help" says more about a command.
+"psy help COMMAND" and "psy COMMAND --help" say more about a command.
 exit codes: 0 done, 1 items failed, 2 wrong usage, 3 another error, 130 interrupted"""
 
 
@@ -67,6 +67,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     SystemExit
         After help, the version, or a message about what is wrong with the command line.
     """
+    argv = _without_help(argv)
     place = next((i for i, word in enumerate(argv) if not word.startswith("-")), len(argv))
     options, words = argv[:place], argv[place:]
     if options or not words or words[0] not in COMMANDS:
@@ -79,6 +80,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     arguments.command, arguments.acts = name, command.acts
     arguments.module = f"psyflow.cli.commands.{name.replace('-', '_')}"
     return arguments
+
+
+def _without_help(argv: Sequence[str]) -> Sequence[str]:
+    """Return ``[COMMAND, "--help"]`` for ``["help", COMMAND]``, which many people type."""
+    if not argv or argv[0] != "help" or "help" in COMMANDS:
+        return argv
+    return [*argv[1:2], "--help"]
 
 
 def _parse_for_no_command(options: Sequence[str], words: Sequence[str]) -> None:
@@ -100,8 +108,8 @@ def _parse_for_no_command(options: Sequence[str], words: Sequence[str]) -> None:
         parser.exit(2)
     if words[0] not in COMMANDS:
         suggestion = did_you_mean(words[0], COMMANDS, 0.6)
-        known = ", ".join(COMMANDS)
-        parser.error(f'there is no command "{words[0]}".{suggestion} Known: {known}.')
+        known = "" if suggestion else f" Known: {', '.join(COMMANDS)}."
+        parser.error(f'there is no command "{words[0]}".{suggestion}{known}')
 
 
 def _parser_of(name: str, command: Command) -> _Parser:

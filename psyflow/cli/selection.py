@@ -36,7 +36,7 @@ def load_tasks(arguments: Namespace) -> tuple[list[TaskDef], int]:
     with contextlib.redirect_stdout(sys.stderr):
         tasks, failures = PackageLoader(arguments.taskdir, base).load(arguments.tasks)
     for failure in failures:
-        say(f"Warning: {failure}")
+        say(f"Error: {failure}")
     return tasks, TROUBLE if failures else OK
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from psyflow.cli.output import FAILED, OK, say
+from psyflow.cli.output import EMPTY_SPACE, FAILED, OK, say
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
 from psyflow.messages import shown_path
@@ -55,6 +55,8 @@ class Telling(Observer):
 
     def looked(self, assessment: Assessment, reasons: list[str]) -> None:
         """Say what nobody would expect of the results that are there."""
+        if not assessment.n_items:
+            self._say(EMPTY_SPACE)
         if not reasons:
             self._there(assessment.n_done, assessment.n_items)
             if assessment.dirt:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import fnmatch
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from psyflow.conventions import TASKDIR
 from psyflow.exceptions import TaskFileError, TaskLoadWarning, UnknownNameError, UsageError
 from psyflow.fingerprint import CONF_FILE
+from psyflow.system.place import is_same_file
 from psyflow.tasks.config import Config
 from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef
 
@@ -86,12 +87,15 @@ class PackageLoader:
         Parameters
         ----------
         patterns : sequence of str
-            Names, or patterns such as ``"circle_*"``.
+            Names, patterns such as ``"circle_*"``, task files, or folders of runs such as
+            ``"psy-work/circle"``.
 
         Raises
         ------
         UnknownNameError
             If a pattern matches nothing.
+        UsageError
+            If it is a task file of another folder.
 
         Examples
         --------
@@ -102,7 +106,7 @@ class PackageLoader:
         ...     PackageLoader(folder).select(["digits", "circle_*"])
         ['digits', 'circle_a', 'circle_b']
         """
-        return _matching(self.names(), patterns)
+        return _matching(self._by_name(), patterns)
 
     def load(self, patterns: Sequence[str] = ()) -> tuple[list[TaskDef], list[TaskLoadWarning]]:
         """Load the selected tasks; one that does not load does not stop the others.
@@ -137,7 +141,7 @@ class PackageLoader:
         (['mean'], ['wip'])
         """
         files = self._by_name()
-        selected = _matching(list(files), patterns)
+        selected = _matching(files, patterns)
         conf = self._conf()
         tasks, failures = [], []
         for name in selected:
@@ -185,14 +189,28 @@ def _with_own_results(tasks: list[TaskDef], failures: list[TaskLoadWarning]) -> 
     return [task for task in tasks if owners[task.resultfile] == task.name]
 
 
-def _matching(names: list[str], patterns: Sequence[str]) -> list[str]:
-    selected: dict[str, None] = {} if patterns else dict.fromkeys(names)
+def _matching(files: Mapping[str, Path], patterns: Sequence[str]) -> list[str]:
+    selected: dict[str, None] = {} if patterns else dict.fromkeys(files)
     for pattern in patterns:
-        matching = [n for n in names if n == pattern] or fnmatch.filter(names, pattern)
-        if not matching:
-            raise UnknownNameError("task", pattern, names)
-        selected.update(dict.fromkeys(matching))
+        matching = [pattern] if pattern in files else fnmatch.filter(files, pattern)
+        selected.update(dict.fromkeys(matching or [_name_at(Path(pattern), files)]))
     return list(selected)
+
+
+def _name_at(path: Path, files: Mapping[str, Path]) -> str:
+    """Return the name of the task whose file, or the folder of whose run, is at `path`."""
+    if path.is_dir() and path.name in files:
+        return path.name
+    of_file = [name for name, file in files.items() if is_same_file(file, path)]
+    if not of_file and path.is_file() and path.match(f"{TASK_PREFIX}*.py"):
+        name = path.stem.removeprefix(TASK_PREFIX)
+        raise UsageError(
+            f'"{path}" is in another folder than the other tasks. '
+            f"Give that folder and the name: --taskdir {path.parent} {name}"
+        )
+    if not of_file:
+        raise UnknownNameError("task", str(path), files)
+    return of_file[0]
 
 
 def _failure(name: str, error: TaskFileError) -> TaskLoadWarning:

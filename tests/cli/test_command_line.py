@@ -44,6 +44,15 @@ def test_help_of_a_command_has_usage_and_examples(command, capsys):
     assert f"examples:\n  psy {command}" in text
 
 
+def test_help_is_a_command_too(capsys):
+    assert psy_main(["help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: psy [-h]")
+    assert psy_main(["help", "run"]) == 0
+    assert capsys.readouterr().out.startswith("usage: psy run [-h]")
+    assert psy_main(["help", "rnu"]) == 2
+    assert 'Did you mean "run"?' in capsys.readouterr().err
+
+
 def test_version(place):
     shown = place.program("--version")
     assert (shown.returncode, shown.stdout) == (0, f"psyflow {psyflow.__version__}\n")

@@ -176,7 +176,7 @@ def test_a_broken_task_file_does_not_stop_the_others(place):
     place.task("square")
     shown = place.program("run")
     assert (shown.returncode, shown.stdout) == (3, lines("square"))
-    assert shown.stderr.startswith('Warning: Task "a_broken" could not be loaded.')
+    assert shown.stderr.startswith('Error: Task "a_broken" could not be loaded.')
     assert "task_a_broken.py" in shown.stderr
     assert "NameError: name 'undefined_name' is not defined" in shown.stderr
     assert "psyflow/tasks" not in shown.stderr

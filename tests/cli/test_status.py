@@ -145,3 +145,28 @@ def test_a_broken_task_does_not_hide_the_others(place):
     assert shown.returncode == 3
     assert shown.stdout == "square:\n  0 out of 4 rows completed.\n\n"
     assert "ZeroDivisionError" in shown.stderr
+
+
+def test_a_task_goes_by_its_file_and_by_the_folder_of_its_run_as_well(place):
+    place.task("square")
+    place.psy("run")
+    for word in ("square", "psy-tasks/task_square.py", "psy-work/square/", "sq*"):
+        assert place.psy("status", word).stdout.startswith("square:\n  4 out of 4 rows")
+    other = place.task("other", taskdir="more")
+    shown = place.psy("status", str(other))
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert f"--taskdir {other.parent} other" in shown.stderr
+
+
+def test_an_empty_space_is_said(place):
+    place.task("square", SQUARE.replace("range(4)", "[]"))
+    for command in ("status", "run"):
+        assert "square: the parameter space is empty" in place.psy(command).stderr
+
+
+def test_of_many_names_the_closest_three_are_shown(place):
+    for number in range(30):
+        place.task(f"square_{number}")
+    shown = place.psy("status", "square_")
+    assert shown.stderr.count("square_") == 4
+    assert "Did you mean" in shown.stderr

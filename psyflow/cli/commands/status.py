@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from psyflow.cli.output import MOST_LINES, first_lines, say
+from psyflow.cli.output import EMPTY_SPACE, MOST_LINES, first_lines, say
 from psyflow.cli.reading import report_each
 from psyflow.outcomes.states import WITHOUT_ROW, State
 from psyflow.record.jobs import STATE_WORDS
@@ -43,6 +43,8 @@ def _print(inquiry: Inquiry, verbose: bool) -> None:
 
 def _notes(inquiry: Inquiry) -> Iterator[str]:
     # On stderr: what programs read on stdout stays as simple as it always was.
+    if not inquiry.tally.n_items:
+        yield EMPTY_SPACE
     if inquiry.reasons:
         yield f"not up to date: {'; '.join(inquiry.reasons)}."
     elif inquiry.doubt:
