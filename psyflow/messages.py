@@ -8,7 +8,7 @@ from pathlib import Path
 
 from psyflow.conventions import default_taskdir
 
-__all__ = ["command_line", "duration", "shown_path"]
+__all__ = ["command_line", "duration", "shortly", "shown_path"]
 
 
 def command_line(taskdir: Path, command: str, *words: str) -> str:
@@ -68,3 +68,16 @@ def duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size} {unit} {whole % size // lower_size} {lower_unit}"
     return f"{whole} s"
+
+
+def shortly(seconds: float) -> str:
+    """Return a time span in words, also one of less than a second.
+
+    Examples
+    --------
+    >>> shortly(0.0004), shortly(0.052), shortly(3.14), shortly(75)
+    ('0.4 ms', '52 ms', '3.1 s', '1 min 15 s')
+    """
+    if seconds >= 10:
+        return duration(seconds)
+    return f"{seconds:.2g} s" if seconds >= 1 else f"{1000 * seconds:.2g} ms"

@@ -30,6 +30,8 @@ PATIENCE = 0.5
 
 BAR_SECONDS = 0.2
 LINE_SECONDS = 30.0
+LEAST_WIDTHS = (0, 0, 80, 100)
+"""How wide a terminal has to be, in columns, for a task's name, its state, a bar and the pace."""
 
 
 class Progress(AbstractContextManager["Progress"]):
@@ -136,14 +138,19 @@ def _bar(task: str) -> Iterator[_Bar]:
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as RichProgress
 
+    console = Console(file=drawing_board(sys.stderr))
     columns = [
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        *(TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in ("state", "pace")),
+        TextColumn("{task.fields[state]}", markup=False),
+        # Not rich's own colour for what is going on, which is red.
+        BarColumn(bar_width=None, complete_style="cyan", finished_style="green"),
+        TextColumn("{task.fields[pace]}", markup=False),
     ]
+    # What is worth most comes first, and what has no room is left out.
+    n_columns = sum(console.width >= least for least in LEAST_WIDTHS)
     bar = RichProgress(
-        *columns,
-        console=Console(file=drawing_board(sys.stderr)),
+        *columns[:n_columns],
+        console=console,
         auto_refresh=False,
         # doit's lines go to stdout as they are.
         redirect_stdout=False,
@@ -157,8 +164,8 @@ def _bar(task: str) -> Iterator[_Bar]:
                 row,
                 total=total,
                 completed=counts.tally.n_ended,
-                state=f"{done}/{total} done, {counts.other}",
-                pace=f"{counts.speed}, {counts.left}, {duration(counts.elapsed)} elapsed",
+                state=f"{done}/{total} done, {counts.other}, {counts.left}",
+                pace=f"{counts.speed}, {duration(counts.elapsed)} elapsed",
                 refresh=True,
             )
 

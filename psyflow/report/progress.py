@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,14 @@ import numpy as np
 from psyflow.messages import duration
 from psyflow.outcomes.shard import STATE_OF_KIND, ShardReader
 from psyflow.outcomes.states import OUTCOMES, WITHOUT_ROW, State, Tally
+from psyflow.report.longrunning import LongRunner, long_runners
 
 if TYPE_CHECKING:
     from psyflow.record.plan import Plan
 
 __all__ = ["Counts", "Follower"]
+
+LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,31 @@ class Counts:
         Finished items per second since the counting began.
     elapsed : float
         Seconds since then.
+    long_runners : sequence of LongRunner
+        The items that have been running for some seconds, the longest first.
     """
 
     tally: Tally
     rate: float
     elapsed: float
+    long_runners: Sequence[LongRunner] = ()
 
     @property
     def left(self) -> str:
-        """How long the rest will take at this rate, in words."""
+        """How long the rest will take at this rate, in words, or for what it waits.
+
+        Examples
+        --------
+        >>> Counts(Tally(9), 0.1, 1.0).left
+        '1 min 30 s left'
+        >>> since = time.time() - 35
+        >>> Counts(Tally(1), 5.0, 40.0, [LongRunner(0, since, "node3")]).left
+        'waiting for item 0 for 35 s'
+        """
         remaining = self.tally.n_items - self.tally.n_ended
+        if 0 < remaining <= len(self.long_runners):
+            more = f" and {remaining - 1} more" if remaining > 1 else ""
+            return f"waiting for {self.long_runners[0]}{more}"
         return f"{duration(remaining / self.rate)} left" if self.rate else "time left unknown"
 
     @property
@@ -87,6 +106,8 @@ class Follower:
         self._ended = {state: np.zeros(plan.n_items, dtype=np.bool_) for state in OUTCOMES}
         self._begin = time.monotonic()
         self._n_before: int | None = None if joins else 0
+        self._runners: list[LongRunner] = []
+        self._looked = float("-inf")
 
     def counts(self) -> Counts:
         """Read what is new in the shards, and count."""
@@ -105,7 +126,15 @@ class Follower:
         n_items = self._plan.n_items - self._n_left_out
         counts[State.DONE] += n_items - self._plan.n_pending
         rate = (n_new - self._n_before) / elapsed if elapsed else 0.0
-        return Counts(Tally(n_items, counts), rate, elapsed)
+        return Counts(Tally(n_items, counts), rate, elapsed, self._long_runners())
+
+    def _long_runners(self) -> list[LongRunner]:
+        now = time.monotonic()
+        if now - self._looked > LOOK_SECONDS:
+            self._looked, self._runners = now, long_runners(self._plan)
+        # What has ended since was told before that.
+        ended = self._ended.values()
+        return [r for r in self._runners if not any(items[r.item] for items in ended)]
 
     def _counted(self) -> dict[State, int]:
         """Count the items of the plan in each state; those with a row are done in any case."""

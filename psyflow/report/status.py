@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from psyflow.record.attempts import FailedItem
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
 from psyflow.report.failures import failed_items
+from psyflow.report.longrunning import LongRunner, long_runners, median_duration
 from psyflow.report.states import count_states, states_of
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
@@ -102,6 +103,21 @@ class Inquiry:
     def states(self) -> Tally:
         """How many psets are in each state; the scheduler is asked which jobs are alive."""
         return count_states(self._assessment, is_at_work=bool(self.jobs))
+
+    @functools.cached_property
+    def long_runners(self) -> list[tuple[LongRunner, Mapping[str, Any]]]:
+        """The items that have been running for some seconds, the longest first; with psets."""
+        plan = self._assessment.plan
+        if plan is None or not self.reasons:
+            return []
+        runners = long_runners(plan)
+        space = plan.load_space().space if runners else None
+        return [(runner, space[runner.item]) for runner in runners] if space is not None else []
+
+    @functools.cached_property
+    def median_duration(self) -> float | None:
+        """The median of how long items took, in seconds, judging by some; None if none is done."""
+        return median_duration(self._assessment.recovered.table.pieces)
 
     @functools.cached_property
     def members(self) -> Members | SchedulerError:

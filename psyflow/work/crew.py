@@ -85,6 +85,13 @@ class Crew:
         start = index * Slot.size
         return Slot(memoryview(self._memory)[start : start + Slot.size])
 
+    def running(self) -> Iterator[tuple[int, float]]:
+        """Yield the items that are running, and their starts (`time.monotonic`)."""
+        for child in self.children.values():
+            item, start = self.slot(child).read()
+            if item >= 0:
+                yield item, start
+
     def n_failed(self) -> int:
         """Return how many items have failed, as the workers say."""
         return sum(self._slot(index).n_failed for index in self._slots)

@@ -31,6 +31,7 @@ from psyflow.work.crew import Child, Crew
 from psyflow.work.deaths import Deaths
 from psyflow.work.endings import Ending, ending_of
 from psyflow.work.failure_limit import FailuresElsewhere
+from psyflow.work.longrunning import LongRunning
 from psyflow.work.presence import Presence
 from psyflow.work.slot import Slot
 from psyflow.work.standstill import Standstills
@@ -75,6 +76,7 @@ class Supervisor:
         self._writer = ShardWriter(self._job.out / f"{self._prefix}.supervisor.rows")
         self._deaths = Deaths(self._job, self._writer)
         self._failures_elsewhere = FailuresElsewhere(self._job.out, self._prefix, job.retries)
+        self._long_running = LongRunning(self._job.leases, self._prefix)
         self._is_out_of_time = False
         self._standstills = Standstills()
 
@@ -96,6 +98,7 @@ class Supervisor:
         try:
             self._supervise()
         finally:
+            self._long_running.end()
             # Whoever told all to stop wants nobody to take over.
             is_settled = self._status in ENDED_EARLY or self._has_finished
             is_there = self._presence.end(is_finished=is_settled)
@@ -121,6 +124,7 @@ class Supervisor:
                     self._ended(child, exit_code)
                 crew.groups.pursue()
                 self._end_overdue_items()
+                self._long_running.tell(crew.running())
                 self._heed_failures()
                 self._heed(signals.stop_requests, orphaned=os.getppid() != parent)
 

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+from pathlib import Path
 
 import pytest
 
 from tests.support.place import SQUARE
+from tests.support.processes import PATIENCE, eventually
 
 FAILING = SQUARE.replace("return", "if x == 2:\n        raise ValueError('not two')\n    return")
 
@@ -170,3 +175,43 @@ def test_of_many_names_the_closest_three_are_shown(place):
     shown = place.psy("status", "square_")
     assert shown.stderr.count("square_") == 4
     assert "Did you mean" in shown.stderr
+
+
+HANGS = """
+import time
+from pathlib import Path
+from psyflow import Param
+pspace = Param(x=range(4))
+pool_size = 2
+def execute(x):
+    while x == 1 and not Path("gate").exists():
+        time.sleep(0.05)
+    return {"y": x}
+"""
+
+
+def test_an_item_that_hangs_is_seen_and_named_wherever_one_looks(place):
+    path = place.task("hang", HANGS)
+    psy = place.start("run")
+    work = place.work / "hang"
+    eventually(lambda: [*work.glob("plans/*/leases/.running-*")])
+    told = place.psy("status", "hang").stderr
+    assert re.search(r"running: item 1 for \d+ s on \S+, \{'x': 1\}", told)
+    assert "half of the items that are done took less than" in told
+    (item,) = json.loads(place.psy("status", "--json", "hang").stdout)["hang"]["running_items"]
+    assert (item["item"], item["pset"]) == (1, {"x": "1"}) and item["seconds"] > 1
+    (path.parent / "gate").touch()
+    assert psy.wait(PATIENCE) == 0
+    assert "running" not in place.psy("status", "hang").stderr
+    assert not [*work.glob("plans/*/leases/.running-*")]
+
+
+def test_what_a_killed_job_was_at_is_not_said_to_be_running(place):
+    place.task("hang", HANGS)
+    psy = place.start("run")
+    (file,) = eventually(lambda: [*place.work.glob("hang/plans/*/leases/.running-*")])
+    job = json.loads(file.read_text())["owner"]["pid"]
+    psy.kill()
+    os.kill(job, signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{job}").exists())
+    assert "running: item" not in place.psy("status", "hang").stderr

@@ -9,8 +9,10 @@ from itertools import islice
 
 from psyflow.cli.output import EMPTY_SPACE, MOST_LINES, first_lines, say
 from psyflow.cli.reading import report_each
+from psyflow.messages import shortly
 from psyflow.outcomes.states import WITHOUT_ROW, State
 from psyflow.record.jobs import STATE_WORDS
+from psyflow.report.longrunning import seems_to_hang
 from psyflow.report.psets import pset_text
 from psyflow.report.status import Inquiry
 from psyflow.reprs import pset_repr
@@ -56,8 +58,25 @@ def _notes(inquiry: Inquiry) -> Iterator[str]:
         yield f"{number} results of this code are in the archive, and psy run takes them up."
     if inquiry.jobs:
         yield f"at work: {', '.join(inquiry.jobs)}."
+        yield from _about_long_runners(inquiry, MOST_SHOWN)
     elif inquiry.reasons and inquiry.failed_jobs:
         yield f"no job is at work. The last ones: {'; '.join(inquiry.failed_jobs[:MOST_SHOWN])}."
+
+
+def _about_long_runners(inquiry: Inquiry, most: int) -> Iterator[str]:
+    """Say which items have been running for long, and if they seem to hang, what to do."""
+    runners, median = inquiry.long_runners, inquiry.median_duration
+    for runner, pset in runners[:most]:
+        yield f"running: {runner} on {runner.host}, {pset_text(pset)}"
+    if len(runners) > most:
+        yield f"running: {len(runners) - most} more items for some seconds."
+    if runners and median is not None:
+        yield f"half of the items that are done took less than {shortly(median)}."
+    if runners and seems_to_hang(runners[0][0], median):
+        yield (
+            "what takes so much longer may hang. `timeout = SECONDS` in the task file ends such "
+            "items, and the others go on."
+        )
 
 
 def _details(inquiry: Inquiry) -> Iterator[str]:
@@ -68,6 +87,11 @@ def _details(inquiry: Inquiry) -> Iterator[str]:
     at_work = (State.RUNNING, State.QUEUED)
     spaces = {"Missing": inquiry.missing}
     spaces |= {state.capitalize(): inquiry.in_state(state) for state in at_work}
+    if inquiry.jobs and len(inquiry.long_runners) > MOST_SHOWN:
+        yield "  Items that have been running for some seconds:"
+        shown = (f"{runner}, {pset_text(pset)}" for runner, pset in inquiry.long_runners)
+        lines = islice(shown, MOST_LINES)
+        yield from (f"    {line}" for line in first_lines(lines, len(inquiry.long_runners)))
     for title, space in spaces.items():
         if len(space):
             psets = map(pset_text, islice(space.iterate(), MOST_LINES))
@@ -100,6 +124,17 @@ def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
         "archived": _archived(inquiry),
         "jobs": inquiry.jobs,
         "failed_jobs": inquiry.failed_jobs,
+        "running_items": [
+            {
+                "item": runner.item,
+                "pset": pset_repr(pset),
+                "host": runner.host,
+                "since": runner.since,
+                "seconds": runner.seconds,
+            }
+            for runner, pset in inquiry.long_runners
+        ],
+        "median_duration": inquiry.median_duration if inquiry.long_runners else None,
         "job_states": dict(Counter(STATE_WORDS[s.status] for s in inquiry.job_statuses)),
         "job_details": [
             {"id": s.id, "name": s.name, "state": STATE_WORDS[s.status], "reason": s.reason}

@@ -85,19 +85,27 @@ class _Watch:
             inquiry.name,
             f"{states[State.DONE]}/{states.n_items}",
             *(str(states[state]) for state in COUNTED),
-            self._pace(now, states),
+            self._pace(now, states, inquiry),
             self._jobs(inquiry),
         ]
 
-    def _pace(self, now: float, states: Tally) -> str:
+    def _pace(self, now: float, states: Tally, inquiry: Inquiry) -> str:
         n_done, n_left = states[State.DONE], states.n_items - states.n_ended
         if self._first is None:
             self._first = now, n_done
+        if waiting := self._waiting(states, inquiry):
+            return waiting
         since, before = self._first
         if n_done == before or not self.is_at_work:
             return ""
         rate = (n_done - before) / (now - since)
         return f"{rate:.2g}/s, {duration(n_left / rate)} left"
+
+    def _waiting(self, states: Tally, inquiry: Inquiry) -> str:
+        """Say for which item a task waits, if all that are left have been running for long."""
+        runners = [runner for runner, _ in inquiry.long_runners]
+        is_last = 0 < states.n_items - states.n_ended <= len(runners)
+        return f"waiting for {runners[0]}" if is_last and self.is_at_work else ""
 
     def _jobs(self, inquiry: Inquiry) -> str:
         if isinstance(inquiry.members, SchedulerError):

@@ -1,0 +1,69 @@
+"""Items that have been running for long, as the supervisors of jobs tell whoever looks.
+
+Only a worker and its supervisor know at what it is. What has been running for some seconds is told
+in a file beside the lease of the job, so that an item that hangs can be seen from any host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from psyflow.system.owner import Owner
+
+__all__ = ["MARK", "LongRunning"]
+
+MARK = ".running-"
+"""What the names of these files begin with, among the leases."""
+LONG_SECONDS = 2.0
+PAUSE_SECONDS = 10.0
+REPEAT_SECONDS = 60.0
+"""How often it is told again that items are still running: who is silent for long is dead."""
+
+
+class LongRunning:
+    """Tells which items of a job have been running for more than `LONG_SECONDS`.
+
+    Parameters
+    ----------
+    leases : Path or None
+        Where the jobs of the run have their leases; nobody is told if there is no such place.
+    name : str
+        Of the job's lease.
+    """
+
+    def __init__(self, leases: Path | None, name: str) -> None:
+        self._path = leases / f"{MARK}{name}" if leases is not None else None
+        self._told: list[tuple[int, float]] = []
+        self._time = float("-inf")
+
+    def tell(self, running: Iterable[tuple[int, float]]) -> None:
+        """Say which items are running, with the starts (`time.monotonic`) of each."""
+        now = time.monotonic()
+        if self._path is None or now - self._time < PAUSE_SECONDS:
+            return
+        # Not the items of a second or two, of which there is always one.
+        long = [(item, start) for item, start in running if now - start > LONG_SECONDS]
+        if long != self._told or (long and now - self._time > REPEAT_SECONDS):
+            self._told, self._time = long, now
+            epoch = time.time() - now
+            # Who writes results tells what is wrong with the disk; this is only for who looks.
+            with contextlib.suppress(OSError):
+                self._write(self._path, [(item, epoch + start) for item, start in long])
+
+    def end(self) -> None:
+        """Say that no item is running."""
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    @staticmethod
+    def _write(path: Path, items: list[tuple[int, float]]) -> None:
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(json.dumps({"owner": asdict(Owner.here()), "items": items}))
+        os.replace(new, path)  # noqa: PTH105 (atomic, and as fast as it gets)
