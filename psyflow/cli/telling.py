@@ -68,7 +68,7 @@ class Telling(Observer):
                 f"{gone}, which had {assessment.gone.n_rows} rows, is gone. What is nowhere else "
                 "is computed again; to keep it, stop this and put the file back."
             )
-        if about_files := assessment.about_changed_files():
+        if about_files := assessment.files.about_changed():
             self._say(about_files)
         if not reasons:
             return

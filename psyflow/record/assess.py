@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,21 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from psyflow.exceptions import (
-    PsyflowWarning,
     StoreError,
     UnmakeableValuesError,
-    UntrustedFileError,
 )
 from psyflow.fingerprint import Change, Part, changes, parts_from_json, parts_to_json
 from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
 from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
-from psyflow.pspace.paths import paths_in
-from psyflow.pspace.repeat import REPEAT
 from psyflow.pspace.space import Selection
 from psyflow.record.bookkeeping import About, ItemsFile
+from psyflow.record.chosen import chosen_space
 from psyflow.record.frozen import FrozenSpace
 from psyflow.record.layout import Layout
+from psyflow.record.namedfiles import NamedFiles
 from psyflow.record.ownership import check_folder
 from psyflow.record.plan import Plan, digest_of
 from psyflow.record.reads import paths_made
@@ -150,7 +147,7 @@ class Assessment:
     def acceptable(self) -> list[str]:
         """Say what results would have to be accepted for that are not taken for the present's."""
         files = "" if self.is_complete else self.recovered.about_edited()
-        return [*self.dirt, *filter(None, [self.about_changed_files(), files])]
+        return [*self.dirt, *filter(None, [self.files.about_changed(), files])]
 
     @functools.cached_property
     def is_complete(self) -> bool:
@@ -281,99 +278,14 @@ class Assessment:
         if self.gone is not None:
             return f"; {self.about_gone()}"
         told = self.tally.told(*WITHOUT_ROW)
-        changed = self.about_changed_files() or self.recovered.about_edited()
+        changed = self.files.about_changed() or self.recovered.about_edited()
         return f"{f', of which {told}' if told else ''}{f'; {changed}' if changed else ''}"
-
-    def about_changed_files(self) -> str:
-        """Say which files have changed that psets name, and how many items have to run for it."""
-        n_items = len(self.with_changed_files)
-        if not n_items:
-            return ""
-        first, *others = self.changed_files
-        more = f" and {len(others)} more file{'s' * (len(others) > 1)} have" if others else " has"
-        items = f"{n_items} items name" if n_items > 1 else "1 item names"
-        return f"{first}{more} changed, which {items}"
-
-    @property
-    def is_of_unknown_files(self) -> bool:
-        """Whether psets name files, of which nobody knows what was in them for the results."""
-        if self.plan is not None:
-            is_of_old = self.plan.contents is None
-        else:
-            is_of_old = self._about is not None and not self._about.contents
-        return bool(is_of_old and self.n_done and self.frozen.contents)
-
-    def about_unknown_files(self) -> str:
-        """Say that nobody knows of which contents of files results of an older psyflow are."""
-        if self.plan is None or not self.is_of_unknown_files:
-            return ""
-        return (
-            "the results are of a psyflow that did not look into the files which psets name. From "
-            "now on they count as made of what is in these now"
-        )
 
     def about_gone(self) -> str:
         """Say which result is gone; empty if none is."""
         if self.gone is None:
             return ""
         return f"{self.gone.result}, which had {self.gone.n_rows} rows, is gone"
-
-    @functools.cached_property
-    def changed_files(self) -> list[str]:
-        """Files that psets name, and whose contents are not those that results are of."""
-        of_plan = self.plan.contents_here() if self.plan is not None else {}
-        of_result = self._about.contents if self._about is not None else {}
-        since = self.frozen.changed_since
-        return sorted({*since(of_plan), *since(of_result)})
-
-    @functools.cached_property
-    def with_changed_files(self) -> Items:
-        """Items that have not run since such a file has changed."""
-        if not self.changed_files:
-            return np.empty(0, dtype=np.int64)
-        changed = self.frozen.items_with(self.changed_files)
-        return np.intersect1d(changed, self.pending(Choice.TODO))
-
-    @functools.cached_property
-    def made_files(self) -> set[str]:
-        """Paths in psets that the task writes to.
-
-        Their files were made by workers, or were not there when the plan was made by which their
-        psets have run. All paths of a parameter are if one is, as far as that is possible: others
-        may be of evaluations that were ended.
-        """
-        made = self._written | set(self._made)
-        absent = self._absent_before() - made
-        if absent:
-            done = np.setdiff1d(self.frozen.items_with(absent), self.pending())
-            of_done = _paths_of(self.space, done).items()
-            names = [name for name, paths in of_done if paths & absent]
-            everywhere = _paths_of(self.space, np.arange(self.n_items), names)
-            made = made.union(*(paths & absent for paths in everywhere.values()))
-        return made
-
-    def _absent_before(self) -> set[str]:
-        """Return the files that are there, but were not when earlier plans were made."""
-        folders = self.layout.plan_folders()
-        found = [self.plan, *(Plan.read(self.layout.plan(f.name).plan_file) for f in folders)]
-        plans = [plan for plan in found if plan is not None]
-        if any(plan.contents is None for plan in plans):
-            return set()  # a plan of old does not tell
-        known = [plan.contents_here() for plan in plans]
-        of_result = self._about.contents if self._about is not None else {}
-        new = set(self.frozen.contents).difference(of_result, *known)
-        asked_for = set().union(*(plan.paths_here() for plan in plans)) if new else set()
-        return new & asked_for
-
-    @functools.cached_property
-    def _written(self) -> set[str]:
-        """The paths of the parameters of which workers have made a file."""
-        return paths_made(self.layout, self._chosen.space)
-
-    def contents(self) -> dict[str, str]:
-        """Return what a plan has to know of the contents of files that psets name."""
-        found = self.frozen.contents
-        return {path: found[path] for path in found if path not in self.made_files}
 
     def of_archived(self, layout: Layout) -> Assessment:
         """Look at a run in the archive as if it were the present one."""
@@ -408,45 +320,40 @@ class Assessment:
 
     @functools.cached_property
     def _chosen(self) -> FrozenSpace:
-        present = self._freeze(self.task)
-        plan = self.plan
-        if plan is None or plan.space_digest == present.digest:
-            return present
-        if changes(parts_from_json(plan.space_code), self.task.space_fingerprint()):
-            return present
-        is_drawn = self._freeze(self.task.reload()).digest != present.digest
-        try:
-            planned = plan.load_space()
-        except UntrustedFileError:
-            raise
-        except StoreError as error:
-            if is_drawn:
-                message = f"{error} The space is drawn anew."
-                warnings.warn(PsyflowWarning(message), stacklevel=2)
-            return present
-        # The same code gives another space each time: random numbers. They were drawn once. Or it
-        # gives equal psets, which are only pickled in another way.
-        if is_drawn:
-            return self._repeated_anew(planned)
-        return planned if planned.is_equal(present) else present
+        return chosen_space(self.task, self.plan)
 
-    def _repeated_anew(self, drawn: FrozenSpace) -> FrozenSpace:
-        """Return a space that was drawn once, with as many repetitions as the task has now."""
-        has_its_own = self.task.repeat is None and REPEAT in self.task.pspace.keys()  # noqa: SIM118
-        if has_its_own:
-            return drawn
-        with self.task.importable():
-            return drawn.repeating(self.task.repeat)
+    @functools.cached_property
+    def _written(self) -> set[str]:
+        """The paths of the parameters of which workers have made a file."""
+        return paths_made(self.layout, self._chosen.space)
 
-    @staticmethod
-    def _freeze(task: TaskDef) -> FrozenSpace:
-        with task.importable():
-            return FrozenSpace.of(task.pspace, task.defaults)
+    @functools.cached_property
+    def files(self) -> NamedFiles:
+        """The files that psets name."""
+        return NamedFiles(
+            self.layout,
+            self.frozen,
+            self.plan,
+            self._about,
+            self._written | set(self._made),
+            self.pending,
+            lambda: self.pending(Choice.TODO),
+        )
 
+    @property
+    def is_of_unknown_files(self) -> bool:
+        """Whether psets name files, of which nobody knows what was in them for the results."""
+        if self.plan is not None:
+            is_of_old = self.plan.contents is None
+        else:
+            is_of_old = self._about is not None and not self._about.contents
+        return bool(is_of_old and self.n_done and self.frozen.contents)
 
-def _paths_of(
-    space: ParameterSpace, items: Items, names: Collection[str] | None = None
-) -> dict[str, set[str]]:
-    """Return the paths in the psets of some items, for each parameter, or for some."""
-    columns = space.take(items)
-    return {name: paths_in(columns[name]) for name in (columns if names is None else names)}
+    def about_unknown_files(self) -> str:
+        """Say that nobody knows of which contents of files results of an older psyflow are."""
+        if self.plan is None or not self.is_of_unknown_files:
+            return ""
+        return (
+            "the results are of a psyflow that did not look into the files which psets name. From "
+            "now on they count as made of what is in these now"
+        )

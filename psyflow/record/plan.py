@@ -8,8 +8,6 @@ import hashlib
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Mapping
@@ -26,10 +24,11 @@ from psyflow.exceptions import (
     UnstableValueError,
     UntrustedFileError,
 )
-from psyflow.record.layout import Layout, PlanLayout, home_of
-from psyflow.record.paths import Move, located, portable
-from psyflow.system.files import ask_again, atomic_path, is_there, write_atomic
-from psyflow.system.place import Place, absolute, is_same_file
+from psyflow.record.layout import Layout, PlanLayout
+from psyflow.record.paths import Move
+from psyflow.record.planfile import FORMAT, fields_of, read_record, record_of
+from psyflow.system.files import atomic_path, is_there, write_atomic
+from psyflow.system.place import Place, is_same_file
 from psyflow.system.trust import require_own
 
 if TYPE_CHECKING:
@@ -41,18 +40,12 @@ if TYPE_CHECKING:
     from psyflow.tasks import TaskDef
 
 __all__ = [
-    "FORMAT",
     "Plan",
     "digest_of",
     "has_run_of",
     "new_run_id",
-    "provenance",
     "save_items",
 ]
-
-FORMAT = 2
-_READ_FORMATS = (1, FORMAT)
-_PATHS = ("task_file", "base", "result", "conf_file")
 
 
 @dataclass(frozen=True)
@@ -298,13 +291,7 @@ class Plan:
         write_atomic(self.frozen.plan_file, self._to_json())
 
     def _to_json(self) -> str:
-        return json.dumps(self._to_record(), indent=1)
-
-    def _to_record(self) -> dict[str, Any]:
-        fields = asdict(self)
-        root, study = Path(fields.pop("root")), Path(self.base)
-        paths = {name: fields[name] for name in _PATHS if fields[name] is not None}
-        return fields | {name: portable(Path(p), root, study) for name, p in paths.items()}
+        return json.dumps(record_of(asdict(self)), indent=1)
 
     @classmethod
     def read(cls, path: Path) -> Plan | None:
@@ -317,37 +304,13 @@ class Plan:
         PsyflowError
             If a later psyflow wrote it.
         """
-        try:
-            fields = json.loads(ask_again(path.read_text, path))
-        except FileNotFoundError:
+        record = read_record(path)
+        if record is None:
             return None
-        except ValueError as error:
-            raise DamagedFileError(f"{path} is damaged: {error}.") from error
-        if not isinstance(fields, dict):
-            raise DamagedFileError(f"{path} is damaged: it is no plan.")
-        if fields.get("format") not in _READ_FORMATS:
-            raise LaterFormatError(
-                f"{path} has format {fields.get('format')}; this psyflow reads the formats up to "
-                f"{FORMAT}. Use the psyflow that wrote it."
-            )
         try:
-            return cls._from_record(fields, _root_of(absolute(path), fields["run_id"]))
+            return cls(**fields_of(record, path, cls.__dataclass_fields__))
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedFileError(f"{path} is damaged: {error}.") from error
-
-    @classmethod
-    def _from_record(cls, fields: Mapping[str, Any], root: Path) -> Plan:
-        # Another psyflow may write more than this one knows of.
-        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
-        place = Place.from_json(known.get("place"))
-        if "root" in fields:
-            known, place = _as_of_now(known), _place_of_old(known["root"], root)
-        paths = {name: known[name] for name in _PATHS if known.get(name) is not None}
-        home = home_of(root)
-        known |= {name: str(located(path, home)) for name, path in paths.items()}
-        if home != root:
-            known["result"] = str(root / Path(known["result"]).name)
-        return cls(**(known | {"root": str(root), "place": place, "format": FORMAT}))
 
     @classmethod
     def present(cls, layout: Layout) -> Plan | None:
@@ -368,25 +331,6 @@ def _is_of_lost_member(error: Exception) -> bool:
     """Tell whether a member of an enumeration had another value: its key says only its name."""
     cause = error.__cause__
     return isinstance(cause, ValueError) and "is not a valid" in str(cause)
-
-
-def _root_of(path: Path, run_id: str) -> Path:
-    """Return the folder of the run in which a plan was read."""
-    is_frozen = path.parent.name == run_id and path.parent.parent.name == "plans"
-    return path.parents[2] if is_frozen else path.parent
-
-
-def _as_of_now(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a plan of format 1, whose paths are all absolute, as now written."""
-    root, study = Path(fields["root"]), Path(fields["base"])
-    paths = {name: fields[name] for name in _PATHS if fields.get(name) is not None}
-    return {**fields, **{name: portable(Path(p), root, study) for name, p in paths.items()}}
-
-
-def _place_of_old(recorded: str, root: Path) -> Place | None:
-    """Return the place of a plan of format 1, which says no more of it than a path."""
-    is_there = is_same_file(Path(recorded), root)
-    return None if is_there else Place(recorded, device=0, inode=0)
 
 
 def digest_of(fingerprint: Mapping[str, Any]) -> str:
@@ -420,42 +364,3 @@ def save_items(path: Path, items: npt.NDArray[np.int64] | Keys) -> None:
 def new_run_id() -> str:
     """Return a run id: the time, in UTC, and something random; sorts by time."""
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
-
-
-def provenance(folder: Path) -> dict[str, Any]:
-    """Return when, where and with what a run was made.
-
-    Parameters
-    ----------
-    folder : Path
-        The task folder, for the git commit.
-    """
-    system = os.uname()
-    return {
-        "time": time.time(),
-        "host": socket.gethostname(),
-        "python": sys.version,
-        "platform": f"{system.sysname} {system.release} {system.machine}",
-        "git_commit": _git_commit(folder),
-        "packages": {name: _version(name) for name in ("psyflow", "numpy", "tables", "joblib")},
-    }
-
-
-def _version(package: str) -> str | None:
-    """Return the version of an installed package; None of what runs from a folder of its own."""
-    from importlib.metadata import PackageNotFoundError, version  # slow, and jobs do without it
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _git_commit(folder: Path) -> str | None:
-    """Return the commit of `folder`, with ``+`` if files differ from it; None outside of git."""
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--abbrev=40"]
-    try:
-        git = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return git.stdout.strip() if git.returncode == 0 else None

@@ -122,7 +122,7 @@ def _free(target: Path) -> Path:
 def put_folders_aside(assessment: Assessment) -> None:
     """Put what psets keep into the archive that is of files which have changed since."""
     layout = assessment.layout
-    keys = assessment.frozen.keys(assessment.with_changed_files).tolist()
+    keys = assessment.frozen.keys(assessment.files.items_with_changed).tolist()
     names = {folder_name((low, high)) for low, high in keys}
     archive = archive_of(assessment, new_run_id(), []) / layout.psets.name
     for name in names_in(layout.psets):

@@ -18,7 +18,8 @@ from psyflow.outcomes.table import Items
 from psyflow.record import meaning, refusals
 from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment, Choice
-from psyflow.record.plan import Plan, new_run_id, provenance, save_items
+from psyflow.record.plan import Plan, new_run_id, save_items
+from psyflow.record.provenance import provenance
 from psyflow.run.archive import make_way, put_folders_aside
 from psyflow.run.observer import Observer
 from psyflow.run.run import Run
@@ -91,12 +92,12 @@ def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, choice: Choi
         remove_temporaries(layout.root)
     # What cannot be made cannot be kept: it goes into the archive.
     if not (assessment.dirt and keep) or assessment.unmakeable:
-        made = assessment.made_files if assessment.dirt else ()
+        made = assessment.files.made if assessment.dirt else ()
         is_brought_back = make_way(assessment, observer.made_way)
         assessment = run.assess(verify=True, made=made)
         if is_brought_back and assessment.plan is not None and not assessment.reasons():
             return None
-    if len(assessment.with_changed_files):
+    if len(assessment.files.items_with_changed):
         put_folders_aside(assessment)
     return freeze(run, assessment, pool_size, assessment.pending(choice))
 
@@ -172,7 +173,7 @@ def draft(run: Run, assessment: Assessment, n_pending: int, pool_size: int) -> P
         pool_size=pool_size,
         space_digest=assessment.frozen.digest,
         fingerprint=fingerprint,
-        contents=assessment.contents(),
+        contents=assessment.files.contents(),
         hashed=task.digests.records(task.path.parent),
         unsettled=task.digests.unsettled(task.path.parent),
         space_code=parts_to_json(task.space_fingerprint()),

@@ -70,7 +70,7 @@ def explain(run: Run) -> Explanation:
     assessment = run.assess()
     tally = assessment.tally
     n_lost, n_new = _n_lost(assessment), _n_new(assessment)
-    n_changed = len(assessment.with_changed_files) if assessment.gone is None else 0
+    n_changed = len(assessment.files.items_with_changed) if assessment.gone is None else 0
     return Explanation(
         has_run=assessment.plan is not None,
         changes=assessment.code_changes,
@@ -82,7 +82,7 @@ def explain(run: Run) -> Explanation:
         preview=preview(run, assessment),
         near_misses=_near_misses(assessment),
         n_changed=n_changed,
-        changed_files=assessment.changed_files if n_changed else [],
+        changed_files=assessment.files.changed if n_changed else [],
     )
 
 
