@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     step, plan_file, *numbers = arguments
     _share_processors(Path(plan_file))
     from psyflow.system.exits import DISK_FULL
-    from psyflow.system.files import is_full
+    from psyflow.system.oserrors import is_full
     from psyflow.system.trust import trusting
     from psyflow.work.capture import say
 

@@ -13,7 +13,7 @@ from psyflow.messages import shown_path
 from psyflow.record.assess import Choice
 from psyflow.run.bring import bringing
 from psyflow.run.run import Run
-from psyflow.system.files import is_failing, is_full
+from psyflow.system.oserrors import is_failing, is_full
 from psyflow.tasks import TaskDef
 
 __all__ = ["TaskRun"]

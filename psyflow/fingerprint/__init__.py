@@ -22,18 +22,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from psyflow.fingerprint.compared import Change, changes
 from psyflow.fingerprint.files import FileDigests, contents_of, file_parts
 from psyflow.fingerprint.frozen import FrozenModules, freeze_modules, write_stand_ins
 from psyflow.fingerprint.modules import CONF_FILE, LocalModule, LocalModules
 from psyflow.fingerprint.origins import Origins, SearchPath
-from psyflow.fingerprint.parts import (
-    Change,
-    Part,
-    changes,
-    file_part,
-    parts_from_json,
-    parts_to_json,
-)
+from psyflow.fingerprint.parts import Part, file_part, parts_from_json, parts_to_json
 from psyflow.fingerprint.reach import NOT_FOLLOWED, open_task, reach_from
 from psyflow.system.files import make_folder, write_atomic
 

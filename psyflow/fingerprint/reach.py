@@ -10,9 +10,10 @@ from typing import Any
 
 from psyflow.fingerprint.effects import effects
 from psyflow.fingerprint.modules import CONF_FILE, LocalModule, LocalModules
+from psyflow.fingerprint.moves import ALIAS
 from psyflow.fingerprint.order import orders
 from psyflow.fingerprint.origins import Origins
-from psyflow.fingerprint.parts import ALIAS, ORDER, Part, digest, file_part
+from psyflow.fingerprint.parts import ORDER, Part, digest, file_part
 from psyflow.fingerprint.units import Chain, Import, Unit
 
 __all__ = ["MEANING", "NOT_FOLLOWED", "Reach", "open_task", "reach_from"]

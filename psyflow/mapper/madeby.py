@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from psyflow.fingerprint import Change, Part, changes, parts_from_json, parts_to_json
 from psyflow.fingerprint.functions import FunctionCode
-from psyflow.fingerprint.parts import Change, Part, changes, parts_from_json, parts_to_json
 from psyflow.system.files import checksum_of, is_there, keep_copy, move, write_atomic
 
 __all__ = ["CodeRecord", "put_aside"]

@@ -41,16 +41,9 @@ from psyflow.outcomes.frames import (
     read_bytes,
 )
 from psyflow.outcomes.records import SKIPPED, Failure, Rows
-from psyflow.system.files import (
-    FileId,
-    OpenFolder,
-    ask_again,
-    identity_of,
-    make_within,
-    naming,
-    sync_file,
-    write_all,
-)
+from psyflow.system.files import ask_again, make_within, sync_file, write_all
+from psyflow.system.identity import FileId, OpenFolder, identity_of
+from psyflow.system.oserrors import naming
 from psyflow.system.trust import Origin, is_own, unpickled
 
 __all__ = [

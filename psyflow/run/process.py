@@ -17,8 +17,9 @@ from psyflow.record.plan import Plan
 from psyflow.record.reads import note_read, watch_study
 from psyflow.reprs import safe_repr
 from psyflow.store.holding import Holding
-from psyflow.system.files import ask_again, is_full, make_within
+from psyflow.system.files import ask_again, make_within
 from psyflow.system.limits import GPUS, deadline, own_gpus
+from psyflow.system.oserrors import is_full
 from psyflow.tasks import TaskDef, streams_of, takes_context
 from psyflow.tasks.repeating import withheld
 from psyflow.tasks.signature import takes_keyword

@@ -9,7 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from psyflow.store.base import Store, as_store
+from psyflow.store.adapted import as_store
+from psyflow.store.base import Store
 from psyflow.store.registry import AutodetectStore, known_extensions, store_for
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -21,7 +20,6 @@ from psyflow.store._tables import TableLike, as_loaded_table, as_table, check_ro
 from psyflow.store.comparing import comparable
 
 __all__ = [
-    "AdaptedStore",
     "Store",
     "StorePath",
     "TableLike",
@@ -29,9 +27,9 @@ __all__ = [
     "append_whole",
     "appending",
     "as_loaded_table",
-    "as_store",
     "as_table",
     "check_row",
+    "compare_with",
     "not_written",
     "one_row",
     "reading",
@@ -275,65 +273,6 @@ class Store(ABC):
                     ) from error
 
 
-class AdaptedStore(Store):
-    """Anything with `ext`, `save` and `load`, such as a plugin for psyrun, as a Store.
-
-    Its own `append` is not used, because a crash could leave half of it.
-    """
-
-    reads_back = True
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-        self.ext = inner.ext
-
-    def __repr__(self) -> str:
-        return f"AdaptedStore({self.inner!r})"
-
-    def save(self, filename: StorePath, data: TableLike) -> None:
-        """Save `data` to `filename`, whole and durable."""
-        given = Given()
-        (table,) = given.noted([as_table(data)])
-        with saving(filename) as temporary:
-            self.inner.save(os.fspath(temporary), table)
-            with reading_back(filename):
-                _compare(self, temporary, given)
-
-    def load(self, filename: StorePath, row: int | None = None) -> dict[str, Column]:
-        """Load the table in `filename`, or one row of it."""
-        with reading(filename, self.ext):
-            table = as_loaded_table(self.inner.load(os.fspath(filename)))
-        return table if row is None else one_row(filename, table, row)
-
-
-def as_store(store: Any) -> Store:
-    """Return `store` as a Store.
-
-    Parameters
-    ----------
-    store : object
-        With `ext`, `save` and `load`, such as a plugin for psyrun.
-
-    Raises
-    ------
-    TypeError
-        If it has not, or is a class.
-
-    Examples
-    --------
-    >>> from psyflow.store import PickleStore
-    >>> as_store(PickleStore(protocol=5))
-    PickleStore(protocol=5)
-    """
-    if isinstance(store, Store):
-        return store
-    missing = [name for name in ("ext", "save", "load") if not hasattr(store, name)]
-    if missing or isinstance(store, type):
-        lacks = f"lacks {', '.join(missing)}" if missing else "is a class; call it"
-        raise TypeError(f"{store!r} is not a store: it {lacks}.")
-    return AdaptedStore(store)
-
-
 # A method, not a store: a subclass that replaces the method is not asked to know of Numbers.
 _TAKING_NUMBERS: set[Callable[..., None]] = set()
 
@@ -370,7 +309,7 @@ def append_whole(store: Store, filename: StorePath, data: TableLike) -> None:
         (table,) = given.noted([as_table(data)])
         store.append(temporary, table)
         with reading_back(filename):
-            _compare(store, temporary, given, n_before)
+            compare_with(store, temporary, given, n_before)
 
 
 def _put(store: Store, filename: StorePath, blocks: Iterable[Columns], write: _Put) -> None:
@@ -382,7 +321,7 @@ def _put(store: Store, filename: StorePath, blocks: Iterable[Columns], write: _P
     with saving(filename) as temporary:
         write(temporary, given.noted(blocks))
         with reading_back(filename):
-            _compare(store, temporary, given)
+            compare_with(store, temporary, given)
 
 
 def reads_all(store: Store) -> bool:
@@ -394,7 +333,8 @@ def _reads_back(store: Store) -> bool:
     return bool(vars(type(store)).get("reads_back"))
 
 
-def _compare(store: Store, path: Path, given: Given, n_before: int = 0) -> None:
+def compare_with(store: Store, path: Path, given: Given, n_before: int = 0) -> None:
+    """Read what a store has written, below rows that were there, and compare it with `given`."""
     if reads_all(store):
         table = store.load(path)
         n_rows, read = columns.table_length(table), functools.partial(_cut, table)

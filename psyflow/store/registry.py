@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from psyflow.columns import Column, Columns
 from psyflow.exceptions import StoreError, UsageError, did_you_mean
+from psyflow.store.adapted import as_store
 from psyflow.store.base import (
     Store,
     StorePath,
     TableLike,
     Wanted,
     append_whole,
-    as_store,
     as_table,
     write_packed,
 )

@@ -15,22 +15,18 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from os import fstat, fsync, write
+from os import fsync, write
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
+
+from psyflow.system.oserrors import naming
 
 __all__ = [
-    "OpenFolder",
     "append_line",
     "ask_again",
     "atomic_path",
     "begin_sync",
     "checksum_of",
-    "is_failing",
-    "identity",
-    "identity_of",
-    "is_full",
-    "is_gone",
     "is_there",
     "keep_copy",
     "link_new",
@@ -38,7 +34,6 @@ __all__ = [
     "make_within",
     "move",
     "names_in",
-    "naming",
     "remove_temporaries",
     "reopen",
     "sync_file",
@@ -50,60 +45,8 @@ __all__ = [
 TEMPORARY_MARK = ".psytmp-"
 _SYNC_FILE_RANGE_WRITE = 2
 _READ_BYTES = 4 << 20
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FAILING = {errno.EIO, errno.ESTALE, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT}
 
 T = TypeVar("T")
-
-
-def is_full(error: BaseException) -> bool:
-    """Tell whether `error` says that there was no room to write something.
-
-    Examples
-    --------
-    >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(ValueError())
-    (True, False)
-    """
-    return isinstance(error, OSError) and error.errno in _FULL
-
-
-def is_failing(error: BaseException) -> bool:
-    """Tell whether `error` says that a disk or a file server does not do its work.
-
-    Examples
-    --------
-    >>> is_failing(OSError(errno.EIO, "Input/output error")), is_failing(FileNotFoundError())
-    (True, False)
-    """
-    return isinstance(error, OSError) and error.errno in _FAILING
-
-
-@contextlib.contextmanager
-def naming(path: Path, alias: Path | None = None) -> Iterator[None]:
-    """Have errors of the system, which know a file by its number at most, say which one it was.
-
-    Parameters
-    ----------
-    path : Path
-    alias : Path, optional
-        A name that `path` has for now, and that nobody knows.
-
-    Examples
-    --------
-    >>> with naming(Path("result.npz")):
-    ...     fsync(9999)
-    Traceback (most recent call last):
-        ...
-    OSError: [Errno 9] Bad file descriptor: 'result.npz'
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise  # one of our own, which says what it is about
-        if error.filename is None or (alias is not None and error.filename == str(alias)):
-            error.filename = str(path)
-        raise
 
 
 def ask_again(look: Callable[[], T], path: Path) -> T:
@@ -132,12 +75,6 @@ def is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def is_gone(error: BaseException) -> bool:
-    """Tell whether `error` says that a file is there no more, or no more what was opened."""
-    is_stale = isinstance(error, OSError) and error.errno == errno.ESTALE
-    return is_stale or isinstance(error, FileNotFoundError)
 
 
 def reopen(folder: Path) -> None:
@@ -262,60 +199,6 @@ def make_within(root: Path, *names: str) -> Path:
             folder.mkdir()
             sync_folder(folder.parent)
     return folder
-
-
-FileId: TypeAlias = tuple[int, int]
-
-
-def identity(path: Path) -> FileId | None:
-    """Return what tells a file or folder from all others; None if nothing has that name."""
-    try:
-        stat = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return stat.st_dev, stat.st_ino
-
-
-def identity_of(fd: int) -> FileId | None:
-    """Return the same of the file that a number stands for; None if it stands for none."""
-    # Not by way of `os`, in which the user's code may have replaced it.
-    try:
-        stat = fstat(fd)
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino
-
-
-class OpenFolder:
-    """A folder that is known wherever it is moved.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not there.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        self._id = identity_of(self._fd)
-
-    def fd(self) -> int:
-        """Return its descriptor."""
-        # The user's code may have closed it, and opened another file under its number.
-        if identity_of(self._fd) != self._id:
-            self._fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-            self._id = identity_of(self._fd)
-        return self._fd
-
-    def close(self) -> None:
-        """Let go of it."""
-        if identity_of(self._fd) == self._id:
-            os.close(self._fd)
 
 
 def _temporary_name(path: Path) -> Path:

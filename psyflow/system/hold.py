@@ -18,13 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from psyflow.exceptions import PsyflowWarning, RunHeldError
-from psyflow.system.files import (
-    FileId,
-    identity,
-    link_new,
-    make_folder,
-    remove_temporaries,
-)
+from psyflow.system.files import link_new, make_folder, remove_temporaries
+from psyflow.system.identity import FileId, identity
 from psyflow.system.lease import (
     LEASE_SECONDS,
     PROBE_MARK,

@@ -15,7 +15,7 @@ import numpy as np
 
 from psyflow.exceptions import PsyflowError, TaskFileError
 from psyflow.system.exits import BROKEN, DISK_FULL, SETUP_FAILED
-from psyflow.system.files import is_full
+from psyflow.system.oserrors import is_full
 from psyflow.system.processes import HANDLED, die_with_parent, flush_standard_streams
 from psyflow.texts import traceback_text
 from psyflow.work.slot import Slot

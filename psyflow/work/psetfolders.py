@@ -18,7 +18,7 @@ from typing import Any
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.identity import identity_keys
 from psyflow.pspace.keys import occurrences
-from psyflow.system.files import identity, identity_of
+from psyflow.system.identity import identity, identity_of
 
 __all__ = ["Lock", "Repetitions", "enter", "folder_name"]
 

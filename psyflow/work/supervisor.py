@@ -23,7 +23,9 @@ from psyflow.system.exits import (
     STOPPED,
     TOO_MANY_FAILURES,
 )
-from psyflow.system.files import identity, is_full, make_folder
+from psyflow.system.files import make_folder
+from psyflow.system.identity import identity
+from psyflow.system.oserrors import is_full
 from psyflow.system.processes import Signals, cause_of_death
 from psyflow.work.capture import say
 from psyflow.work.claims import ClaimLog

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from psyflow.outcomes.shard import ShardWriter
 from psyflow.pspace import ParameterSpace
 from psyflow.system.exits import NOTHING_HELD, OUT_OF_TIME, RECYCLED, STOPPED
-from psyflow.system.files import FileId, identity, is_failing, is_full
+from psyflow.system.identity import FileId, identity
+from psyflow.system.oserrors import is_failing, is_full
 from psyflow.system.owner import Owner
 from psyflow.system.processes import WARNINGS
 from psyflow.texts import exception_text

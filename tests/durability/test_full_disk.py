@@ -15,7 +15,7 @@ import pytest
 
 from psyflow.exceptions import StoreError
 from psyflow.store import store_for
-from psyflow.system.files import is_full
+from psyflow.system.oserrors import is_full
 from tests.durability.images import filled_image, mounted
 from tests.durability.requirements import need_loop_devices, need_tmpfs
 from tests.support.study import Study

@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 from psyflow.columns import concatenate, pack_numbers
 from psyflow.exceptions import RaggedColumnWarning, UnsupportedDataError
 from psyflow.store import H5Store, NpzStore, PickleStore, Store, _h5write
-from psyflow.store.base import AdaptedStore, write_packed
+from psyflow.store.adapted import AdaptedStore
+from psyflow.store.base import write_packed
 from psyflow.testing.stores import assert_same_table
 
 EXACT = [NpzStore(), H5Store()]
