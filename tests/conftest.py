@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import itertools
 import os
 import re
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
+import psyflow
 from psyflow.tasks import surroundings
 from tests.support.place import Place
 from tests.support.study import Study
@@ -28,6 +30,8 @@ os.environ.pop("VIRTUAL_ENV", None)  # `psy` is to run in the Python of the test
 def pytest_configure(config: pytest.Config) -> None:
     """Have all processes of the tests use a key that is not that of whoever runs them."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
+        # Else, where PYTHONDONTWRITEBYTECODE is set, each of thousands of processes does that.
+        compileall.compile_dir(Path(psyflow.__file__).parent, quiet=2)
         folder = tempfile.TemporaryDirectory(prefix="psyflow-state-")
         config.add_cleanup(folder.cleanup)
         os.environ["XDG_STATE_HOME"] = folder.name

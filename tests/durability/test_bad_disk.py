@@ -14,7 +14,7 @@ from tests.durability.faults import KINDS, STORES, Sweep, sweep
 from tests.durability.requirements import need_bad_disk
 from tests.support.study import Study
 
-N_CASES = 12
+N_CASES = 5
 BODY = """
 {head}
 pspace = Param(x=range(5))
@@ -46,7 +46,7 @@ def test_a_disk_that_dies_after_planning_is_no_success(tmp_path: Path, way: str)
     with Sweep("fresh", "npz", tmp_path).begun() as study:
         cases = [case for case in study.cases() if case.way == way]
         # From the first call of the split on, to the last one of the merge.
-        for case in cases[len(cases) // 3 :: max(1, len(cases) // 8)]:
+        for case in cases[len(cases) // 3 :: max(1, len(cases) // 4)]:
             study.play(case)
 
 

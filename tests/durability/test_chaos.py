@@ -1,4 +1,4 @@
-"""Sixty rounds of chaos, over both backends and all stores; see `tests.chaos`."""
+"""Rounds of chaos, over both backends and all stores; `python -m tests.chaos` plays more."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos import play
 
-N_TESTS = 10
+N_TESTS = 4
 N_ROUNDS = 6
 """In each test: with both backends and all stores."""
 

@@ -7,7 +7,7 @@ import time
 from tests.run.test_faults import check_complete
 from tests.support.study import Study
 
-PAUSES = 3 * (0.0, 0.0, 0.01, 0.1, 0.2)
+PAUSES = (0.0, 0.0, 0.0, 0.01, 0.1, 0.2)
 BODY = """
 pspace = Param(x=range({n}))
 def execute(x):

@@ -100,7 +100,7 @@ def test_two_maps_into_one_file_many_times(
     tmp_path: Path, mappers: list[Mapper], closed: Path
 ) -> None:
     n_refused = 0
-    for number in range(24):
+    for number in range(12):
         file = tmp_path / f"{number}{EXTENSIONS[number % 3]}"
         spaces = [range(30), range(10, 40)]
         is_first_slow = number % 6 == 0
@@ -124,7 +124,7 @@ def test_two_maps_into_one_file_many_times(
         assert not all(isinstance(answer, str) for answer in answers)
         assert rows(file) == [(x, x * x) for x in range(40)]
         assert not [name for name in names(tmp_path) if name.endswith((".run", ".appending"))]
-    assert n_refused >= 4
+    assert n_refused >= 2
 
 
 def test_a_map_within_a_map_into_one_file_is_refused(tmp_path: Path) -> None:
@@ -209,10 +209,9 @@ KILLED_MAP = """
 """
 
 
-@pytest.mark.parametrize("ext", EXTENSIONS)
-def test_a_map_killed_at_any_moment_is_gone_on_with(tmp_path: Path, ext: str) -> None:
+def test_a_map_killed_at_any_moment_is_gone_on_with(tmp_path: Path) -> None:
     # The next call asks for another space, whose items have other numbers.
-    assert killed_at_each_moment(KILLED_MAP, tmp_path, ext) > 20
+    assert killed_at_each_moment(KILLED_MAP, tmp_path, ".npz") > 20
 
 
 def killed_at_each_moment(source: str, folder: Path, ext: str) -> int:

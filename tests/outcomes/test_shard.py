@@ -222,7 +222,7 @@ def test_a_later_format_is_an_error_that_names_the_file(
 
 def test_cut_at_every_byte_everything_before_is_there(tmp_path: Path) -> None:
     path, cut = tmp_path / "a.rows", tmp_path / "cut.rows"
-    ends = write_frames(path, 5)
+    ends = write_frames(path, 3)
     content = path.read_bytes()
     whole = load(*read(path))
     for length in range(len(content) + 1):
@@ -252,7 +252,7 @@ def check_flip(path: Path, content: bytes, ends: list[tuple[int, list[int]]], at
 @pytest.mark.parametrize("per_frame", [2, 9], ids=["lists", "packed"])
 def test_a_flip_of_any_byte_costs_its_frame_alone(tmp_path: Path, per_frame: int) -> None:
     path = tmp_path / "a.rows"
-    ends = write_frames(path, 4, per_frame)
+    ends = write_frames(path, 3, per_frame)
     content = path.read_bytes()
     for at in range(len(content)):
         check_flip(path, content, ends, at)

@@ -21,7 +21,7 @@ EXACT = [NpzStore(), H5Store()]
 NAN = float("nan")
 
 quick = settings(
-    max_examples=60,
+    max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -623,7 +623,7 @@ def save_or_error(save):
 
 
 @pytest.mark.parametrize("buffer_bytes", [-1, 100, 1 << 24])
-@settings(quick, max_examples=150)
+@settings(quick, max_examples=40)
 @given(blocks=blocks)
 def test_h5_blocks_are_as_if_saved_at_once(tmp_path, buffer_bytes, blocks):
     with pytest.MonkeyPatch.context() as patch:
