@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.support.place import Place
+
 LIF = """
 from psyflow import Param
 pspace = Param(a=range(3)) * Param(mode=["slow", "fast"])
@@ -19,8 +21,10 @@ def execute(a):
 """
 
 
-@pytest.fixture
-def studies(place):
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    """Two studies that ran once, for tests that only read."""
+    place = Place(tmp_path_factory.mktemp("studies"))
     place.task("lif", LIF)
     place.task("other", OTHER)
     assert place.psy("run").returncode == 0
@@ -142,12 +146,16 @@ def test_variables_of_python_are_no_tables(studies):
 
 
 def test_runs_without_their_task_files_are_tables_too(studies):
-    (studies.folder / "psy-tasks" / "task_lif.py").unlink()
-    assert rows(studies, "SELECT count(*) AS n FROM lif") == [{"n": 6}]
+    file = studies.folder / "psy-tasks" / "task_lif.py"
+    file.unlink()
+    try:
+        assert rows(studies, "SELECT count(*) AS n FROM lif") == [{"n": 6}]
+    finally:
+        file.write_text(LIF)
 
 
-def test_a_task_without_results_is_told(studies):
-    studies.task("later", LIF)
-    asked = query(studies, "SELECT a FROM later")
+def test_a_task_without_results_is_told(place):
+    place.task("later", LIF)
+    asked = query(place, "SELECT a FROM later")
     assert asked.returncode == 2
     assert asked.stderr == 'psy query: Task "later" has no results yet. Type: psy run later\n'

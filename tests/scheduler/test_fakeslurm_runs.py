@@ -55,7 +55,7 @@ def settings(seed: int) -> dict[str, object]:
         "max_jobs": chance.randint(1, 4),
         "pool_size": chance.randint(1, 2),
         "max_chain": chance.randint(0, 2),
-        "n": chance.randint(20, 60),
+        "n": chance.randint(10, 25),
         "seconds": chance.choice([0.05, 0.1, 0.2]),
     }
 
