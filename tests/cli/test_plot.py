@@ -25,9 +25,16 @@ def execute(a, seed):
 PNG = b"\x89PNG\r\n"
 
 
+def psy(study: Study, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Call `psy` in this process, which has imported matplotlib once."""
+    done = study.call(*words)
+    assert done.returncode == code, done.stderr
+    return done
+
+
 def run(study: Study, fail: str = "") -> None:
     study.task(BODY.format(fail=fail))
-    study.psy("run", code=1 if fail else 0)
+    psy(study, "run", code=1 if fail else 0)
 
 
 def on_a_terminal(study: Study, *arguments: str, **environment: str) -> tuple[int, str]:
@@ -52,7 +59,7 @@ def on_a_terminal(study: Study, *arguments: str, **environment: str) -> tuple[in
 
 def test_a_picture_is_written_and_said(study: Study) -> None:
     run(study)
-    done = study.psy("plot", "t", "-o", "t.png", "--data", "t.csv")
+    done = psy(study, "plot", "t", "-o", "t.png", "--data", "t.csv")
     assert (study.folder / "t.png").read_bytes().startswith(PNG)
     assert done.stdout == ""
     assert re.search(
@@ -68,7 +75,7 @@ def test_a_picture_is_written_and_said(study: Study) -> None:
 
 def test_what_is_drawn_is_there_for_programs(study: Study) -> None:
     run(study)
-    done = study.psy("plot", "t", "--json", "--data", "t.csv", "--kind", "box", "x=a")
+    done = psy(study, "plot", "t", "--json", "--data", "t.csv", "--kind", "box", "x=a")
     told = json.loads(done.stdout)
     assert told["kind"] == "box" and "rows of t done" in told["caption"]
     table = list(csv.DictReader((study.folder / "t.csv").read_text().splitlines()))
@@ -79,7 +86,7 @@ def test_what_is_drawn_is_there_for_programs(study: Study) -> None:
 
 def test_partial_results_are_drawn_and_counted(study: Study) -> None:
     run(study, fail="assert a != 4")
-    done = study.psy("plot", "t", "-o", "t.pdf", "--where", "a<4")
+    done = psy(study, "plot", "t", "-o", "t.pdf", "--where", "a<4")
     assert "4 of 6 rows of t done" in done.stderr and "only a<4" in done.stderr
     assert (study.folder / "t.pdf").read_bytes().startswith(b"%PDF")
 
@@ -99,7 +106,7 @@ def test_names_cannot_command_a_terminal(study: Study) -> None:
         "pspace = Param(**{'a\\x1b[31m': [1, 2]}) * Param(b=['\\x1b]0;x\\x07', 'c'])\n"
         "def execute(b, **pset):\n    return {'y': 1.0}\n"
     )
-    study.psy("run")
+    psy(study, "run")
     code, text = on_a_terminal(study, "plot", "t", NO_COLOR="1")
     assert code == 0 and "\x1b" not in text and "\x07" not in text
 
@@ -129,7 +136,7 @@ def test_what_makes_no_sense_ends_with_2_and_what_to_type(
     study: Study, arguments: tuple[str, ...], message: str
 ) -> None:
     run(study)
-    done = study.psy("plot", "t", *arguments, code=2)
+    done = psy(study, "plot", "t", *arguments, code=2)
     assert re.search(message, done.stderr), done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(study.folder.glob("*.png"))
@@ -137,13 +144,13 @@ def test_what_makes_no_sense_ends_with_2_and_what_to_type(
 
 def test_without_rows_it_says_what_to_type(study: Study) -> None:
     study.task(BODY.format(fail=""))
-    assert "psy run t" in study.psy("plot", "t", "-o", "t.png", code=2).stderr
-    assert "no task" in study.psy("plot", "tt", "-o", "t.png", code=2).stderr
+    assert "psy run t" in psy(study, "plot", "t", "-o", "t.png", code=2).stderr
+    assert "no task" in psy(study, "plot", "tt", "-o", "t.png", code=2).stderr
 
 
 def test_with_failures_only_it_says_where_to_look(study: Study) -> None:
     run(study, fail="assert False")
-    done = study.psy("plot", "t", "-o", "t.png", code=1)
+    done = psy(study, "plot", "t", "-o", "t.png", code=1)
     assert "6 of 6 items failed" in done.stderr and "psy failures t" in done.stderr
 
 
@@ -168,7 +175,7 @@ def test_nothing_but_the_files_that_are_named_is_written(study: Study) -> None:
         return {path: path.stat().st_mtime_ns for path in study.folder.rglob("*")}
 
     before = there()
-    study.psy("plot", "t", "-o", "t.svg")
+    psy(study, "plot", "t", "-o", "t.svg")
     after = there()
     assert after.keys() - before.keys() == {study.folder / "t.svg"}
     assert {path for path in before if path.is_file() and before[path] != after[path]} == set()

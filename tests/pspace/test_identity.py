@@ -214,7 +214,7 @@ def canonical(value):
     return "dict", frozenset((canonical(k), canonical(v)) for k, v in value.items())
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PLAIN, PLAIN)
 def test_keys_are_equal_just_where_the_rule_says_so(left, right):
     # Values of the one kind: equal ones need an equal chance.
@@ -222,7 +222,7 @@ def test_keys_are_equal_just_where_the_rule_says_so(left, right):
         assert (key(a) == key(b)) == (canonical(a) == canonical(b))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PLAIN, max_size=40))
 def test_columns_of_any_plain_values_have_the_keys_of_the_values(values):
     assert [key_hex(k) for k in column_keys({"a": values}, len(values))] == list(map(key, values))
@@ -233,7 +233,7 @@ class Metal(np.ndarray):
         self.unit = getattr(other, "unit", "kg")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(npst.arrays(npst.scalar_dtypes(), npst.array_shapes(min_dims=0, min_side=0, max_side=3)))
 def test_arrays_of_a_class_of_their_own_are_no_plain_ones(array):
     own, other = array.view(Metal), array.view(Metal)

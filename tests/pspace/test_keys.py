@@ -199,7 +199,7 @@ numbers = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(numbers, st.integers(1, 9))
 def test_arrays_get_the_keys_of_their_elements(array, step):
     for column in (array, array[::step], list(array)):
@@ -207,14 +207,14 @@ def test_arrays_get_the_keys_of_their_elements(array, step):
         assert got == [f"{key(v):032x}" for v in column]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(st.integers(-(2**70), 2**70), st.floats(), st.booleans()), max_size=40))
 def test_lists_get_the_keys_of_their_elements(values):
     got = [key_hex(k) for k in column_keys({"a": values}, len(values))]
     assert got == [f"{key(v):032x}" for v in values]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(-(2**66), 2**66), st.integers(-(2**66), 2**66))
 def test_integers_are_compared_exactly(i, j):
     assert (key(i) == key(j)) == (i == j)
@@ -336,7 +336,7 @@ def test_key_hex():
 small = st.lists(st.integers(0, 6), max_size=30)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(small, small)
 def test_match_pairs_equal_keys_in_order_each_row_once(wanted, have):
     free = collections.defaultdict(collections.deque)
@@ -359,7 +359,7 @@ def test_isin_and_first_positions(keys, others):
 halves = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=20)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(halves, halves)
 def test_all_128_bits_are_compared(wanted, have):
     a, b = (np.array(rows, dtype=np.uint64).reshape(-1, 2) for rows in (wanted, have))

@@ -150,7 +150,7 @@ def cases(draw):
     return case
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(cases(), st.data())
 def test_a_space_is_what_brute_force_says(case, data):
     space, names, rows = case
@@ -176,7 +176,7 @@ def test_a_space_is_what_brute_force_says(case, data):
         assert_same_rows([space[i]], [rows[i]])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(cases(), st.sets(st.sampled_from(NAMES)))
 def test_keys_follow_the_algebra(case, names):
     space, _, rows = case
