@@ -156,16 +156,20 @@ def test_with_failures_only_it_says_where_to_look(study: Study) -> None:
 
 def test_a_missing_library_is_one_line(study: Study) -> None:
     run(study)
+    libraries = study.folder / "libraries"
+    libraries.mkdir()
     for library in ("matplotlib", "plotext"):
-        (study.folder / f"{library}.py").write_text(
+        (libraries / f"{library}.py").write_text(
             f"raise ModuleNotFoundError('none', name={library!r})"
         )
-    done = study.psy("plot", "t", "-o", "t.png", code=2)
-    assert done.stderr == (
-        "psy plot: matplotlib is not installed. Type: pip install 'psyflow[plot]'\n"
+    without = {"PYTHONPATH": str(libraries)}
+    done = study.program("plot", "t", "-o", "t.png", env=without)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "psy plot: matplotlib is not installed. Type: pip install 'psyflow[plot]'\n",
     )
-    assert on_a_terminal(study, "plot", "t")[0] == 2
-    study.psy("plot", "t", "--data", "t.csv")
+    assert on_a_terminal(study, "plot", "t", **without)[0] == 2
+    assert study.program("plot", "t", "--data", "t.csv", env=without).returncode == 0
 
 
 def test_nothing_but_the_files_that_are_named_is_written(study: Study) -> None:
