@@ -1,8 +1,8 @@
 """HyperQueue: `hq submit`, `hq job`.
 
 There are no dependencies between jobs, so dependent ones wait in their script. One that only
-merges asks for a ten-thousandth of a CPU, since none at all is refused. The time limit is `timeout`
-in the script, since that of `hq` would count the waiting.
+merges asks for a ten-thousandth of a CPU, since none at all is refused. The time limit is that of
+the program `timeout` in the script, since the time limit of `hq` would count the waiting.
 """
 
 from __future__ import annotations
