@@ -7,6 +7,7 @@ would take longer than the tests themselves.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import coverage
@@ -15,6 +16,9 @@ import pytest
 COVERED = tuple(
     f"tests/{room}/" for room in ("outcomes", "pspace", "record", "run", "store", "work")
 )
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    del os.environ["PYTEST_PLUGINS"]  # what tests start is none of this
 
 # Before psyflow is imported, since importing goes through lines, too.
 _counting = coverage.Coverage(data_suffix=True)
