@@ -152,27 +152,35 @@ class KeySet:
     >>> keys = column_keys({"a": [1, 2, 3]}, 3)
     >>> KeySet(keys[:1]).contains(keys)
     array([ True, False, False])
+    >>> KeySet(keys[1:]).find(keys)
+    array([-1,  0,  1])
     """
 
     def __init__(self, keys: Keys) -> None:
         order, starts = _grouped(keys)
-        self._low, self._high = keys[order[starts]].T.copy()
+        self._first = order[starts]
+        self._low, self._high = keys[self._first].T.copy()
         # Different keys may share a low half, however rarely: look at all that do.
         runs = np.flatnonzero(np.diff(self._low, prepend=~self._low[:1]))
         self._longest_run = int(np.diff(runs, append=len(starts)).max(initial=0))
 
     def contains(self, keys: Keys) -> npt.NDArray[np.bool_]:
         """Return for each of `keys` whether it is in the set; shape (n,)."""
+        return self.find(keys) >= 0
+
+    def find(self, keys: Keys) -> npt.NDArray[np.int64]:
+        """Return for each of `keys` its first position in those of the set, −1 without; (n,)."""
         # Looking up in ascending order is several times faster, as memory is read in one sweep.
         order = np.argsort(keys[:, 0])
         low, high = keys[order].T.copy()
         at = np.searchsorted(self._low, low)
-        is_found = np.zeros(len(keys), np.bool_)
+        places = np.full(len(keys), -1, np.int64)
         for shift in range(self._longest_run):
             here = np.minimum(at + shift, len(self._low) - 1)
-            is_found |= (self._low[here] == low) & (self._high[here] == high)
-        found = np.empty_like(is_found)
-        found[order] = is_found
+            is_here = (self._low[here] == low) & (self._high[here] == high)
+            places[is_here] = self._first[here[is_here]]
+        found = np.empty_like(places)
+        found[order] = places
         return found
 
 

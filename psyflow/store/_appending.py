@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from psyflow.exceptions import PsyflowWarning, RunHeldError
 from psyflow.system.hold import Hold
 
 __all__ = ["appending"]
-
-PATIENCE_SECONDS = 10.0
-FIRST_PAUSE = 0.002
-LONGEST_PAUSE = 0.1
 
 
 @contextlib.contextmanager
@@ -40,23 +33,8 @@ def appending(filename: str | os.PathLike[str]) -> Iterator[None]:
         yield  # whoever writes there says what is wrong
         return
     hold = Hold(path.with_name(f"{path.name}.appending"), str(path))
-    _wait_for(hold)
+    hold.wait()
     try:
         yield
     finally:
         hold.leave()
-
-
-def _wait_for(hold: Hold) -> None:
-    patient_until = time.monotonic() + PATIENCE_SECONDS
-    pause = FIRST_PAUSE
-    while True:
-        try:
-            hold.acquire()
-            return
-        except RunHeldError as error:
-            if time.monotonic() > patient_until:
-                warnings.warn(f"Still waiting: {error}", PsyflowWarning, stacklevel=4)
-                patient_until = float("inf")
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)

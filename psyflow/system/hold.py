@@ -34,6 +34,9 @@ from psyflow.system.place import Place
 __all__ = ["Hold"]
 
 MOST_MISSES = 1000
+PATIENCE_SECONDS = 10.0
+FIRST_PAUSE = 0.002
+LONGEST_PAUSE = 0.1
 
 _RELEASED = ".released"
 
@@ -96,6 +99,21 @@ class Hold:
                 self._keep(self.folder / f"{mine:08d}")
                 return
             (self.folder / f"{mine:08d}").unlink(missing_ok=True)
+
+    def wait(self) -> None:
+        """Take the hold as soon as nobody else has it; after a while, say who has."""
+        patient_until = time.monotonic() + PATIENCE_SECONDS
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                self.acquire()
+                return
+            except RunHeldError as error:
+                if time.monotonic() > patient_until:
+                    warnings.warn(f"Still waiting: {error}", PsyflowWarning, stacklevel=4)
+                    patient_until = float("inf")
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def _mark(self) -> bytes:
         place = Place.of(self.folder)

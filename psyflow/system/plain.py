@@ -18,9 +18,9 @@ import math
 import pickle
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
-__all__ = ["NotPlainError", "check_plain", "name_here"]
+__all__ = ["NotPlainError", "check_next", "check_plain", "name_here"]
 
 _TASK_OF_OLD = re.compile(r"psyflow_(task_\w+|psy_conf)_[0-9a-f]{8}")
 """What an earlier psyflow called the module of a task file, with a digest of its path."""
@@ -54,8 +54,13 @@ def check_plain(pickled: bytes) -> None:
     ...
     psyflow.system.plain.NotPlainError: builtins.eval
     """
+    check_next(io.BytesIO(pickled))
+
+
+def check_next(file: IO[bytes]) -> None:
+    """Do the same with the pickle that a file goes on with, and leave off where that ends."""
     try:
-        _Look(io.BytesIO(pickled)).load()
+        _Look(file).load()
     except (NotPlainError, MemoryError, pickle.UnpicklingError, EOFError):
         raise
     except Exception as error:
@@ -303,8 +308,11 @@ _MODULES: Mapping[str, Mapping[type[_Value], str]] = {
     },
     "numpy._core.multiarray": {_Array: "_reconstruct", _Scalar: "scalar"},
     "numpy._core.numeric": {_Buffer: "_frombuffer"},
+    "execo_engine.sweep": {_Dict: "HashableDict"},
+    "execo_engine.utils": {_Dict: "HashableDict"},
     "psyflow.columns": {_Numbers: "Numbers"},
     "psyflow.pspace.param": {_Param: "Param"},
+    "psyflow.sweeper.combinations": {_Dict: "HashableDict"},
     "psyflow.pspace.space": {_Space: "Product Sum", _Selection: "Selection"},
 }
 

@@ -1,7 +1,7 @@
 """Who does what: the claim log.
 
-It rests on one step that a file system, NFS too, does whole or not at all: giving a file a name
-that nobody has yet (``os.link``). There is no lock to go stale and no counter to corrupt. Claims
+It rests on one step that a file system, NFS too, does whole or not at all: giving a file the next
+number (`psyflow.work.numbered`). There is no lock to go stale and no counter to corrupt. Claims
 are not fsynced: they matter only among processes that are alive, and a result that two of them
 computed is in the result table once all the same.
 """
@@ -19,6 +19,7 @@ from psyflow.system.files import (
     make_within,
 )
 from psyflow.system.owner import Owner
+from psyflow.work.numbered import NumberedFiles
 
 __all__ = ["Claim", "ClaimLog"]
 
@@ -97,6 +98,7 @@ class ClaimLog:
     def __init__(self, folder: Path, total: int) -> None:
         self.folder = folder
         self.total = total
+        self._files = NumberedFiles(folder)
         self._known = -1  # the highest number that is known to be taken
         self._stop = 0  # where that claim ends
 
@@ -124,7 +126,7 @@ class ClaimLog:
                 return None
             size = min(max(1, size_of(remaining)), remaining)
             claim = Claim(self._known + 1, self._stop, self._stop + size, owner, shard)
-            if link_new(self.folder / claim.filename, claim.to_bytes(), durable=False):
+            if self._files.add(claim.number, claim.to_bytes()):
                 self._known, self._stop = claim.number, claim.stop
                 return claim
 
@@ -135,7 +137,7 @@ class ClaimLog:
 
     def read(self, number: int) -> Claim:
         """Read one claim."""
-        return Claim.from_bytes((self.folder / f"{number:08d}").read_bytes())
+        return Claim.from_bytes(self._files.read(number))
 
     def latest_of(self, shard: str) -> Claim | None:
         """Return the latest claim of the worker that writes `shard`.
@@ -186,19 +188,8 @@ class ClaimLog:
             mine if link_new(self.folder / mine.filename, mine.to_bytes(), durable=False) else None
         )
 
-    def _taken(self, number: int) -> bool:
-        return (self.folder / f"{number:08d}").exists()
-
     def _find_tail(self) -> None:
-        # Numbers are taken without gaps, so doubling steps and halving them finds the last one: a
-        # worker that was away for a long item reads one file, not all that were made meanwhile.
-        if not self._taken(self._known + 1):
-            return
-        step = 1
-        while self._taken(self._known + 2 * step):
-            step *= 2
-        low, high = self._known + step, self._known + 2 * step
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._taken(middle) else (low, middle)
-        self._known, self._stop = low, self.read(low).stop
+        known = self._known
+        self._known = self._files.last()
+        if self._known != known:
+            self._stop = self.read(self._known).stop

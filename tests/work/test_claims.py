@@ -7,6 +7,7 @@ import pytest
 
 from psyflow.system.owner import Owner
 from psyflow.work.claims import Claim, ClaimLog
+from psyflow.work.numbered import NumberedFiles
 from tests.support.processes import eventually, script
 
 HERE = Owner.here()
@@ -78,9 +79,11 @@ def test_a_claimant_that_was_away_reads_few_files(
     away, busy = ClaimLog(tmp_path / "log", 10_000), ClaimLog(tmp_path / "log", 10_000)
     away.claim(HERE, "away", lambda n: 1)
     counted = []
-    read, taken = ClaimLog.read, ClaimLog._taken
+    read, taken = ClaimLog.read, NumberedFiles._is_taken
     monkeypatch.setattr(ClaimLog, "read", lambda log, n: counted.append(n) or read(log, n))
-    monkeypatch.setattr(ClaimLog, "_taken", lambda log, n: counted.append(n) or taken(log, n))
+    monkeypatch.setattr(
+        NumberedFiles, "_is_taken", lambda log, n: counted.append(n) or taken(log, n)
+    )
     for _ in range(2000):
         busy.claim(HERE, "busy", lambda n: 1)
     assert len(counted) < 2 * 2000
