@@ -123,9 +123,7 @@ class SharedStates:
 
     def _is_passed(self, positions: list[int], holder: int) -> bool:
         """Add to the log that elements pass to a holder, and tell whether they have."""
-        records = transfers(
-            self.board.holders(positions), holder, self.catalogue.keys[positions]
-        )
+        records = transfers(self.board.holders(positions), holder, self.catalogue.keys[positions])
         try:
             if self._log.add(records) and self._inprogress.chosen() == self._log.folder:
                 self.board.transfer(np.array(positions), records)

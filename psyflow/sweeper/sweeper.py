@@ -110,9 +110,7 @@ class ParamSweeper:
 
     # -- what there is --------------------------------------------------------------------------
 
-    def set_sweeps(
-        self, sweeps: Iterable[Any] | None = None, save_sweeps: bool = False
-    ) -> None:
+    def set_sweeps(self, sweeps: Iterable[Any] | None = None, save_sweeps: bool = False) -> None:
         """Iterate on something else; see the constructor."""
         if sweeps is None:
             sweeps = saved_sweeps(self._folder)

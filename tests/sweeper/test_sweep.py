@@ -1,4 +1,4 @@
-"""Combinations, progressions and counts. Numbers such as E1 are those of the behaviours of execo."""
+"""Combinations, progressions and counts. Numbers such as E1 are of the behaviours of execo."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ WORKER = """
     import os, random, sys
     from psyflow.sweeper import ParamSweeper
 
-    folder, log, seed, n = sys.argv[1], os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND), *sys.argv[3:]
+    folder, log, seed, n = sys.argv[1:]
+    log = os.open(log, os.O_WRONLY | os.O_APPEND)
     draw = random.Random(int(seed))
     sweeper = ParamSweeper(folder, range(int(n)), takeover=True)
 
