@@ -167,7 +167,13 @@ def test_log_levels(tmp_path: Path) -> None:  # E23 E24
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["--help"], 0), (["--size", "big"], 2), (["--sise", "2"], 2), (["-L", "-R"], 2), (["-c"], 2)],
+    [
+        (["--help"], 0),
+        (["--size", "big"], 2),
+        (["--sise", "2"], 2),
+        (["-L", "-R"], 2),
+        (["-c"], 2),
+    ],
 )
 def test_help_and_wrong_arguments_leave_nothing_behind(
     tmp_path: Path, arguments: list[str], code: int

@@ -28,6 +28,7 @@ PUBLIC = {
         Column Columns Numbers concatenate cut from_rows pack pack_numbers table_length take
         unpacked without
     """,
+    "psyflow.engine": "Engine copy_outputs logger redirect_outputs slugify",
     "psyflow.exceptions": """
         AmbiguousOperationError CommandFailedError CommandWarning DamagedFileError
         DamagedShardWarning DrawnAnewWarning HostWarning IneffectiveExcludeWarning
@@ -53,6 +54,7 @@ PUBLIC = {
         AutodetectStore DefaultStore H5Store NpzStore PickleStore Store as_store known_extensions
         store_for
     """,
+    "psyflow.sweeper": "HashableDict ParamSweeper geom igeom sweep sweep_stats",
     "psyflow.tasks": """
         Config PackageLoader REQUIRED Setting TASK_PREFIX TaskDef streams_of takes_context
     """,

@@ -46,8 +46,9 @@ def decode(data: bytes, n_words: int) -> Words:
     """Return the records in `data` that are whole and undamaged, shape (n, n_words)."""
     found = np.frombuffer(data, "<u8", count=whole(len(data), n_words) // 8)
     table = found.reshape(-1, n_words + 1).astype(np.uint64)
-    records = table[:, :n_words]
-    return records[_checks(records) == table[:, n_words]]
+    records: Words = table[:, :n_words]
+    is_whole = _checks(records) == table[:, n_words]
+    return records if is_whole.all() else np.compress(is_whole, records, axis=0)
 
 
 def whole(n_bytes: int, n_words: int) -> int:

@@ -39,7 +39,7 @@ class Board:
         self._holders = array("Q", bytes(8 * n))
         self._done = bytearray(n)
         self._skipped = bytearray(n)
-        # Not todo, for whatever reason: whoever looks for the next one finds it as bytes are found.
+        # Not todo, for whatever reason: the next one that is todo is found as a byte is found.
         self._taken = bytearray(n)
         self._cursor = 0  # nothing before it is todo
 

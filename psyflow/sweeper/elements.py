@@ -48,7 +48,7 @@ class Elements(Set[Any]):
         return f"{{{', '.join(map(repr, self._elements))}}}" if self._elements else "set()"
 
     @classmethod
-    def _from_iterable(cls, elements: Iterable[Any]) -> set[Any]:  # type: ignore[override]
+    def _from_iterable(cls, elements: Iterable[Any]) -> set[Any]:
         return set(elements)
 
 

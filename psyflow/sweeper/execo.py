@@ -14,12 +14,12 @@ from typing import Any
 
 from psyflow.exceptions import DamagedFileError, UntrustedFileError
 from psyflow.outcomes.keyfiles import KeyFile
-from psyflow.system.files import keep_copy, make_within
-from psyflow.system.plain import NotPlainError, check_next
-from psyflow.system.trust import made_with, unpickled
 from psyflow.sweeper.combinations import HashableDict
 from psyflow.sweeper.elements import keys_of
 from psyflow.sweeper.folder import Marker, held, load_sweeps
+from psyflow.system.files import keep_copy, make_within
+from psyflow.system.plain import NotPlainError, check_next
+from psyflow.system.trust import made_with, unpickled
 from psyflow.work.keyclaims import NOBODY, KeyClaims, transfers
 
 __all__ = ["saved_sweeps", "take_over"]

@@ -7,7 +7,6 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from psyflow.sweeper.elements import Catalogue, Elements, keys_of
@@ -351,14 +350,19 @@ def _in_order(persistence_dir: Any, sweeps: Any) -> tuple[Any, Any]:
     )
 
 
+_locked: list[ParamSweeper] = []
+
+
 def _lock_all() -> None:
-    for sweeper in list(_sweepers):
+    _locked[:] = _sweepers
+    for sweeper in _locked:
         sweeper._lock.acquire()
 
 
 def _unlock_all() -> None:
-    for sweeper in list(_sweepers):
+    for sweeper in _locked:
         sweeper._lock.release()
+    _locked.clear()
 
 
 # A fork while another thread is in a sweeper would have half of what that did, and its lock.

@@ -125,7 +125,7 @@ class KeyClaims:
         """Return what follows of the pack that is to be read next, and is there."""
         place = self._next % PACKED
         pack = _pack_path(self.folder, self._next // PACKED)
-        entries = []
+        entries: list[bytes] = []
         while place + len(entries) < PACKED:
             entry = _content(self._files.path(self._next + len(entries)))
             if entry is None:

@@ -73,6 +73,7 @@ def test_marking_what_nobody_holds(tmp_path: Path) -> None:
     sweeper.done(HashableDict(z=2))
     assert states(sweeper) == [SWEEPS[2:], [], [SWEEPS[1]], [SWEEPS[0]]]
     sweeper.set_sweeps([*SWEEPS, {"z": 1}, {"z": 2}])
+    assert sweeper.get_skipped() == {SWEEPS[1]}
     assert states(sweeper)[3] == [SWEEPS[0], {"z": 2}]
 
 
