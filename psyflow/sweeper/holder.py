@@ -43,7 +43,7 @@ class Held(NamedTuple):
 
 
 class Holder:
-    """This process, as the holder of elements of one sweeper.
+    """Holds elements of one sweeper, as long as this process lives.
 
     A thread renews its lease, brings what is done to the disk, and packs the claim log, twice a
     second; the function that the user calls meanwhile may take hours.
