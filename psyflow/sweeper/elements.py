@@ -127,6 +127,8 @@ class Catalogue:
     """
 
     def __init__(self, sweeps: Iterable[Any]) -> None:
+        if not isinstance(sweeps, Iterable):
+            raise TypeError(f"There is nothing to iterate on in {sweeps!r:.60}: give a list.")
         elements = list(map(_hashable, sweeps))
         keys = keys_of(elements)
         firsts = first_positions(keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 import warnings
@@ -50,6 +51,10 @@ class ParamSweeper:
     ------
     MissingFileError
         If there are neither `sweeps` nor saved ones.
+    TypeError
+        If the first argument is no path, `sweeps` no iterable, or an element cannot be hashed.
+    ValueError
+        If the path is empty.
     DamagedFileError, LaterFormatError, UntrustedFileError
         If a file in the folder cannot be read.
     UnstableValueError
@@ -84,8 +89,9 @@ class ParamSweeper:
         self.name = self._folder.name if name is None else name
         self.takeover = takeover
         self._lock = threading.RLock()
+        catalogue = self._catalogue(sweeps)  # nothing is made if there is anything wrong with it
         self._shared = SharedStates(self._folder)
-        self.set_sweeps(sweeps, save_sweeps)
+        self._begin(catalogue, save_sweeps)
         _sweepers.add(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -111,13 +117,7 @@ class ParamSweeper:
 
     def set_sweeps(self, sweeps: Iterable[Any] | None = None, save_sweeps: bool = False) -> None:
         """Iterate on something else; see the constructor."""
-        if sweeps is None:
-            sweeps = saved_sweeps(self._folder)
-        catalogue = Catalogue(sweeps)
-        with self._lock:
-            if save_sweeps:
-                save(self._folder, catalogue.elements)
-            self._shared.begin(catalogue)
+        self._begin(self._catalogue(sweeps), save_sweeps)
 
     def save_sweeps(self) -> None:
         """Save the elements in the folder, for who opens it without giving them."""
@@ -202,11 +202,12 @@ class ParamSweeper:
         filtr : callable, optional
             As in `get_next`.
         """
+        n = operator.index(num_combs)
         with self._lock:
-            taken = self._shared.take(lambda: self._choose(num_combs, filtr))
-            if not taken and self.takeover and num_combs > 0:
+            taken = self._shared.take(lambda: self._choose(n, filtr))
+            if not taken and self.takeover and n > 0:
                 self._shared.release_ended()
-                taken = self._shared.take(lambda: self._choose(num_combs, filtr))
+                taken = self._shared.take(lambda: self._choose(n, filtr))
             return self._elements(taken)
 
     # -- marking elements -----------------------------------------------------------------------
@@ -279,6 +280,15 @@ class ParamSweeper:
 
     # -- how ------------------------------------------------------------------------------------
 
+    def _catalogue(self, sweeps: Iterable[Any] | None) -> Catalogue:
+        return Catalogue(saved_sweeps(self._folder) if sweeps is None else sweeps)
+
+    def _begin(self, catalogue: Catalogue, save_sweeps: bool) -> None:
+        with self._lock:
+            if save_sweeps:
+                save(self._folder, catalogue.elements)
+            self._shared.begin(catalogue)
+
     def _next_or(self, default: Any, filtr: Filter | None = None) -> Any:
         return next(iter(self.get_next_batch(1, filtr)), default)
 
@@ -335,6 +345,10 @@ def _opened(
 def _in_order(persistence_dir: Any, sweeps: Any) -> tuple[Any, Any]:
     """Return the two arguments; older scripts for execo have them the other way round."""
     if isinstance(persistence_dir, str | os.PathLike):
+        if not os.fspath(persistence_dir):
+            raise ValueError(
+                "The name of the folder is empty. For the working directory, give '.'."
+            )
         return persistence_dir, sweeps
     if isinstance(sweeps, str | os.PathLike):
         warnings.warn(

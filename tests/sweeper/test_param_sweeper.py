@@ -176,8 +176,13 @@ def test_bad_elements(tmp_path: Path) -> None:
         ParamSweeper(tmp_path, [[1, 2]])
     with pytest.raises(UnstableValueError):
         ParamSweeper(tmp_path, [object(), lambda: 1])
-    with pytest.raises(TypeError):
-        ParamSweeper(tmp_path, 5)
+    with pytest.raises(TypeError, match="nothing to iterate on in 5"):
+        ParamSweeper(tmp_path / "new", 5)
+    with pytest.raises(MissingFileError):
+        ParamSweeper(tmp_path / "new")
+    with pytest.raises(ValueError, match="has no name"):
+        ParamSweeper("", [1])
+    assert list(tmp_path.iterdir()) == []  # nothing was made for nothing
     assert list(ParamSweeper(tmp_path, [{"a": [1, 2]}])) == [{"a": [1, 2]}]
     assert list(ParamSweeper(tmp_path / "b", [])) == []
 
