@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class KeyFile:
         self._fd: int | None = None
         self._end = 0
         self._is_synced = True
+        self._closing = threading.Lock()  # while another thread syncs
 
     def write(self, keys: Keys) -> None:
         """Append keys; what is killed after that, loses none of them."""
@@ -51,7 +53,6 @@ class KeyFile:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
                 self._fd = os.open(self.path, flags, 0o666)
                 data = _HEADER + data
-            self._is_synced = False
             try:
                 write_all(self._fd, data)
             except OSError:
@@ -60,24 +61,33 @@ class KeyFile:
                     os.ftruncate(self._fd, self._end)
                 raise
         self._end += len(data)
+        self._is_synced = False
 
     def sync(self) -> None:
         """Return when all that was written is on the disk."""
-        fd = self._fd
-        if fd is not None and not self._is_synced:
-            self._is_synced = True  # before: a thread may write meanwhile
+        if self._is_synced:
+            return
+        with self._closing:
+            fd = None if self._fd is None else os.dup(self._fd)
+        if fd is None:
+            return
+        self._is_synced = True  # before: another thread may write meanwhile
+        try:
             with naming(self.path):
                 sync_file(fd)
-                sync_folder(self.path.parent)
+        finally:
+            os.close(fd)
+        sync_folder(self.path.parent)
 
     def close(self) -> None:
         """Sync and close."""
         try:
             self.sync()
         finally:
-            fd, self._fd = self._fd, None
-            if fd is not None:
-                os.close(fd)
+            with self._closing:
+                fd, self._fd = self._fd, None
+                if fd is not None:
+                    os.close(fd)
 
 
 class KeyFiles:

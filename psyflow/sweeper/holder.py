@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,8 +121,10 @@ def remove_ended(folder: Path, but: Collection[int]) -> None:
             (leases / name).unlink(missing_ok=True)
 
 
-def ended(folder: Path, numbers: Iterable[int]) -> set[int]:
+def ended(folder: Path, numbers: Collection[int]) -> set[int]:
     """Return those of some holders that have ended, as far as can be seen from here."""
+    if not numbers:
+        return set()
     leases = make_within(folder, HOLDERS)
     now = server_time(leases)
     return {number for number in numbers if is_over(leases / _name(number), now)}

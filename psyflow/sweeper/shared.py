@@ -113,8 +113,25 @@ class SharedStates:
             if not positions or self._is_passed(positions, me):
                 return positions
 
-    def release(self, choose: Callable[[], list[int]]) -> None:
-        """Give elements back, which anybody may hold; `choose` is as in `take`."""
+    def release(self, positions: list[int]) -> None:
+        """Give elements back, which anybody may hold; done ones stay what they are."""
+        board = self.board
+        known = board.holders(positions)
+        self.update_claims()
+        mine = None if self._holder is None else self._holder.number
+        # What this process held may have passed to another one, which took it for dead; and who
+        # is quick to take what is given back keeps it.
+        now = zip(positions, known, board.holders(positions), strict=True)
+        held = {p: before if before == mine else holder for p, before, holder in now}
+
+        def choose() -> list[int]:
+            still = zip(held, held.values(), board.holders(held), strict=True)
+            passing = [p for p, before, holder in still if before == holder != NOBODY]
+            return [p for p in passing if not board.is_done(p)]
+
+        self._release(choose)
+
+    def _release(self, choose: Callable[[], list[int]]) -> None:
         while True:
             self.update_claims()
             positions = choose()
@@ -136,13 +153,15 @@ class SharedStates:
 
     def set_done(self, keys: Keys) -> None:
         """Mark elements as done, whether they are in the catalogue or not."""
+        if self._done.chosen() != self._files.folder:
+            self.update_done()
         positions = self.catalogue.positions(keys)
         known = positions[positions >= 0].tolist()
         # Others are to see that they are not free, without reading what is done each time.
         self.take(lambda: [p for p in known if self.board.is_free(p)])
         news = [i for i, p in enumerate(positions.tolist()) if p < 0 or not self.board.is_done(p)]
         if news:
-            self._me().done(self._done.chosen()).write(keys[news])
+            self._me().done(self._files.folder).write(keys[news])
             self.board.set_done(known)
 
     def reset(self) -> None:
@@ -154,15 +173,15 @@ class SharedStates:
         """Take back the claims of processes that have ended, and return these elements."""
         self.update()
         over = ended(self.folder, self.board.held())
-        back: set[int] = set()
+        back: list[int] = []
 
         def choose() -> list[int]:
             held = self.board.held()
             found = [position for number in over for position in held.get(number, [])]
-            back.update(found)
+            back[:] = found or back
             return found
 
-        self.release(choose)
+        self._release(choose)
         remove_ended(self.folder, self.board.held())
         return sorted(back)
 

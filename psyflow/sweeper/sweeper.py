@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import os
 import threading
@@ -161,8 +162,9 @@ class ParamSweeper:
     def stats(self) -> Stats:
         """Return the elements at one moment: all, remaining, skipped, in progress, done."""
         with self._lock:
+            self._shared.update()
             states = ("remaining", "skipped", "inprogress", "done")
-            remaining, skipped, inprogress, done = map(self._in_state, states)
+            remaining, skipped, inprogress, done = map(self._known_in_state, states)
             return self.get_sweeps(), remaining, skipped, inprogress, done
 
     def update(self) -> None:
@@ -236,7 +238,7 @@ class ParamSweeper:
         with self._lock:
             # First, or another thread would take them.
             self._shared.board.skip(positions)
-            self._release(positions)
+            self._shared.release(positions)
 
     def cancel(self, combination: Any) -> None:
         """Give an element back: it is todo again."""
@@ -246,7 +248,7 @@ class ParamSweeper:
         """Give elements back: they are todo again."""
         positions = self._positions(combinations)
         with self._lock:
-            self._release(positions)
+            self._shared.release(positions)
             self._shared.board.unskip(positions)
 
     def reset(self, reset_inprogress: bool = False) -> None:
@@ -296,30 +298,23 @@ class ParamSweeper:
         board = self._shared.board
         if filtr is None or n <= 0:
             return board.todo(n)
-        remaining = Elements(self._elements(board.state("remaining").tolist()))
-        found: dict[int, None] = {}
-        for element in filtr(remaining):
-            (position,) = self._shared.catalogue.positions(keys_of([element])).tolist()
+        elements = list(itertools.islice(filtr(self._known_in_state("remaining")), n))
+        positions = self._shared.catalogue.positions(keys_of(elements)).tolist()
+        for element, position in zip(elements, positions, strict=True):
             if position < 0 or not board.is_todo(position):
                 raise ValueError(
                     f"The filter returned {element!r:.80}, which is none of the elements that it "
                     "was given. It may leave some out and order the others."
                 )
-            found[position] = None
-            if len(found) == n:
-                break
-        return list(found)
-
-    def _release(self, positions: list[int]) -> None:
-        board = self._shared.board
-        self._shared.release(
-            lambda: [p for p in positions if not (board.is_done(p) or board.is_free(p))]
-        )
+        return list(dict.fromkeys(positions))
 
     def _in_state(self, state: str) -> Elements:
         with self._lock:
             self._shared.update()
-            return Elements(self._elements(self._shared.board.state(state).tolist()))
+            return self._known_in_state(state)
+
+    def _known_in_state(self, state: str) -> Elements:
+        return Elements(self._elements(self._shared.board.state(state).tolist()))
 
     def _elements(self, positions: Iterable[int]) -> list[Any]:
         elements = self._shared.catalogue.elements
@@ -346,9 +341,7 @@ def _in_order(persistence_dir: Any, sweeps: Any) -> tuple[Any, Any]:
     """Return the two arguments; older scripts for execo have them the other way round."""
     if isinstance(persistence_dir, str | os.PathLike):
         if not os.fspath(persistence_dir):
-            raise ValueError(
-                "The name of the folder is empty. For the working directory, give '.'."
-            )
+            raise ValueError("The folder has no name. For the working directory, give '.'.")
         return persistence_dir, sweeps
     if isinstance(sweeps, str | os.PathLike):
         warnings.warn(

@@ -11,7 +11,10 @@ import sys
 import threading
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from psyflow.sweeper import ParamSweeper, sweep
 from psyflow.system.owner import Owner
@@ -158,6 +161,21 @@ def test_elements_of_a_dead_process_are_seen_and_come_back(tmp_path: Path) -> No
     assert held.has_ended
     assert sweeper.get_next() == {"a": 1}
     assert len(list((tmp_path / "holders").iterdir())) == 1
+
+
+@pytest.mark.parametrize("give_back", [ParamSweeper.cancel, ParamSweeper.skip])
+def test_who_was_taken_for_dead_gives_back_nothing_of_others(
+    tmp_path: Path, give_back: Callable[[ParamSweeper, int], None]
+) -> None:
+    sweepers = [ParamSweeper(tmp_path, range(2)) for _ in range(2)]
+    mine = sweepers[0].get_next()
+    sweepers[1].reset_inprogress()
+    assert sweepers[1].get_next() == mine
+    give_back(sweepers[0], mine)
+    assert list(sweepers[1].get_inprogress()) == [mine]
+    # Who never held it, may: a parent for its children, for example.
+    ParamSweeper(tmp_path, range(2)).cancel(mine)
+    assert list(sweepers[1].get_remaining()) == [0, 1]
 
 
 SCRIPT = """\
