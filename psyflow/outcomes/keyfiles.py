@@ -17,7 +17,8 @@ import numpy as np
 from psyflow.exceptions import LaterFormatError
 from psyflow.outcomes.words import Words, decode, encode, whole
 from psyflow.pspace.keys import Keys, no_keys
-from psyflow.system.files import naming, sync_file, sync_folder, write_all
+from psyflow.system.files import sync_file, sync_folder, write_all
+from psyflow.system.oserrors import naming
 
 __all__ = ["KeyFile", "KeyFiles"]
 
