@@ -40,6 +40,7 @@ __all__ = [
     "names_in",
     "naming",
     "remove_temporaries",
+    "rename",
     "reopen",
     "sync_file",
     "sync_folder",
@@ -432,6 +433,15 @@ def move(source: Path, target: Path) -> None:
         source.unlink()
     sync_folder(target.parent)
     sync_folder(source.parent)
+
+
+def rename(source: Path, target: Path) -> bool:
+    """Rename what nobody would miss after a power failure; tell whether that could be done."""
+    try:
+        source.rename(target)
+    except OSError:
+        return False
+    return True
 
 
 def keep_copy(source: Path, target: Path) -> None:

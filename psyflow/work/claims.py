@@ -17,6 +17,7 @@ from pathlib import Path
 from psyflow.system.files import (
     link_new,
     make_within,
+    write_atomic,
 )
 from psyflow.system.owner import Owner
 
@@ -185,6 +186,18 @@ class ClaimLog:
         return (
             mine if link_new(self.folder / mine.filename, mine.to_bytes(), durable=False) else None
         )
+
+    def shorten(self) -> None:
+        """Have one claim stand for all, once nothing is left to do of any: there may be many."""
+        self._find_tail()
+        if self._known < 1:
+            return
+        whole = Claim(0, 0, self._stop, Owner.here(), "")
+        write_atomic(self.folder / whole.filename, whole.to_bytes())
+        # From the second on: for whoever looks, the log ends before the first that is not there.
+        for path in sorted(self.folder.glob("[0-9]*")):
+            if path.name != whole.filename:
+                path.unlink()
 
     def _taken(self, number: int) -> bool:
         return (self.folder / f"{number:08d}").exists()
