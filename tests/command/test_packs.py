@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 import psyflow
+from psyflow import Command, Param
 from psyflow.command.packs import Packs, Writer, outputs
+from psyflow.work.context import Contexts
 
 MANY = """
 from psyflow import Command, Param
@@ -60,6 +63,43 @@ def test_few_psets_have_folders_that_psy_log_names(many):
     many.psy("run")
     told = many.psy("log", "many", "2").stdout
     assert "=== stdout of the program, " in told and "/stdout:\ngot 2\n" in told
+
+
+def test_what_was_killed_is_packed_in_the_end_and_all_claims_are_one_file(many):
+    text = "echo before; test {n} != 7 || sleep 600"
+    many.task("many", MANY.replace('"echo got {n}"', f'"{text}", shell=True') + "timeout = 2\n")
+    assert many.psy("run").returncode == 1
+    assert sorted(p.name for p in (many.work / "many" / "psets").iterdir()) == ["packs"]
+    assert "packed:\nbefore\n" in many.psy("log", "many", "7").stdout
+    assert len([*many.work.glob("many/plans/*/claims/0/*")]) == 1
+
+
+LEAVES = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    os.chdir("/")
+    while not os.path.exists(sys.argv[1]):
+        time.sleep(0.02)
+    print("late", flush=True)
+"""
+
+
+def test_what_leaves_its_process_group_prints_into_no_other_psets_output(tmp_path):
+    contexts = Contexts(tmp_path / "psets", "process:0", is_durable=False)
+    contexts_of_all = contexts(Param(n=range(300)), range(3))
+    go = tmp_path / "go"
+    leaves = Command([[sys.executable, "-c", LEAVES, str(go)]])
+    waits = Command("touch {go}; sleep 0.5; echo mine", shell=True)
+    for command, context in zip([leaves, leaves, waits], contexts_of_all, strict=True):
+        command(ctx=context, n=0, go=str(go))
+    packs = Packs(tmp_path / "psets")
+    names = [contexts.folder(Param(n=range(300)), item).name for item in range(3)]
+    printed = []
+    for name in names:
+        with outputs(tmp_path / "psets", name, packs) as found:
+            printed.append((found / "stdout").read_text())
+    assert printed == ["", "", "mine\n"]
 
 
 def test_folders_stay_if_asked(many):
