@@ -72,7 +72,9 @@ class Call:
                 self._run((place.stdout, place.stderr))
                 row = read(self._folder)
             except Exception:
-                self._leave(place, has_failed=True)
+                # Where there is no room for a note of it, its failure is told all the same.
+                with contextlib.suppress(OSError):
+                    self._leave(place, has_failed=True)
                 raise
             except BaseException:
                 self._note()
