@@ -179,8 +179,8 @@ class Results(Conversions):
         ``attempt``, ``key`` (of the pset, as its folder is named), ``host``, ``pid``, ``job`` (the
         number of the process job) and ``worker`` (its number in that); −1 where one is not
         recorded. Of a `Command` also ``exit_code`` and ``signal`` of its last program (such as
-        ``"SIGKILL"``; −1 and "" if there is none), ``cpu`` (seconds, of all of them) and
-        ``peak_memory`` is that of the largest of them.
+        ``"SIGKILL"``; −1 and "" if there is none), ``cpu`` (seconds, of all of them), and as
+        ``peak_memory`` (bytes), which is that of the worker otherwise, that of the largest.
         """
         return Results(self._known().bookkeeping(), glance=self._glance)
 
