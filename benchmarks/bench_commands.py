@@ -32,7 +32,12 @@ def run(environment: Environment) -> Iterator[Figure]:
         yield _against(what, samples, name)
     n_files = sum(path.is_file() for path in (folder / "out").rglob("*"))
     yield Figure(
-        f"files that {n} runs leave", str(n_files), n_files, "files", MOST_FILES, note="of 2 workers"
+        f"files that {n} runs leave",
+        str(n_files),
+        n_files,
+        "files",
+        MOST_FILES,
+        note="of 2 workers",
     )
 
 
