@@ -147,13 +147,13 @@ class ClaimLog:
         taken_over = [claim for claim in self.taken_over() if claim.shard == shard]
         if taken_over:
             return max(taken_over, key=lambda claim: claim.taken_at)
-        self._find_tail()
+        self._find_tail_anew()
         claims = (self.read(number) for number in range(self._known, -1, -1))
         return next((claim for claim in claims if claim.shard == shard), None)
 
     def claims(self) -> Iterator[Claim]:
         """Yield every claim, in order, each as whoever has it now."""
-        self._find_tail()
+        self._find_tail_anew()
         latest = {claim.number: claim for claim in self.taken_over()}
         for number in range(self._known + 1):
             yield latest.get(number) or self.read(number)
@@ -201,6 +201,12 @@ class ClaimLog:
 
     def _taken(self, number: int) -> bool:
         return (self.folder / f"{number:08d}").exists()
+
+    def _find_tail_anew(self) -> None:
+        """Do so for whoever reads what is there, which may have been shortened."""
+        if self._known > 0 and not self._taken(self._known):
+            self._known = -1
+        self._find_tail()
 
     def _find_tail(self) -> None:
         # Numbers are taken without gaps, so doubling steps and halving them finds the last one: a
