@@ -17,6 +17,7 @@ from benchmarks.figures import Figure, table
 NAMES = (
     "throughput",
     "systems",
+    "commands",
     "fixed_cost",
     "million",
     "again",

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import functools
 import json
 import os
 import socket
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, Protocol
+from typing import Any
 
 from psyflow.command.files import prune
-from psyflow.command.packs import has_packs, packer
+from psyflow.command.packs import Writer, has_packs, packer
+from psyflow.command.place import STDERR, STDOUT, Folder, Place, opened
 from psyflow.command.running import Ended, Streams, run_program, watch
 from psyflow.command.settings import Spec
 from psyflow.exceptions import CommandFailedError
-from psyflow.system.processes import cause_of_death
+from psyflow.system.processes import cause_of_death, signal_name
 from psyflow.texts import printable
 
-__all__ = ["STDERR", "STDOUT", "USAGE", "Call", "Folder", "folder_of"]
+__all__ = ["USAGE", "Call", "last_words"]
 
-STDOUT, STDERR = "stdout", "stderr"
 USAGE = "command.json"
 """What ran, how it ended, and what it took."""
-_OWN = (STDOUT, STDERR, USAGE)
+_STREAMS = (STDOUT, STDERR)
 
 MANY = 200
 """In runs of more psets, small folders are packed."""
@@ -34,44 +32,8 @@ MANY = 200
 _TAIL_LINES = 10
 _TAIL_BYTES = 2000
 _LONGEST_VARIABLE = 30_000
-_PREDECESSOR_SECONDS = 15.0
 
 Reader = Callable[[Path], dict[str, Any]]
-
-
-class Folder(Protocol):
-    """The argument ``ctx``, as far as a command needs it."""
-
-    job: str
-    attempt: int
-    worker: int
-    n_psets: int
-
-    @property
-    def dir(self) -> Path:
-        """The folder of the pset."""
-
-
-class _Temporary:
-    """Stands for ``ctx`` where nobody gives one."""
-
-    job = ""
-    attempt = 1
-    worker = 0
-    n_psets = 1
-
-    def __init__(self, path: str) -> None:
-        self.dir = Path(path)
-
-
-@contextlib.contextmanager
-def folder_of(context: Folder | None) -> Iterator[Folder]:
-    """Give where programs run: where the worker says, or in a folder that goes when they end."""
-    if context is not None:
-        yield context
-        return
-    with tempfile.TemporaryDirectory(prefix="psyflow-") as path:
-        yield _Temporary(path)
 
 
 class Call:
@@ -88,7 +50,7 @@ class Call:
     def __init__(self, spec: Spec, context: Folder, values: Mapping[str, Any]) -> None:
         self._spec = spec
         self._context = context
-        self._folder = context.dir
+        self._folder = Path()
         self._values = {name: _absolute(value, spec.base) for name, value in values.items()}
         self._ended: list[Ended] = []
 
@@ -101,41 +63,37 @@ class Call:
             If a program fails.
         """
         watch()
-        is_empty = not os.listdir(self._folder)  # noqa: PTH208
-        with self._streams() as streams:
-            self._furnish(is_empty=is_empty)
+        writer = self._packer(self._context.place.parent)
+        spare = None if writer is None else writer.spare
+        with opened(self._context, spare) as place:
+            self._folder = place.folder
+            self._furnish()
             try:
-                self._run(streams)
+                self._run((place.stdout, place.stderr))
                 row = read(self._folder)
             except Exception:
-                self._leave(has_failed=True)
+                # Where there is no room for a note of it, its failure is told all the same.
+                with contextlib.suppress(OSError):
+                    self._leave(place, has_failed=True)
                 raise
             except BaseException:
                 self._note()
                 raise
-            self._leave(has_failed=False)
+            finally:
+                self._context.programs = _taken_together(self._ended)
+            self._leave(place, has_failed=False)
         return row
 
-    @contextlib.contextmanager
-    def _streams(self) -> Iterator[tuple[int, int]]:
-        """Open the files of the output, once no program of an earlier attempt has them."""
-        with contextlib.ExitStack() as stack:
-            found = []
-            for name in (STDOUT, STDERR):
-                flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-                found.append(os.open(self._folder / name, flags, 0o666))
-                stack.callback(os.close, found[-1])
-            _wait_for_predecessor(found[0], self._folder)
-            for fd in found:
-                # File systems take their time for it, also if there is nothing to cut off.
-                if os.fstat(fd).st_size:
-                    os.ftruncate(fd, 0)
-            yield found[0], found[1]
+    def _packer(self, root: Path) -> Writer | None:
+        """Return what takes in folders of psets, if they are many."""
+        if not self._spec.pack or self._context.n_psets <= MANY:
+            return None
+        return packer(root)
 
-    def _furnish(self, *, is_empty: bool) -> None:
+    def _furnish(self) -> None:
         """Have in the folder what the programs are to find, and nothing else."""
-        if not is_empty:
-            prune(self._folder, self._spec.resume, (STDOUT, STDERR))
+        if len(os.listdir(self._folder)) > len(_STREAMS):  # noqa: PTH208
+            prune(self._folder, self._spec.resume, _STREAMS)
         for entry in self._spec.files_in:
             entry.put(self._folder, self._values)
         for template in self._spec.templates:
@@ -172,38 +130,27 @@ class Call:
             os.close(fd)
 
     def _environment(self, cwd: str) -> dict[bytes, bytes]:
-        host, attempt = socket.gethostname(), str(self._context.attempt)
-        worker = str(self._context.worker)
+        context = self._context
         found = {
-            "PSYFLOW_DIR": str(self._folder),
-            "PSYFLOW_JOB": self._context.job,
-            "PSYFLOW_ATTEMPT": attempt,
-            "PSYFLOW_NODE": host,
-            "PSYFLOW_WORKER": worker,
-            "PATAS_CLUSTER_NAME": "quick_cluster",
-            "PATAS_CLUSTER_ID": "0",
-            "PATAS_NODE_NAME": host,
-            "PATAS_NODE_ID": "0",
-            "PATAS_WORKER_ID": worker,
-            "PATAS_WORK_DIR": cwd,
-            "PATAS_ATTEMPT": attempt,
+            **os.environb,
+            **_whereabouts(context.job, context.attempt, context.worker, socket.gethostname()),
+            b"PSYFLOW_DIR": os.fsencode(self._folder),
+            b"PATAS_WORK_DIR": os.fsencode(cwd),
         }
         for name, value in self._values.items():
             text = str(value)
             # A variable, or all together, may be longer than the system takes.
             if len(text) < _LONGEST_VARIABLE and "\0" not in text and _can_be_encoded(text):
-                found[f"PSYFLOW_VAR_{name}"] = found[f"PATAS_VAR_{name}"] = text
-        found |= {n: text.render(self._values) for n, text in self._spec.env.items()}
-        # In bytes, all that is there need not be decoded and encoded again for each program.
-        encoded = {os.fsencode(name): os.fsencode(text) for name, text in found.items()}
-        return {**os.environb, **encoded}
+                found |= dict.fromkeys(_names_of(name), os.fsencode(text))
+        for name, line in self._spec.env.items():
+            found[os.fsencode(name)] = os.fsencode(line.render(self._values))
+        return found
 
     def _failure(self, ended: Ended) -> CommandFailedError:
         code = ended.exit_code
         kind = "oom" if ended.is_oom else "crash" if code is None else "error"
-        how = f"was killed by {ended.signal}" if code is None else cause_of_death(code)
-        tail = tail_of(self._folder / STDERR)
-        end = f" Its standard error ends:\n{tail}" if tail else " It wrote nothing to stderr."
+        how = cause_of_death(-ended.signal if ended.signal else ended.exit_code or 0)
+        end = last_words(self._folder) or " It wrote nothing to stderr."
         shown = printable(" ".join(ended.command))[:300]
         return CommandFailedError(f"`{shown}` {how}.{end}", kind, code)
 
@@ -215,37 +162,75 @@ class Call:
         text = json.dumps([_noted(ended) for ended in self._ended], ensure_ascii=False)
         return f"{text}\n".encode(errors="replace")
 
-    def _leave(self, *, has_failed: bool) -> None:
+    def _leave(self, place: Place, *, has_failed: bool) -> None:
         """Remove from the folder what is not to be kept."""
-        keep = self._spec.keep
+        keep, writer = self._spec.keep, self._packer(self._folder.parent)
         if keep == "none" or (keep == "failed" and not has_failed):
+            if writer is not None:
+                writer.drop(self._folder, place.streams)
+                return
             prune(self._folder, (), ())
             with contextlib.suppress(OSError):
                 self._folder.rmdir()
-            self._forget()
+            if has_packs(self._folder.parent):
+                packer(self._folder.parent).forget(self._folder.name)
             return
         if not isinstance(keep, str) and not has_failed:
             prune(self._folder, keep, ())
-        is_packed = self._spec.pack and not has_failed and self._context.n_psets > MANY
-        if not is_packed or not packer(self._folder.parent).put(
-            self._folder, {USAGE: self._usage()}
-        ):
+        # A later attempt is to find what it goes on with.
+        if has_failed and self._spec.resume:
+            writer = None
+        usage = {USAGE: self._usage()}
+        if writer is None or not writer.put(self._folder, usage, place.streams):
             self._note()
 
-    def _forget(self) -> None:
-        """Have nobody take for its output what an earlier evaluation left."""
-        if has_packs(self._folder.parent):
-            packer(self._folder.parent).forget(self._folder.name)
+
+@functools.lru_cache(maxsize=64)
+def _whereabouts(job: str, attempt: int, worker: int, host: str) -> dict[bytes, bytes]:
+    """Return the variables that tell programs where they run."""
+    # In bytes, they need not be encoded again for each program.
+    told = {
+        "PSYFLOW_JOB": job,
+        "PSYFLOW_ATTEMPT": attempt,
+        "PSYFLOW_NODE": host,
+        "PSYFLOW_WORKER": worker,
+        "PATAS_CLUSTER_NAME": "quick_cluster",
+        "PATAS_CLUSTER_ID": 0,
+        "PATAS_NODE_NAME": host,
+        "PATAS_NODE_ID": 0,
+        "PATAS_WORKER_ID": worker,
+        "PATAS_ATTEMPT": attempt,
+    }
+    return {os.fsencode(name): os.fsencode(str(value)) for name, value in told.items()}
+
+
+@functools.lru_cache(maxsize=256)
+def _names_of(parameter: str) -> tuple[bytes, bytes]:
+    """Return the variables that tell programs a parameter."""
+    return os.fsencode(f"PSYFLOW_VAR_{parameter}"), os.fsencode(f"PATAS_VAR_{parameter}")
 
 
 def _noted(ended: Ended) -> dict[str, Any]:
     return {
         "command": ended.command,
         "exit_code": ended.exit_code,
-        "signal": ended.signal,
+        "signal": signal_name(ended.signal) if ended.signal else None,
         "duration": round(ended.duration, 6),
         "cpu": round(ended.cpu, 6),
         "peak_memory": ended.peak_memory,
+    }
+
+
+def _taken_together(ended: Sequence[Ended]) -> dict[str, Any] | None:
+    """Return what is noted of the programs of a pset: see `psyflow.outcomes.records`."""
+    if not ended:
+        return None
+    last = ended[-1]
+    return {
+        "exit_code": -1 if last.exit_code is None else last.exit_code,
+        "signal": last.signal or 0,
+        "cpu": sum(one.cpu for one in ended),
+        "peak_memory": max(-1 if one.peak_memory is None else one.peak_memory for one in ended),
     }
 
 
@@ -264,26 +249,13 @@ def _can_be_encoded(text: str) -> bool:
     return True
 
 
-def _wait_for_predecessor(fd: int, folder: Path) -> None:
-    """Wait until no program of an earlier attempt, whose worker was killed, writes to a file."""
-    deadline = time.monotonic() + _PREDECESSOR_SECONDS
-    while True:
-        try:
-            # The program inherits it with the descriptor, however its worker ends.
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise CommandFailedError(
-                    f"A program of an earlier attempt is still at work in {folder}."
-                ) from None
-            time.sleep(0.05)
-        except OSError:
-            return  # a file system without locks
-        else:
-            return
+def last_words(folder: Path) -> str:
+    """Say how the standard error of a pset's programs ends; nothing if it is empty."""
+    tail = _tail_of(folder / STDERR)
+    return f" Its standard error ends:\n{tail}" if tail else ""
 
 
-def tail_of(path: Path) -> str:
+def _tail_of(path: Path) -> str:
     """Return the last lines of a file, indented; whatever its bytes are."""
     try:
         with path.open("rb") as file:

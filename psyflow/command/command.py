@@ -7,12 +7,14 @@ import os
 import shlex
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from psyflow.command.call import Call, Folder, folder_of
+from psyflow.command.call import MANY, Call
 from psyflow.command.check import remarks_on, trouble_with
 from psyflow.command.parse import Parse
+from psyflow.command.place import Folder, folder_of
 from psyflow.command.settings import Commands, program_of, spec_of
 from psyflow.exceptions import TaskFileError, UsageError
 
@@ -129,6 +131,26 @@ class Command:
         made._told = self._told | {"launcher": launcher}
         made._spec = spec_of(made._told["command"], self._spec.base, made._told)
         return made
+
+    def with_templates_in(self, folder: Path) -> Command:
+        """Return a command that reads its templates from their copies in a folder.
+
+        Parameters
+        ----------
+        folder : Path
+        """
+        made = copy.copy(self)
+        templates = tuple(template.frozen_in(folder) for template in self._spec.templates)
+        made._spec = replace(self._spec, templates=templates)
+        return made
+
+    def templates(self) -> dict[str, Path]:
+        """Return the files of its templates, by the names that copies of them have."""
+        return {template.frozen_name: template.path for template in self._spec.templates}
+
+    def packs(self, n_psets: int) -> bool:
+        """Tell whether all small folders are packed in a run of so many psets."""
+        return self._spec.pack and n_psets > MANY and not self._spec.resume
 
     def __call__(self, /, ctx: Folder | None = None, **values: Any) -> dict[str, Any]:
         """Run the programs for a pset, and return what is read from their output.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import fnmatch
+import hashlib
 import os
 import shutil
 import string
@@ -14,7 +16,7 @@ from typing import Any
 from psyflow.command.render import Text
 from psyflow.exceptions import UsageError, did_you_mean
 
-__all__ = ["FileIn", "Template", "prune"]
+__all__ = ["FileIn", "Template", "frozen_name", "prune"]
 
 COPY = "copy:"
 JINJA = ".j2"
@@ -87,7 +89,8 @@ class Template:
     def __init__(
         self, source: str | os.PathLike[str], target: str, delimiter: str, base: Path
     ) -> None:
-        self.path = _absolute(base, os.fspath(source))
+        self.path = self._source = _absolute(base, os.fspath(source))
+        self.frozen_name = frozen_name(os.path.relpath(self.path, base))
         self.target = str(target)
         self._delimiter = delimiter
         if not is_inside(self.target):
@@ -95,6 +98,19 @@ class Template:
                 f"`templates`: {self.target!r} is no name of a file inside the folder of a pset."
             )
         self._parsed: _String | _Jinja | None = None
+
+    def frozen_in(self, folder: Path) -> Template:
+        """Return it as it is read from the copy in a folder, if there is one.
+
+        Parameters
+        ----------
+        folder : Path
+            With copies by their `frozen_name`.
+        """
+        frozen = copy.copy(self)
+        if (folder / self.frozen_name).is_file():
+            frozen._source, frozen._parsed = folder / self.frozen_name, None
+        return frozen
 
     def trouble(self, known: Collection[str], *, may_be_more: bool) -> str:
         """Say what is wrong with it before anything runs.
@@ -142,7 +158,7 @@ class Template:
         target.parent.mkdir(parents=True, exist_ok=True)
         text = self._read().render(values)
         target.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
-        shutil.copymode(self.path, target)
+        shutil.copymode(self._source, target)
 
     @property
     def _is_jinja(self) -> bool:
@@ -160,7 +176,7 @@ class Template:
 
     def _read(self) -> _String | _Jinja:
         if self._parsed is None:
-            with self.path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            with self._source.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
                 text = file.read()
             self._parsed = _Jinja(text) if self._is_jinja else _String(text, self._delimiter)
         return self._parsed
@@ -210,6 +226,24 @@ class _Jinja:
     def render(self, values: Mapping[str, Any]) -> str:
         """Return it with the values of a pset."""
         return str(self._template.render(values))
+
+
+def frozen_name(path: str) -> str:
+    """Return what the copy of a template is called.
+
+    Parameters
+    ----------
+    path : str
+        From the task folder on.
+
+    Examples
+    --------
+    >>> frozen_name("decks/a.tpl")
+    'a.tpl.e2ea81d245788f7c'
+    """
+    # Two folders may have templates of one name.
+    digest = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
+    return f"{PurePath(path).name}.{digest}"
 
 
 def is_inside(name: str) -> bool:

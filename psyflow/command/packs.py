@@ -16,17 +16,19 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from psyflow.command.spare import Spare
 from psyflow.system.files import write_all
 
-__all__ = ["FOLDER", "Packs", "Unpacked", "Writer", "has_packs", "outputs", "packer"]
+__all__ = ["FOLDER", "Packs", "Unpacked", "Writer", "has_packs", "outputs", "pack_left", "packer"]
 
 FOLDER = "packs"
 _SUFFIX = ".pack"
+_SPARE_SUFFIX = ".spare"
 _LARGEST_FILES = 32
 _LARGEST_BYTES = 64 << 10
 _FIRST_BYTE = b"{"
@@ -55,41 +57,66 @@ class Writer:
 
     def __init__(self, root: Path) -> None:
         self.folder = root / FOLDER
+        # Whether there may be records of earlier evaluations.
+        self._has_earlier = self.folder.is_dir()
         self.folder.mkdir(exist_ok=True)
         taken = self._taken()
-        self._fd = self._made() if taken is None else taken
+        self._fd, pack = self._made() if taken is None else taken
+        self._forgettable: set[str] = set()
+        self.spare = Spare(pack.with_suffix(_SPARE_SUFFIX))
 
     def close(self) -> None:
         """Let others append to it; the end of the process does so, too."""
         os.close(self._fd)
 
-    def put(self, folder: Path, more: dict[str, bytes] | None = None) -> bool:
-        """Take in a folder, which is removed, unless there is too much in it; tell whether it was.
+    def put(
+        self,
+        folder: Path,
+        more: Mapping[str, bytes] | None = None,
+        streams: Mapping[str, int] | None = None,
+    ) -> bool:
+        """Take in a folder, unless there is too much in it; tell whether it was.
 
         Parameters
         ----------
         folder : Path
-        more : dict of str to bytes, optional
+            It is gone then.
+        more : mapping from str to bytes, optional
             Further files, by their names.
+        streams : mapping from str to int, optional
+            Files in it that are open, and their descriptors.
         """
-        files = _small_files(str(folder))
+        files = _small_files(str(folder), streams or {})
         if files is None:
             return False
         self._append(folder.name, {**files, **(more or {})})
-        _remove(folder)
+        self._forgettable.add(folder.name)
+        self.spare.take(folder, streams or {})
         return True
 
+    def drop(self, folder: Path, streams: Mapping[str, int] | None = None) -> None:
+        """Keep nothing of a folder, nor of what was packed of the same pset."""
+        self.spare.take(folder, streams or {})
+        self.forget(folder.name)
+
     def forget(self, name: str) -> None:
-        """Note that what is there of an earlier evaluation is that of none any more."""
-        self._append(name, {})
+        """Note that what may be packed of an earlier evaluation is that of none any more."""
+        if self._has_earlier or name in self._forgettable:
+            self._append(name, {})
 
     def _append(self, name: str, files: dict[str, bytes]) -> None:
         sizes = [[file, len(content)] for file, content in files.items()]
         head = json.dumps({"folder": name, "time": time.time_ns(), "files": sizes})
         # In one piece: a pack that is read meanwhile has all of it, or an end that is cut off.
-        write_all(self._fd, b"".join([head.encode(), b"\n", *files.values()]))
+        end = os.lseek(self._fd, 0, os.SEEK_END)
+        try:
+            write_all(self._fd, b"".join([head.encode(), b"\n", *files.values()]))
+        except OSError:
+            # The disk may be full. What follows has to follow a whole record.
+            os.ftruncate(self._fd, end)
+            raise
 
-    def _taken(self) -> int | None:
+    def _taken(self) -> tuple[int, Path] | None:
         """Take a pack whose writer has ended; what it was writing then is cut off."""
         for pack in self.folder.glob(f"*{_SUFFIX}"):
             fd = os.open(pack, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
@@ -99,20 +126,22 @@ class Writer:
                 os.close(fd)
                 continue
             os.ftruncate(fd, _whole_length(pack))
-            return fd
+            return fd, pack
         return None
 
-    def _made(self) -> int:
-        name = f"{os.getpid()}-{os.urandom(4).hex()}{_SUFFIX}"
+    def _made(self) -> tuple[int, Path]:
+        pack = self.folder / f"{os.getpid()}-{os.urandom(4).hex()}{_SUFFIX}"
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = os.open(self.folder / name, flags, 0o666)
+        fd = os.open(pack, flags, 0o666)
         # On a file system without locks, whoever comes next makes its own.
         with contextlib.suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return fd
+        return fd, pack
 
 
-def _small_files(folder: str, prefix: str = "") -> dict[str, bytes] | None:
+def _small_files(
+    folder: str, streams: Mapping[str, int], prefix: str = ""
+) -> dict[str, bytes] | None:
     """Return what is in the files of a folder, if it is little; links are left out."""
     found: dict[str, bytes] = {}
     with os.scandir(folder) as entries:
@@ -122,28 +151,31 @@ def _small_files(folder: str, prefix: str = "") -> dict[str, bytes] | None:
         if entry.is_symlink():
             continue
         if entry.is_dir():
-            inner = _small_files(entry.path, f"{name}/")
+            inner = _small_files(entry.path, {}, f"{name}/")
             if inner is None:
                 return None
             found |= inner
-        elif not entry.is_file() or entry.stat().st_size > _LARGEST_BYTES:
+        elif not entry.is_file() or (content := _content(entry, streams)) is None:
             return None
         else:
-            # To open one takes longer than to ask whether there is anything in it.
-            found[name] = Path(entry.path).read_bytes() if entry.stat().st_size else b""
+            found[name] = content
         if len(found) > _LARGEST_FILES or sum(map(len, found.values())) > _LARGEST_BYTES:
             return None
     return found
 
 
-def _remove(folder: Path) -> None:
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                os.unlink(entry.path)  # noqa: PTH108
-        folder.rmdir()
-    except OSError:  # it has folders
-        shutil.rmtree(folder)
+def _content(entry: os.DirEntry[str], streams: Mapping[str, int]) -> bytes | None:
+    """Return what is in a file; None if that is too much."""
+    # To open one takes longer than to ask whether there is anything in it.
+    fd = streams.get(entry.name)
+    stat = entry.stat() if fd is None else os.fstat(fd)
+    if fd is not None and stat.st_ino != entry.inode():
+        return _content(entry, {})  # a program has put another file in its place
+    if stat.st_size > _LARGEST_BYTES:
+        return None
+    if not stat.st_size:
+        return b""
+    return Path(entry.path).read_bytes() if fd is None else os.pread(fd, _LARGEST_BYTES, 0)
 
 
 _writers: dict[tuple[int, Path], Writer] = {}
@@ -162,6 +194,22 @@ def packer(root: Path) -> Writer:
     if key not in _writers:
         _writers[key] = Writer(root)
     return _writers[key]
+
+
+def pack_left(root: Path, folders: Iterable[Path]) -> None:
+    """Pack folders that programs left when their worker was killed, and remove spare ones.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the psets' folders.
+    folders : iterable of Path
+        Some of these, in which nobody is at work.
+    """
+    for folder in folders:
+        packer(root).put(folder)
+    for spare in (root / FOLDER).glob(f"*{_SPARE_SUFFIX}"):
+        shutil.rmtree(spare, ignore_errors=True)
 
 
 def has_packs(root: Path) -> bool:

@@ -43,8 +43,8 @@ class Ended:
     command : list of str
     exit_code : int or None
         None if a signal ended it.
-    signal : str or None
-        Such as ``SIGSEGV``.
+    signal : int or None
+        The number of that.
     duration, cpu : float
         Seconds: on the clock, and of all its processes that it has waited for.
     peak_memory : int or None
@@ -56,7 +56,7 @@ class Ended:
 
     command: list[str]
     exit_code: int | None
-    signal: str | None
+    signal: int | None
     duration: float
     cpu: float
     peak_memory: int | None
@@ -224,13 +224,7 @@ def _ended(command: list[str], code: int, duration: float, used: Any, *, is_oom:
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Until a child has its own program, its memory is that of the process that started it.
     peak = used.ru_maxrss * _RSS_UNIT if used.ru_maxrss > own else None
-    name = None if code >= 0 else _signal_name(-code)
-    exit_code = code if code >= 0 else None
-    return Ended(command, exit_code, name, duration, used.ru_utime + used.ru_stime, peak, is_oom)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+    cpu = used.ru_utime + used.ru_stime
+    if code < 0:
+        return Ended(command, None, -code, duration, cpu, peak, is_oom)
+    return Ended(command, code, None, duration, cpu, peak, is_oom)

@@ -153,6 +153,7 @@ def _frame_loader(
         }
         if rows.printed is not None:
             bookkeeping |= dict(zip(LOG_POSITIONS, rows.printed.T, strict=True))
+        bookkeeping |= rows.programs or {}
         return Block(rows.columns, bookkeeping)
 
     return load

@@ -16,13 +16,25 @@ from psyflow.outcomes.states import State
 from psyflow.reprs import pset_repr
 from psyflow.texts import exception_text, message_of, traceback_text
 
-__all__ = ["SKIPPED", "UNKNOWN", "Attempt", "Failure", "Rows", "Writer"]
+__all__ = ["OF_PROGRAMS", "SKIPPED", "UNKNOWN", "Attempt", "Failure", "Rows", "Writer"]
 
 SKIPPED = State.SKIPPED.value
 """The kind of a failure that is none: `execute` wanted the item left out."""
 
 UNKNOWN = -1
 """In place of a position or an amount that nobody noted."""
+
+OF_PROGRAMS: Mapping[str, np.generic] = {
+    "exit_code": np.int16(-1),
+    "signal": np.int8(0),
+    "cpu": np.float64(np.nan),
+    "peak_memory": np.int64(-1),
+}
+"""What is noted of the programs of an item, and what stands for that where nothing is known.
+
+Exit code of the last one, and the number of the signal that ended it; CPU seconds of all, and the
+bytes of the largest.
+"""
 
 Items = npt.NDArray[np.int64]
 
@@ -51,6 +63,8 @@ class Rows:
         were written with it, in KiB; `UNKNOWN` if nobody looked.
     refused_by : str
         Of rows that the run's store cannot hold, which are kept for another: what refused them.
+    programs : mapping from str to ndarray of shape (n,), or None
+        `OF_PROGRAMS`, if any of the items has run some.
     """
 
     items: Items
@@ -64,6 +78,7 @@ class Rows:
     printed: npt.NDArray[np.int64] | None = None
     peak_kib: int | npt.NDArray[np.int32] = UNKNOWN
     refused_by: str = ""
+    programs: Mapping[str, npt.NDArray[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +135,8 @@ class Failure:
         Name of the file with what the item printed; empty if it was not kept.
     printed : (int, int) or None
         From which byte to which of the log.
+    programs : dict or None
+        What of `OF_PROGRAMS` is known, if it has run any.
     """
 
     item: int
@@ -134,6 +151,7 @@ class Failure:
     pid: int = 0
     log: str = ""
     printed: tuple[int, int] | None = None
+    programs: dict[str, Any] | None = None
 
     @classmethod
     def of_exception(

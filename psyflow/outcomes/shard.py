@@ -20,7 +20,7 @@ from json import dumps as to_json
 from os import SEEK_END, ftruncate, lseek
 from pathlib import Path
 from pickle import dumps as to_pickle
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from zlib import crc32
 
 import numpy as np
@@ -94,6 +94,7 @@ class ShardWriter:
             If a value cannot be pickled; nothing is written then.
         """
         fields = {k: v for k, v in vars(rows).items() if k not in ("items", "refused_by")}
+        _leave_out_programs(fields)
         if len(rows.items) > _FEW:
             fields["columns"] = {n: pack_numbers(c) for n, c in rows.columns.items()}
         try:
@@ -109,7 +110,9 @@ class ShardWriter:
 
     def write_failure(self, failure: Failure) -> None:
         """Append a failure, or that an item is skipped."""
-        payload = to_json(asdict(failure)).encode()
+        fields = asdict(failure)
+        _leave_out_programs(fields)
+        payload = to_json(fields).encode()
         kind = SKIP if failure.kind == SKIPPED else FAILURE
         self._append(kind, np.array([failure.item], dtype=np.int64), payload)
 
@@ -204,6 +207,12 @@ class ShardWriter:
             # The user's code has closed it, and the number is another file's by now.
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self.path))
         ftruncate(fd, self._end)
+
+
+def _leave_out_programs(fields: dict[str, Any]) -> None:
+    # A psyflow that knew of none reads what has none.
+    if fields["programs"] is None:
+        del fields["programs"]
 
 
 class ShardReader:

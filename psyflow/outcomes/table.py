@@ -8,10 +8,10 @@ items at once, and the values are then read block by block.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from psyflow.exceptions import (
     UntrustedFileError,
 )
 from psyflow.outcomes.frames import Frame
-from psyflow.outcomes.records import UNKNOWN, Failure
+from psyflow.outcomes.records import OF_PROGRAMS, UNKNOWN, Failure
 from psyflow.outcomes.shard import ShardReader
 
 __all__ = [
@@ -32,24 +32,25 @@ __all__ = [
     "FailureRecord",
     "LOG_POSITIONS",
     "MergedBlock",
-    "NOT_ALWAYS_KNOWN",
+    "OPTIONAL",
     "Piece",
     "Table",
     "merged_blocks",
-    "not_known",
+    "nothing",
 ]
 
 BLOCK_BYTES = 16 << 20
 BLOCK_ROWS = 1 << 16
 CACHE_BYTES = 32 << 20
 LOG_POSITIONS = ("log_start", "log_stop")
-NOT_ALWAYS_KNOWN: dict[str, np.dtype[np.signedinteger[Any]]] = {
-    "log_start": np.dtype(np.int64),
-    "log_stop": np.dtype(np.int64),
-    "peak_kib": np.dtype(np.int32),
+OPTIONAL: dict[str, np.generic] = {
+    "log_start": np.int64(UNKNOWN),
+    "log_stop": np.int64(UNKNOWN),
+    "peak_kib": np.int32(UNKNOWN),
+    **OF_PROGRAMS,
 }
-"""What bookkeeping may lack, and is `UNKNOWN` then."""
-BOOKKEEPING = ("start", "duration", "attempt", "worker", *NOT_ALWAYS_KNOWN)
+"""What bookkeeping may lack, and what stands for that where it does."""
+BOOKKEEPING = ("start", "duration", "attempt", "worker", *OPTIONAL)
 
 Items: TypeAlias = npt.NDArray[np.int64]
 Bookkeeping: TypeAlias = dict[str, npt.NDArray[np.generic]]
@@ -64,8 +65,9 @@ class Block:
     columns : mapping from str to column
     bookkeeping : dict from str to ndarray
         ``start``, ``duration``, ``attempt``, ``worker``, a number of `Workers`, ``log_start`` and
-        ``log_stop``, from which byte to which of the worker's log the item printed, and
-        ``peak_kib``, see `Rows`. The last three are left out where they are `UNKNOWN` of all rows.
+        ``log_stop``, from which byte to which of the worker's log the item printed,
+        ``peak_kib``, see `Rows`, and `OF_PROGRAMS`. What is `OPTIONAL` is left out where nothing
+        is known of it.
     """
 
     columns: Columns
@@ -220,10 +222,9 @@ class MergedBlock:
 
     @property
     def bookkeeping(self) -> Bookkeeping:
-        """The bookkeeping as a whole, with positions in the log if any part has some."""
-        parts = self.parts
-        if any(LOG_POSITIONS[0] in part for part in parts):
-            parts = [{**not_known(len(part["start"])), **part} for part in parts]
+        """The bookkeeping as a whole, with all that any part has."""
+        names = [name for name in OPTIONAL if any(name in part for part in self.parts)]
+        parts = [{**nothing(len(part["start"]), names), **part} for part in self.parts]
         return {name: np.asarray(column) for name, column in concatenate(parts).items()}
 
 
@@ -279,12 +280,9 @@ def _merged(blocks: Sequence[Block]) -> MergedBlock:
     return MergedBlock(columns, [block.bookkeeping for block in blocks])
 
 
-def not_known(n_rows: int) -> Bookkeeping:
-    """Return what bookkeeping that lacks it says of rows."""
-    return {
-        name: np.broadcast_to(np.array(UNKNOWN, dtype), n_rows)
-        for name, dtype in NOT_ALWAYS_KNOWN.items()
-    }
+def nothing(n_rows: int, names: Iterable[str] = tuple(OPTIONAL)) -> Bookkeeping:
+    """Return what stands in optional bookkeeping of which nothing is known."""
+    return {name: np.broadcast_to(OPTIONAL[name], n_rows) for name in names}
 
 
 def _runs(piece_of: npt.NDArray[np.int32]) -> tuple[list[int], Items]:

@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from psyflow.command.files import frozen_name
 from psyflow.fingerprint.files import stamp_of
 from psyflow.outcomes.table import Items, Piece
 from psyflow.record.frozen import FrozenSpace
@@ -23,6 +24,7 @@ from psyflow.record.layout import Layout, home_of
 from psyflow.record.plan import Plan
 from psyflow.record.reads import files_edited, files_made, paths_made
 from psyflow.system.place import absolute
+from psyflow.tasks.programs import TEMPLATES
 
 __all__ = ["Edits"]
 
@@ -103,7 +105,11 @@ class Edits:
         stamps = ((name, stamp, stamp_of(folder / name)) for name, stamp in plan.stamps.items())
         # One that is gone was there for whoever has a result.
         edited = {name for name, stamp, now in stamps if now not in (stamp, None)}
-        return edited - {_name_of(path, plan) for path in self._made} if edited else edited
+        if not edited:
+            return edited
+        frozen = plan.frozen.code / TEMPLATES
+        edited = {name for name in edited if not (frozen / frozen_name(name)).is_file()}
+        return edited - {_name_of(path, plan) for path in self._made}
 
     @functools.cached_property
     def _made(self) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from psyflow.columns import Columns
 from psyflow.exceptions import IneffectiveExcludeWarning
-from psyflow.outcomes.table import BOOKKEEPING, NOT_ALWAYS_KNOWN, Items, merged_blocks, not_known
+from psyflow.outcomes.table import BOOKKEEPING, OPTIONAL, Items, merged_blocks, nothing
 from psyflow.pspace.streams import RandomStreams
 from psyflow.record.bookkeeping import About, Arrays, Parts, Stamp
 from psyflow.record.plan import Plan
@@ -94,13 +95,13 @@ class MergedTable:
     def bookkeeping(self) -> Parts:
         """Return the columns of the bookkeeping in parts; valid once all blocks are through."""
         # Where every item has a row, rows are numbered as items are. And most functions print
-        # nothing: two columns that say so would be a third of the file.
+        # nothing, and run no programs: columns that say so would be more than half of the file.
         is_complete = self._recovered.n_done == len(self._frozen)
         return {
             name: parts or [_NO_KEYS if name == "key" else _NO_NUMBERS]
             for name, parts in self._arrays.items()
             if not (name == "item" and is_complete)
-            and (name not in NOT_ALWAYS_KNOWN or any(np.any(part >= 0) for part in parts))
+            and (name not in OPTIONAL or _tells_anything(name, parts))
         }
 
     def _note(self, items: Items, parts: Sequence[Arrays]) -> None:
@@ -110,5 +111,10 @@ class MergedTable:
             keys = self._streams.keys(self._frozen.space, items)
             self._arrays.setdefault("seed_key", []).append(keys)
         for part in parts:
-            for name, column in {**not_known(len(part["start"])), **part}.items():
+            for name, column in {**nothing(len(part["start"])), **part}.items():
                 self._arrays[name].append(column)
+
+
+def _tells_anything(name: str, parts: Sequence[npt.NDArray[Any]]) -> bool:
+    is_equal = functools.partial(np.array_equal, equal_nan=True)
+    return not all(is_equal(part, np.broadcast_to(OPTIONAL[name], part.shape)) for part in parts)

@@ -23,7 +23,13 @@ from psyflow.record.merged import MergedTable
 from psyflow.record.plan import Plan
 from psyflow.record.recover import Recovered, recover
 from psyflow.reprs import safe_repr
-from psyflow.results.origins import in_bytes, names_of_keys, of_workers
+from psyflow.results.origins import (
+    in_bytes,
+    names_of_keys,
+    of_failed_programs,
+    of_programs,
+    of_workers,
+)
 from psyflow.results.usercode import code_of
 from psyflow.store.comparing import comparable
 from psyflow.system.trust import trusting
@@ -90,7 +96,8 @@ class Glance:
         printed = np.array([f.printed or (-1, -1) for _, f, _ in found], dtype=np.int64)
         start, stop = printed.reshape(-1, 2).T
         logs = comparable([log for _, _, log in found])
-        return self._with_psets(found, table | {"log": logs, "log_start": start, "log_stop": stop})
+        table |= {"log": logs, "log_start": start, "log_stop": stop}
+        return self._with_psets(found, table | of_failed_programs([f for _, f, _ in found]))
 
     def skipped(self) -> dict[str, Column]:
         """Return the psets that were skipped and have no result, with the reason."""
@@ -114,7 +121,7 @@ class Glance:
         told["key"] = names_of_keys(arrays["key"])
         peak = arrays.get("peak_kib", np.full(len(told["item"]), -1))
         told["peak_memory"] = in_bytes(peak)
-        return told | of_workers(arrays, workers, job_ids)
+        return told | of_workers(arrays, workers, job_ids) | of_programs(arrays)
 
     def folder(self, item: int) -> Path:
         """Return the folder in which a pset keeps things, whether it is there or not."""

@@ -1,4 +1,4 @@
-"""Where rows come from: the keys of their psets as text, and the workers that computed them."""
+"""Where rows come from: the keys of their psets as text, workers, and how programs ended."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import Column
+from psyflow.outcomes.records import OF_PROGRAMS, Failure
+from psyflow.system.processes import signal_name
 
-__all__ = ["in_bytes", "names_of_keys", "of_workers", "run_and_commit"]
+__all__ = [
+    "in_bytes",
+    "names_of_keys",
+    "of_failed_programs",
+    "of_programs",
+    "of_workers",
+    "run_and_commit",
+]
 
 _DIGITS = 32
 _COMMIT_DIGITS = 10
@@ -94,3 +103,48 @@ def of_workers(
         "worker": numbers[rows],
         "job_id": np.array(job_ids, dtype=str)[rows],
     }
+
+
+def of_programs(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Column]:
+    """Return how the programs of each row ended and what they took, if any row has run some.
+
+    Parameters
+    ----------
+    arrays : mapping from str to ndarray
+        Of the bookkeeping.
+
+    Returns
+    -------
+    dict
+        ``exit_code`` (−1: none), ``signal`` ("": none), ``cpu`` (seconds) and ``peak_memory``
+        (bytes, −1: not known).
+
+    Examples
+    --------
+    >>> one = {"exit_code": [-1], "signal": [9], "cpu": [0.5], "peak_memory": [-1]}
+    >>> of_programs({name: np.array(values) for name, values in one.items()})["signal"]
+    array(['SIGKILL'], dtype='<U7')
+    """
+    if not any(name in arrays for name in OF_PROGRAMS):
+        return {}
+    n_rows = len(next(arrays[name] for name in OF_PROGRAMS if name in arrays))
+    told: dict[str, Column] = {
+        name: arrays.get(name, np.broadcast_to(unknown, n_rows))
+        for name, unknown in OF_PROGRAMS.items()
+    }
+    numbers = np.asarray(told["signal"]).tolist()
+    return {**told, "signal": np.array([signal_name(n) if n else "" for n in numbers], str)}
+
+
+def of_failed_programs(failures: Sequence[Failure]) -> dict[str, Column]:
+    """Return the same of failures, if any of their psets has run programs."""
+    if not any(failure.programs for failure in failures):
+        return {}
+    return of_programs(
+        {
+            name: np.array(
+                [(f.programs or {}).get(name, unknown) for f in failures], unknown.dtype
+            )
+            for name, unknown in OF_PROGRAMS.items()
+        }
+    )

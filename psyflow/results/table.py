@@ -161,7 +161,8 @@ class Results(Conversions):
 
         Columns ``kind``, ``exception``, ``traceback``, ``attempt``, ``host``, ``start`` (seconds
         since 1970), ``duration`` (seconds), ``log``, ``log_start`` and ``log_stop``, from which
-        byte to which of the log the pset printed (−1: nothing).
+        byte to which of the log the pset printed (−1: nothing). Of a `Command`, also those that
+        `bookkeeping` has for that.
         """
         return self._of_psets(self._known().failures())
 
@@ -177,7 +178,9 @@ class Results(Conversions):
         ``item`` (number in the space), ``start`` (seconds since 1970), ``duration`` (seconds),
         ``attempt``, ``key`` (of the pset, as its folder is named), ``host``, ``pid``, ``job`` (the
         number of the process job) and ``worker`` (its number in that); −1 where one is not
-        recorded.
+        recorded. Of a `Command` also ``exit_code`` and ``signal`` of its last program (such as
+        ``"SIGKILL"``; −1 and "" if there is none), ``cpu`` (seconds, of all of them), and as
+        ``peak_memory`` (bytes), which is that of the worker otherwise, that of the largest.
         """
         return Results(self._known().bookkeeping(), glance=self._glance)
 

@@ -27,6 +27,7 @@ from psyflow.run.submit import allotment
 from psyflow.scheduler.profile import SITE_FILE
 from psyflow.system.files import make_folder, remove_temporaries, write_atomic
 from psyflow.system.place import Place
+from psyflow.tasks.programs import freeze_templates
 
 __all__ = ["begin", "draft", "freeze", "refusal"]
 
@@ -148,6 +149,7 @@ def freeze(run: Run, assessment: Assessment, pool_size: int, pending: Items) -> 
     plan.freeze(assessment.frozen)
     elsewhere = task.modules_elsewhere()
     freeze_code(task.path, task.conf_path, plan.frozen.code, elsewhere)
+    freeze_templates(task.execute, plan.frozen.code)
     meaning.record(plan, task)
     if task.site_path is not None:
         write_atomic(plan.frozen.code / SITE_FILE, task.site_path.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,6 +117,7 @@ def _continued(run: Run, plan: Plan, statuses: Mapping[str, JobStatus]) -> Plan:
 def _copy(source: Path, target: Path) -> None:
     make_folder(target.parent)
     write_atomic(target, source.read_bytes())
+    shutil.copymode(source, target)
 
 
 def _continuation_of(

@@ -25,6 +25,7 @@ from psyflow.record.plan import Plan
 from psyflow.record.reads import note_edited
 from psyflow.record.recover import Recovered, recover
 from psyflow.reprs import safe_repr
+from psyflow.run.fewer import pack_outputs, shorten_claims
 from psyflow.run.misfits import misfits
 from psyflow.store import Store
 from psyflow.store.base import write_packed
@@ -107,7 +108,7 @@ def merge(plan: Plan, task: TaskDef, check: Callable[[], None] = lambda: None) -
     say(f"{tally[State.DONE]} of {tally.n_items} rows in {plan.layout.result}.")
     if merged.n_misfits:
         say(merged.about_misfits)
-    _tidy(plan, recovered, is_complete=not tally.n_missing)
+    _tidy(plan, task, recovered, is_complete=not tally.n_missing)
     return merged
 
 
@@ -120,13 +121,16 @@ def _note_edited(plan: Plan, recovered: Recovered) -> None:
         warnings.warn(PsyflowWarning(message), stacklevel=3)
 
 
-def _tidy(plan: Plan, recovered: Recovered, *, is_complete: bool) -> None:
+def _tidy(plan: Plan, task: TaskDef, recovered: Recovered, *, is_complete: bool) -> None:
     """Remove what the result has made needless; if that fails, the result is none the worse."""
     try:
         if recovered.earlier is not None:
             _remove_replaced(plan, recovered.earlier)
         # Before shards go: what cannot be read of them is nowhere else.
         _put_aside(plan, recovered.unreadable)
+        if not len(recovered.never_ran()):
+            shorten_claims(plan)
+        pack_outputs(plan, task)
         if is_complete:
             remove_shards(plan.layout, plan.run_id)
         _remove_old_plans(plan)

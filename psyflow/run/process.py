@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from psyflow.command.call import last_words
 from psyflow.exceptions import TaskFileError
 from psyflow.outcomes.shard import ROWS, ShardReader
 from psyflow.pspace.streams import renew_global_states
@@ -21,6 +22,7 @@ from psyflow.system.files import ask_again, make_within
 from psyflow.system.limits import GPUS, deadline, own_gpus
 from psyflow.system.oserrors import is_full
 from psyflow.tasks import TaskDef, streams_of, takes_context
+from psyflow.tasks.programs import runs_programs, take_command
 from psyflow.tasks.repeating import withheld
 from psyflow.tasks.signature import takes_keyword
 from psyflow.texts import exception_text, traceback_text
@@ -61,8 +63,18 @@ def process(plan: Plan, job: int) -> int:
         log=functools.partial(plan.layout.worker_log, job),
         leases=plan.frozen.leases,
         deadline=deadline(plan.time_limit, os.environ),
+        last_words=_last_words(plan),
     )
     return Supervisor(work, plan.pool_size).run()
+
+
+def _last_words(plan: Plan) -> Callable[[int], str]:
+    """Return what tells how the output of a program ends that was running when its worker died."""
+    if plan.needs_code or not runs_programs(plan.fingerprint):
+        return lambda item: ""
+    frozen = plan.load_space()
+    contexts = Contexts(plan.layout.psets, "", frozen.defaults)
+    return lambda item: last_words(contexts.folder(frozen.space, item))
 
 
 def _set_up(task: TaskDef, proc_id: int) -> Mapping[str, Any]:
@@ -106,7 +118,10 @@ def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
     holding = Holding(task.store, plan.exclude)
     contexts = None
     if takes_context(task):
-        contexts = Contexts(plan.layout.psets, f"process:{job}", task.defaults)
+        # What programs leave is written by them, and brought to the disk by nobody.
+        is_durable = take_command(task.execute) is None
+        where = plan.layout.psets
+        contexts = Contexts(where, f"process:{job}", task.defaults, is_durable=is_durable)
     space = plan.load_space().space if plan.needs_code else None
     return Prepared(
         task.function,

@@ -35,6 +35,7 @@ __all__ = [
     "move",
     "names_in",
     "remove_temporaries",
+    "rename",
     "reopen",
     "sync_file",
     "sync_folder",
@@ -315,6 +316,15 @@ def move(source: Path, target: Path) -> None:
         source.unlink()
     sync_folder(target.parent)
     sync_folder(source.parent)
+
+
+def rename(source: Path, target: Path) -> bool:
+    """Rename what nobody would miss after a power failure; tell whether that could be done."""
+    try:
+        source.rename(target)
+    except OSError:
+        return False
+    return True
 
 
 def keep_copy(source: Path, target: Path) -> None:

@@ -7,8 +7,10 @@ each supervisor stands a process that does nothing but wait for its end.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import signal
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,8 @@ __all__ = ["Groups", "Guard", "group_lives", "kill_marked", "signal_group"]
 
 GROUP_SECONDS = 1.0
 """How long what a worker has started may take to end after SIGTERM."""
+_NUMBER = struct.Struct("<q")
+_N_SLOTS = 64
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -36,11 +40,15 @@ class Guard:
     """
 
     def __init__(self, fork: Callable[[], int], mark: str = "") -> None:
+        # What stands in here is guarded as well: saying so wakes nobody up.
+        self._memory = mmap.mmap(-1, _N_SLOTS * _NUMBER.size)
+        self._free = [*range(_N_SLOTS)]
+        self._slots: dict[int, int] = {}
         reader, self._writer = os.pipe()
         self._pid = fork()
         if self._pid == 0:
             os.close(self._writer)
-            _keep_guard(reader, mark)
+            _keep_guard(reader, self._memory, mark)
         os.close(reader)
 
     def begun(self, group: int | None = None) -> None:
@@ -49,11 +57,20 @@ class Guard:
         A child that can says so itself, before it does anything else: its parent may be killed
         too soon.
         """
-        self._tell(f"+{group or os.getpid()}\n")
+        if group is None or not self._free:
+            self._tell(f"+{group or os.getpid()}\n")
+            return
+        slot = self._slots[group] = self._free.pop()
+        _NUMBER.pack_into(self._memory, slot * _NUMBER.size, group)
 
     def ended(self, group: int) -> None:
         """Guard a process group no longer: there is nobody in it."""
-        self._tell(f"-{group}\n")
+        slot = self._slots.pop(group, None)
+        if slot is None:
+            self._tell(f"-{group}\n")
+            return
+        _NUMBER.pack_into(self._memory, slot * _NUMBER.size, 0)
+        self._free.append(slot)
 
     def _tell(self, line: str) -> None:
         # If somebody has ended it, it is as if there had never been one.
@@ -107,7 +124,7 @@ class Groups:
                 self._guard.ended(group)
 
 
-def _keep_guard(reader: int, mark: str) -> NoReturn:
+def _keep_guard(reader: int, memory: mmap.mmap, mark: str) -> NoReturn:
     try:
         # Nothing but the end of the pipe ends it: no terminal, and no scheduler in a hurry.
         os.setsid()
@@ -118,6 +135,7 @@ def _keep_guard(reader: int, mark: str) -> NoReturn:
             groups: set[int] = set()
             for line in lines:
                 (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+        groups.update(group for (group,) in _NUMBER.iter_unpack(memory) if group)
         _end(groups)
         if mark:
             kill_marked(mark)

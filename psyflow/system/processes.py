@@ -25,6 +25,7 @@ __all__ = [
     "flush_standard_streams",
     "fork",
     "oom_kills",
+    "signal_name",
     "signals_blocked",
 ]
 
@@ -95,10 +96,21 @@ def cause_of_death(exit_code: int) -> str:
     """
     if exit_code >= 0:
         return f"exited with code {exit_code}"
+    return f"was killed by {signal_name(-exit_code)}"
+
+
+def signal_name(number: int) -> str:
+    """Return what a signal is called.
+
+    Examples
+    --------
+    >>> signal_name(9), signal_name(63)
+    ('SIGKILL', 'signal 63')
+    """
     try:
-        return f"was killed by {signal.Signals(-exit_code).name}"
+        return signal.Signals(number).name
     except ValueError:
-        return f"was killed by signal {-exit_code}"
+        return f"signal {number}"
 
 
 def flush_standard_streams() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Collection, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyflow.exceptions import CommandWarning, TaskFileError
+from psyflow.system.files import make_folder, write_atomic
 from psyflow.tasks.signature import check_execute
 
 if TYPE_CHECKING:
@@ -16,7 +18,20 @@ if TYPE_CHECKING:
     from psyflow.fingerprint import FileDigests, Part
     from psyflow.tasks.taskdef import TaskDef
 
-__all__ = ["check_call", "command_parts", "take_command", "with_launcher"]
+__all__ = [
+    "TEMPLATES",
+    "check_call",
+    "command_parts",
+    "freeze_templates",
+    "runs_programs",
+    "take_command",
+    "with_frozen_templates",
+    "with_launcher",
+]
+
+TEMPLATES = "own-templates"  # no module can have a name with a hyphen
+"""The folder with the copies of templates, in that of the code that a plan froze."""
+_PART = "execute."
 
 
 def take_command(execute: Callable[..., Any]) -> Command | None:
@@ -35,6 +50,40 @@ def take_command(execute: Callable[..., Any]) -> Command | None:
     # Without its module, nothing can be one; and most tasks do without.
     module = sys.modules.get("psyflow.command.command")
     return execute if module is not None and isinstance(execute, module.Command) else None
+
+
+def runs_programs(fingerprint: Collection[str]) -> bool:
+    """Tell from the names of the parts of a fingerprint whether it is that of a command."""
+    return f"{_PART}command" in fingerprint
+
+
+def freeze_templates(execute: Callable[..., Any], code: Path) -> None:
+    """Copy the templates of a command beside the code that a plan has frozen, for its jobs.
+
+    Parameters
+    ----------
+    execute : callable
+    code : Path
+    """
+    command = take_command(execute)
+    for name, template in (command.templates() if command is not None else {}).items():
+        copy = make_folder(code / TEMPLATES) / name
+        write_atomic(copy, template.read_bytes())
+        shutil.copymode(template, copy)
+
+
+def with_frozen_templates(execute: Callable[..., Any], code: Path | None) -> Callable[..., Any]:
+    """Return `execute`, with the templates that were frozen with the code, if any were.
+
+    Parameters
+    ----------
+    execute : callable
+    code : Path, optional
+    """
+    command = take_command(execute)
+    if command is None or code is None:
+        return execute
+    return command.with_templates_in(code / TEMPLATES)
 
 
 def with_launcher(
@@ -118,7 +167,7 @@ def command_parts(
 
     lines = command.counts()
     parts = {
-        f"execute.{name}": Part(digest(line), line, 0, path.name) for name, line in lines.items()
+        f"{_PART}{name}": Part(digest(line), line, 0, path.name) for name, line in lines.items()
     }
     files, programs = command.files()
     files += [file for file in programs if file.is_file() and is_in_study(file, path.parent)]

@@ -19,7 +19,13 @@ from psyflow.exceptions import (
 from psyflow.scheduler.profile import find_site
 from psyflow.tasks.arguments import takes_context
 from psyflow.tasks.config import REQUIRED, Config
-from psyflow.tasks.programs import check_call, command_parts, take_command, with_launcher
+from psyflow.tasks.programs import (
+    check_call,
+    command_parts,
+    take_command,
+    with_frozen_templates,
+    with_launcher,
+)
 from psyflow.tasks.repeating import add_repeats, withheld
 from psyflow.tasks.run_file import run_file
 from psyflow.tasks.signature import check_setup, takes_keyword
@@ -160,6 +166,7 @@ class TaskDef(Config):
         self._take_module(module)
         self._take_site()
         self.execute = with_launcher(self.execute, self.launcher)
+        self.execute = with_frozen_templates(self.execute, code)
         self._resolve()
         add_repeats(self)
         if code is None:

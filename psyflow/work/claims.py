@@ -17,6 +17,7 @@ from pathlib import Path
 from psyflow.system.files import (
     link_new,
     make_within,
+    write_atomic,
 )
 from psyflow.system.owner import Owner
 from psyflow.work.numbered import NumberedFiles
@@ -148,13 +149,13 @@ class ClaimLog:
         taken_over = [claim for claim in self.taken_over() if claim.shard == shard]
         if taken_over:
             return max(taken_over, key=lambda claim: claim.taken_at)
-        self._find_tail()
+        self._find_tail_anew()
         claims = (self.read(number) for number in range(self._known, -1, -1))
         return next((claim for claim in claims if claim.shard == shard), None)
 
     def claims(self) -> Iterator[Claim]:
         """Yield every claim, in order, each as whoever has it now."""
-        self._find_tail()
+        self._find_tail_anew()
         latest = {claim.number: claim for claim in self.taken_over()}
         for number in range(self._known + 1):
             yield latest.get(number) or self.read(number)
@@ -187,6 +188,23 @@ class ClaimLog:
         return (
             mine if link_new(self.folder / mine.filename, mine.to_bytes(), durable=False) else None
         )
+
+    def shorten(self) -> None:
+        """Have one claim stand for all, once nothing is left to do of any: there may be many."""
+        self._find_tail()
+        if self._known < 1:
+            return
+        whole = Claim(0, 0, self._stop, Owner.here(), "")
+        write_atomic(self.folder / whole.filename, whole.to_bytes())
+        # From the second on: for whoever looks, the log ends before the first that is not there.
+        for path in sorted(self.folder.glob("[0-9]*")):
+            if path.name != whole.filename:
+                path.unlink()
+
+    def _find_tail_anew(self) -> None:
+        """Do so for whoever reads what is there, which may have been shortened."""
+        self._files.look_anew()
+        self._find_tail()
 
     def _find_tail(self) -> None:
         known = self._known

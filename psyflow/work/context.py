@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,9 @@ class Context:
         The number of the worker within its job.
     n_psets : int
         How many psets the space of the run has.
+    programs : mapping or None
+        What a `psyflow.Command` notes of the programs that it has run; see
+        `psyflow.outcomes.records.OF_PROGRAMS`.
 
     Examples
     --------
@@ -68,6 +72,7 @@ class Context:
         self.attempt = 1
         self.worker = 0
         self.n_psets = 1
+        self.programs: Mapping[str, Any] | None = None
 
     @property
     def dir(self) -> Path:
@@ -79,6 +84,17 @@ class Context:
         still goes on, in a job that was thought to be over, begins in an empty folder.
         """
         return make_folder(self._folder)
+
+    @property
+    def place(self) -> Path:
+        """Where `dir` is, or will be when it is made; what is above that is there."""
+        return self._folder
+
+    def elsewhere(self) -> Path:
+        """Leave the folder for an empty one, because somebody is at work in it; return that."""
+        name, _, number = self._folder.name.partition(".")
+        self._folder = self._folder.with_name(f"{name}.{int(number or 0) + 1}")
+        return self.dir
 
     def should_stop(self) -> bool:
         """Tell whether the job is asked to end, or has so little time left that it will be.
@@ -119,6 +135,9 @@ class Contexts:
     _repetitions: tuple[ParameterSpace, Repetitions] | None = None
 
     worker: int = 0
+    is_durable: bool = True
+    """Whether folders of psets are to outlast a power failure, whatever is in them."""
+    _is_made: bool = False
 
     def heed(
         self, worker: int, should_stop: Callable[[], bool], is_gone: Callable[[], bool]
@@ -148,6 +167,21 @@ class Contexts:
             self._repetitions = space, Repetitions(space, self.defaults)
         return folder_name(key, self._repetitions[1].of(item))
 
+    def made_once(self) -> Path:
+        """Return the folder of the psets' folders, which was there once.
+
+        Raises
+        ------
+        StopNow
+            As for `make`.
+        """
+        if not self._is_made:
+            self.make()
+            self._is_made = True
+        elif self.is_gone():
+            raise StopNow
+        return self.root
+
     def make(self, folder: str | None = None) -> Path:
         """Make the folder of the psets' folders, or one in it, and return it.
 
@@ -159,9 +193,16 @@ class Contexts:
         if self.is_gone():
             raise StopNow
         try:
-            return make_within(self.root.parent, self.root.name, *([folder] if folder else []))
+            make_within(self.root.parent, self.root.name)
+            if folder is None:
+                return self.root
+            if self.is_durable:
+                return make_within(self.root, folder)
+            with contextlib.suppress(FileExistsError):
+                (self.root / folder).mkdir()
         except FileNotFoundError:
             raise StopNow from None
+        return self.root / folder
 
 
 class _Locked(Context):
@@ -182,6 +223,19 @@ class _Locked(Context):
         if self._lock is None:
             root = self._contexts.make()
             self._folder, self._lock = enter(root, self._contexts.name(*self._of))
+        return self._contexts.make(self._folder.name)
+
+    @property
+    def place(self) -> Path:
+        if self._lock is not None:
+            return self._folder
+        return self._contexts.made_once() / self._contexts.name(*self._of)
+
+    def elsewhere(self) -> Path:
+        self.leave()
+        name, _, number = self.place.name.partition(".")
+        root = self._contexts.make()
+        self._folder, self._lock = enter(root, f"{name}.{int(number or 0) + 1}")
         return self._contexts.make(self._folder.name)
 
     def leave(self) -> None:

@@ -21,7 +21,7 @@ from psyflow.work.context import StopNow
 from psyflow.work.copies import changeable, fresh
 from psyflow.work.flusher import FLUSH_SECONDS
 from psyflow.work.integrity import Integrity
-from psyflow.work.kept import Here, Kept, Printed
+from psyflow.work.kept import Here, Kept, Printed, Programs
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
 from psyflow.work.rows import result_row
 
@@ -184,7 +184,7 @@ class Evaluator:
     def _attempt(self, item: int, pset: dict[str, Any], attempt: int) -> bool:
         """Call the function once, and return whether what became of it is the item's outcome."""
         if self._prepared.contexts is not None:
-            pset["ctx"].attempt = attempt
+            pset["ctx"].attempt, pset["ctx"].programs = attempt, None
         begin = monotonic()
         self._on_start(item, begin)
         is_outcome = True
@@ -228,7 +228,8 @@ class Evaluator:
             # Besides what is wrong with the result: whatever the classes of its values raise.
             self._fail(item, pset, error, begin, attempt, is_of_result=True)
         else:
-            self._kept.rows.extend((item, begin, end, row, attempt, self._printed()))
+            programs = self._programs(pset)
+            self._kept.rows.extend((item, begin, end, row, attempt, self._printed(), programs))
 
     def _refuse(
         self, item: int, pset: dict[str, Any], refused: RefusedError, begin: float, attempt: int
@@ -267,6 +268,8 @@ class Evaluator:
         tried = self._tried(item, pset, begin, attempt)
         failure = Failure.of_exception(tried, error, is_of_result=is_of_result)
         failure.printed = self._printed()
+        if (programs := self._programs(pset)) is not None:
+            failure.programs = dict(programs)
         is_skip = failure.kind == SKIPPED
         is_outcome = self.stopping or not self._retries.allow(failure.kind, attempt)
         self.n_failed += is_outcome and not is_skip
@@ -298,6 +301,10 @@ class Evaluator:
 
     def _printed(self) -> Printed:
         return self._output.advance() if self._output else None
+
+    def _programs(self, pset: dict[str, Any]) -> Programs:
+        """Return what a `Command` has noted of its programs."""
+        return None if self._prepared.contexts is None else pset["ctx"].programs
 
     def _end_if_forked(self) -> None:
         if getpid() != self._here.pid:

@@ -5,26 +5,29 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from os import getpid
 from time import monotonic
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from psyflow.columns import from_rows
-from psyflow.outcomes.records import UNKNOWN, Failure, Rows, Writer
+from psyflow.outcomes.records import OF_PROGRAMS, UNKNOWN, Failure, Rows, Writer
 from psyflow.system.memory import peak_kib
 from psyflow.work.flusher import Flusher
 from psyflow.work.integrity import Integrity
 
-__all__ = ["Here", "Kept", "Printed"]
+__all__ = ["Here", "Kept", "Printed", "Programs"]
 
 FLUSH_BYTES = 8 << 20
 FLUSH_ROWS = 1 << 16
-_FIELDS = 6
+_FIELDS = 7
 
 Printed: TypeAlias = tuple[int, int] | None
+Programs: TypeAlias = Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,9 @@ class Kept:
     Attributes
     ----------
     rows : list
-        Item, begin, end, row, attempt and output of each outcome, flat. Whoever evaluates only
-        extends it, and `flush`, under the lock, cuts it at the front: both are one step, so that
-        an item need not take the lock.
+        Item, begin, end, row, attempt, output and programs of each outcome, flat. Whoever
+        evaluates only extends it, and `flush`, under the lock, cuts it at the front: both are one
+        step, so that an item need not take the lock.
     most : int
         How long `rows` should be at most.
     last_write, last_sync : float
@@ -128,7 +131,7 @@ class Kept:
     ) -> None:
         """Write a row that the store `by` cannot hold."""
         # What it has printed is told with the failure.
-        rows = self._as_rows([item], [begin], [monotonic()], [row], [attempt], [None])
+        rows = self._as_rows([item], [begin], [monotonic()], [row], [attempt], [None], [None])
         with self._lock:
             self._writer.write_rows(replace(rows, refused_by=by))
 
@@ -166,6 +169,7 @@ class Kept:
         rows: list[dict[str, Any]],
         attempts: list[int],
         printed: list[Printed],
+        programs: list[Programs],
     ) -> Rows:
         begin = np.array(begins)
         return Rows(
@@ -178,4 +182,12 @@ class Kept:
             pid=self._here.pid,
             log=self._here.log,
             printed=np.array([p or (-1, -1) for p in printed]) if any(printed) else None,
+            programs=_columns_of(programs) if any(programs) else None,
         )
+
+
+def _columns_of(programs: list[Programs]) -> dict[str, npt.NDArray[Any]]:
+    return {
+        name: np.array([(some or {}).get(name, unknown) for some in programs], unknown.dtype)
+        for name, unknown in OF_PROGRAMS.items()
+    }

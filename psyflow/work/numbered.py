@@ -65,5 +65,10 @@ class NumberedFiles:
         self._known = low
         return low
 
+    def look_anew(self) -> None:
+        """Forget what is known, if the last number has been removed since."""
+        if self._known > 0 and not self._is_taken(self._known):
+            self._known = -1
+
     def _is_taken(self, number: int) -> bool:
         return self.path(number).exists()

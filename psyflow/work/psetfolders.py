@@ -111,9 +111,10 @@ def enter(root: Path, name: str) -> tuple[Path, Lock]:
     root : Path
         The folder of the psets' folders.
     name : str
-        See `folder_name`; a number is added if another evaluation is at work in it.
+        See `folder_name`; a number, or a higher one, is added if another evaluation is at work
+        in it.
     """
-    number = 0
+    number = int(name.partition(".")[2] or 0)
     while (lock := Lock.take(root / f".{name}.lock")) is None:
         number += 1
         name = f"{name.partition('.')[0]}.{number}"

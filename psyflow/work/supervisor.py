@@ -205,7 +205,8 @@ class Supervisor:
         finished = self._deaths.settled(child)
         cause = cause_of_death(exit_code)
         if item >= 0 and item not in finished and not self._is_innocent(child, start):
-            if not self._record(child, item, start, *self._deaths.kind(child, cause)):
+            kind, what = self._deaths.kind(child, cause)
+            if not self._record(child, item, start, kind, what + self._job.last_words(item)):
                 self._replace(child, finished, again=item)
                 return
             finished = np.append(finished, item)

@@ -101,6 +101,8 @@ class Work:
     deadline: float | None = None
     home: FileId | None = None
     """The folder of the claim log, if it must not have been moved."""
+    last_words: Callable[[int], str] = lambda item: ""
+    """Given an item that took its worker along, what there is to add to that."""
 
     def is_gone(self) -> bool:
         """Tell whether the run was moved or removed, or another one is in its place."""

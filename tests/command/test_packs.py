@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 import psyflow
+from psyflow import Command, Param
 from psyflow.command.packs import Packs, Writer, outputs
+from psyflow.work.context import Contexts
 
 MANY = """
 from psyflow import Command, Param
@@ -36,6 +39,10 @@ def folder(root: Path, name: str, **files: str) -> Path:
     return made
 
 
+def packs(root: Path) -> list[Path]:
+    return [*(root / "packs").glob("*.pack")]
+
+
 def stdout_of(root: Path, name: str) -> str | None:
     with outputs(root, name) as found:
         return None if found is None else (found / "stdout").read_text()
@@ -58,18 +65,58 @@ def test_few_psets_have_folders_that_psy_log_names(many):
     assert "=== stdout of the program, " in told and "/stdout:\ngot 2\n" in told
 
 
+def test_what_was_killed_is_packed_in_the_end_and_all_claims_are_one_file(many):
+    text = "echo before; test {n} != 7 || sleep 600"
+    many.task("many", MANY.replace('"echo got {n}"', f'"{text}", shell=True') + "timeout = 2\n")
+    assert many.psy("run").returncode == 1
+    assert sorted(p.name for p in (many.work / "many" / "psets").iterdir()) == ["packs"]
+    assert "packed:\nbefore\n" in many.psy("log", "many", "7").stdout
+    assert len([*many.work.glob("many/plans/*/claims/0/*")]) == 1
+
+
+LEAVES = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    os.chdir("/")
+    while not os.path.exists(sys.argv[1]):
+        time.sleep(0.02)
+    print("late", flush=True)
+"""
+
+
+def test_what_leaves_its_process_group_prints_into_no_other_psets_output(tmp_path):
+    contexts = Contexts(tmp_path / "psets", "process:0", is_durable=False)
+    contexts_of_all = contexts(Param(n=range(300)), range(3))
+    go = tmp_path / "go"
+    leaves = Command([[sys.executable, "-c", LEAVES, str(go)]])
+    waits = Command("touch {go}; sleep 0.5; echo mine", shell=True)
+    for command, context in zip([leaves, leaves, waits], contexts_of_all, strict=True):
+        command(ctx=context, n=0, go=str(go))
+    packs = Packs(tmp_path / "psets")
+    names = [contexts.folder(Param(n=range(300)), item).name for item in range(3)]
+    printed = []
+    for name in names:
+        with outputs(tmp_path / "psets", name, packs) as found:
+            printed.append((found / "stdout").read_text())
+    assert printed == ["", "", "mine\n"]
+
+
 def test_folders_stay_if_asked(many):
     many.task("many", MANY.replace("{n}", "{n}", 1).replace("parse", "pack=False, parse"))
     many.psy("run")
     assert n_files(many.work / "many" / "psets") > 1000
 
 
-def test_what_failed_and_what_is_large_keeps_its_folder(many):
-    text = "head -c {n}000 /dev/zero; test {n} != 7"
+def test_what_failed_is_packed_too_and_what_is_large_keeps_its_folder(many):
+    text = "head -c {n}000 /dev/zero; echo no >&2; test {n} != 7"
     many.task("many", MANY.replace('"echo got {n}"', f'"{text}", shell=True'))
     assert many.psy("run").returncode == 1
     sizes = sorted(p.stat().st_size for p in (many.work / "many" / "psets").glob("*/stdout"))
-    assert sizes == [7000, *(n * 1000 for n in range(66, 300))]
+    assert sizes == [n * 1000 for n in range(66, 300)]
+    assert "=== stderr of the program, packed:\nno\n" in many.psy("log", "many", "7").stdout
+    results = psyflow.load("many", many.tasks, many.work)
+    assert (results.folder(7) / "stdout").stat().st_size == 7000
 
 
 def test_a_later_evaluation_counts(many):
@@ -95,14 +142,14 @@ def test_a_record_that_was_cut_off_is_none_and_the_next_writer_goes_on(tmp_path)
     first.put(folder(tmp_path, "a", stdout="one"))
     first.put(folder(tmp_path, "b", stdout="two"))
     first.close()
-    (pack,) = (tmp_path / "packs").iterdir()
+    (pack,) = packs(tmp_path)
     os.truncate(pack, pack.stat().st_size - 1)
     assert stdout_of(tmp_path, "a") == "one"
     assert stdout_of(tmp_path, "b") is None
     second = Writer(tmp_path)
     second.put(folder(tmp_path, "c", stdout="three"))
     second.close()
-    assert [p.name for p in (tmp_path / "packs").iterdir()] == [pack.name]
+    assert packs(tmp_path) == [pack]
     assert [stdout_of(tmp_path, name) for name in "abc"] == ["one", None, "three"]
 
 
@@ -110,7 +157,7 @@ def test_two_writers_at_once_have_a_pack_each(tmp_path):
     writers = [Writer(tmp_path), Writer(tmp_path)]
     for name, writer in zip("ab", writers, strict=True):
         writer.put(folder(tmp_path, name, stdout=name))
-    assert len(list((tmp_path / "packs").iterdir())) == 2
+    assert len(packs(tmp_path)) == 2
     assert [stdout_of(tmp_path, name) for name in "ab"] == ["a", "b"]
 
 

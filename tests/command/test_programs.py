@@ -23,9 +23,14 @@ class Context:
     attempt = 1
     worker = 0
     n_psets = 1
+    programs = None
 
     def __init__(self, folder: Path) -> None:
         self.dir = folder
+
+    @property
+    def place(self) -> Path:
+        return self.dir
 
 
 @pytest.fixture
@@ -182,6 +187,7 @@ from psyflow import Command
 
 class Context:
     job, attempt, worker, n_psets, dir = "", 1, 0, 1, Path(sys.argv[1])
+    place = dir
 
 Command([[sys.executable, "-c", sys.argv[2]]])(ctx=Context())
 """

@@ -8,7 +8,10 @@ import os
 import pytest
 
 import psyflow
-from psyflow.exceptions import CommandWarning, TaskFileError
+from psyflow.exceptions import CommandWarning, PsyflowWarning, TaskFileError
+from psyflow.record.plan import Plan
+from psyflow.run.begin import begin
+from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 from tests.support.place import Place
 from tests.support.processes import eventually
@@ -353,13 +356,20 @@ def ended(place, name) -> bool:
     return not lives(group)
 
 
+def only_numbers(place) -> None:
+    change(place, ' * Param(name=["a b", "it\'s; $x"])', "")
+    file = place.folder / "psy-tasks" / "task_sim.py"
+    file.write_text(file.read_text().replace(" {name}", ""))
+
+
 def test_a_timeout_ends_the_program_and_what_it_has_started(place):
     write(place, "sim", WAITS)
     change(place, "execute", "timeout = 1\nexecute")
-    change(place, ' * Param(name=["a b", "it\'s; $x"])', "")
-    change(place, " {name}", "")
+    only_numbers(place)
+    write(place, "sim", WAITS.replace("trap", "echo last words >&2\ntrap"))
     assert place.psy("run").returncode == 1
-    assert "timeout" in place.psy("failures").stdout
+    told = place.psy("failures").stdout
+    assert "timeout, 1.0 s. Its standard error ends: last words" in told
     for name in ("calls.1", "calls.2"):
         eventually(lambda name=name: ended(place, name))
 
@@ -379,6 +389,66 @@ def test_when_psy_run_is_ended_no_program_is_left(place, number):
         process.wait()
     eventually(lambda: ended(place, "calls.1"))
     process.communicate()
+
+
+def test_what_programs_took_is_bookkeeping(place):
+    write(place, "sim", SIM + "head -c 100000000 /dev/zero | tail -c 99999999 > d; [ $1 = 1 ]\n")
+    change(place, '"./sim {n} {name}"', '["./sim {n}", "sh -c \'[ $0 = 1 ] || kill -9 $$\' {n}"]')
+    only_numbers(place)
+    assert place.psy("run").returncode == 1
+    for table in (loaded(place).bookkeeping, psyflow.load(place.work / "sim").bookkeeping):
+        assert (table["exit_code"].tolist(), table["signal"].tolist()) == ([0], [""])
+        assert table["cpu"][0] > 0 and table["peak_memory"][0] > 99_999_999
+    failed = loaded(place).failures
+    assert (failed["exit_code"].tolist(), failed["signal"].tolist()) == ([1], [""])
+    write(place, "sim", SIM)
+    assert place.psy("run").returncode == 1
+    failed = loaded(place).failures
+    assert (failed["exit_code"].tolist(), failed["signal"].tolist()) == ([-1], ["SIGKILL"])
+    # A complete result has it, too, and a task of functions has none of it.
+    change(place, "n=[1, 2]", "n=[1]")
+    run(place)
+    assert loaded(place).bookkeeping["exit_code"].tolist() == [0]
+    place.task("plain", "pspace = {'x': [1]}\ndef execute(x): return {'y': x}\n")
+    assert place.psy("run", "plain").returncode == 0
+    assert "cpu" not in psyflow.load(place.work / "plain").bookkeeping
+
+
+def planned(place) -> tuple[Run, Plan]:
+    """Make a plan, whose jobs are yet to begin."""
+    run_ = Run(TaskDef(place.folder / "psy-tasks" / "task_sim.py", base=place.folder))
+    plan = begin(run_)
+    assert plan is not None
+    run_.here.split(plan)
+    return run_, plan
+
+
+def test_a_template_is_that_of_when_the_run_was_planned(place):
+    write(place, "deck.tpl", "first $n\n")
+    change(place, "./sim {n} {name}", "cat deck.in")
+    change(place, 'parse={"acc": r"accuracy: (@float@)"}', 'templates={"deck.tpl": "deck.in"}')
+    only_numbers(place)
+    run_, plan = planned(place)
+    write(place, "deck.tpl", "second $n\n")
+    assert run_.here.process(plan) == 0
+    assert run_.here.merge(plan).tally.n_missing == 0
+    run_.release()
+    assert {(f / "stdout").read_text() for f in folders(place)} == {"first 1\n", "first 2\n"}
+    assert "deck.tpl" in place.psy("why").stdout
+    assert place.psy("run").returncode == 0
+    assert {(f / "stdout").read_text() for f in folders(place)} == {"second 1\n", "second 2\n"}
+
+
+def test_rows_of_a_program_that_was_edited_while_its_job_waited_do_not_count(place):
+    run_, plan = planned(place)
+    write(place, "sim", SIM + "# edited\n")
+    assert run_.here.process(plan) == 0
+    with pytest.warns(PsyflowWarning, match="sim"):
+        merged = run_.here.merge(plan)
+    run_.release()
+    assert merged.tally.n_missing == 4
+    calls(place)
+    assert run(place) == ALL
 
 
 def test_repetitions_are_a_field_like_others_and_need_not_be_one(place):

@@ -93,6 +93,32 @@ def test_small_file_system(study: Study, work: Path, kilobytes: int) -> None:
         check_finishes(study, done)
 
 
+PROGRAMS = """
+from psyflow import Command
+pspace = Param(n=range({n}))
+pool_size = 2
+execute = Command("head -c {{n}}00000 /dev/zero && echo && echo done {{n}}", shell=True,
+                  parse={{"got": "done (@int@)"}}, pack={pack})
+"""
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_programs_that_fill_the_disk(study: Study, work: Path, pack: bool) -> None:
+    n = 220 if pack else 12
+    text = PROGRAMS.format(n=n, pack=pack)
+    study.task(text.replace("{n}00000", "20000") if pack else text)
+    need_tmpfs(work)
+    with mounted("-t", "tmpfs", "-o", "size=2m", "tmpfs", at=work):
+        psy = study.start("run")
+        _, err = psy.communicate(timeout=180)
+        assert psy.returncode == 3, err
+        assert "room" in err and "psy run" in err
+        study.wait_until_gone()
+        subprocess.run(["mount", "-o", "remount,size=64m", work], check=True)
+        study.psy("run")
+        assert study.load()["got"] == list(range(n))
+
+
 @pytest.mark.parametrize("limit", [2_000, 50_000, 200_000])
 def test_limited_file_size(study: Study, work: Path, limit: int) -> None:
     psy = subprocess.run(

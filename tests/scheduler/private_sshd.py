@@ -29,15 +29,18 @@ UsePAM no
 PasswordAuthentication no
 PermitRootLogin yes
 """
-CLIENT = """\
-Host node1 node2
+HOST = """\
+Host {names}
     HostName 127.0.0.1
     Port {port}
+    IdentityFile {folder}/user_key
+"""
+CLIENT = """\
+{hosts}
 Host closed
     HostName 127.0.0.1
     Port {closed}
 Host *
-    IdentityFile {folder}/user_key
     IdentitiesOnly yes
     UserKnownHostsFile /dev/null
     StrictHostKeyChecking no
@@ -63,30 +66,38 @@ class PrivateSshd:
         self.port, self.closed_port = free_ports(2)
         self.ssh = ["ssh", "-F", str(folder / "ssh_config")]
 
+    def host(self, names: str) -> str:
+        """Return what a client's configuration says of this server, by any of some names."""
+        return HOST.format(names=names, port=self.port, folder=self.folder)
+
     def configure(self) -> None:
         for name in ("host_key", "user_key"):
             subprocess.run(
                 ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)],
                 check=True,
             )
-        words = {"folder": self.folder, "port": self.port, "closed": self.closed_port}
-        (self.folder / "sshd_config").write_text(SERVER.format(**words))
-        (self.folder / "ssh_config").write_text(CLIENT.format(**words))
+        server = SERVER.format(folder=self.folder, port=self.port)
+        (self.folder / "sshd_config").write_text(server)
+        self.know(self.host("node1 node2"))
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def know(self, hosts: str) -> None:
+        """Have the client know servers."""
+        client = CLIENT.format(hosts=hosts, closed=self.closed_port)
+        (self.folder / "ssh_config").write_text(client)
+
+    def start(self) -> None:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)  # the server insists on it
         sshd = shutil.which("sshd", path=SERVER_PATH)
         assert sshd is not None
         with (self.folder / "sshd.log").open("wb") as log:
-            server = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")], stderr=log
             )
         deadline = time.monotonic() + 120
         while not self._answers():
             assert time.monotonic() < deadline, (self.folder / "sshd.log").read_text()
             time.sleep(0.05)
-        return server
 
     def _answers(self) -> bool:
         with socket.socket() as client:
@@ -99,12 +110,12 @@ def running_sshd() -> Iterator[PrivateSshd]:
     with tempfile.TemporaryDirectory(prefix="psysshd-") as folder:
         sshd = PrivateSshd(Path(folder))
         sshd.configure()
-        server = sshd.start()
+        sshd.start()
         try:
             yield sshd
         finally:
-            server.terminate()
-            server.wait(60)
+            sshd.process.terminate()
+            sshd.process.wait(60)
 
 
 def runners(spool: Path) -> list[int]:

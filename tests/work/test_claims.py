@@ -133,3 +133,15 @@ def test_concurrent_claimants_with_random_deaths(tmp_path: Path) -> None:
     assert all(owner.is_dead() for owner in owners.values())
     for shard in owners:
         assert log.latest_of(shard) == [c for c in claims if c.shard == shard][-1]
+
+
+def test_a_log_that_is_shortened_has_nothing_left_and_one_file(tmp_path: Path) -> None:
+    log = ClaimLog(tmp_path / "log", 7)
+    while log.claim(HERE, "a.rows", lambda remaining: 2):
+        pass
+    ClaimLog(log.folder, 7).shorten()
+    assert [path.name for path in log.folder.iterdir()] == ["00000000"]
+    for again in (log, ClaimLog(log.folder, 7)):
+        assert again.claim(HERE, "b.rows", lambda remaining: 2) is None
+        assert again.n_taken() == 7
+    assert log.latest_of("a.rows") is None

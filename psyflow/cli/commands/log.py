@@ -11,8 +11,8 @@ from pathlib import Path
 from psyflow.cli.output import OK, say
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task
-from psyflow.command.call import STDERR, STDOUT
 from psyflow.command.packs import outputs
+from psyflow.command.place import STDERR, STDOUT
 from psyflow.messages import shown_path
 from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem

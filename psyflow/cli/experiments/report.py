@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -90,7 +91,7 @@ class Report:
         line = f"{experiment.name}: {about.n_rows} of {about.n_items} runs done, {given_up}, "
         line += f"in {seconds}."
         if about.n_rows and not experiment.patterns:
-            command = f"psy parse -e {shown_path(folder)} -p NAME REGEX"
+            command = f"psy parse -e {shlex.quote(str(shown_path(folder)))} -p NAME REGEX"
             line += f" Make a table of what they printed: {command}"
         say(line)
 

@@ -1,0 +1,97 @@
+"""Many runs of a program that does nothing, against what else runs programs in parallel."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.environment import Environment
+from benchmarks.figures import Figure, seconds
+from benchmarks.measure import Contender, Sample, interleaved
+from benchmarks.studies import emptied, set_aside
+
+PROGRAM = "/bin/true"
+XARGS = "xargs -P 2 -n 1, which keeps nothing"
+SLOWER = {
+    "parallel": "GNU parallel -j 2 --results",
+    "patas": "patas explore, 2 workers",
+}
+LEAST_FACTOR = 5.0
+MOST_FILES = 1000
+
+
+def run(environment: Environment) -> Iterator[Figure]:
+    n = environment.items(10_000)
+    folder = environment.folder("commands-psyflow")
+    contenders = {"psyflow": _psyflow(environment, folder, n), **_peers(environment, n)}
+    samples = interleaved(contenders, environment.repeats(3))
+    what = f"psy exec, {n} × {PROGRAM}, -j 2, outputs kept"
+    yield _against_xargs(what, samples)
+    for name in SLOWER.keys() & samples.keys():
+        yield _against(what, samples, name)
+    n_files = sum(path.is_file() for path in (folder / "out").rglob("*"))
+    yield Figure(
+        f"files that {n} runs leave",
+        str(n_files),
+        n_files,
+        "files",
+        MOST_FILES,
+        note="of 2 workers",
+    )
+
+
+def _against_xargs(what: str, samples: Mapping[str, Sample]) -> Figure:
+    mine, peer = samples["psyflow"], samples["xargs"]
+    return Figure(
+        what,
+        seconds(mine.wall, mine.cpu),
+        mine.wall / peer.wall,
+        "×",
+        1.5,
+        XARGS,
+        seconds(peer.wall, peer.cpu),
+        note=f"CPU {mine.cpu / peer.cpu:.2f} ×",
+    )
+
+
+def _against(what: str, samples: Mapping[str, Sample], name: str) -> Figure:
+    mine, peer = samples["psyflow"], samples[name]
+    return Figure(
+        what,
+        seconds(mine.wall, mine.cpu),
+        peer.wall / mine.wall,
+        "× faster",
+        LEAST_FACTOR,
+        SLOWER[name],
+        seconds(peer.wall, peer.cpu),
+        at_least=True,
+        note=f"CPU {peer.cpu / mine.cpu:.1f} × less",
+    )
+
+
+def _psyflow(environment: Environment, folder: Path, n: int) -> Contender:
+    words = ["exec", "grid", "--va", "n", "0", str(n), "1", "-o", "out", "-j", "2", "-y"]
+    return Contender(
+        [[environment.psy, *words, "--", PROGRAM, "{n}"]],
+        folder,
+        before=lambda: set_aside(folder / "out"),
+    )
+
+
+def _peers(environment: Environment, n: int) -> dict[str, Contender]:
+    numbers = f"seq {n}"
+    patas = str(environment.peers.with_name("patas"))
+    explore = [patas, "explore", "-y", "-q", "--node", "localhost", "2", "--va", "n", "0", str(n)]
+    commands = {
+        "xargs": ["sh", "-c", f"{numbers} | xargs -P 2 -n 1 {PROGRAM}"],
+        "parallel": ["sh", "-c", f"{numbers} | parallel -j 2 --results out {PROGRAM}"],
+        "patas": [*explore, "1", "-o", "out", "--cmd", f"{PROGRAM} {{n}}"],
+    }
+    folders = {name: environment.folder(f"commands-{name}") for name in commands}
+    return {
+        name: Contender([command], folders[name], before=lambda at=folders[name]: emptied(at))
+        for name, command in commands.items()
+        # GNU parallel is no Python package: apt-get install parallel
+        if shutil.which("parallel") or name != "parallel"
+    }

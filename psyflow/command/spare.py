@@ -1,0 +1,70 @@
+"""A folder that is one pset's after the other, where what programs leave goes into packs.
+
+To make a folder with two files, and to remove it, keeps a file system a hundred times as busy as
+to give it another name.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from psyflow.system.files import rename
+
+__all__ = ["Spare"]
+
+
+class Spare:
+    """The folder, as long as it is no pset's.
+
+    Parameters
+    ----------
+    path : Path
+        Its name then, which nobody else uses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._is_there = path.is_dir()
+
+    def become(self, folder: Path) -> bool:
+        """Let it be a pset's; tell whether it is.
+
+        It is not if there is something by that name.
+        """
+        if not self._is_there or not rename(self.path, folder):
+            return False
+        self._is_there = False
+        return True
+
+    def take(self, folder: Path, streams: Mapping[str, int]) -> None:
+        """Empty the folder of a pset, and keep it.
+
+        Parameters
+        ----------
+        folder : Path
+        streams : mapping from str to int
+            Files in it that stay, empty, and their descriptors.
+        """
+        if not self._is_there:
+            _empty(folder, streams)
+            self._is_there = rename(folder, self.path)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+
+
+def _empty(folder: Path, streams: Mapping[str, int]) -> None:
+    with os.scandir(folder) as entries:
+        listed = list(entries)
+    for entry in listed:
+        fd = streams.get(entry.name)
+        stat = None if fd is None else os.fstat(fd)
+        if fd is not None and stat is not None and stat.st_ino == entry.inode():
+            if stat.st_size:
+                os.ftruncate(fd, 0)
+        elif entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            Path(entry.path).unlink()
