@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +55,8 @@ def load(
     Parameters
     ----------
     task : str or path
-        Name of a task, its task file, the folder of its run, or a result file.
+        Name of a task, its task file, the folder of its run, a result file, or the folder of a
+        `psyflow.study`, such as ``"calc"``.
     taskdir : str or path, optional
         Where the task file is: ``psy-tasks``, here or in a folder above, if None. Asked only if
         there is no folder of the task in `workdir`.
@@ -258,6 +259,8 @@ def _load_run(where: _Where, what: _What) -> Results:
     if found.plan is not None:
         plan = found.plan if where.run is None else archived_plan(found.plan, where.run)
         return _load_planned(plan, what)
+    if found.database is not None and where.run is None:
+        return _load_file(replace(where, task=found.database), what)
     if found.task is not None and is_there(found.task.resultfile) and where.run is None:
         return _load_unplanned(found.task, what)
     raise UsageError(f'Task "{found.name}" has no results yet. Type: psy run {found.name}')

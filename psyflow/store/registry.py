@@ -31,6 +31,7 @@ _BUILTIN = {
     ".pkl": "psyflow.store.pickle:PickleStore",
     ".npz": "psyflow.store.npz:NpzStore",
     ".h5": "psyflow.store.h5:H5Store",
+    ".pk": "psyflow.store.frame:FrameStore",
 }
 
 
