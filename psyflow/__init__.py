@@ -86,7 +86,17 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _SUBMODULES = frozenset(
-    ("backend", "exceptions", "mapper", "pspace", "results", "scheduler", "store", "tasks")
+    (
+        "backend",
+        "exceptions",
+        "mapper",
+        "pspace",
+        "results",
+        "scheduler",
+        "store",
+        "study",
+        "tasks",
+    )
 )
 
 

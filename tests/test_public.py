@@ -53,6 +53,11 @@ PUBLIC = {
         AutodetectStore DefaultStore H5Store NpzStore PickleStore Store as_store known_extensions
         store_for
     """,
+    "psyflow.study": """
+        PsweepHashError df_filter_conds df_print df_read df_write filter_params_dup_hash
+        filter_params_unique filter_same_hash intspace itr2params logspace merge_dicts pgrid plist
+        prep_batch pset_hash run run_local stargrid
+    """,
     "psyflow.tasks": """
         Config PackageLoader REQUIRED Setting TASK_PREFIX TaskDef streams_of takes_context
     """,

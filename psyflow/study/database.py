@@ -217,6 +217,16 @@ class Database:
             self._tidy()
         return whole if given is None else below(given, rows, self._fill_value)
 
+    def add_from(self, path: Path) -> int:
+        """Add the rows of another database that this one lacks, and return how many."""
+        with appending(self.path):
+            known = self.frame().get("_pset_id", ())
+            other = read_frame(path)
+            new = other[~other["_pset_id"].isin(known)] if "_pset_id" in other else other[:0]
+            if len(new):
+                self._write(below(self.frame(), new, self._fill_value))
+        return len(new)
+
     def _others(self, given: pandas.DataFrame | None) -> pandas.DataFrame:
         there = self.frame()
         if given is None:
