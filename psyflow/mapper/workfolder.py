@@ -33,7 +33,7 @@ from psyflow.system.files import make_folder, write_atomic
 from psyflow.system.orphans import ORPHAN_SECONDS, wait_until_dead
 from psyflow.system.owner import Owner
 from psyflow.system.place import Place
-from psyflow.system.trust import Origin, seal, unsealed
+from psyflow.system.trust import Origin, is_own, seal, unsealed
 from psyflow.work.claims import Claim
 from psyflow.work.context import StopNow
 from psyflow.work.evaluate import Evaluator
@@ -113,13 +113,21 @@ class WorkFolder:
 
     def outcomes(self) -> Outcomes:
         """Return what its shards hold."""
-        shards, origin = sorted(self.path.glob("map.*.rows")), Origin(self.path, self._record)
-        return read_outcomes(shards, origin=lambda shard: origin, verify=True)
+        origin = Origin(self.path, self._record)
+        return read_outcomes(self._shards(), origin=lambda shard: origin, verify=True)
+
+    def _shards(self) -> list[Path]:
+        return sorted(self.path.glob("map.*.rows"))
 
     def blocks(self, table: Table) -> Iterator[tuple[Any, Columns]]:
         """Yield items and the columns of their results, in item order."""
         for items, block in merged_blocks(table):
             yield items, block.columns
+
+    def is_own(self) -> bool:
+        """Tell whether all that is in it was written here, by this user."""
+        origin = Origin(self.path, self._record)
+        return all(is_own(path, origin) for path in [self._record, *self._shards()])
 
     def is_copy(self) -> bool:
         """Tell whether this is a copy of a folder in which others work; of old, nothing tells."""

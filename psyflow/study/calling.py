@@ -25,7 +25,7 @@ from psyflow.work.capture import Output
 __all__ = ["ERROR", "ROW", "Call", "Failed"]
 
 ROW, ERROR = "row", "error"
-"""The names of what a call gives to the engine: one of them is there."""
+"""The names of what a call gives to the engine, one of them: pickled rows cost it nothing."""
 
 _LOGS = {"db", "file", "db+file", None}
 
@@ -123,7 +123,7 @@ class Call:
         if self.verbose:
             self._show(pset)
         try:
-            return {ROW: self._row(pset)}
+            return {ROW: _pickled_row(self._row(pset))}
         except (Exception, SystemExit) as error:
             failed = Failed.of(pset_id, error)
             _say(f"The pset {pset_id} failed: {failed.text}")
@@ -137,10 +137,9 @@ class Call:
             seconds = time.perf_counter() - begin
         # What it did to its pset counts, as what it returned does; but not for which row it is.
         row = {**pset, **_checked(returned), **own, "_pset_runtime": seconds, **logs}
-        _check_kept(row)
         if self.tmpsave:
             saved = self.folder / "tmpsave" / row["_run_id"]
-            write_atomic(make_folder(saved) / f"{row['_pset_id']}.pk", pickle.dumps(row))
+            write_atomic(make_folder(saved) / f"{row['_pset_id']}.pk", _pickled_row(row))
         return row
 
     @contextlib.contextmanager
@@ -179,10 +178,10 @@ def _checked(returned: Any) -> Mapping[str, Any]:
     return returned
 
 
-def _check_kept(row: Mapping[str, Any]) -> None:
-    """Raise TypeError for a value that no database could keep."""
+def _pickled_row(row: Mapping[str, Any]) -> bytes:
+    """Return a row as it is kept; raise TypeError, naming the value, if it cannot be."""
     try:
-        pickle.dumps(row, protocol=5)
+        return pickle.dumps(row, protocol=5)
     except Exception:
         for name, value in row.items():
             try:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -140,8 +141,6 @@ class Database:
         return [(path.name, WorkFolder(path, _RECORD)) for path in folders]
 
     def _take_up(self, run_id: str, work: WorkFolder) -> None:
-        if work.is_copy():
-            return _warn(f"{work.path} was copied from where a run is going on. Remove it.")
         try:
             reserved = Reserved.from_bytes(work.record()[0])
         except FileNotFoundError:
@@ -150,6 +149,11 @@ class Database:
             return None
         if not work.is_left():
             return _warn(f"Workers of the run {run_id}, which was killed, are still at work.")
+        if not work.is_own():
+            return _warn(
+                f"{work.path} is a copy, or somebody else's, and its rows are left alone. Remove "
+                "it if nobody needs it."
+            )
         rows, _ = rows_in(work, reserved.n_psets)
         known = set(self.frame().get("_pset_id", ()))
         rows = [row for row in rows if row["_pset_id"] not in known]
@@ -272,11 +276,11 @@ def _warn(text: str) -> None:
 
 
 def rows_in(work: WorkFolder, n_psets: int) -> tuple[list[Mapping[str, Any]], dict[int, Failed]]:
-    """Return the rows of a run, in the order of its psets, and the psets that failed."""
+    """Return the rows of a run of this user's, in the order of its psets, and what failed."""
     rows: list[Mapping[str, Any]] = []
     failed: dict[int, Failed] = {}
     for items, columns in work.blocks(Table.index(work.outcomes().pieces, n_psets)):
-        rows += [row for row in columns.get(ROW, ()) if isinstance(row, Mapping)]
+        rows += [pickle.loads(row) for row in columns.get(ROW, ()) if isinstance(row, bytes)]
         errors = zip(items.tolist(), columns.get(ERROR, ()), strict=False)
         failed |= {item: error for item, error in errors if isinstance(error, Failed)}
     return rows, failed

@@ -119,6 +119,7 @@ def df_read(fn: str | os.PathLike[str], fmt: str = "pickle", **kwds: Any) -> pan
     Examples
     --------
     >>> import pandas, tempfile
+    >>> from psyflow.study import df_write
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     df_write(pandas.DataFrame({"a": [1, 2]}), f"{folder}/database.pk")
     ...     df_read(f"{folder}/database.pk")["a"].tolist()
@@ -150,7 +151,7 @@ def df_write(*args: Any, fmt: str = "pickle", **kwds: Any) -> None:
 
     Examples
     --------
-    >>> import pandas, tempfile
+    >>> import os, pandas, tempfile
     >>> frame = pandas.DataFrame({"a": [1, 2]})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     df_write(f"{folder}/one.pk", frame)

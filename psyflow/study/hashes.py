@@ -34,22 +34,24 @@ class PsweepHashError(UsageError):
 
 
 def pset_hash(
-    dct: Mapping[str, Any], method: str = "sha1", raise_error: bool = True, **kwds: Any
+    dct: Mapping[str, Any],
+    method: str = "sha1",
+    raise_error: bool = True,
+    skip_special_cols: bool = True,
 ) -> str | float:
     """Return the hash of a pset: the same for the same values, in whatever order.
 
     Parameters
     ----------
     dct : mapping
-        Names that begin with an underscore do not count.
     method : str
         ``"sha1"`` of the pset as JSON, as in the column ``_pset_sha1``; or ``"joblib"``, the
         ``_pset_hash`` of newer psweeps, which takes values of any type, and for which names that
         end with an underscore do not count either.
     raise_error : bool
         Whether a pset that has none is an error; else its hash is NaN.
-    skip_special_cols : bool, optional
-        Whether names that begin with an underscore do not count; True if not given.
+    skip_special_cols : bool
+        Whether names that begin with an underscore do not count.
 
     Returns
     -------
@@ -67,14 +69,12 @@ def pset_hash(
     >>> pset_hash({"a": {1, 2}}, raise_error=False)
     nan
     """
-    skips = kwds.pop("skip_special_cols", True)
-    if kwds:
-        raise TypeError(f"pset_hash has no argument `{next(iter(kwds))}`.")
     hash_of = _METHODS.get(method)
     if hash_of is None:
         raise UsageError(f"There is no method {method!r}. Known: {', '.join(_METHODS)}.")
     try:
-        return hash_of(dct if not skips else {n: v for n, v in dct.items() if n[:1] != "_"})
+        counted = {n: v for n, v in dct.items() if not skip_special_cols or n[:1] != "_"}
+        return hash_of(counted)
     except Exception as error:
         if raise_error:
             raise PsweepHashError(
@@ -161,6 +161,7 @@ def filter_params_dup_hash(
 
     Examples
     --------
+    >>> from psyflow.study import pset_hash
     >>> filter_params_dup_hash([{"a": 1}, {"a": 2}], {pset_hash({"a": 1})})
     [{'a': 2}]
     """

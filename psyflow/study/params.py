@@ -75,6 +75,7 @@ def itr2params(loops: Iterable[Any]) -> list[Pset]:
 
     Examples
     --------
+    >>> from psyflow.study import plist
     >>> a, b = plist("a", [1, 2]), plist("b", ["x", "y"])
     >>> itr2params(zip(a, b))
     [{'a': 1, 'b': 'x'}, {'a': 2, 'b': 'y'}]
@@ -115,6 +116,7 @@ def pgrid(*plists: Any) -> list[Pset]:
 
     Examples
     --------
+    >>> from psyflow.study import plist
     >>> a, b = plist("a", [1, 2]), plist("b", [8, 9])
     >>> pgrid(a, b)
     [{'a': 1, 'b': 8}, {'a': 1, 'b': 9}, {'a': 2, 'b': 8}, {'a': 2, 'b': 9}]
@@ -205,6 +207,7 @@ def stargrid(
 
     Examples
     --------
+    >>> from psyflow.study import plist
     >>> stargrid({"a": 1, "b": 7}, [plist("a", [1, 2]), plist("b", [7, 8])])
     [{'a': 1, 'b': 7}, {'a': 2, 'b': 7}, {'a': 1, 'b': 8}]
     """
