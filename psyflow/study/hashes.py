@@ -6,16 +6,20 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psyflow.exceptions import UsageError
 from psyflow.reprs import safe_repr
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = [
     "PsweepHashError",
     "filter_params_dup_hash",
     "filter_params_unique",
     "filter_same_hash",
+    "hashes_of_psweep",
     "joblib_hash",
     "pset_hash",
     "sha1_or_nan",
@@ -105,6 +109,26 @@ def sha1_or_nan(pset: Mapping[str, Any]) -> str | float:
 def joblib_hash(pset: Mapping[str, Any]) -> str | float:
     """Return the ``_pset_hash`` of a pset, NaN if it has none."""
     return pset_hash(pset, "joblib", raise_error=False)
+
+
+def hashes_of_psweep(frame: pandas.DataFrame) -> set[str | float]:
+    """Return the ``_pset_hash`` of rows that a newer psweep made, which have no ``_pset_sha1``.
+
+    What it keeps as such is of the row with all names that others have, absent values included.
+    Results have names that end with an underscore there.
+    """
+    rows = frame[frame["_pset_sha1"].isna()] if "_pset_sha1" in frame else frame
+    names = [name for name in rows if name[:1] != "_" and name[-1:] != "_"]
+    absent = rows[names].isna()
+    values = (
+        {n: v for n, v, is_absent in zip(names, row, gone, strict=True) if not is_absent}
+        for row, gone in zip(
+            rows[names].itertuples(index=False, name=None),
+            absent.itertuples(index=False, name=None),
+            strict=True,
+        )
+    )
+    return {joblib_hash(pset) for pset in values}
 
 
 def filter_same_hash(params: Iterable[Mapping[str, Any]], **kwds: Any) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from psyflow.study.backups import back_up, copy_database
 from psyflow.study.calling import Call, Failed
 from psyflow.study.database import Database, Numbers, rows_in
 from psyflow.study.frames import below, frame_of
-from psyflow.study.hashes import joblib_hash, sha1_or_nan
+from psyflow.study.hashes import hashes_of_psweep, joblib_hash, sha1_or_nan
 from psyflow.study.repository import Repository
 
 if TYPE_CHECKING:
@@ -342,11 +342,9 @@ def _nothing(pset: Mapping[str, Any]) -> dict[str, Any]:
 
 def _new_ones(psets: list[dict[str, Any]], known: pandas.DataFrame) -> list[dict[str, Any]]:
     """Return the psets of which no hash is in a database."""
-    for name in HASHES:
-        there = set(known[name]) if name in known else set()
-        psets = [pset for pset in psets if not _is_in(pset.get(name), there)]
-    return psets
-
-
-def _is_in(found: Any, there: set[Any]) -> bool:
-    return isinstance(found, str) and found in there
+    there = {name: set(known[name]) for name in HASHES if name in known}
+    if "_pset_hash" in there:
+        there["_pset_hash"] |= hashes_of_psweep(known)
+    # NaN is no hash, and in a set if it is the very same.
+    known_hashes = {h for hashes in there.values() for h in hashes if isinstance(h, str)}
+    return [pset for pset in psets if known_hashes.isdisjoint(pset[n] for n in there)]

@@ -27,7 +27,6 @@ _OPTIONS = (
     "--keep-dirlinks",
     "--update",
     "--protect-args",
-    "--ignore-missing-args",
     f"--exclude={HIDDEN}",
     "--exclude=*.appending",
 )
@@ -127,7 +126,7 @@ class Transfer:
         if self.dry_run or not there:
             return True
         with tempfile.TemporaryDirectory(prefix="psyflow-") as folder:
-            command = ["rsync", *_OPTIONS, *there, "./"]
+            command = ["rsync", *_OPTIONS, "--ignore-missing-args", *there, "./"]
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
             for file in databases:
                 self._add(Path(folder) / file, base / file)
