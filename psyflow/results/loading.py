@@ -220,11 +220,13 @@ def _load_file(where: _Where, what: _What) -> Results:
             raise UsageError(f"Nothing beside {result} tells of runs. Leave `run` out.")
         return _load_planned(archived_plan(plan, where.run), what)
     read = what.of(Told() if plan is None else told_of(plan))
+    store = store_for(result)
     with contextlib.nullcontext() if plan is None else code_of(plan):
-        found = read.read(store_for(result), result)
+        found = read.read(store, result)
     about = ItemsFile(plan.layout).about() if plan is not None else None
     if plan is None or about is None:
-        return read.completed(_table(found, ()))
+        parameters = (name for name in store.parameters(result) if name in found)
+        return read.completed(_table(found, parameters))
     return read.completed(_of_result(plan, about, found))
 
 

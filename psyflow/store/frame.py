@@ -29,8 +29,10 @@ from psyflow.system.trust import HOW_TO_MAKE, checked
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["FrameStore", "read_frame", "write_frame"]
+__all__ = ["PARAMETERS", "FrameStore", "read_frame", "write_frame"]
 
+PARAMETERS = "parameters"
+"""Where a frame says which of its columns are parameters, among its `attrs`."""
 _STOP = b"."
 
 
@@ -55,6 +57,10 @@ class FrameStore(Store):
             table = as_loaded_table(frame_columns(frame))
         found = {name: comparable(column) for name, column in table.items()}
         return found if row is None else one_row(filename, found, row)
+
+    def parameters(self, filename: StorePath) -> list[str]:
+        """Return the names of the parameters, as far as `psyflow.study` has noted them."""
+        return list(read_frame(filename).attrs.get(PARAMETERS, ()))
 
 
 def read_frame(filename: StorePath) -> pandas.DataFrame:

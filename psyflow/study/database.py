@@ -30,7 +30,7 @@ from psyflow.mapper.workfolder import WorkFolder
 from psyflow.outcomes.table import Table
 from psyflow.results.extras import needed
 from psyflow.store.base import appending
-from psyflow.store.frame import read_frame, write_frame
+from psyflow.store.frame import PARAMETERS, read_frame, write_frame
 from psyflow.study.calling import ERROR, ROW, Failed
 from psyflow.study.frames import below, frame_of
 from psyflow.system.files import append_line, is_there, make_folder, write_atomic
@@ -201,7 +201,11 @@ class Database:
         return free
 
     def add(
-        self, rows: pandas.DataFrame, work: WorkFolder, given: pandas.DataFrame | None
+        self,
+        rows: pandas.DataFrame,
+        work: WorkFolder,
+        given: pandas.DataFrame | None,
+        parameters: Iterable[str],
     ) -> pandas.DataFrame:
         """Add the rows of a run that has ended, and return all; its folder goes.
 
@@ -212,11 +216,13 @@ class Database:
         given : DataFrame or None
             The user's own version of rows, which takes the place of those in the file. Rows in the
             file that it lacks are kept there, and not returned.
+        parameters : iterable of str
+            The names of the parameters of the rows.
         """
         with appending(self.path):
             whole = below(self._others(given), rows, self._fill_value)
             if len(rows) or given is not None:
-                self._write(whole)
+                self._write(whole, parameters)
             work.remove()
             self._tidy()
         return whole if given is None else below(given, rows, self._fill_value)
@@ -239,7 +245,9 @@ class Database:
             return given
         return below(given, there[~there["_pset_id"].isin(given["_pset_id"])], self._fill_value)
 
-    def _write(self, frame: pandas.DataFrame) -> None:
+    def _write(self, frame: pandas.DataFrame, parameters: Iterable[str] = ()) -> None:
+        known = self.frame().attrs.get(PARAMETERS, ())
+        frame.attrs[PARAMETERS] = [*dict.fromkeys([*known, *parameters])]
         write_frame(self.path, frame)
         self._frame, self._stamp = frame, _stamp(self.path)
 

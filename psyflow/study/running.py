@@ -160,6 +160,7 @@ def run(
         poolsize=poolsize,
         dask_client=dask_client,
         calls=not simulate,
+        parameters=list(dict.fromkeys(name for pset in psets for name in pset)),
     )
     if save:
         run.database.take_up_left()
@@ -242,6 +243,7 @@ class _Run:
     poolsize: int | None
     dask_client: Any
     calls: bool
+    parameters: Sequence[str]
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def bring(self, psets: list[dict[str, Any]], *, skip_dups: bool) -> pandas.DataFrame:
@@ -315,7 +317,7 @@ class _Run:
     def _kept(self, rows: Sequence[Mapping[str, Any]], work: WorkFolder) -> pandas.DataFrame:
         new = frame_of(rows, self.fill_value)
         if self.saves:
-            return self.database.add(new, work, self.given)
+            return self.database.add(new, work, self.given, self.parameters)
         known = self.database.frame() if self.given is None else self.given
         return below(known, new, self.fill_value)
 

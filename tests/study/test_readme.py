@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
+from code import InteractiveConsole
 from pathlib import Path
+
+import pandas as pd
+import pytest
 
 import psyflow.study as ps
 
@@ -71,16 +76,12 @@ ps.df_write(df, "calc/database_eval.pk")
 """
 
 
-def output_of(source: str, name: str = "input.py") -> str:
-    Path(name).write_text(source)
-    command = [sys.executable, name]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
 def test_getting_started() -> None:
     # W1, W3, W7, W8, W10, W13, W28
     told = re.sub(r"(?m)^(>>>|\.\.\.) ?", "", GETTING_STARTED)
-    printed = output_of(told)
+    Path("input.py").write_text(told)
+    done = subprocess.run([sys.executable, "input.py"], check=True, capture_output=True)
+    printed = done.stdout.decode()
     assert re.search(r"(?m)^   a   b +_run_id  \\$", printed)
     df = ps.df_read("calc/database.pk")
     own = [name for name in df if not name.startswith("_")]
@@ -92,16 +93,21 @@ def test_getting_started() -> None:
 
 def test_an_interactive_session_does_the_same() -> None:
     # W28
-    told = re.sub(r"(?m)^(>>>|\.\.\.) ?", "", GETTING_STARTED).replace("\n\n>", "\n>")
-    subprocess.run([sys.executable, "-i"], input=told, check=True, capture_output=True, text=True)
+    console = InteractiveConsole()
+    for line in re.sub(r"(?m)^(>>>|\.\.\.) ?", "", GETTING_STARTED).splitlines():
+        console.push(line)
+    pd.reset_option("display.max_columns")
     assert len(ps.df_read("calc/database.pk")) == 6
 
 
-def test_save_data_on_disk_and_evaluate() -> None:
+def test_save_data_on_disk_and_evaluate(capsys: pytest.CaptureFixture[str]) -> None:
     # W11, W16, W17, W28
-    output_of(SAVE_DATA_ON_DISK, "10run.py")
+    for name, source in [("10run.py", SAVE_DATA_ON_DISK), ("20eval.py", EVALUATION)]:
+        Path(name).write_text(source)
+        capsys.readouterr()
+        runpy.run_path(name, run_name="__main__")
     assert len([*Path("calc").glob("*/output.txt")]) == 4
-    printed = output_of(EVALUATION, "20eval.py").splitlines()
+    printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == ["a", "mean", "_pset_id"]
     assert [line.split()[:2] for line in printed[1:]] == [
         ["1", "2.333333"],

@@ -44,18 +44,17 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return study
 
 
-def run_input() -> str:
-    done = subprocess.run([sys.executable, "input.py"], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+def committed() -> list[str]:
+    return git("show", "--name-only", "--format=").split()
 
 
 def test_a_run_commits_the_study_alone(repository: Path) -> None:
     # W19
     Path("../notes.txt").write_text("changed\n")
-    run_id = run_input()
+    printed = subprocess.run([sys.executable, "input.py"], check=True, capture_output=True)
+    run_id = printed.stdout.decode().strip()
     assert git("log", "-1", "--format=%s").strip() == f"psweep: study: run_id={run_id}"
-    committed = git("show", "--name-only", "--format=").split()
-    assert committed == ["study/calc/database.pk", "study/input.py", "study/model.py"]
+    assert committed() == ["study/calc/database.pk", "study/input.py", "study/model.py"]
     assert git("status", "--porcelain").split() == [
         *("M", "notes.txt", "??", "study/.gitignore", "??", "study/secret.key")
     ]
@@ -63,10 +62,12 @@ def test_a_run_commits_the_study_alone(repository: Path) -> None:
 
 def test_what_is_ignored_stays_out(repository: Path) -> None:
     # W19
-    Path(".gitignore").write_text("calc\n__pycache__\n")
-    run_input()
-    assert git("show", "--name-only", "--format=").split() == ["study/input.py", "study/model.py"]
-    run_input()  # nothing has changed that is tracked
+    Path(".gitignore").write_text("calc\n")
+    Path("templates").mkdir()
+    Path("templates/deck.in").touch()
+    for _ in range(2):  # the second time, nothing has changed that is tracked
+        ps.run(lambda pset: {}, [{"a": 1}], git=True)
+    assert committed() == ["study/templates/deck.in"]
     assert len(git("log", "--format=%s").splitlines()) == 2
 
 
