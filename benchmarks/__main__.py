@@ -28,6 +28,7 @@ NAMES = (
     "show",
     "balance",
     "results",
+    "study",
 )
 
 

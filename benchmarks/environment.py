@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PACKAGES = ("psyflow", "numpy", "tables", "joblib", "doit", "jug")
+PACKAGES = ("psyflow", "numpy", "tables", "joblib", "doit", "jug", "psweep")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _cpu_model() -> str:
 
 def _versions(python: Path) -> str:
     if python == Path(sys.executable):
-        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES[:-1])
+        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES[:-2])
     code = (
         "import importlib.metadata as m; "
         f"print(', '.join(f'{{n}} {{m.version(n)}}' for n in {PACKAGES[1:]}))"

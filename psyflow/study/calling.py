@@ -117,13 +117,19 @@ class Call:
 
     def __call__(self, /, pset: dict[str, Any]) -> dict[str, Any]:
         """Return the row of a pset, or how it failed; no exception but Ctrl-C gets out."""
-        pset["_time_utc"] = needed("pandas").Timestamp(time.time(), unit="s")
+        now = time.time_ns()
+        pset["_time_utc"] = needed("pandas").Timestamp(now)
         pset["_exec_host"] = socket.gethostname()
         pset_id = pset["_pset_id"]
         if self.verbose:
             self._show(pset)
         try:
-            return {ROW: _pickled_row(self._row(pset))}
+            row = self._row(pset)
+            if self.tmpsave:
+                saved = make_folder(self.folder / "tmpsave" / row["_run_id"])
+                write_atomic(saved / f"{row['_pset_id']}.pk", _pickled_row(row))
+            # Times are many, and whole numbers quicker to pickle.
+            return {ROW: _pickled_row({**row, "_time_utc": now})}
         except (Exception, SystemExit) as error:
             failed = Failed.of(pset_id, error)
             _say(f"The pset {pset_id} failed: {failed.text}")
@@ -136,11 +142,7 @@ class Call:
             returned = self.func(pset)
             seconds = time.perf_counter() - begin
         # What it did to its pset counts, as what it returned does; but not for which row it is.
-        row = {**pset, **_checked(returned), **own, "_pset_runtime": seconds, **logs}
-        if self.tmpsave:
-            saved = self.folder / "tmpsave" / row["_run_id"]
-            write_atomic(make_folder(saved) / f"{row['_pset_id']}.pk", _pickled_row(row))
-        return row
+        return {**pset, **_checked(returned), **own, "_pset_runtime": seconds, **logs}
 
     @contextlib.contextmanager
     def _captured(self, pset_id: str) -> Iterator[dict[str, Any]]:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from psyflow.exceptions import PsyflowWarning
 from psyflow.mapper.workfolder import WorkFolder
+from psyflow.messages import shown_path
 from psyflow.outcomes.table import Table
 from psyflow.results.extras import needed
 from psyflow.store.base import appending
@@ -39,7 +40,7 @@ from psyflow.system.hold import Hold
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["HIDDEN", "Database", "Numbers", "Reserved", "rows_in"]
+__all__ = ["HIDDEN", "Database", "Numbers", "Reserved", "made_of", "rows_in"]
 
 FAILURES = "failures.jsonl"
 HIDDEN = ".psyflow"
@@ -151,15 +152,16 @@ class Database:
             return _warn(f"Workers of the run {run_id}, which was killed, are still at work.")
         if not work.is_own():
             return _warn(
-                f"{work.path} is a copy, or somebody else's, and its rows are left alone. Remove "
-                "it if nobody needs it."
+                f"{shown_path(work.path)} is a copy, or somebody else's, and its rows are left "
+                "alone. Remove it if nobody needs it."
             )
         rows, _ = rows_in(work, reserved.n_psets)
         known = set(self.frame().get("_pset_id", ()))
         rows = [row for row in rows if row["_pset_id"] not in known]
         if rows:
-            self._write(below(self.frame(), frame_of(rows, self._fill_value), self._fill_value))
-            print(f"{self.path}: {len(rows)} rows of a run that was killed", file=sys.stderr)
+            self._write(below(self.frame(), made_of(rows, self._fill_value), self._fill_value))
+            what = f"{len(rows)} rows of a run that was killed are there now"
+            print(f"{shown_path(self.path)}: {what}", file=sys.stderr)
         return work.remove()
 
     @contextlib.contextmanager
@@ -281,6 +283,14 @@ def _is_held(work: WorkFolder) -> bool:
 
 def _warn(text: str) -> None:
     warnings.warn(text, PsyflowWarning, stacklevel=4)
+
+
+def made_of(rows: Sequence[Mapping[str, Any]], fill_value: Any) -> pandas.DataFrame:
+    """Return rows of `rows_in` as a frame; times are numbers in them, of ns since 1970."""
+    frame = frame_of(rows, fill_value)
+    if len(frame):
+        frame["_time_utc"] = needed("pandas").to_datetime(frame["_time_utc"])
+    return frame
 
 
 def rows_in(work: WorkFolder, n_psets: int) -> tuple[list[Mapping[str, Any]], dict[int, Failed]]:

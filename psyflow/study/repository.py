@@ -70,7 +70,11 @@ class Repository:
         self._git("add", "--", *there)
         if self._git("diff", "--cached", "--name-only"):
             message = f"psweep: {self.folder.name}: run_id={run_id}"
-            self._git("commit", "--quiet", "-m", message)
+            try:
+                self._git("commit", "--quiet", "-m", message)
+            except UsageError:
+                self._git("reset", "--quiet", "--", *there)  # as it was, for the next run
+                raise
 
     def _takes(self, path: Path, top: Path) -> bool:
         """Tell whether a path is there, in this repository, and not ignored."""

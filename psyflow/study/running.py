@@ -16,15 +16,17 @@ from psyflow.conventions import CALC_DIR, DATABASE
 from psyflow.exceptions import ItemsFailedError, UsageError
 from psyflow.mapper.batches import accept
 from psyflow.mapper.workfolder import HERE, WorkFolder
+from psyflow.messages import shown_path
 from psyflow.pspace import Param
 from psyflow.reprs import safe_repr
 from psyflow.results.extras import needed
 from psyflow.study.backups import back_up, copy_database
 from psyflow.study.calling import Call, Failed
-from psyflow.study.database import Database, Numbers, rows_in
-from psyflow.study.frames import below, frame_of
+from psyflow.study.database import Database, Numbers, made_of, rows_in
+from psyflow.study.frames import below
 from psyflow.study.hashes import hashes_of_psweep, joblib_hash, sha1_or_nan
 from psyflow.study.repository import Repository
+from psyflow.system.place import absolute
 
 if TYPE_CHECKING:
     import pandas
@@ -143,11 +145,12 @@ def run(
     2  3  9         0          2
     """
     psets = as_params(params)
-    folder = Path(f"{os.fspath(calc_dir)}.simulate" if simulate else calc_dir)
+    given_dir = f"{os.fspath(calc_dir)}.simulate" if simulate else os.fspath(calc_dir)
+    folder = absolute(given_dir)  # for the function may change the working directory
     call = Call(func, folder, tmpsave, verbose, capture_logs)
     call.check()
     _check_engine(poolsize, dask_client)
-    home = Path(database_dir) if database_dir is not None and not simulate else folder
+    home = absolute(database_dir) if database_dir is not None and not simulate else folder
     repository = Repository.here() if git else None
     if simulate:
         copy_database(Path(database_dir or calc_dir) / database_basename, home)
@@ -160,6 +163,7 @@ def run(
         poolsize=poolsize,
         dask_client=dask_client,
         calls=not simulate,
+        calc_dir=given_dir,
         parameters=list(dict.fromkeys(name for pset in psets for name in pset)),
     )
     if save:
@@ -243,6 +247,7 @@ class _Run:
     poolsize: int | None
     dask_client: Any
     calls: bool
+    calc_dir: str
     parameters: Sequence[str]
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -283,7 +288,7 @@ class _Run:
             **own,
             "_run_id": self.id,
             "_pset_id": str(uuid.uuid4()),
-            "_calc_dir": os.fspath(self.call.folder),
+            "_calc_dir": self.calc_dir,
             "_time_utc": None,
             **hashes,
             "_pset_seq": numbers.pset_seq + n,
@@ -315,7 +320,7 @@ class _Run:
             work.evaluate(call, Param(pset=psets), self.poolsize or 1, backend, accept)
 
     def _kept(self, rows: Sequence[Mapping[str, Any]], work: WorkFolder) -> pandas.DataFrame:
-        new = frame_of(rows, self.fill_value)
+        new = made_of(rows, self.fill_value)
         if self.saves:
             return self.database.add(new, work, self.given, self.parameters)
         known = self.database.frame() if self.given is None else self.given
@@ -325,7 +330,7 @@ class _Run:
         where = "were not saved"
         if self.saves:
             self.database.note_failures(self.id, failed)
-            where = f"are in {self.database.path}"
+            where = f"are in {shown_path(self.database.path)}"
         told = f"{len(failed)} of {n_psets} psets failed; the rows of the others {where}."
         first = failed[0]
         error = first.error()

@@ -71,6 +71,16 @@ def test_what_is_ignored_stays_out(repository: Path) -> None:
     assert len(git("log", "--format=%s").splitlines()) == 2
 
 
+def test_a_commit_that_fails_leaves_nothing_staged(repository: Path) -> None:
+    hook = Path("../.git/hooks/pre-commit")
+    hook.write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(UsageError, match="not today"):
+        ps.run(lambda pset: {}, [{"a": 1}], git=True)
+    assert git("diff", "--cached", "--name-only") == ""
+    assert len(ps.df_read("calc/database.pk")) == 1
+
+
 def test_staged_changes_stop_the_run_before_it_begins(repository: Path) -> None:
     # W20
     git("add", "secret.key")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import os
 import pickle
 import subprocess
 import sys
@@ -130,6 +131,22 @@ def fail_at_two(pset: dict[str, Any]) -> dict[str, Any]:
     return {"y": 1 / (pset["a"] - 2)}
 
 
+@pytest.mark.parametrize("poolsize", [None, 1])
+def test_a_function_that_goes_elsewhere_takes_no_row_along(poolsize: int | None) -> None:
+    Path("elsewhere").mkdir()
+    here = Path.cwd()
+
+    def go(pset: dict[str, Any]) -> dict[str, Any]:
+        os.chdir(here / "elsewhere")
+        return {}
+
+    df = ps.run(go, some(1, 2), poolsize=poolsize, tmpsave=True)
+    os.chdir(here)
+    assert df._calc_dir.tolist() == ["calc", "calc"]
+    assert len(ps.df_read(DATABASE)) == 2 and len([*Path("calc/tmpsave").glob("*/*")]) == 2
+    assert not any(Path("elsewhere").iterdir())
+
+
 @pytest.mark.parametrize("poolsize", [None, 2])
 def test_an_exception_is_raised_when_all_others_are_saved(poolsize: int | None) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
@@ -158,8 +175,6 @@ def test_an_exception_that_cannot_travel_is_told_in_words() -> None:
 def test_a_process_that_dies_costs_its_pset() -> None:
     def die(pset: dict[str, Any]) -> dict[str, Any]:
         if pset["a"] == 2:
-            import os
-
             os._exit(3)
         return {}
 
