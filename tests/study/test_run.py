@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,11 @@ def test_results_update_psets_also_in_place() -> None:
 
 def fail_at_two(pset: dict[str, Any]) -> dict[str, Any]:
     return {"y": 1 / (pset["a"] - 2)}
+
+
+def test_processes_are_started_by_any_thread() -> None:
+    with ThreadPoolExecutor(1) as threads:
+        assert len(threads.submit(ps.run, double, some(1, 2), poolsize=1).result()) == 2
 
 
 @pytest.mark.parametrize("poolsize", [None, 1])
