@@ -25,7 +25,7 @@ def write(path: str, text: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def templates(empty_folder: Path) -> None:
+def templates() -> None:
     write("templates/calc/run.py", "print($param_a * 10)\n")
     for machine, command in [("cluster", "sbatch"), ("local", "sh")]:
         write(f"templates/machines/{machine}/info.yaml", f"---\nsubcmd: {command}\n")
