@@ -63,6 +63,17 @@ def test_psets_know_their_ids_before_the_call() -> None:
     assert texts == ["1", "2"]
 
 
+def test_all_psets_are_there_before_the_first_call() -> None:
+    # W5
+    def broken() -> Iterator[dict[str, int]]:
+        yield {"a": 1}
+        raise ValueError("no second pset")
+
+    with pytest.raises(ValueError, match="no second pset"):
+        ps.run(lambda pset: pytest.fail("called"), broken())
+    assert not Path("calc").exists()
+
+
 def test_a_further_run_appends_and_a_repetition_has_the_same_hashes() -> None:
     # W9, W10, W13, W14, W15
     ps.run(double, some(1, 2, 3))
@@ -250,6 +261,22 @@ def test_psets_of_a_database_run_again_without_its_bookkeeping() -> None:
     again = ps.run(double, df[["a", "study", "_pset_id", "_run_seq"]], calc_dir="other")
     assert again._run_seq.tolist() == [0, 0] and set(again._pset_id).isdisjoint(df._pset_id)
     assert again[again.study == "fine"].a.tolist() == [1, 2]
+
+
+def test_psets_come_out_of_a_database_for_another_run() -> None:
+    # W31, W33
+    df = ps.run(lambda pset: {"y_": 1}, [*some(1), {"a": 2, "b": "x"}])
+    assert ps.df_extract_params(df) == [{"a": 1}, {"a": 2, "b": "x"}]
+    assert ps.df_extract_pset(df, df._pset_id[1]) == {"a": 2, "b": "x"}
+    assert len(ps.run(double, ps.df_extract_params(df), skip_dups=True)) == 2
+    with pytest.raises(UsageError, match="no row"):
+        ps.df_extract_pset(df, "x")
+    for name in (df._pset_id[0], str(uuid.UUID(int=3)), "notes"):
+        (Path("calc") / name).mkdir()
+    assert ps.check_calc_dir("calc", df) == {
+        "db_not_dir": {df._pset_id[1]},
+        "dir_not_db": {str(uuid.UUID(int=3))},
+    }
 
 
 def test_a_backup_has_the_name_of_the_last_run() -> None:
