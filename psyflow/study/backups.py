@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import shutil
 from pathlib import Path
@@ -23,8 +24,7 @@ def back_up(folder: Path, frame: pandas.DataFrame) -> Path | None:
     """
     if not len(frame) or not folder.is_dir():
         return None
-    last = frame.iloc[-1]
-    stem = f"{folder.name}.bak_{last['_time_utc'].isoformat()[:26]}Z_run_id_{last['_run_id']}"
+    stem = f"{folder.name}.bak_{_last_run(frame)}"
     names = itertools.chain([stem], (f"{stem}_{n}" for n in itertools.count(2)))
     free = (folder.with_name(name) for name in names)
     target = next(path for path in free if not path.exists())
@@ -33,6 +33,14 @@ def back_up(folder: Path, frame: pandas.DataFrame) -> Path | None:
         shutil.rmtree(partial)
     shutil.copytree(folder, partial, symlinks=True, ignore=shutil.ignore_patterns(HIDDEN))
     return partial.rename(target)
+
+
+def _last_run(frame: pandas.DataFrame) -> str:
+    last = frame.iloc[-1]
+    when, run_id = last.get("_time_utc"), last.get("_run_id", "unknown")
+    if not isinstance(when, datetime.datetime):
+        when = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    return f"{when.isoformat()[:26]}Z_run_id_{run_id}"
 
 
 def copy_database(database: Path, folder: Path) -> None:

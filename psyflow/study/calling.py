@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psyflow.exceptions import UsageError
+from psyflow.exceptions import Skip, UsageError
 from psyflow.outcomes.records import Failure
 from psyflow.reprs import safe_repr
 from psyflow.results.extras import needed
@@ -116,7 +116,7 @@ class Call:
             )
 
     def __call__(self, /, pset: dict[str, Any]) -> dict[str, Any]:
-        """Return the row of a pset, or how it failed; no exception but Ctrl-C gets out."""
+        """Return the row of a pset, or how it failed; only Ctrl-C and Skip get out."""
         now = time.time_ns()
         pset["_time_utc"] = needed("pandas").Timestamp(now)
         pset["_exec_host"] = socket.gethostname()
@@ -130,6 +130,8 @@ class Call:
                 write_atomic(saved / f"{row['_pset_id']}.pk", _pickled_row(row))
             # Times are many, and whole numbers quicker to pickle.
             return {ROW: _pickled_row({**row, "_time_utc": now})}
+        except Skip:
+            raise
         except (Exception, SystemExit) as error:
             failed = Failed.of(pset_id, error)
             _say(f"The pset {pset_id} failed: {failed.text}")

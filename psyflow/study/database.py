@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from psyflow.exceptions import PsyflowWarning
+from psyflow.exceptions import PsyflowWarning, UsageError
 from psyflow.mapper.workfolder import WorkFolder
 from psyflow.messages import shown_path
 from psyflow.outcomes.table import Table
@@ -241,9 +241,9 @@ class Database:
 
     def _others(self, given: pandas.DataFrame | None) -> pandas.DataFrame:
         there = self.frame()
-        if given is None:
+        if given is None or not len(given):
             return there
-        if "_pset_id" not in there or "_pset_id" not in given:
+        if not len(there):
             return given
         return below(given, there[~there["_pset_id"].isin(given["_pset_id"])], self._fill_value)
 
@@ -252,6 +252,14 @@ class Database:
         frame.attrs[PARAMETERS] = [*dict.fromkeys([*known, *parameters])]
         write_frame(self.path, frame)
         self._frame, self._stamp = frame, _stamp(self.path)
+
+    def check_given(self, given: pandas.DataFrame) -> None:
+        """Raise UsageError if nobody could tell which rows of the file a frame has."""
+        if len(given) and len(self.frame()) and "_pset_id" not in given:
+            raise UsageError(
+                "df has no column _pset_id, so nothing tells which rows of "
+                f"{shown_path(self.path)} it has. Keep that column, or say save=False."
+            )
 
     def note_failures(self, run_id: str, failed: Sequence[Failed]) -> None:
         """Keep what is known of psets that failed."""

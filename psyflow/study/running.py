@@ -151,7 +151,7 @@ def run(
     call.check()
     _check_engine(poolsize, dask_client)
     home = absolute(database_dir) if database_dir is not None and not simulate else folder
-    repository = Repository.here() if git else None
+    repository = Repository.here() if git and not simulate else None
     if simulate:
         copy_database(Path(database_dir or calc_dir) / database_basename, home)
     run = _Run(
@@ -168,6 +168,8 @@ def run(
     )
     if save:
         run.database.take_up_left()
+        if df is not None:
+            run.database.check_given(df)
     if backup and not simulate:
         back_up(folder, run.database.frame())
     frame = run.bring(psets, skip_dups=skip_dups)

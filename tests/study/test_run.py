@@ -107,6 +107,23 @@ def test_a_frame_that_is_given_takes_the_place_of_its_rows_and_loses_no_others()
     assert sorted(there._run_seq) == [0, 1, 2]
 
 
+def test_a_frame_that_hides_which_rows_it_has_is_refused() -> None:
+    df = ps.run(double, some(1))
+    with pytest.raises(UsageError, match="_pset_id"):
+        ps.run(double, some(2), df=df[["a", "y"]])
+    assert len(ps.run(double, some(2), df=pd.DataFrame())) == 1
+    assert ps.df_read(DATABASE).a.tolist() == [1, 2]
+
+
+def test_a_pset_may_be_left_out() -> None:
+    def skip_two(pset: dict[str, Any]) -> dict[str, Any]:
+        if pset["a"] == 2:
+            raise psyflow.Skip("dull")
+        return {}
+
+    assert ps.run(skip_two, some(1, 2, 3)).a.tolist() == [1, 3]
+
+
 @pytest.mark.parametrize("poolsize", [1, 2])
 def test_processes_give_the_same_rows(poolsize: int) -> None:
     # W12
@@ -290,6 +307,10 @@ def test_a_backup_has_the_name_of_the_last_run() -> None:
     assert (copy / "big.bin").is_file() and len(ps.df_read(copy / "database.pk")) == 1
     ps.run(double, some(3), df=first, backup=True)
     assert len([*Path().glob("calc.bak_*")]) == 2
+    foreign = pd.DataFrame({"a": [1], "_pset_id": ["x"]})
+    ps.df_write(foreign, DATABASE)
+    ps.run(double, some(3), backup=True)
+    assert len([*Path().glob("calc.bak_*_run_id_unknown")]) == 1
 
 
 def test_a_simulation_calls_nothing_and_leaves_the_study_alone() -> None:
