@@ -108,12 +108,22 @@ def write_frame(filename: StorePath, frame: pandas.DataFrame) -> None:
     NotWrittenError, MissingFileError
         If that fails. What was there is as it was.
     """
-    data = pickle.dumps(frame, protocol=5)
+    data = pickle.dumps(_portable(frame), protocol=5)
     with saving(filename) as temporary:
         temporary.write_bytes(data)
         with reading_back(filename):
             if checksum_of(temporary) != zlib.crc32(data):
                 raise DamagedFileError("The file does not hold what was written.")
+
+
+def _portable(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """Return a frame that is read also where pyarrow, which may keep its text, is not there."""
+    text = _pandas().StringDtype
+    names = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, text)]
+    found = frame.astype(dict.fromkeys(names, object)) if names else frame
+    if not isinstance(frame.columns.dtype, text):
+        return found
+    return found.set_axis(frame.columns.astype(object), axis=1)
 
 
 def _pandas() -> Any:

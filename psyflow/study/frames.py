@@ -26,7 +26,7 @@ __all__ = [
     "frame_of",
 ]
 
-_INFERRED = {int, float, complex, bool, str} | {
+_INFERRED = {int, float, complex, bool} | {
     kind for kind in np.sctypeDict.values() if issubclass(kind, np.number | np.bool_)
 }
 _FORMATS = ("pickle", "json")
@@ -42,7 +42,14 @@ def frame_of(rows: Sequence[Mapping[str, Any]], fill_value: Any) -> pandas.DataF
     """
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: _series([row.get(name, fill_value) for row in rows]) for name in names}
-    return needed("pandas").DataFrame(columns, index=range(len(rows)), columns=list(names))
+    return _frame(columns, len(rows))
+
+
+def _frame(columns: Mapping[str, Any], n_rows: int) -> pandas.DataFrame:
+    pandas = needed("pandas")
+    # Where pyarrow is installed, pandas has it keep text, and others could not read the file.
+    names = pandas.Index(list(columns), dtype=object)
+    return pandas.DataFrame(columns, index=range(n_rows), columns=names)
 
 
 def _series(values: list[Any]) -> Any:
@@ -58,7 +65,7 @@ def _objects(values: Iterable[Any]) -> Any:
     array = np.empty(len(values), dtype=object)
     for place, value in enumerate(values):
         array[place] = value
-    return needed("pandas").Series(array)
+    return needed("pandas").Series(array, dtype=object)
 
 
 def below(upper: pandas.DataFrame, lower: pandas.DataFrame, fill_value: Any) -> pandas.DataFrame:
@@ -73,7 +80,7 @@ def below(upper: pandas.DataFrame, lower: pandas.DataFrame, fill_value: Any) -> 
     columns = {
         name: _joined(upper, lower, name, fill_value) for name in dict.fromkeys([*upper, *lower])
     }
-    return needed("pandas").DataFrame(columns)
+    return _frame(columns, len(upper) + len(lower))
 
 
 def _joined(upper: pandas.DataFrame, lower: pandas.DataFrame, name: str, fill_value: Any) -> Any:

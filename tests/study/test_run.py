@@ -389,6 +389,16 @@ def test_databases_are_written_in_any_order_of_arguments() -> None:
         ps.df_write("one.pk", "two.pk")
 
 
+def test_databases_are_read_where_pyarrow_is_not() -> None:
+    df = ps.run(double, ps.plist("a", [1]))
+    df["study"] = "text"
+    ps.df_write(df, "own.pk")
+    ps.df_write(pd.DataFrame({"text": ["x", None]}), "other.pk")
+    for file in (DATABASE, Path("own.pk"), Path("other.pk")):
+        assert b"arrow" not in file.read_bytes().lower()
+    assert ps.df_read("other.pk").text[0] == "x"
+
+
 def test_databases_are_printed_and_filtered(capsys: pytest.CaptureFixture[str]) -> None:
     # W17
     df = ps.run(double, some(1, 2, 3), save=False)
