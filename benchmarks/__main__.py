@@ -30,6 +30,7 @@ NAMES = (
     "balance",
     "results",
     "sweeper",
+    "study",
 )
 
 

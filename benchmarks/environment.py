@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PACKAGES = ("psyflow", "numpy", "tables", "joblib", "doit", "jug", "execo")
+PACKAGES = ("psyflow", "numpy", "tables", "joblib", "doit", "jug", "execo", "psweep")
 
 
 @dataclass(frozen=True)

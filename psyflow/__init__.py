@@ -95,6 +95,7 @@ _SUBMODULES = frozenset(
         "results",
         "scheduler",
         "store",
+        "study",
         "sweeper",
         "tasks",
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["TASKDIR", "WORKDIR", "default_taskdir", "study_of"]
+__all__ = ["CALC_DIR", "DATABASE", "TASKDIR", "WORKDIR", "default_taskdir", "study_of"]
 
 TASKDIR = "psy-tasks"
 """The task folder, if no other is named."""
 WORKDIR = "psy-work"
 """The folder for runs, if no other is set."""
+CALC_DIR = "calc"
+"""The folder of `psyflow.study`, if no other is named."""
+DATABASE = "database.pk"
+"""The file with its rows."""
 
 
 def default_taskdir() -> Path:

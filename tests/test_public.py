@@ -55,6 +55,12 @@ PUBLIC = {
         store_for
     """,
     "psyflow.sweeper": "HashableDict ParamSweeper geom igeom sweep sweep_stats",
+    "psyflow.study": """
+        PsweepHashError check_calc_dir df_extract_dicts df_extract_params df_extract_pset
+        df_filter_conds df_print df_read df_write filter_cols filter_params_dup_hash
+        filter_params_unique filter_same_hash flatten_dict intspace itr2params logspace merge_dicts
+        pgrid plist prep_batch pset_hash run run_local stargrid
+    """,
     "psyflow.tasks": """
         Config PackageLoader REQUIRED Setting TASK_PREFIX TaskDef streams_of takes_context
     """,

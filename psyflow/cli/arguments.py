@@ -12,6 +12,7 @@ __all__ = [
     "add_choice",
     "add_dry_run",
     "add_format",
+    "add_host",
     "add_json",
     "add_one_task",
     "add_patterns",
@@ -67,6 +68,19 @@ def add_result(parser: ArgumentParser) -> None:
     )
     add_taskdir(parser)
     add_trust(parser)
+
+
+def add_host(parser: ArgumentParser, folders: str) -> None:
+    """Add a host, and what is copied to or from it; `folders` is the help of these."""
+    host = "as for ssh; HOST:PATH if the study is not where it is here, from the home folder on"
+    parser.add_argument("host", metavar="HOST", help=host)
+    parser.add_argument("folders", metavar="FOLDER", nargs="*", help=folders)
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="the whole study, which is the folder that psy is called in, but .git and .venv",
+    )
+    add_dry_run(parser, "what would be copied")
 
 
 def add_where(parser: ArgumentParser) -> None:

@@ -84,15 +84,24 @@ class Template:
         What a placeholder begins with, unless it is Jinja's.
     base : Path
         The task folder.
+    jinja : bool, optional
+        Whether it is Jinja's, whatever its name ends in.
     """
 
     def __init__(
-        self, source: str | os.PathLike[str], target: str, delimiter: str, base: Path
+        self,
+        source: str | os.PathLike[str],
+        target: str,
+        delimiter: str,
+        base: Path,
+        *,
+        jinja: bool | None = None,
     ) -> None:
         self.path = self._source = _absolute(base, os.fspath(source))
         self.frozen_name = frozen_name(os.path.relpath(self.path, base))
         self.target = str(target)
         self._delimiter = delimiter
+        self._is_jinja = self.path.name.endswith(JINJA) if jinja is None else jinja
         if not is_inside(self.target):
             raise UsageError(
                 f"`templates`: {self.target!r} is no name of a file inside the folder of a pset."
@@ -112,7 +121,9 @@ class Template:
             frozen._source, frozen._parsed = folder / self.frozen_name, None
         return frozen
 
-    def trouble(self, known: Collection[str], *, may_be_more: bool) -> str:
+    def trouble(
+        self, known: Collection[str], *, may_be_more: bool, may_be_plain: bool = False
+    ) -> str:
         """Say what is wrong with it before anything runs.
 
         Parameters
@@ -121,6 +132,8 @@ class Template:
             The parameters.
         may_be_more : bool
             Whether there may be more, which are only known when a worker has begun.
+        may_be_plain : bool
+            Whether it may be without a placeholder.
         """
         if trouble := _trouble("templates", self.path):
             return trouble
@@ -128,7 +141,7 @@ class Template:
             names = self._read().names
         except ValueError as error:
             return f"{self.path}: {error}"
-        if not names:
+        if not names and not may_be_plain:
             return (
                 f"{self.path} is a template without a placeholder, such as {self._example}. A "
                 "file that is the same for all psets belongs to `files_in`."
@@ -159,10 +172,6 @@ class Template:
         text = self._read().render(values)
         target.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
         shutil.copymode(self._source, target)
-
-    @property
-    def _is_jinja(self) -> bool:
-        return self.path.name.endswith(JINJA)
 
     @property
     def _example(self) -> str:

@@ -4,11 +4,7 @@
 
     <file>.run/
       hold/         whose call it is
-      <random>/     what this call, or one that died, evaluates:
-        place.json  which folder this is, should it be copied
-        pspace.pkl  the space; from when it is there until the rows are in the file
-        claims/
-        map.*.rows  shards
+      <random>/     what this call, or one that died, evaluates: a `WorkFolder`, with the space
 
     <file>.code.json
                     which code has made the rows
@@ -20,16 +16,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import pickle
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -40,35 +34,22 @@ from psyflow.exceptions import (
     RunHeldError,
 )
 from psyflow.fingerprint.functions import FunctionCode
-from psyflow.mapper.batches import Returned
-from psyflow.mapper.engines import evaluate_through
 from psyflow.mapper.madeby import CodeRecord, put_aside
-from psyflow.outcomes.reading import Outcomes, read_outcomes
+from psyflow.mapper.workfolder import Function, WorkFolder
 from psyflow.outcomes.records import Failure
-from psyflow.outcomes.shard import ShardWriter
-from psyflow.outcomes.table import Table, merged_blocks
+from psyflow.outcomes.table import Table
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.keys import Keys, column_keys, match
 from psyflow.pspace.space import Selection
 from psyflow.store import Store
 from psyflow.store.base import append_whole
-from psyflow.system.exits import STOPPED
-from psyflow.system.files import is_there, make_folder, remove_temporaries, write_atomic
+from psyflow.system.files import is_there, remove_temporaries
 from psyflow.system.hold import Hold
-from psyflow.system.orphans import ORPHAN_SECONDS, wait_until_dead
-from psyflow.system.owner import Owner
-from psyflow.system.place import Place
-from psyflow.system.trust import Origin, seal, unpickled, unsealed
-from psyflow.work.claims import Claim
-from psyflow.work.prepared import Prepared
-from psyflow.work.supervisor import Supervisor
-from psyflow.work.worker import Work
+from psyflow.system.trust import unpickled
 
 __all__ = ["Backing", "Function"]
 
-Function: TypeAlias = Callable[..., Mapping[str, Any]]
-Check: TypeAlias = Callable[[Mapping[str, Any]], None]
-
+_SPACE = "pspace.pkl"
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -124,16 +105,17 @@ class Backing:
             # A file that lacks nothing may be anywhere.
             self._not_held = error
 
-    def _left(self) -> list[Path]:
+    def _left(self) -> list[WorkFolder]:
         """Return the folders of calls that died."""
         if not self._folder.is_dir():
             return []
         folders = (path for path in self._folder.iterdir() if path.is_dir())
         # The first versions had only the outer folder.
-        return [
+        found = [
             *([self._folder] if is_there(_space_file(self._folder)) else []),
             *sorted(path for path in folders if path.name not in ("hold", "claims")),
         ]
+        return [WorkFolder(path, _SPACE) for path in found]
 
     def settle(self, code: FunctionCode, *, keep: bool) -> None:
         """Put the file aside if other code has made its rows, unless they are to be kept.
@@ -180,72 +162,46 @@ class Backing:
         if self._not_held is not None:
             raise self._not_held
         self._record.begin(self._code)
-        work = _new_folder(self._folder)
-        write_atomic(_space_file(work), seal(pickle.dumps(space), work))
-        check = self.store.check
+        work = WorkFolder(self._folder / os.urandom(4).hex(), _SPACE)
+        work.begin(pickle.dumps(space))
         try:
-            if backend is None:
-                self._supervise(work, function, space, pool_size, check)
-            else:
-                _write_what_returns(
-                    work, evaluate_through(backend, pool_size, function, space, check)
-                )
+            work.evaluate(function, space, pool_size, backend, self.store.check)
         except BaseException:
             # What cannot be taken up now is there for the next call; this is what is told.
             with contextlib.suppress(OSError, PsyflowError):
                 self._take_up(work)
             raise
-        failures = [record.read() for record in _outcomes(work).failures]
+        failures = [record.read() for record in work.outcomes().failures]
         self._take_up(work)
         return failures
 
-    def _supervise(
-        self,
-        folder: Path,
-        function: Function,
-        space: ParameterSpace,
-        pool_size: int,
-        check: Check,
-    ) -> None:
-        work = Work(
-            space=space,
-            items=np.arange(len(space)),
-            claims=folder / "claims",
-            out=folder,
-            prefix="map",
-            prepare=lambda worker: Prepared(function, check=check),
-            n_workers=pool_size,
-        )
-        status = Supervisor(work, pool_size).run()
-        if status == STOPPED:
-            raise KeyboardInterrupt
-        if status:
-            raise PsyflowError(f"The workers could not work (exit code {status}).")
-
-    def _wait_for_workers(self, work: Path) -> None:
+    def _wait_for_workers(self, work: WorkFolder) -> None:
         """Let the workers of a call that died end; they notice within a second."""
         if self._not_held is not None:
             raise self._not_held
-        if not wait_until_dead(_workers(work), ORPHAN_SECONDS):
+        if not work.is_left():
             raise RunHeldError(
                 f"Workers of a call that died still evaluate psets for {self.path}. "
                 "Wait for them, or end them."
             )
 
-    def _take_up(self, work: Path) -> None:
+    def _take_up(self, work: WorkFolder) -> None:
         """Add to the file what the shards in `work` have and it has not, and remove them."""
-        if is_there(_space_file(work)):
+        if is_there(_space_file(work.path)):
             self._add_rows(work)
-        _remove(work, is_outer=work == self._folder)
+        if work.path == self._folder:
+            _remove_outer(work.path)
+        else:
+            work.remove()
 
-    def _add_rows(self, work: Path) -> None:
-        pickled, is_own = unsealed(_space_file(work).read_bytes())
-        space: ParameterSpace = unpickled(pickled, str(_space_file(work)), own=is_own)
-        table = Table.index(_outcomes(work).pieces, len(space))
+    def _add_rows(self, work: WorkFolder) -> None:
+        pickled, is_own = work.record()
+        space: ParameterSpace = unpickled(pickled, str(_space_file(work.path)), own=is_own)
+        table = Table.index(work.outcomes().pieces, len(space))
         known = match(self._keys(space), self._keys_in_file(space)) >= 0
         # A call that died after adding them left its shards: the file tells what it has.
         table.piece_of[known] = -1
-        blocks = [{**space.take(items), **block.columns} for items, block in merged_blocks(table)]
+        blocks = [{**space.take(items), **columns} for items, columns in work.blocks(table)]
         if blocks:
             rows = unpacked(concatenate(blocks))
             append_whole(self.store, self.path, self._without_excluded(rows))
@@ -270,62 +226,15 @@ class Backing:
         return without(self._exclude, columns)
 
 
-def _new_folder(parent: Path) -> Path:
-    work = make_folder(parent / os.urandom(4).hex())
-    place = Place.of(work)
-    assert place is not None
-    write_atomic(work / "place.json", json.dumps(asdict(place)))
-    return work
-
-
-def _is_copy(work: Path) -> bool:
-    """Tell whether this is a copy of a folder in which others work; of old, nothing tells."""
-    try:
-        place = Place.from_json(json.loads((work / "place.json").read_bytes()))
-    except (FileNotFoundError, ValueError):
-        return False
-    return place is not None and not place.is_here(work)
-
-
 def _space_file(work: Path) -> Path:
-    return work / "pspace.pkl"
+    return work / _SPACE
 
 
-def _outcomes(work: Path) -> Outcomes:
-    shards, origin = sorted(work.glob("map.*.rows")), Origin(work, _space_file(work))
-    return read_outcomes(shards, origin=lambda shard: origin, verify=True)
-
-
-def _workers(work: Path) -> set[Owner]:
-    """Return the workers that have claimed items in `work`."""
-    owners: set[Owner] = set()
-    if _is_copy(work):
-        return owners
-    for claim in (work / "claims").glob("[0-9]*"):
-        # A power loss may have emptied it; whose it was has not survived that.
-        with contextlib.suppress(ValueError):
-            owners.add(Claim.from_bytes(claim.read_bytes()).owner)
-    return owners
-
-
-def _write_what_returns(work: Path, batches: Iterable[Returned]) -> None:
-    with ShardWriter(work / "map.engine.rows") as writer:
-        for batch in batches:
-            for rows in batch.rows:
-                writer.write_rows(rows)
-            for failure in batch.failures:
-                writer.write_failure(failure)
-            writer.sync()
-
-
-def _remove(work: Path, *, is_outer: bool) -> None:
-    """Remove what a call has left, whose rows are in the file."""
-    if not is_outer:
-        shutil.rmtree(work)
-        return
-    for shard in work.glob("map.*"):
+def _remove_outer(folder: Path) -> None:
+    """Remove what a call of the first versions has left, whose rows are in the file."""
+    for shard in folder.glob("map.*"):
         shard.unlink()
-    shutil.rmtree(work / "claims", ignore_errors=True)
-    remove_temporaries(work)
+    shutil.rmtree(folder / "claims", ignore_errors=True)
+    remove_temporaries(folder)
     # Last, for whoever finds this finds that all rows are in the file.
-    _space_file(work).unlink(missing_ok=True)
+    _space_file(folder).unlink(missing_ok=True)

@@ -86,7 +86,7 @@ class Param(ParameterSpace):
         {'a': [1, 2], 'b': [nan, 'x']}
         """
         if hasattr(rows, "iloc") and hasattr(rows, "columns"):
-            return cls._of(_frame_columns(rows), len(rows))
+            return cls._of(frame_columns(rows), len(rows))
         if isinstance(rows, Mapping):
             check_names(rows)
             return cls(**rows)
@@ -253,7 +253,8 @@ def check_names(names: Iterable[Any]) -> None:
             raise TypeError(f"A parameter's name must be a string, not {name!r}.")
 
 
-def _frame_columns(frame: Any) -> dict[str, Column]:
+def frame_columns(frame: Any) -> dict[str, Column]:
+    """Return the columns of a data frame, without its index; what is absent is NaN."""
     columns: dict[str, Column] = {}
     for name, series in frame.items():
         if name in columns:

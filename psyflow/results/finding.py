@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from psyflow.conventions import WORKDIR, default_taskdir, study_of
+from psyflow.conventions import DATABASE, WORKDIR, default_taskdir, study_of
 from psyflow.exceptions import StoreError, UnknownNameError, UsageError
 from psyflow.record.assess import Assessment
 from psyflow.record.bookkeeping import ItemsFile
@@ -31,11 +31,14 @@ class Found:
         The present one of its run.
     task : TaskDef or None
         If it had to be loaded.
+    database : Path or None
+        If it is a folder of `psyflow.study`: the file with its rows.
     """
 
     name: str
     plan: Plan | None = None
     task: TaskDef | None = None
+    database: Path | None = None
 
 
 def find(task: Path, taskdir: Path | None, workdir: Path | None) -> Found:
@@ -44,7 +47,7 @@ def find(task: Path, taskdir: Path | None, workdir: Path | None) -> Found:
     Parameters
     ----------
     task : Path
-        Name of a task, the folder of its run, or its task file.
+        Name of a task, the folder of its run, its task file, or the folder of a database.
     taskdir, workdir : Path, optional
         Where task files and runs are.
 
@@ -61,7 +64,8 @@ def find(task: Path, taskdir: Path | None, workdir: Path | None) -> Found:
         plan = Plan.read(folder / "plan.json")
         if plan is not None:
             return Found(plan.task, plan)
-    return _loaded(task.name, tasks)
+    database = task / DATABASE
+    return Found(task.name, database=database) if database.is_file() else _loaded(task.name, tasks)
 
 
 def _of_file(task_file: Path, workdir: Path | None) -> Found:

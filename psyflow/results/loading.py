@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +55,8 @@ def load(
     Parameters
     ----------
     task : str or path
-        Name of a task, its task file, the folder of its run, or a result file.
+        Name of a task, its task file, the folder of its run, a result file, or the folder of a
+        `psyflow.study`, such as ``"calc"``.
     taskdir : str or path, optional
         Where the task file is: ``psy-tasks``, here or in a folder above, if None. Asked only if
         there is no folder of the task in `workdir`.
@@ -219,11 +220,13 @@ def _load_file(where: _Where, what: _What) -> Results:
             raise UsageError(f"Nothing beside {result} tells of runs. Leave `run` out.")
         return _load_planned(archived_plan(plan, where.run), what)
     read = what.of(Told() if plan is None else told_of(plan))
+    store = store_for(result)
     with contextlib.nullcontext() if plan is None else code_of(plan):
-        found = read.read(store_for(result), result)
+        found = read.read(store, result)
     about = ItemsFile(plan.layout).about() if plan is not None else None
     if plan is None or about is None:
-        return read.completed(_table(found, ()))
+        parameters = (name for name in store.parameters(result) if name in found)
+        return read.completed(_table(found, parameters))
     return read.completed(_of_result(plan, about, found))
 
 
@@ -258,6 +261,8 @@ def _load_run(where: _Where, what: _What) -> Results:
     if found.plan is not None:
         plan = found.plan if where.run is None else archived_plan(found.plan, where.run)
         return _load_planned(plan, what)
+    if found.database is not None and where.run is None:
+        return _load_file(replace(where, task=found.database), what)
     if found.task is not None and is_there(found.task.resultfile) and where.run is None:
         return _load_unplanned(found.task, what)
     raise UsageError(f'Task "{found.name}" has no results yet. Type: psy run {found.name}')

@@ -236,6 +236,10 @@ class Store(ABC):
         """
         return columns.table_length(self.load(filename))
 
+    def parameters(self, filename: StorePath) -> list[str]:
+        """Return the names of the columns that are parameters, if the file itself says so."""
+        return []
+
     def warm_up(self) -> None:  # noqa: B027
         """Import what `write` needs, if that takes long: there is time while workers are busy.
 

@@ -32,12 +32,14 @@ _BUILTIN = {
     ".npz": "psyflow.store.npz:NpzStore",
     ".h5": "psyflow.store.h5:H5Store",
 }
+_READ_ONLY = {".pk": "psyflow.store.frame:FrameStore"}
+_OWN = _BUILTIN | _READ_ONLY
 
 
 def _builtin(ext: str) -> EntryPoint | None:
     from importlib.metadata import EntryPoint  # slow to import, and seldom needed
 
-    return EntryPoint(ext, _BUILTIN[ext], _GROUPS[-1]) if ext in _BUILTIN else None
+    return EntryPoint(ext, _OWN[ext], _GROUPS[-1]) if ext in _OWN else None
 
 
 def _plugins() -> dict[str, EntryPoint]:
@@ -49,7 +51,7 @@ def _plugins() -> dict[str, EntryPoint]:
 
 
 def known_extensions() -> list[str]:
-    """Return the extensions that there is a store for.
+    """Return the extensions of files that a store writes.
 
     Examples
     --------
@@ -67,7 +69,7 @@ def is_known_extension(ext: str) -> bool:
     >>> is_known_extension(".npz"), is_known_extension("")
     (True, False)
     """
-    return ext in _BUILTIN or (ext != "" and ext in _plugins())
+    return ext in _OWN or (ext != "" and ext in _plugins())
 
 
 def store_for(filename: StorePath) -> Store:

@@ -9,10 +9,12 @@ import select
 import signal
 import socket
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from psyflow.system.exits import SETUP_FAILED
 
@@ -48,6 +50,9 @@ class Signals:
         self._receiver, self._sender = socket.socketpair()
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
+        self._old: dict[int, Any] = {}
+        if threading.current_thread() is not threading.main_thread():
+            return self  # only the main thread is told of signals
         # With `nohup`, the end of the terminal is to be ignored.
         is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         heeded = [number for number in HANDLED if number != signal.SIGHUP or not is_ignored]
@@ -56,7 +61,8 @@ class Signals:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        signal.set_wakeup_fd(self._old_fd)
+        if self._old:
+            signal.set_wakeup_fd(self._old_fd)
         for number, handler in self._old.items():
             signal.signal(number, handler)
         self._receiver.close()

@@ -61,8 +61,10 @@ def _copied(value: Any, otherwise: Callable[[Any], Any]) -> Any:
 
 
 def _deep_copy(value: Any) -> Any:
-    # Much faster than a deep copy, and long lists of numbers are frequent.
+    # Much faster than a deep copy, and long lists of numbers are frequent, as are dicts of them.
     if type(value) is list and IMMUTABLE.issuperset(map(type, value)):
+        return value.copy()
+    if type(value) is dict and IMMUTABLE.issuperset(map(type, value.values())):
         return value.copy()
     try:
         return deepcopy(value)

@@ -17,7 +17,7 @@ from psyflow.main import psy_main
 COMMANDS = [
     *("run", "submit", "status", "watch", "show", "plot", "export", "query", "why", "accept"),
     *("restore", "failures", "log", "debug", "list", "test", "clean", "kill", "merge"),
-    *("doctor", "new-task", "exec", "parse"),
+    *("push", "pull", "doctor", "new-task", "exec", "parse"),
 ]
 
 

@@ -18,11 +18,17 @@ from psyflow.store import (
     known_extensions,
     store_for,
 )
+from psyflow.store.frame import FrameStore
 
 
 @pytest.mark.parametrize(
     ("name", "store"),
-    [("a.pkl", PickleStore()), ("A.NPZ", NpzStore()), ("/x/y.z.h5", H5Store())],
+    [
+        ("a.pkl", PickleStore()),
+        ("A.NPZ", NpzStore()),
+        ("/x/y.z.h5", H5Store()),
+        ("calc/database.pk", FrameStore()),
+    ],
 )
 def test_store_is_chosen_by_extension(name, store):
     assert store_for(name) == store

@@ -32,6 +32,8 @@ COMMANDS = (
     "clean",
     "kill",
     "merge",
+    "push",
+    "pull",
     "doctor",
     "new-task",
     "exec",

@@ -67,7 +67,11 @@ def value_text(value: Any) -> str:
     --------
     >>> [value_text(value) for value in (2.0, 1 / 3, "a\nb", [1, 2])]
     ['2.0', '0.333333', 'a b', '[1, 2]']
+    >>> value_text(np.datetime64("2026-11-29T23:12:29.541662693"))
+    '2026-11-29T23:12:29.541662693'
     """
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return str(value)  # as Python's own, those of nanoseconds are mere numbers
     if isinstance(value, float | np.floating):
         return _number_text(float(value))
     plain = value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,16 @@
+"""``psy pull``: results of a study, from another host."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from psyflow.cli.copying import transfer
+from psyflow.cli.output import OK
+
+__all__ = ["execute"]
+
+
+def execute(arguments: Namespace) -> int:
+    """Copy what is named from the host."""
+    transfer(arguments).pull()
+    return OK
