@@ -20,6 +20,8 @@ NAMES = (
     "fixed_cost",
     "million",
     "again",
+    "grown",
+    "refused",
     "spaces",
     "merge",
     "load",

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from psyflow.exceptions import TaskFileError
-from psyflow.outcomes.shard import ROWS, ShardReader
 from psyflow.pspace.streams import renew_global_states
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
@@ -26,6 +25,7 @@ from psyflow.tasks.signature import takes_keyword
 from psyflow.texts import exception_text, traceback_text
 from psyflow.work.capture import say
 from psyflow.work.context import Contexts
+from psyflow.work.failure_limit import n_unfit_in
 from psyflow.work.prepared import Prepared, Retries
 from psyflow.work.supervisor import Supervisor
 from psyflow.work.worker import Work
@@ -119,16 +119,14 @@ def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
         space,
         store=holding.name,
         withheld=withheld(task),
-        has_rows=functools.partial(_has_rows, plan),
+        n_unfit=functools.partial(_n_unfit, plan),
     )
 
 
-def _has_rows(plan: Plan) -> bool:
-    """Tell whether a plan began with rows, or any worker of it has written some."""
-    if len(np.load(plan.frozen.pending, mmap_mode="r")) < plan.n_items:
-        return True
-    readers = map(ShardReader, plan.layout.shards(plan.run_id))
-    return any(frame.kind == ROWS for reader in readers for frame in reader.new_frames())
+def _n_unfit(plan: Plan) -> int:
+    """Count the items whose results could not be kept; 0 if a plan has any rows."""
+    has_earlier = len(np.load(plan.frozen.pending, mmap_mode="r")) < plan.n_items
+    return 0 if has_earlier else n_unfit_in(plan.layout.shards(plan.run_id))
 
 
 class _Observer:

@@ -89,7 +89,7 @@ class Supervisor:
         -------
         int
             0 when every item this job claimed has an outcome; `STOPPED` after SIGINT or SIGTERM;
-            `TOO_MANY_FAILURES` or `NOTHING_HELD` if that ended the job early; `LOST` if the run's
+            `TOO_MANY_FAILURES` or `NOTHING_KEPT` if that ended the job early; `LOST` if the run's
             folder is gone, or others go on with the job's items; otherwise the exit code of a
             worker that could not work: the task does not load, ``setup`` raised, the disk is full.
         """
@@ -193,8 +193,8 @@ class Supervisor:
             case Ending.OUT_OF_TIME:
                 say(f"Worker {child.index} stops: the next items would not be done in time.")
                 self._is_out_of_time = True
-            case Ending.NOTHING_HELD:
-                say("The store can hold none of the first results: stopping early.")
+            case Ending.NOTHING_KEPT:
+                say("None of the first results can be kept: stopping early.")
                 self._give_up(exit_code)
             case Ending.GAVE_UP:
                 say(f"Worker {child.index} gave up (exit code {exit_code}).")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from psyflow.outcomes.shard import ShardWriter
 from psyflow.pspace import ParameterSpace
-from psyflow.system.exits import NOTHING_HELD, OUT_OF_TIME, RECYCLED, STOPPED
+from psyflow.system.exits import NOTHING_KEPT, OUT_OF_TIME, RECYCLED, STOPPED
 from psyflow.system.identity import FileId, identity
 from psyflow.system.oserrors import is_failing, is_full
 from psyflow.system.owner import Owner
@@ -277,8 +277,8 @@ def work(
     -------
     int
         Exit status: 0, `STOPPED` after a SIGTERM, `RECYCLED` after ``max_tasks_per_child`` items,
-        `OUT_OF_TIME` if the next items would not be done before the job is ended, `NOTHING_HELD`
-        if the store could hold none of the first results.
+        `OUT_OF_TIME` if the next items would not be done before the job is ended, `NOTHING_KEPT`
+        if none of the first results could be kept.
 
     Raises
     ------
@@ -387,4 +387,4 @@ def _evaluate_all(
         if not (evaluator.stopping or slot.stop_level or job.is_gone()):
             # The item asked for it, because the job is ended soon.
             return OUT_OF_TIME
-    return NOTHING_HELD if evaluator.holds_nothing else STOPPED
+    return NOTHING_KEPT if evaluator.keeps_nothing else STOPPED
