@@ -14,6 +14,7 @@ import numpy.typing as npt
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.identity import identity_keys
 from psyflow.pspace.keys import Keys
+from psyflow.pspace.seeds import stream_seeds
 
 __all__ = ["GloballySeeded", "RandomStreams", "renew_global_states"]
 
@@ -57,8 +58,7 @@ class RandomStreams:
         self, space: ParameterSpace, items: npt.ArrayLike
     ) -> Iterator[np.random.Generator]:
         """Yield the generator of each of `items`, each made when it is asked for."""
-        for low, high in self.keys(space, items).tolist():
-            sequence = np.random.SeedSequence(self.seed, spawn_key=(low | high << 64,))
+        for sequence in stream_seeds(self.seed, self.keys(space, items)):
             yield np.random.Generator(np.random.PCG64(sequence))
 
 

@@ -353,8 +353,8 @@ def _hashes_of_arrays(values: list[Array]) -> list[bytes]:
         sizes = np.array([values[place].size for place in places])
         for start, stop in _cuts(sizes):
             some = places[start:stop]
-            for place, digest in zip(some, _of_arrays([values[p] for p in some]), strict=True):
-                found[place] = digest
+            for place, found_hash in zip(some, _of_arrays([values[p] for p in some]), strict=True):
+                found[place] = found_hash
     return found
 
 
