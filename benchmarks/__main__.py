@@ -22,6 +22,7 @@ NAMES = (
     "again",
     "grown",
     "refused",
+    "imports",
     "spaces",
     "merge",
     "load",

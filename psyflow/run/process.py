@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from psyflow.exceptions import TaskFileError
+from psyflow.pspace import ParameterSpace
 from psyflow.pspace.streams import renew_global_states
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
@@ -53,6 +54,8 @@ def process(plan: Plan, job: int) -> int:
         out=plan.layout.out,
         prefix=plan.layout.shard_prefix(plan.run_id, job),
         prepare=lambda worker: _prepare(plan, job, worker),
+        # Which GPUs there are is told once, and each worker has its own.
+        load=functools.partial(_load, plan, job) if plan.n_gpus is None else None,
         n_workers=plan.batch_of_job.count(batch) * plan.pool_size,
         timeout=plan.timeout,
         retries=Retries(plan.retries, plan.retry_on),
@@ -96,9 +99,26 @@ def _set_up(task: TaskDef, proc_id: int) -> Mapping[str, Any]:
 def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
     if plan.n_gpus is not None:
         os.environ[GPUS] = own_gpus(os.environ.get(GPUS), plan.n_gpus, worker, plan.pool_size)
+    return _load(plan, job)(worker)
+
+
+def _load(plan: Plan, job: int) -> Callable[[int], Prepared]:
+    """Load the task, and return what prepares the worker of a number with it."""
     observer = _Observer(plan)
     task = plan.load_task()
     task.enter()
+    space = plan.load_space().space if plan.needs_code else None
+    return functools.partial(_prepared, plan, job, task, space, observer)
+
+
+def _prepared(
+    plan: Plan,
+    job: int,
+    task: TaskDef,
+    space: ParameterSpace | None,
+    observer: _Observer,
+    worker: int,
+) -> Prepared:
     # Whatever the task file has set them to, every process would begin with it.
     renew_global_states()
     proc_id = task.backend(task).proc_id(job, worker, plan.pool_size)
@@ -107,7 +127,6 @@ def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
     contexts = None
     if takes_context(task):
         contexts = Contexts(plan.layout.psets, f"process:{job}", task.defaults)
-    space = plan.load_space().space if plan.needs_code else None
     return Prepared(
         task.function,
         extra,

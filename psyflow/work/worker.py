@@ -65,6 +65,9 @@ class Work:
         What the names of this job's shards begin with.
     prepare : callable
         Given the number of the worker within its job, 0 … `pool_size` − 1, loads the user's code.
+    load : callable or None
+        Loads it for all workers, and returns what does the rest of `prepare`. None if each of
+        them has to load it itself.
     n_workers : int
         All workers that share the claim log, of every job.
     timeout : float or None
@@ -91,6 +94,7 @@ class Work:
     out: Path
     prefix: str
     prepare: Callable[[int], Prepared]
+    load: Callable[[], Callable[[int], Prepared]] | None = None
     n_workers: int = 1
     timeout: float | None = None
     retries: Retries = NO_RETRIES
