@@ -1,4 +1,4 @@
-"""Add ten rows to a table of squares in HDF5, as one would by hand: it is read and written anew."""
+"""Add ten rows to a table of squares in HDF5 by hand: it is read, and written anew."""
 
 import os
 import sys
@@ -18,6 +18,6 @@ else:
 with tables.open_file("new.h5", "w") as file:
     file.create_array("/", "x", x)
     file.create_array("/", "y", x**2)
-with open("new.h5", "rb") as file:
+with Path("new.h5").open("rb") as file:
     os.fsync(file.fileno())
-os.replace("new.h5", path)
+Path("new.h5").replace(path)

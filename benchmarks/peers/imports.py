@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,6 @@ def execute(x):
 
 
 if __name__ == "__main__":
-    with multiprocessing.Pool(int(sys.argv[1])) as pool, open("rows.json", "w") as file:
+    with multiprocessing.Pool(int(sys.argv[1])) as pool, Path("rows.json").open("w") as file:
         for row in pool.imap_unordered(execute, range(10), chunksize=1):
             print(json.dumps(row), file=file)

@@ -190,6 +190,7 @@ def draft(run: Run, assessment: Assessment, n_pending: int, pool_size: int) -> P
         retry_on=task.retry_on,
         max_failures=_as_count(task.max_failures, n_pending),
         max_tasks_per_child=task.max_tasks_per_child,
+        load_once=task.load_once,
         conf_file=str(task.conf_path) if task.conf_path else None,
         max_chain=task.max_chain,
         **allotment(task, n_pending, run.way.n_jobs(n_pending), attempt, reason),

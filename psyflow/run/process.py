@@ -54,8 +54,7 @@ def process(plan: Plan, job: int) -> int:
         out=plan.layout.out,
         prefix=plan.layout.shard_prefix(plan.run_id, job),
         prepare=lambda worker: _prepare(plan, job, worker),
-        # Which GPUs there are is told once, and each worker has its own.
-        load=functools.partial(_load, plan, job) if plan.n_gpus is None else None,
+        load=functools.partial(_load, plan, job) if _may_load_once(plan) else None,
         n_workers=plan.batch_of_job.count(batch) * plan.pool_size,
         timeout=plan.timeout,
         retries=Retries(plan.retries, plan.retry_on),
@@ -94,6 +93,11 @@ def _set_up(task: TaskDef, proc_id: int) -> Mapping[str, Any]:
             f"{task.source}: `setup` returned `{odd[0]}`, which `execute` does not take."
         )
     return extra
+
+
+def _may_load_once(plan: Plan) -> bool:
+    # Which GPUs there are is told by the environment, and each worker has its own.
+    return plan.load_once and plan.n_gpus is None
 
 
 def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
