@@ -23,6 +23,7 @@ NAMES = (
     "grown",
     "refused",
     "imports",
+    "values",
     "spaces",
     "merge",
     "load",

@@ -15,7 +15,6 @@ import os
 import struct
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
 from json import dumps as to_json
 from os import SEEK_END, ftruncate, lseek
 from pathlib import Path
@@ -109,7 +108,8 @@ class ShardWriter:
 
     def write_failure(self, failure: Failure) -> None:
         """Append a failure, or that an item is skipped."""
-        payload = to_json(asdict(failure)).encode()
+        # Not `asdict`, which copies each field, and takes longer than all else.
+        payload = to_json(vars(failure)).encode()
         kind = SKIP if failure.kind == SKIPPED else FAILURE
         self._append(kind, np.array([failure.item], dtype=np.int64), payload)
 
