@@ -15,7 +15,6 @@ from psyflow.record import refusals
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.nearmisses import near_misses
 from psyflow.record.reads import note_told
-from psyflow.report.failures import failed_items
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.run.observer import Observer
 from psyflow.system.exits import TOO_MANY_FAILURES
@@ -108,6 +107,8 @@ class Telling(Observer):
         if status == TOO_MANY_FAILURES:
             self._say("stopped early, because so many items failed")
         else:
+            from psyflow.report.failures import failed_items  # as a rule, nobody needs it
+
             failures = (found.failure for found in failed_items(self._run.assess()))
             unfit = next((f.exception for f in failures if f.kind == OF_RESULT), "")
             self._say(f"stopped early, because none of the first results can be kept. {unfit}")

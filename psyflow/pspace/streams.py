@@ -14,7 +14,6 @@ import numpy.typing as npt
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.identity import identity_keys
 from psyflow.pspace.keys import Keys
-from psyflow.pspace.seeds import stream_seeds
 
 __all__ = ["GloballySeeded", "RandomStreams", "renew_global_states"]
 
@@ -58,6 +57,8 @@ class RandomStreams:
         self, space: ParameterSpace, items: npt.ArrayLike
     ) -> Iterator[np.random.Generator]:
         """Yield the generator of each of `items`, each made when it is asked for."""
+        from psyflow.pspace.seeds import stream_seeds  # NumPy's generators take time to import
+
         for sequence in stream_seeds(self.seed, self.keys(space, items)):
             yield np.random.Generator(np.random.PCG64(sequence))
 

@@ -38,18 +38,24 @@ class Before:
     """
 
     def __init__(self) -> None:
-        self._files = set(_open_files())
+        self._files: set[tuple[str, str]] = set()
+        # Where the system does not tell, it will not do so later either.
+        with contextlib.suppress(OSError):
+            self._files = set(_open_files())
         self._generators = set(map(id, _generators()))
 
     def obstacle(self) -> str:
         """Say what keeps this process from being forked into workers; empty if nothing does."""
         if any(id(generator) not in self._generators for generator in _generators()):
             return "there is a generator of random numbers"
-        if set(_open_files()) - self._files:
-            return "a file is open"
-        if _has_children():
-            return "a process was started"
-        return "there are threads" if _has_threads() else ""
+        try:
+            if set(_open_files()) - self._files:
+                return "a file is open"
+            if _has_children():
+                return "a process was started"
+            return "there are threads" if _has_threads() else ""
+        except OSError as error:
+            return f"nobody can tell what there is ({error})"
 
 
 def _generators() -> list[object]:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
-from psyflow.system.processes import fork, signals_blocked
+from psyflow.system.processes import flush_standard_streams, fork, signals_blocked
 
 __all__ = ["Loader", "News"]
 
@@ -119,6 +119,8 @@ class Loader:
         if load():
             self._its.sendall(_UNFIT)
             return 0  # of which the supervisor hears by its end
+        # What is buffered would be written by each worker, too.
+        flush_standard_streams()
         # A worker would make a copy of all that its collector touches.
         gc.collect()
         gc.freeze()

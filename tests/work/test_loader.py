@@ -50,10 +50,11 @@ def test_code_is_loaded_once_for_all_workers_and_for_those_that_take_their_place
     job: MakeJob,
 ) -> None:
     executing = "assert is_loaded\n    if i in (3, 7): os.kill(os.getpid(), signal.SIGKILL)"
-    run = job(40, source(executing=executing), pool_size=3)
+    run = job(40, source("print('loading')", executing=executing), pool_size=3)
     assert run.run() == 0
     run.check_all_done({3: "crash", 7: "crash"})
     assert len(loads(run)) == 1
+    assert run.log.read_text().splitlines().count("loading") == 1
 
 
 def test_workers_are_children_of_the_supervisor_and_draw_other_random_numbers(
