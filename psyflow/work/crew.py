@@ -175,7 +175,7 @@ class Crew:
             os.kill(self._loader_pid, signal.SIGKILL)
         exit_code = os.waitstatus_to_exitcode(os.waitpid(self._loader_pid, 0)[1])
         self.groups.end(self._loader_pid, at_once=False)
-        self._loader, self.is_loading = None, False
+        self._loader, self._loader_pid, self.is_loading = None, 0, False
         return exit_code if has_ended else 0
 
     def start(self, child: Child, do_work: Callable[[Slot], int], how: Any = None) -> None:

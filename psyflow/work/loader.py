@@ -8,6 +8,7 @@ ends at once: thereby they are adopted by the supervisor, which waits for them a
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import errno
 import gc
@@ -80,16 +81,25 @@ class Loader:
         try:
             self._mine.sendall(_NUMBER.pack(len(request)) + request)
             (pid,) = _NUMBER.unpack(_received(self._mine, _NUMBER.size))
-            if pid == _ADOPTED:
-                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-            _received(self._mine, _NUMBER.size)
+            if pid != _ADOPTED:
+                self._wait_for_adoption(pid)
+                return int(pid)
         except EOFError as error:
             self.is_ready = False
             raise ConnectionResetError("the loader is gone") from error
         except ConnectionError:
             self.is_ready = False
             raise
-        return int(pid)
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    def _wait_for_adoption(self, pid: int) -> None:
+        try:
+            _received(self._mine, _NUMBER.size)
+        except (EOFError, ConnectionError):
+            # The loader has been killed. The worker lives, and there must be no other one for it.
+            self.is_ready = False
+            while not _is_child(pid):
+                time.sleep(_ADOPTION_SECONDS)
 
     def end(self) -> None:
         """Have it end, if it is there still."""
@@ -139,7 +149,9 @@ class Loader:
             between = fork()
             if between == 0:
                 self._fork_and_end(request, start)
-        os.waitpid(between, 0)
+        # The user's code may want to know of no child's end.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(between, 0)
         # Now the worker is the supervisor's.
         self._its.sendall(_NUMBER.pack(_ADOPTED))
 
@@ -156,6 +168,14 @@ class Loader:
         finally:
             # If there could be no further process, the supervisor is told of none.
             os._exit(0)
+
+
+def _is_child(pid: int) -> bool:
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _received(source: socket.socket, n_bytes: int) -> bytes:
