@@ -30,11 +30,9 @@ class Before:
     Examples
     --------
     >>> before = Before()
+    >>> generator = random.Random()
     >>> before.obstacle()
-    ''
-    >>> file = open(os.devnull), open(__file__)
-    >>> before.obstacle()
-    'a file is open'
+    'there is a generator of random numbers'
     """
 
     def __init__(self) -> None:
