@@ -58,13 +58,20 @@ class Before:
 
 def _generators() -> list[object]:
     kinds: tuple[type, ...] = (random.Random,)
+    known: list[object] = []
     if "numpy.random" in sys.modules:
         import numpy as np
 
         kinds = (*kinds, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+        # Each worker sets its own numbers, as it does those of `random`.
+        known = [np.random.mtrand._rand, np.random.mtrand._rand._bit_generator]
     # Not `isinstance`, which asks the objects themselves, of whatever class.
     found = (thing for thing in gc.get_objects() if issubclass(type(thing), kinds))
-    return [thing for thing in found if type(thing) is not random.SystemRandom]
+    return [
+        thing
+        for thing in found
+        if type(thing) is not random.SystemRandom and not any(thing is its for its in known)
+    ]
 
 
 def _open_files() -> list[tuple[str, str]]:

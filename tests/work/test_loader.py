@@ -60,7 +60,10 @@ def test_code_is_loaded_once_for_all_workers_and_for_those_that_take_their_place
 def test_workers_are_children_of_the_supervisor_and_draw_other_random_numbers(
     job: MakeJob,
 ) -> None:
-    executing = "meet(3); note(f'{os.getppid()} {np.random.random()}'); return {'y': 2 * i}"
+    executing = (
+        "assert is_loaded; meet(3); "
+        "note(f'{os.getppid()} {np.random.random()}'); return {'y': 2 * i}"
+    )
     run = job(3, source("np.random.seed(1)", executing=executing), pool_size=3)
     assert run.run() == 0
     parents, numbers = zip(*map(str.split, run.notes()), strict=True)
