@@ -63,6 +63,10 @@ class Environment:
         """Return the command of a peer's script."""
         return [str(self.peers), str(HERE / "peers" / name), *arguments]
 
+    def own_peer(self, name: str, *arguments: str) -> list[str]:
+        """Return the command of a peer's script in this interpreter, with what psyflow has."""
+        return [self.python, str(HERE / "peers" / name), *arguments]
+
     def program(self, name: str, *arguments: str) -> list[str]:
         """Return the command of a program that uses psyflow from Python."""
         return [self.python, str(HERE / "programs" / name), *arguments]

@@ -25,7 +25,12 @@ def execute(x):
 
 def square(environment: Environment, name: str, n: int, store: str) -> Path:
     """Make a folder with the task `square` over `n` psets, and return it."""
-    return study(environment, name, _SQUARE.format(n=n, store=store))
+    return study(environment, name, square_text(n, store))
+
+
+def square_text(n: int, store: str) -> str:
+    """Return the task file `square` over `n` psets."""
+    return _SQUARE.format(n=n, store=store)
 
 
 def study(environment: Environment, name: str, text: str) -> Path:

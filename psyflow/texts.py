@@ -6,10 +6,12 @@ a terminal takes for commands. Nothing here raises, and nothing holds more than 
 
 from __future__ import annotations
 
+import itertools
 import re
 import traceback
 from collections.abc import Iterable
-from types import TracebackType
+from types import CodeType, TracebackType
+from typing import TypeAlias
 
 __all__ = [
     "MESSAGE_LIMIT",
@@ -25,6 +27,13 @@ __all__ = [
 MESSAGE_LIMIT = 10_000
 TRACEBACK_LIMIT = 40_000
 """Characters of an exception's message, and of a traceback, that are kept."""
+
+_Places: TypeAlias = "tuple[tuple[int, int], ...]"
+
+_HEADING = "Traceback (most recent call last):\n"
+_MOST_FRAMES = 32
+_MOST_SHOWN = 256
+_shown: dict[_Places, tuple[list[str], list[CodeType]]] = {}
 
 # A line feed and a tab move nothing that has been shown, nor does what Windows ends lines with.
 _COMMANDS = re.compile("(?!\r\n)[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -97,7 +106,40 @@ def exception_text(error: BaseException) -> str:
 def traceback_text(error: BaseException, frames: TracebackType | None) -> str:
     """Return the traceback of an exception from `frames` on, as Python shows it, but cut."""
     try:
-        shown = traceback.TracebackException(type(error), error, frames, compact=True).format()
+        shown = _traceback_pieces(error, frames)
         return cut_joined((cut(piece, MESSAGE_LIMIT) for piece in shown), TRACEBACK_LIMIT)
     except BaseException as second:
         return f"(no traceback: showing it raises {type(second).__name__})"
+
+
+def _traceback_pieces(error: BaseException, frames: TracebackType | None) -> Iterable[str]:
+    """Yield the pieces of a traceback; the same frames, where many items fail, are shown once."""
+    places = _places(frames)
+    is_alone = error.__cause__ is None and error.__context__ is None
+    if not (places and is_alone) or isinstance(error, BaseExceptionGroup):
+        return traceback.TracebackException(type(error), error, frames, compact=True).format()
+    if (found := _shown.get(places)) is None:
+        shown = traceback.TracebackException(type(error), error, frames, compact=True)
+        if len(_shown) >= _MOST_SHOWN:
+            _shown.clear()
+        # With what they are of: else another could get the same number.
+        found = _shown[places] = [*shown.stack.format()], _codes(frames)
+    last = traceback.TracebackException(type(error), error, None, compact=True)
+    return itertools.chain([_HEADING], found[0], last.format_exception_only())
+
+
+def _places(frames: TracebackType | None) -> _Places:
+    """Return where the frames of a traceback are; nothing if they are very many."""
+    places: list[tuple[int, int]] = []
+    while frames is not None and len(places) <= _MOST_FRAMES:
+        places.append((id(frames.tb_frame.f_code), frames.tb_lasti))
+        frames = frames.tb_next
+    return tuple(places) if len(places) <= _MOST_FRAMES else ()
+
+
+def _codes(frames: TracebackType | None) -> list[CodeType]:
+    codes = []
+    while frames is not None:
+        codes.append(frames.tb_frame.f_code)
+        frames = frames.tb_next
+    return codes

@@ -9,6 +9,7 @@ from psyflow.cli.output import EMPTY_SPACE, FAILED, OK, say
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
 from psyflow.messages import shown_path
+from psyflow.outcomes.records import OF_RESULT
 from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
 from psyflow.record import refusals
 from psyflow.record.assess import Assessment, Choice
@@ -106,10 +107,11 @@ class Telling(Observer):
         if status == TOO_MANY_FAILURES:
             self._say("stopped early, because so many items failed")
         else:
-            self._say(
-                "stopped early, because the store can hold none of the first "
-                "results; they are kept for another one"
-            )
+            from psyflow.report.failures import failed_items  # as a rule, nobody needs it
+
+            failures = (found.failure for found in failed_items(self._run.assess()))
+            unfit = next((f.exception for f in failures if f.kind == OF_RESULT), "")
+            self._say(f"stopped early, because none of the first results can be kept. {unfit}")
 
     def submitted(self, plan: Plan) -> None:
         """Say how many jobs there are, and how to follow them."""

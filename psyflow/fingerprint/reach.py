@@ -30,6 +30,7 @@ NOT_FOLLOWED = MEANING | frozenset(
         "defaults",
         "exclude_from_result",
         "file_dep",
+        "load_once",
         "max_chain",
         "max_failures",
         "max_jobs",

@@ -16,7 +16,19 @@ from psyflow.outcomes.states import State
 from psyflow.reprs import pset_repr
 from psyflow.texts import exception_text, message_of, traceback_text
 
-__all__ = ["OF_PROGRAMS", "SKIPPED", "UNKNOWN", "Attempt", "Failure", "Rows", "Writer"]
+__all__ = [
+    "OF_PROGRAMS",
+    "OF_RESULT",
+    "SKIPPED",
+    "UNKNOWN",
+    "Attempt",
+    "Failure",
+    "Rows",
+    "Writer",
+]
+
+OF_RESULT = "result"
+"""The kind of a failure where it is what the function returned that cannot be kept."""
 
 SKIPPED = State.SKIPPED.value
 """The kind of a failure that is none: `execute` wanted the item left out."""
@@ -175,9 +187,9 @@ class Failure:
         >>> failure.kind, failure.exception, failure.pset
         ('error', 'ValueError: no zero', {'x': '0'})
         """
-        kind = "result" if is_of_result else _kind_of(error)
+        kind = OF_RESULT if is_of_result else _kind_of(error)
         text = message_of(error) if kind == SKIPPED else exception_text(error)
-        trace = "" if kind in ("result", SKIPPED) else _user_traceback(error)
+        trace = "" if kind in (OF_RESULT, SKIPPED) else _user_traceback(error)
         return cls._of(attempt, kind, text, trace)
 
     @classmethod

@@ -15,7 +15,6 @@ import os
 import struct
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
 from json import dumps as to_json
 from os import SEEK_END, ftruncate, lseek
 from pathlib import Path
@@ -110,7 +109,8 @@ class ShardWriter:
 
     def write_failure(self, failure: Failure) -> None:
         """Append a failure, or that an item is skipped."""
-        fields = asdict(failure)
+        # Not `asdict`, which copies each field, and takes longer than all else.
+        fields = dict(vars(failure))
         _leave_out_programs(fields)
         payload = to_json(fields).encode()
         kind = SKIP if failure.kind == SKIPPED else FAILURE

@@ -230,15 +230,22 @@ class MergedBlock:
 
 def merged_blocks(table: Table) -> Iterator[tuple[Items, MergedBlock]]:
     """Yield the rows of all done items, in item order, as (items, block) pairs."""
-    done = table.done()
+    # The numbers of ten million items would take 80 MB.
+    done = range(len(table.piece_of)) if np.all(table.piece_of >= 0) else table.done()
     cache = _Cache(table.pieces)
     for start, stop in _cuts(table, done):
-        items = done[start:stop]
+        items = _part(done, start, stop)
         where = _as_slice(items)
         yield items, _gather(cache, table.piece_of[where], table.row_of[where])
 
 
-def _cuts(table: Table, done: Items) -> Iterator[tuple[int, int]]:
+def _part(done: range | Items, start: int, stop: int) -> Items:
+    if isinstance(done, range):
+        return np.arange(start, min(stop, len(done)))
+    return done[start:stop]
+
+
+def _cuts(table: Table, done: range | Items) -> Iterator[tuple[int, int]]:
     """Cut `done` into ranges of about BLOCK_BYTES, and at most BLOCK_ROWS, each."""
     n_bytes = np.array([piece.n_bytes for piece in table.pieces])
     row_bytes = n_bytes / np.array([max(1, len(piece.items)) for piece in table.pieces])
@@ -248,7 +255,7 @@ def _cuts(table: Table, done: Items) -> Iterator[tuple[int, int]]:
         return
     start = 0
     while start < len(done):
-        end_bytes = np.cumsum(row_bytes[table.piece_of[done[start : start + BLOCK_ROWS]]])
+        end_bytes = np.cumsum(row_bytes[table.piece_of[_part(done, start, start + BLOCK_ROWS)]])
         fitting = int(np.searchsorted(end_bytes, BLOCK_BYTES, side="right"))
         yield start, start + max(1, fitting)
         start += max(1, fitting)

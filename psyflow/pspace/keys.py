@@ -29,6 +29,7 @@ __all__ = [
     "isin",
     "key_hex",
     "match",
+    "n_equal_at_first",
     "no_keys",
     "pset_key",
 ]
@@ -224,6 +225,19 @@ def occurrences(keys: Keys) -> npt.NDArray[np.int64]:
     return numbers
 
 
+def n_equal_at_first(a: Keys, b: Keys) -> int:
+    """Return how many keys at the beginning of `a` and `b` are equal, pair by pair.
+
+    Examples
+    --------
+    >>> n_equal_at_first(np.array([[1, 0], [2, 0]]), np.array([[1, 0], [3, 0], [4, 0]]))
+    1
+    """
+    n = min(len(a), len(b))
+    differ = (a[:n] != b[:n]).any(axis=1)
+    return int(differ.argmax()) if differ.any() else n
+
+
 def match(wanted: Keys, have: Keys) -> npt.NDArray[np.int64]:
     """Find for each wanted key a row of its own that has this key.
 
@@ -246,6 +260,31 @@ def match(wanted: Keys, have: Keys) -> npt.NDArray[np.int64]:
     >>> match(wanted, have)
     array([-1,  0, -1])
     """
+    # What both begin with is matched with itself: so equal keys keep their order.
+    first = n_equal_at_first(wanted, have)
+    wanted, have = wanted[first:], have[first:]
+    last = _n_to_match_at_last(wanted, have)
+    middle = _matched(wanted[: len(wanted) - last], have[: len(have) - last])
+    parts = middle, np.arange(len(have) - last, len(have))
+    return np.concatenate((np.arange(first), *(np.where(p < 0, -1, p + first) for p in parts)))
+
+
+def _n_to_match_at_last(wanted: Keys, have: Keys) -> int:
+    """Return how much both end with that can be matched with itself, in order of occurrence."""
+    last = n_equal_at_first(wanted[::-1], have[::-1])
+    before = np.sort(np.concatenate([k[: len(k) - last, 0] for k in (wanted, have)]))
+    if not (last and len(before)):
+        return last
+    # What occurs before as well has to be counted. Few are looked for among many here.
+    ends = have[len(have) - last :, 0]
+    at = np.minimum(np.searchsorted(before, ends), len(before) - 1)
+    return 0 if (before[at] == ends).any() else last
+
+
+def _matched(wanted: Keys, have: Keys) -> npt.NDArray[np.int64]:
+    """Do what `match` says by bringing equal keys together."""
+    if not (len(wanted) and len(have)):
+        return np.full(len(wanted), -1, np.int64)
     order, starts = _grouped(np.concatenate((have, wanted)))
     # Equal keys are neighbours now: in each group first those of `have`, then the wanted ones.
     is_wanted = order >= len(have)

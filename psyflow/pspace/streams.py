@@ -57,8 +57,9 @@ class RandomStreams:
         self, space: ParameterSpace, items: npt.ArrayLike
     ) -> Iterator[np.random.Generator]:
         """Yield the generator of each of `items`, each made when it is asked for."""
-        for low, high in self.keys(space, items).tolist():
-            sequence = np.random.SeedSequence(self.seed, spawn_key=(low | high << 64,))
+        from psyflow.pspace.seeds import stream_seeds  # NumPy's generators take time to import
+
+        for sequence in stream_seeds(self.seed, self.keys(space, items)):
             yield np.random.Generator(np.random.PCG64(sequence))
 
 

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import enum
 import functools
+import itertools
 import struct
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
@@ -282,10 +283,15 @@ def _nested_hashes(rows: Array) -> tuple[Array, Array]:
 
 def _fold(hashes: tuple[Array, Array], count: int, width: int) -> tuple[Array, Array]:
     """Hash `count` sequences, each of `width` consecutive elements."""
+    return _unpacked(_digests(hashes, itertools.repeat(width, count)))
+
+
+def _digests(hashes: tuple[Array, Array], widths: Iterable[int]) -> Iterator[bytes]:
+    """Hash sequences of consecutive elements, each of so many."""
     data = np.stack(hashes, axis=-1).astype("<u8").tobytes()
-    step = 16 * width
-    parts = (data[i * step : (i + 1) * step] for i in range(count))
-    return _unpacked(digest_bytes("psyflow sequence", part) for part in parts)
+    ends = [16 * end for end in itertools.accumulate(widths)]
+    for start, end in zip([0, *ends], ends, strict=False):
+        yield digest_bytes("psyflow sequence", data[start:end])
 
 
 def _unpacked(hashes: Iterable[bytes]) -> tuple[Array, Array]:
@@ -315,8 +321,62 @@ def _uniform_hashes(values: list[Any]) -> tuple[Array, Array]:
     # Equal tuples may hold 1 and True, which differ here; but equal texts are equal.
     keys = values if kind in _TEXTS else list(map(id, values))
     distinct = dict(zip(keys, values, strict=True))
-    known = {key: _hash_bytes(value) for key, value in distinct.items()}
+    known = dict(zip(distinct, _hashes_of_distinct(kind, [*distinct.values()]), strict=True))
     return _unpacked(known[key] for key in keys)
+
+
+def _hashes_of_distinct(kind: type, values: list[Any]) -> Iterable[bytes]:
+    """Return the hash of each of many values of one type, as bytes."""
+    if len(values) > _FEW and kind in (list, tuple):
+        return _hashes_of_lists(values)
+    if len(values) > _FEW and kind is np.ndarray:
+        return _hashes_of_arrays(values)
+    return map(_hash_bytes, values)
+
+
+def _hashes_of_lists(values: list[Sequence[Any]]) -> Iterator[bytes]:
+    lengths = np.fromiter(map(len, values), np.int64, len(values))
+    for start, stop in _cuts(lengths):
+        elements = list(itertools.chain.from_iterable(values[start:stop]))
+        yield from _digests(_list_hashes(elements), lengths[start:stop].tolist())
+
+
+def _hashes_of_arrays(values: list[Array]) -> list[bytes]:
+    found: list[bytes] = [b""] * len(values)
+    alike: dict[tuple[Any, int], list[int]] = {}
+    for place, value in enumerate(values):
+        if value.ndim and value.size and is_vectorised(value.dtype):
+            alike.setdefault((value.dtype, value.ndim), []).append(place)
+        else:
+            found[place] = _hash_bytes(value)
+    for places in alike.values():
+        sizes = np.array([values[place].size for place in places])
+        for start, stop in _cuts(sizes):
+            some = places[start:stop]
+            for place, found_hash in zip(some, _of_arrays([values[p] for p in some]), strict=True):
+                found[place] = found_hash
+    return found
+
+
+def _of_arrays(values: list[Array]) -> Iterator[bytes]:
+    """Return the hashes of arrays of one type and number of dimensions."""
+    hashes = array_hashes(np.concatenate([value.reshape(-1) for value in values]))
+    shapes = np.array([value.shape for value in values])
+    for axis in range(shapes.shape[1] - 1, 0, -1):
+        widths = np.repeat(shapes[:, axis], shapes[:, :axis].prod(axis=1))
+        hashes = _unpacked(_digests(hashes, widths.tolist()))
+    return _digests(hashes, shapes[:, 0].tolist())
+
+
+def _cuts(sizes: Array) -> Iterator[tuple[int, int]]:
+    """Cut values of so many elements into stretches of about a chunk."""
+    ends = np.cumsum(sizes)
+    start = 0
+    while start < len(sizes):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + _CHUNK, side="right")))
+        yield start, stop
+        start = stop
 
 
 def _as_array(kind: type, values: list[Any]) -> Array | None:

@@ -14,7 +14,7 @@ import functools
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -29,7 +29,7 @@ from psyflow.record.paths import located, portable
 from psyflow.system.files import ask_again, atomic_path, begin_sync, checksum_of, is_there, move
 from psyflow.system.place import Place
 
-__all__ = ["About", "Arrays", "ItemsFile", "Parts", "Stamp"]
+__all__ = ["About", "Arrays", "Deferred", "ItemsFile", "Parts", "Stamp"]
 
 _DAMAGED = (
     zipfile.BadZipFile,
@@ -46,6 +46,33 @@ _DAMAGED = (
 T = TypeVar("T")
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 Parts: TypeAlias = Mapping[str, Sequence[npt.NDArray[Any]]]
+
+
+class Deferred(Sequence[npt.NDArray[Any]]):
+    """Parts of a column that are made one by one, as they are written.
+
+    Parameters
+    ----------
+    make : callable
+        Returns a part, given what it is made of, which is as long.
+    of : sequence
+        What each part is made of.
+
+    Attributes
+    ----------
+    n_rows : int
+    """
+
+    def __init__(self, make: Callable[[Any], npt.NDArray[Any]], of: Sequence[Sized]) -> None:
+        self.n_rows = sum(map(len, of))
+        self._make = make
+        self._of = of
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._make(self._of[number])
 
 
 @dataclass(frozen=True)
@@ -191,11 +218,19 @@ class ItemsFile:
         current = self._current()
         return current and current[1]
 
-    def arrays(self) -> Arrays:
-        """Return the columns that go with `about`; empty if they are not there, or damaged."""
+    def arrays(self, names: Collection[str] | None = None) -> Arrays:
+        """Return the columns that go with `about`; empty if they are not there, or damaged.
+
+        Parameters
+        ----------
+        names : collection of str, optional
+            Of the columns to read; all by default.
+        """
         current = self._current()
-        arrays = (_read(current[0], _arrays_in) or {}) if current else {}
-        if arrays and current and current[1].is_complete:
+        arrays = _read(current[0], lambda file: _arrays_in(file, names)) if current else None
+        if current is None or arrays is None:
+            return {}
+        if current[1].is_complete and (names is None or "item" in names):
             arrays.setdefault("item", np.arange(current[1].n_items, dtype=np.int64))
         return arrays
 
@@ -250,7 +285,7 @@ class ItemsFile:
         Parameters
         ----------
         columns : mapping from str to sequence of ndarray
-            The parts of each column, which follow each other.
+            The parts of each column, which follow each other; they may be `Deferred`.
         about : callable
             Returns the header, as JSON. It is called when all else is written, and may wait for
             it.
@@ -296,7 +331,8 @@ def _write_entry(archive: zipfile.ZipFile, name: str, parts: Sequence[npt.NDArra
     header = np.lib.format.header_data_from_array_1_0(parts[0])
     header["fortran_order"] = False
     if parts[0].ndim:
-        header["shape"] = (sum(map(len, parts)), *parts[0].shape[1:])
+        n_rows = parts.n_rows if isinstance(parts, Deferred) else sum(map(len, parts))
+        header["shape"] = (n_rows, *parts[0].shape[1:])
     with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
         np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
@@ -307,8 +343,11 @@ def _about_in(file: Mapping[str, npt.NDArray[Any]]) -> About:
     return About.from_json(str(file["about"]))
 
 
-def _arrays_in(file: Mapping[str, npt.NDArray[Any]]) -> Arrays:
-    return {name: file[name] for name in file if name != "about"}
+def _arrays_in(
+    file: Mapping[str, npt.NDArray[Any]], names: Collection[str] | None = None
+) -> Arrays:
+    wanted = set(file) if names is None else set(names)
+    return {name: file[name] for name in file if name in wanted - {"about"}}
 
 
 def _read(path: Path, part: Callable[[Mapping[str, npt.NDArray[Any]]], T]) -> T | None:

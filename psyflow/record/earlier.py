@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from psyflow.exceptions import (
+    DamagedFileError,
     MissingFileError,
     PsyflowError,
     PsyflowWarning,
@@ -34,7 +36,10 @@ from psyflow.system.trust import Origin, found_in
 
 __all__ = ["Earlier", "EarlierResult", "keep_plan", "results_of", "with_own_result"]
 
+# For a store that reads some rows at a time: to open its file takes as long as thousands of them.
 ROWS_PER_PIECE = 1 << 13
+MOST_ROWS_PER_PIECE = 1 << 16
+BYTES_PER_PIECE = 2 << 20
 
 
 @dataclass(frozen=True)
@@ -193,60 +198,74 @@ class EarlierResult:
         numbering: Numbering,
         workers: Workers,
         exclude: frozenset[str],
+        *,
+        verify: bool = False,
     ) -> None:
         self._layout = layout
         self._store = store
         self._numbering = numbering
         self._workers = workers
         self._exclude = exclude
+        self._verify = verify
+        self._items_file = ItemsFile(layout)
         self.is_unknown = False
         self.summary: Earlier | None = None
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the result's rows; none if there is no result that can be read."""
-        items_file = ItemsFile(self._layout)
-        about, arrays = items_file.about(), items_file.arrays()
+        about = self._items_file.about()
         _check_unowned(self._layout, about)
-        if about is not None and arrays:
-            yield from self._known_pieces(about, arrays)
+        if about is not None and (items := self._items_of_rows()) is not None:
+            yield from self._known_pieces(about, items)
         elif (path := self._unknown_result()) is not None:
             yield from self._unknown_pieces(path)
+
+    def _items_of_rows(self) -> Items | None:
+        """Return the items as of the result's plan; None if its bookkeeping is damaged."""
+        is_damaged = self._verify and not self._rows
+        return None if is_damaged else self._items_file.arrays(["item"]).get("item")
+
+    @functools.cached_property
+    def _rows(self) -> Arrays:
+        """How each row was made: as large as the result, and what only looks needs none of it."""
+        return self._items_file.arrays(BOOKKEEPING)
 
     def _unknown_result(self) -> Path | None:
         """Return a result that no bookkeeping describes, in the format of any store."""
         result = self._layout.result
         return result if is_there(result) else next(iter(_in_other_formats(self._layout)), None)
 
-    def _known_pieces(self, about: About, arrays: Arrays) -> Iterator[Piece]:
+    def _known_pieces(self, about: About, of_rows: Items) -> Iterator[Piece]:
         path = Path(about.result)
         lacks_columns = not self._exclude.issuperset(about.dropped)
-        items = self._known_items(about, arrays)
+        items = self._known_items(about, of_rows)
         is_outlived = (
             lacks_columns or not self._exclude.isdisjoint(about.outputs) or bool(np.any(items < 0))
         )
         is_own = about.place is not None and about.place.is_here(self._layout.root)
         self.summary = Earlier(path, about.run_id, is_outlived, is_own, frozenset(about.dropped))
         if not lacks_columns:
-            yield from self._cut(path, items, about, arrays)
+            yield from self._cut(path, items, about)
 
     def _unknown_pieces(self, path: Path) -> Iterator[Piece]:
         items = self._unknown_items(path)
         self.is_unknown = bool(np.any(items >= 0))
         self.summary = Earlier(path, None, not len(items) or bool(np.any(items < 0)))
-        yield from self._cut(path, items, None, {})
+        yield from self._cut(path, items, None)
 
-    def _known_items(self, about: About, arrays: Arrays) -> Items:
+    def _known_items(self, about: About, of_rows: Items) -> Items:
         try:
             renumber = self._numbering(about.run_id)
         except (LookupError, UntrustedFileError) as error:
             if isinstance(error.__cause__, UnmakeableValuesError):
-                return np.full(len(arrays["key"].reshape(-1, 2)), -1, dtype=np.int64)
+                return np.full(len(of_rows), -1, dtype=np.int64)
+            keys = self._items_file.arrays(["key"]).get("key")
+            if keys is None:
+                return self._unknown_items(Path(about.result))
             # Of old, a table without rows had no key of two halves either.
-            keys = arrays["key"].reshape(-1, 2)
-            found = match(keys, self._numbering.keys())
+            found = match(keys.reshape(-1, 2), self._numbering.keys())
             return self._numbering.of_same_files(found, about.contents)
-        items: Items = arrays["item"]
-        return items if renumber is None else renumber[items]
+        return of_rows if renumber is None else renumber[of_rows]
 
     def _unknown_items(self, path: Path) -> Items:
         """Tell a result's items by the parameters in it."""
@@ -275,17 +294,16 @@ class EarlierResult:
             return self._store
         return store_for(path)
 
-    def _cut(
-        self, path: Path, items: Items, about: About | None, arrays: Arrays
-    ) -> Iterator[Piece]:
+    def _cut(self, path: Path, items: Items, about: About | None) -> Iterator[Piece]:
         if not len(items):
             return
         store, origin = self._store_of(path), self._origin(about)
         row_bytes = path.stat().st_size / len(items)
-        step = len(items) if reads_all(store) else ROWS_PER_PIECE
+        fitting = min(int(BYTES_PER_PIECE / max(row_bytes, 1)), MOST_ROWS_PER_PIECE)
+        step = len(items) if reads_all(store) else max(fitting, ROWS_PER_PIECE)
         for start in range(0, len(items), step):
             stop = min(start + step, len(items))
-            load = self._loader(store, path, origin, start, stop, about, arrays)
+            load = self._loader(store, path, origin, start, stop, about)
             yield Piece(items[start:stop], int(row_bytes * (stop - start)), load, path)
 
     def _loader(
@@ -296,7 +314,6 @@ class EarlierResult:
         start: int,
         stop: int,
         about: About | None,
-        arrays: Arrays,
     ) -> Callable[[], Block]:
         def load() -> Block:
             with found_in(origin):
@@ -307,15 +324,18 @@ class EarlierResult:
                 return Block(outputs, _unknown_bookkeeping(stop - start, self._workers))
             about.check(columns, stop - start)
             outputs = {n: columns[n] for n in about.outputs}
-            return Block(outputs, self._bookkeeping(about, arrays, start, stop))
+            return Block(outputs, self._bookkeeping(about, start, stop))
 
         return load
 
-    def _bookkeeping(self, about: About, arrays: Arrays, start: int, stop: int) -> Arrays:
+    def _bookkeeping(self, about: About, start: int, stop: int) -> Arrays:
+        if not self._rows:
+            raise DamagedFileError(f"The bookkeeping of {about.result} is damaged.")
         numbers = self._workers.numbers(about.workers, about.job_ids_of_workers())
-        renumber = np.array(numbers, dtype=np.int32)
-        some = {n: arrays[n][start:stop] for n in BOOKKEEPING if n in arrays}
-        return {**some, "worker": renumber[some["worker"]]}
+        some = {name: column[start:stop] for name, column in self._rows.items()}
+        if numbers != list(range(len(numbers))):
+            some["worker"] = np.array(numbers, dtype=np.int32)[some["worker"]]
+        return some
 
 
 def _unknown_bookkeeping(n_rows: int, workers: Workers) -> Arrays:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from psyflow.exceptions import DamagedFileError, MissingFileError, UnstableValueError
 from psyflow.pspace import ParameterSpace
+from psyflow.pspace.alike import KeyedSpace, n_alike
 from psyflow.pspace.identity import identity_keys
 from psyflow.pspace.keys import Keys, pset_key
 from psyflow.pspace.objects import pickled
@@ -127,12 +128,18 @@ class FrozenSpace:
             does not have. Of ``repeat`` they alone tell whether 0 is the first repetition, and so
             has the random numbers of the pset without it, or a value like any other.
         """
+        return self.keyed(space, defaults).keys()
+
+    def keyed(
+        self, space: ParameterSpace, defaults: Mapping[str, Any] | None = None
+    ) -> KeyedSpace:
+        """Return another space with what does not count in it; see `keys_of`."""
         if defaults is None:
-            return identity_keys(space, self.defaults)
+            return KeyedSpace(space, self.defaults)
         own = self.space.keys()
         known = {n: v for n, v in defaults.items() if n == REPEAT or n not in own}
         present = {n: v for n, v in self.defaults.items() if n != REPEAT}
-        return identity_keys(space, known | present)
+        return KeyedSpace(space, known | present)
 
     def repeating(self, n: int | None) -> FrozenSpace:
         """Return the same psets, each as often as the setting ``repeat`` says; None: without it.
@@ -179,7 +186,7 @@ class FrozenSpace:
             return (
                 len(self) == len(other)
                 and pset_key(self.defaults) == pset_key(other.defaults)
-                and np.array_equal(self.keys(), other.keys())
+                and n_alike(self.keyed(self.space), other.keyed(other.space)) == len(self)
             )
         except UnstableValueError:
             return False  # It was frozen before its class had a slot, and is not whole any more.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from psyflow.columns import Columns
 from psyflow.exceptions import IneffectiveExcludeWarning
 from psyflow.outcomes.table import BOOKKEEPING, OPTIONAL, Items, merged_blocks, nothing
 from psyflow.pspace.streams import RandomStreams
-from psyflow.record.bookkeeping import About, Arrays, Parts, Stamp
+from psyflow.record.bookkeeping import About, Arrays, Deferred, Parts, Stamp
 from psyflow.record.plan import Plan
 from psyflow.record.recover import Recovered
 
@@ -41,9 +41,8 @@ class MergedTable:
         self._exclude = recovered.exclude
         self._outputs: dict[str, None] = {}
         self._seen: set[str] = set()
-        self._arrays: dict[str, list[npt.NDArray[Any]]] = {
-            name: [] for name in ("item", "key", *BOOKKEEPING)
-        }
+        self._items: list[range | Items] = []
+        self._arrays: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in BOOKKEEPING}
 
     def blocks(self) -> Iterator[Columns]:
         """Yield parameters and outputs, block by block, numbers packed (see `Numbers`)."""
@@ -96,20 +95,32 @@ class MergedTable:
         """Return the columns of the bookkeeping in parts; valid once all blocks are through."""
         # Where every item has a row, rows are numbered as items are. And most functions print
         # nothing, and run no programs: columns that say so would be more than half of the file.
-        is_complete = self._recovered.n_done == len(self._frozen)
-        return {
-            name: parts or [_NO_KEYS if name == "key" else _NO_NUMBERS]
+        arrays = {
+            name: parts or [_NO_NUMBERS]
             for name, parts in self._arrays.items()
-            if not (name == "item" and is_complete)
-            and (name not in OPTIONAL or _tells_anything(name, parts))
+            if name not in OPTIONAL or _tells_anything(name, parts)
         }
+        is_complete = self._recovered.n_done == len(self._frozen)
+        numbers = {} if is_complete else {"item": self._deferred(_as_array, _NO_NUMBERS)}
+        return {**numbers, **self._keys(), **arrays}
+
+    def _keys(self) -> Parts:
+        """Return the columns of keys, which are as large as a result, and kept nowhere else."""
+        frozen, streams = self._frozen, self._streams
+        keys = {"key": self._deferred(lambda part: frozen.keys(_as_array(part)), _NO_KEYS)}
+        if streams is not None and self._items:
+            keys["seed_key"] = self._deferred(
+                lambda part: streams.keys(frozen.space, _as_array(part)), _NO_KEYS
+            )
+        return keys
+
+    def _deferred(
+        self, make: Callable[[range | Items], npt.NDArray[Any]], none: npt.NDArray[Any]
+    ) -> Sequence[npt.NDArray[Any]]:
+        return Deferred(make, self._items) if self._items else [none]
 
     def _note(self, items: Items, parts: Sequence[Arrays]) -> None:
-        self._arrays["item"].append(items)
-        self._arrays["key"].append(self._frozen.keys(items))
-        if self._streams is not None:
-            keys = self._streams.keys(self._frozen.space, items)
-            self._arrays.setdefault("seed_key", []).append(keys)
+        self._items.append(_as_range(items))
         for part in parts:
             for name, column in {**nothing(len(part["start"])), **part}.items():
                 self._arrays[name].append(column)
@@ -118,3 +129,13 @@ class MergedTable:
 def _tells_anything(name: str, parts: Sequence[npt.NDArray[Any]]) -> bool:
     is_equal = functools.partial(np.array_equal, equal_nan=True)
     return not all(is_equal(part, np.broadcast_to(OPTIONAL[name], part.shape)) for part in parts)
+
+
+def _as_range(items: Items) -> range | Items:
+    """Return ascending numbers as a range, if they are one."""
+    first, last = int(items[0]), int(items[-1])
+    return range(first, last + 1) if last - first + 1 == len(items) else items
+
+
+def _as_array(items: range | Items) -> Items:
+    return np.arange(items.start, items.stop) if isinstance(items, range) else items

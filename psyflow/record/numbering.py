@@ -13,11 +13,12 @@ from psyflow.exceptions import DamagedShardWarning, StoreError, UntrustedFileErr
 from psyflow.outcomes.table import Items
 from psyflow.pspace import Param
 from psyflow.pspace.keys import match
+from psyflow.pspace.renumbering import renumbered
 from psyflow.record.frozen import FrozenSpace
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
 
-__all__ = ["Numbering"]
+__all__ = ["Numbering", "items_of_plan"]
 
 
 class Numbering:
@@ -80,20 +81,17 @@ class Numbering:
             plan = Plan.read(path)
             if plan is None:
                 raise LookupError(f"{path} is gone.")
-            if plan.space_digest == self._digest:
-                return self._of_same_numbers(plan)
-            planned = plan.keys(self._frozen)
+            is_same = plan.space_digest == self._digest
+            items = None if is_same else items_of_plan(plan, self._frozen)
         except UntrustedFileError:
             # Nothing is wrong with it: to go on without would be to lose what it has.
             raise
         except StoreError as error:
             raise LookupError(str(error)) from error
-        return self.of_same_files(match(planned, self.keys()), plan.contents_here())
-
-    def _of_same_numbers(self, plan: Plan) -> Items | None:
         contents = plan.contents_here()
-        is_changed = bool(self._frozen.changed_since(contents))
-        return self.of_same_files(np.arange(plan.n_items), contents) if is_changed else None
+        if items is None and not self._frozen.changed_since(contents):
+            return None
+        return self.of_same_files(np.arange(plan.n_items) if items is None else items, contents)
 
     def of_same_files(self, items: Items, contents: Mapping[str, str]) -> Items:
         """Return items of the present space, −1 for those that name files which have changed.
@@ -106,3 +104,18 @@ class Numbering:
         """
         changed = self._frozen.items_with(self._frozen.changed_since(contents))
         return np.where(np.isin(items, changed), -1, items) if len(changed) else items
+
+
+def items_of_plan(plan: Plan, present: FrozenSpace) -> Items | None:
+    """Return where the psets of a plan are in the present space, as `renumbered` does.
+
+    Raises
+    ------
+    StoreError
+        If the space of the plan cannot be read.
+    """
+    if plan.needs_code:
+        return match(plan.keys(present), present.keys())
+    planned = plan.load_space()
+    space = planned.space_with(plan.path_here)
+    return renumbered(present.keyed(space, planned.defaults), present.keyed(present.space))

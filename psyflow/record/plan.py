@@ -74,7 +74,7 @@ class Plan:
     backend, scheduler : str
     exclude : list of str
         Names to leave out of the result.
-    timeout, retries, retry_on, max_failures, max_tasks_per_child
+    timeout, retries, retry_on, max_failures, max_tasks_per_child, load_once
         The task's settings of these names; `max_failures` as a number of items.
     conf_file : str or None
     time_limit : float or None
@@ -128,6 +128,7 @@ class Plan:
     retry_on: list[str] = field(default_factory=list)
     max_failures: int | None = None
     max_tasks_per_child: int | None = None
+    load_once: bool = True
     conf_file: str | None = None
     time_limit: float | None = None
     n_cpus: int | None = None

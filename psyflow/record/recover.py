@@ -238,7 +238,7 @@ def find(
     )
     edits = Edits(layout, frozen, code)
     outcomes.pieces = [edits.without(piece) for piece in outcomes.pieces]
-    earlier = EarlierResult(layout, store, numbering, outcomes.workers, names)
+    earlier = EarlierResult(layout, store, numbering, outcomes.workers, names, verify=verify)
     # Shards come first: they are what the result was made from, if it is older than they are.
     pieces = [*outcomes.pieces, *earlier.pieces()]
     table = Table.index(pieces, len(frozen))

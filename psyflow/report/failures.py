@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.outcomes.records import Failure
+from psyflow.outcomes.records import OF_RESULT, Failure
 from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
 from psyflow.record.assess import Assessment
@@ -168,7 +168,7 @@ def place_of(failure: Failure, folder: Path, layout: Layout) -> str:
     layout : Layout
         Of the run, whose plans have copies of the code.
     """
-    if failure.kind not in ("error", "result"):
+    if failure.kind not in ("error", OF_RESULT):
         return failure.kind
     frames = _FRAME.findall(failure.traceback)
     for file, line, function in reversed(frames):

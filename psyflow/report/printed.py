@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from psyflow.outcomes.records import SKIPPED, Failure
+from psyflow.outcomes.records import OF_RESULT, SKIPPED, Failure
 from psyflow.outcomes.table import LOG_POSITIONS
 from psyflow.record.layout import Layout
 from psyflow.record.recover import Recovered
@@ -37,7 +37,7 @@ def printed_by_item(layout: Layout, recovered: Recovered, item: int) -> str | No
 
 def printed_by_failure(layout: Layout, failure: Failure) -> str | None:
     """Return what an item printed before it failed or was skipped; None if its log is gone."""
-    if failure.printed is None and failure.kind not in ("error", "result", SKIPPED):
+    if failure.printed is None and failure.kind not in ("error", OF_RESULT, SKIPPED):
         # Its process died before anybody looked how far the log had come.
         return None
     start, stop = failure.printed or (-1, -1)

@@ -11,9 +11,9 @@ from psyflow.exceptions import UnmakeableValuesError
 from psyflow.outcomes.shard import ShardReader
 from psyflow.outcomes.states import State, Tally
 from psyflow.outcomes.table import Items
-from psyflow.pspace.keys import match
 from psyflow.record.assess import Assessment
 from psyflow.record.frozen import FrozenSpace
+from psyflow.record.numbering import items_of_plan
 from psyflow.record.plan import Plan
 from psyflow.work.claims import ClaimLog
 
@@ -75,9 +75,11 @@ def _at_work(plan: Plan, frozen: FrozenSpace) -> tuple[Items, Items]:
     if plan.space_digest == frozen.digest:
         return queued, running
     try:
-        present = match(plan.keys(frozen), frozen.keys())
+        present = items_of_plan(plan, frozen)
     except UnmakeableValuesError:
         present = np.full(plan.n_items, -1, dtype=np.int64)  # they are at what nobody asks for now
+    if present is None:
+        return queued, running
     return _asked_for(present[queued]), _asked_for(present[running])
 
 

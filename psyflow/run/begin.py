@@ -15,6 +15,7 @@ from psyflow.exceptions import (
 )
 from psyflow.fingerprint import freeze_code, parts_to_json
 from psyflow.outcomes.table import Items
+from psyflow.pspace.stability import check_values
 from psyflow.record import meaning, refusals
 from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment, Choice
@@ -88,14 +89,16 @@ def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, choice: Choi
         warnings.warn(refused, stacklevel=3)
         return None
     # What has no key is refused before anything runs, rather than by the merge.
-    assessment.frozen.keys()
+    check_values(assessment.space)
     for layout in (run.layout, *run.layout.archived()):
         remove_temporaries(layout.root)
     # What cannot be made cannot be kept: it goes into the archive.
     if not (assessment.dirt and keep) or assessment.unmakeable:
-        made = assessment.files.made if assessment.dirt else ()
+        dirt = assessment.dirt
+        made = assessment.files.made if dirt else ()
         is_brought_back = make_way(assessment, observer.made_way)
-        assessment = run.assess(verify=True, made=made)
+        if dirt or is_brought_back:
+            assessment = run.assess(verify=True, made=made)
         if is_brought_back and assessment.plan is not None and not assessment.reasons():
             return None
     if len(assessment.files.items_with_changed):
@@ -189,6 +192,7 @@ def draft(run: Run, assessment: Assessment, n_pending: int, pool_size: int) -> P
         retry_on=task.retry_on,
         max_failures=_as_count(task.max_failures, n_pending),
         max_tasks_per_child=task.max_tasks_per_child,
+        load_once=task.load_once,
         conf_file=str(task.conf_path) if task.conf_path else None,
         max_chain=task.max_chain,
         **allotment(task, n_pending, run.way.n_jobs(n_pending), attempt, reason),

@@ -83,12 +83,13 @@ def bringing(
         observer.nothing_chosen(assessment)
         return
     run.task.check_execute()
+    # If only some items are chosen, nothing goes to the archive: what there is will be there.
+    n_left_out = len(assessment.pending()) - len(assessment.pending(choice))
+    del assessment  # it may be large
     plan = begin(run, observer, keep=keep, pool_size=pool_size, choice=choice)
     if plan is None:
         return
-    # If only some items are chosen, nothing goes to the archive: what there was is there.
-    observer.begun(plan, len(assessment.pending()) - len(assessment.pending(choice)))
-    del assessment  # it may be large
+    observer.begun(plan, n_left_out)
     # A merge alone is not worth a job.
     way = run.way if plan.n_pending else run.here
     for step in STEPS if plan.n_pending else STEPS[-1:]:

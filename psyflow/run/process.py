@@ -11,7 +11,7 @@ import numpy as np
 
 from psyflow.command.call import last_words
 from psyflow.exceptions import TaskFileError
-from psyflow.outcomes.shard import ROWS, ShardReader
+from psyflow.pspace import ParameterSpace
 from psyflow.pspace.streams import renew_global_states
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
@@ -28,6 +28,7 @@ from psyflow.tasks.signature import takes_keyword
 from psyflow.texts import exception_text, traceback_text
 from psyflow.work.capture import say
 from psyflow.work.context import Contexts
+from psyflow.work.failure_limit import n_unfit_in
 from psyflow.work.prepared import Prepared, Retries
 from psyflow.work.supervisor import Supervisor
 from psyflow.work.worker import Work
@@ -55,6 +56,7 @@ def process(plan: Plan, job: int) -> int:
         out=plan.layout.out,
         prefix=plan.layout.shard_prefix(plan.run_id, job),
         prepare=lambda worker: _prepare(plan, job, worker),
+        load=functools.partial(_load, plan, job) if _may_load_once(plan) else None,
         n_workers=plan.batch_of_job.count(batch) * plan.pool_size,
         timeout=plan.timeout,
         retries=Retries(plan.retries, plan.retry_on),
@@ -105,12 +107,34 @@ def _set_up(task: TaskDef, proc_id: int) -> Mapping[str, Any]:
     return extra
 
 
+def _may_load_once(plan: Plan) -> bool:
+    # Which GPUs there are is told by the environment, and each worker has its own.
+    return plan.load_once and plan.n_gpus is None
+
+
 def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
     if plan.n_gpus is not None:
         os.environ[GPUS] = own_gpus(os.environ.get(GPUS), plan.n_gpus, worker, plan.pool_size)
+    return _load(plan, job)(worker)
+
+
+def _load(plan: Plan, job: int) -> Callable[[int], Prepared]:
+    """Load the task, and return what prepares the worker of a number with it."""
     observer = _Observer(plan)
     task = plan.load_task()
     task.enter()
+    space = plan.load_space().space if plan.needs_code else None
+    return functools.partial(_prepared, plan, job, task, space, observer)
+
+
+def _prepared(
+    plan: Plan,
+    job: int,
+    task: TaskDef,
+    space: ParameterSpace | None,
+    observer: _Observer,
+    worker: int,
+) -> Prepared:
     # Whatever the task file has set them to, every process would begin with it.
     renew_global_states()
     proc_id = task.backend(task).proc_id(job, worker, plan.pool_size)
@@ -122,7 +146,6 @@ def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
         is_durable = take_command(task.execute) is None
         where = plan.layout.psets
         contexts = Contexts(where, f"process:{job}", task.defaults, is_durable=is_durable)
-    space = plan.load_space().space if plan.needs_code else None
     return Prepared(
         task.function,
         extra,
@@ -134,16 +157,14 @@ def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
         space,
         store=holding.name,
         withheld=withheld(task),
-        has_rows=functools.partial(_has_rows, plan),
+        n_unfit=functools.partial(_n_unfit, plan),
     )
 
 
-def _has_rows(plan: Plan) -> bool:
-    """Tell whether a plan began with rows, or any worker of it has written some."""
-    if len(np.load(plan.frozen.pending, mmap_mode="r")) < plan.n_items:
-        return True
-    readers = map(ShardReader, plan.layout.shards(plan.run_id))
-    return any(frame.kind == ROWS for reader in readers for frame in reader.new_frames())
+def _n_unfit(plan: Plan) -> int:
+    """Count the items whose results could not be kept; 0 if a plan has any rows."""
+    has_earlier = len(np.load(plan.frozen.pending, mmap_mode="r")) < plan.n_items
+    return 0 if has_earlier else n_unfit_in(plan.layout.shards(plan.run_id))
 
 
 class _Observer:

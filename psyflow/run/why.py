@@ -14,6 +14,7 @@ from psyflow.pspace.keys import match
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.nearmisses import NearMisses, near_misses
+from psyflow.record.numbering import items_of_plan
 from psyflow.run.preview import Preview, preview
 from psyflow.run.run import Run
 
@@ -105,10 +106,12 @@ def _n_new(assessment: Assessment) -> int:
     plan, frozen = assessment.plan, assessment.frozen
     if plan is None or plan.space_digest == frozen.digest:
         return 0
-    unknown = assessment.pending(Choice.TODO)
+    is_new = np.zeros(len(frozen), dtype=bool)
+    is_new[assessment.pending(Choice.TODO)] = True
     # Whole spaces are matched, for psets may be repeated: the fourth of a kind may be new.
     try:
-        planned = plan.keys(frozen)
+        asked_for = items_of_plan(plan, frozen)
     except StoreError:
         return 0  # nobody can tell what it asked for
-    return int(np.count_nonzero(match(frozen.keys(), planned)[unknown] < 0))
+    is_new[slice(plan.n_items) if asked_for is None else asked_for[asked_for >= 0]] = False
+    return int(np.count_nonzero(is_new))

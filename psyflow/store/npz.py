@@ -19,6 +19,7 @@ from psyflow.store._appending import appending
 from psyflow.store._decode import check_consistent, decode, decoded, texts
 from psyflow.store._encode import encode
 from psyflow.store._forms import Array, Cells, DType, array_cells
+from psyflow.store._joining import with_numpys_numbers
 from psyflow.store._schema import ColumnLayout, Layout
 from psyflow.store.base import (
     Store,
@@ -101,7 +102,8 @@ class NpzStore(Store):
 
         All blocks are brought together in memory.
         """
-        self.save(filename, columns.concatenate(as_table(block, packed=True) for block in blocks))
+        tables = [as_table(block, packed=True) for block in blocks]
+        self.save(filename, columns.concatenate(with_numpys_numbers(tables)))
 
     def load(
         self, filename: StorePath, row: int | None = None, ragged: bool = False

@@ -7,7 +7,7 @@ __all__ = [
     "DISK_FULL",
     "ENDED_EARLY",
     "LOST",
-    "NOTHING_HELD",
+    "NOTHING_KEPT",
     "OUT_OF_TIME",
     "RECYCLED",
     "SETUP_FAILED",
@@ -27,10 +27,10 @@ TOO_MANY_FAILURES = 5
 LOST = 6
 """The folder of the run was moved or removed, or others have taken the job for dead."""
 
-NOTHING_HELD = 7
-"""The store can hold none of the first results."""
+NOTHING_KEPT = 7
+"""None of the first results can be kept."""
 
-ENDED_EARLY = (TOO_MANY_FAILURES, NOTHING_HELD)
+ENDED_EARLY = (TOO_MANY_FAILURES, NOTHING_KEPT)
 """What there is gets merged, and nobody takes over what was not done."""
 
 STOPPED = 130

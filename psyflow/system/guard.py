@@ -51,6 +51,11 @@ class Guard:
             _keep_guard(reader, self._memory, mark)
         os.close(reader)
 
+    @property
+    def pid(self) -> int:
+        """Its process number."""
+        return self._pid
+
     def begun(self, group: int | None = None) -> None:
         """Guard a process group; the one that this process, a child, is about to lead if None.
 

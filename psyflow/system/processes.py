@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +22,8 @@ __all__ = [
     "HANDLED",
     "WARNINGS",
     "Signals",
+    "adopt_orphans",
+    "bury_orphans",
     "cause_of_death",
     "die_with_parent",
     "flush_standard_streams",
@@ -37,7 +39,7 @@ WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 HANDLED = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, *WARNINGS)
 """The signals that a supervisor handles."""
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class Signals:
@@ -151,3 +153,19 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(SETUP_FAILED)
+
+
+def adopt_orphans() -> bool:
+    """Be the parent of descendants whose own has ended; return whether the kernel can do that."""
+    if sys.platform != "linux":
+        return False
+    return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+def bury_orphans(own: Collection[int]) -> None:
+    """Let go of adopted processes that have ended; those in `own` are waited for elsewhere."""
+    with contextlib.suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in own:
+                return
+            os.waitpid(ended.si_pid, 0)

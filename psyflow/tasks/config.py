@@ -229,6 +229,9 @@ class Config:
         kinds.POSITIVE_OR_NONE,
         "After how many evaluations a worker is replaced by a fresh one.",
     )
+    load_once: bool = setting(
+        True, kinds.BOOLEAN, "Whether workers may be forks of a process that has loaded the task."
+    )
     overwrite_dirty: bool = setting(
         True, kinds.BOOLEAN, "Whether results of older code may be replaced."
     )
@@ -365,9 +368,7 @@ class Config:
         ----------
         module : module
         """
-        for name in self.settings():
-            if name not in vars(module):
-                continue
+        for name in [name for name in self.settings() if name in vars(module)]:
             try:
                 setattr(self, name, vars(module)[name])
             except TaskFileError as error:

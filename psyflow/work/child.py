@@ -46,7 +46,10 @@ def _account_of(error: BaseException) -> str:
 
 
 def be_worker(supervisor: int, slot: Slot, do_work: Callable[[], int]) -> NoReturn:
-    """Be a worker in a process that was just forked, and end with what `do_work` returns."""
+    """Be a worker, or a loader of such, in a process that was just forked.
+
+    It ends with what `do_work` returns.
+    """
     status = SETUP_FAILED
     try:
         _take_process_group()

@@ -8,14 +8,25 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
 
 from psyflow.outcomes.table import Items
 from psyflow.system.guard import Groups, Guard
-from psyflow.system.processes import flush_standard_streams, fork, signals_blocked
+from psyflow.system.processes import (
+    adopt_orphans,
+    bury_orphans,
+    flush_standard_streams,
+    fork,
+    signals_blocked,
+)
 from psyflow.work.child import be_worker
+from psyflow.work.loader import Loader, News
 from psyflow.work.slot import Slot
 
 __all__ = ["Child", "Crew"]
+
+DoTold: TypeAlias = "Callable[[Slot, Any], int]"
+Loaded: TypeAlias = "tuple[DoTold, str]"
 
 
 @dataclass
@@ -55,8 +66,13 @@ class Crew:
 
     def __init__(self, n_slots: int) -> None:
         self.children: dict[int, Child] = {}
-        self._memory = mmap.mmap(-1, Slot.size * n_slots)
+        # The last one is the loader's.
+        self._memory = mmap.mmap(-1, Slot.size * (n_slots + 1))
         self._slots = range(n_slots)
+        self._loader: Loader | None = None
+        self._loader_pid = 0
+        self._adopts = False
+        self.is_loading = False
 
     def __enter__(self) -> Crew:
         with signals_blocked():
@@ -70,12 +86,13 @@ class Crew:
         self.signal(signal.SIGKILL)
         for pid in self.children:
             os.waitpid(pid, 0)
+        self.end_loader()
         self._guard.dismiss()
 
     @property
     def is_there(self) -> bool:
-        """Whether there are workers, or anything that they have started."""
-        return bool(self.children or self.groups)
+        """Whether there are workers, or will be some, or anything that they have started."""
+        return bool(self.children or self.groups or self.is_loading)
 
     def slot(self, child: Child) -> Slot:
         """Return what a worker and its supervisor tell each other by."""
@@ -96,28 +113,113 @@ class Crew:
         """Return how many items have failed, as the workers say."""
         return sum(self._slot(index).n_failed for index in self._slots)
 
-    def start(self, child: Child, do_work: Callable[[Slot], int]) -> None:
-        """Fork a worker, which does `do_work`.
+    def load(self, load: Callable[[], Loaded]) -> bool:
+        """Fork a process that loads the user's code, and then forks the workers.
 
-        Raises
-        ------
-        OSError
-            If there can be no further process.
+        Parameters
+        ----------
+        load : callable
+            Returns what a worker does, and what keeps it from being forked from here; empty if
+            nothing does.
+
+        Returns
+        -------
+        bool
+            Whether there can be such a process here.
         """
-        slot = self.slot(child)
+        self._adopts = adopt_orphans()
+        if not self._adopts:
+            return False
+        self._loader = loader = Loader()
+        slot = self._slot(len(self._slots))
         slot.clear()
         flush_standard_streams()
         supervisor = os.getpid()
         with signals_blocked():
             pid = fork()
             if pid == 0:
-                be_worker(supervisor, slot, lambda: self._be(slot, do_work))
-            child.pid = pid
-            self.children[pid] = child
+                be_worker(supervisor, slot, lambda: self._be_loader(supervisor, loader, load))
+        loader.begun()
+        self._loader_pid, self.is_loading = pid, True
+        return True
+
+    def _be_loader(self, supervisor: int, loader: Loader, load: Callable[[], Loaded]) -> int:
+        self._guard.begun()
+        loaded: list[DoTold] = []
+
+        def obstacle() -> str:
+            do_work, what = load()
+            loaded.append(do_work)
+            return what
+
+        def start(told: tuple[int, Any]) -> NoReturn:
+            index, how = told
+            slot = self._slot(index)
+            be_worker(supervisor, slot, lambda: self._be(slot, lambda s: loaded[0](s, how)))
+
+        return loader.serve(supervisor, obstacle, start)
+
+    def news_of_loader(self) -> News | None:
+        """Return what has become of loading; None as long as that goes on."""
+        news = self._loader.news() if self._loader is not None else News.GONE
+        self.is_loading = news is None
+        return news
+
+    def end_loader(self) -> int:
+        """End the loader, if there is one, and return with what it gave up; 0 if it did not."""
+        if self._loader is None:
+            return 0
+        has_ended = self._slot(len(self._slots)).read()[0] == Slot.ENDED
+        self._loader.end()
+        if not has_ended:
+            os.kill(self._loader_pid, signal.SIGKILL)
+        exit_code = os.waitstatus_to_exitcode(os.waitpid(self._loader_pid, 0)[1])
+        self.groups.end(self._loader_pid, at_once=False)
+        self._loader, self._loader_pid, self.is_loading = None, 0, False
+        return exit_code if has_ended else 0
+
+    def start(self, child: Child, do_work: Callable[[Slot], int], how: Any = None) -> None:
+        """Start a worker.
+
+        Parameters
+        ----------
+        child : Child
+        do_work : callable
+            What it does, if it is a fork of this process.
+        how
+            What it is told, if it is one of the loader.
+
+        Raises
+        ------
+        OSError
+            If there can be no further process.
+        """
+        self.slot(child).clear()
+        flush_standard_streams()
+        with signals_blocked():
+            child.pid = self._forked_by_loader(child, how) or self._forked(child, do_work)
+            self.children[child.pid] = child
+
+    def _forked_by_loader(self, child: Child, how: Any) -> int | None:
+        if self._loader is None or not self._loader.is_ready:
+            return None
+        try:
+            return self._loader.fork((child.index, how))
+        except ConnectionError:
+            return None  # somebody has ended it
+
+    def _forked(self, child: Child, do_work: Callable[[Slot], int]) -> int:
+        slot, supervisor = self.slot(child), os.getpid()
+        pid = fork()
+        if pid == 0:
+            be_worker(supervisor, slot, lambda: self._be(slot, do_work))
+        return pid
 
     def _be(self, slot: Slot, do_work: Callable[[Slot], int]) -> int:
         self._guard.begun()
         self._guard.leave()
+        if self._loader is not None:
+            self._loader.leave()
         return do_work(slot)
 
     def reap(self) -> Iterator[tuple[Child, int]]:
@@ -130,6 +232,8 @@ class Crew:
                 # What a worker started must not outlive it.
                 self.groups.end(child.pid, at_once=child.condemned is not None)
                 yield child, os.waitstatus_to_exitcode(wait_status)
+        if self._adopts:
+            bury_orphans({*self.children, self._loader_pid, self._guard.pid})
 
     def tell_to_stop(self, level: int) -> None:
         """Have the workers claim no more (level 1), or stop at once (2)."""
@@ -139,5 +243,5 @@ class Crew:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all workers."""
-        for pid in self.children:
+        for pid in [*self.children, *([self._loader_pid] if self.is_loading else [])]:
             os.kill(pid, number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import signal
 
-from psyflow.system.exits import BROKEN, NOTHING_HELD, OUT_OF_TIME, RECYCLED, STOPPED
+from psyflow.system.exits import BROKEN, NOTHING_KEPT, OUT_OF_TIME, RECYCLED, STOPPED
 
 __all__ = ["Ending", "ending_of"]
 
@@ -19,7 +19,7 @@ class Ending(enum.Enum):
     RECYCLED = "another one takes its place"
     GAVE_WAY = "an item has left its process unfit: that is recorded, and another takes its place"
     OUT_OF_TIME = "the next items would not be done in time"
-    NOTHING_HELD = "the store can hold none of the first results: all stop"
+    NOTHING_KEPT = "none of the first results can be kept: all stop"
     GAVE_UP = "no item's fault, and the same for all: the task does not load, the disk is full …"
     STOPPED = "we have ended it: what it was doing counts as never begun"
     DIED = "of an item, if one was running: that is recorded, and another takes its place"
@@ -30,7 +30,7 @@ _OF_ITSELF = {
     RECYCLED: Ending.RECYCLED,
     BROKEN: Ending.GAVE_WAY,
     OUT_OF_TIME: Ending.OUT_OF_TIME,
-    NOTHING_HELD: Ending.NOTHING_HELD,
+    NOTHING_KEPT: Ending.NOTHING_KEPT,
 }
 
 

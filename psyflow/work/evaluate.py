@@ -28,8 +28,8 @@ from psyflow.work.rows import result_row
 __all__ = ["Evaluator", "StopNow"]
 
 WRITE_SECONDS = 0.05
-REFUSED_AT_FIRST = 3
-"""If this many rows come first that the store cannot hold, it will hold none."""
+UNFIT_AT_FIRST = 3
+"""If this many results come first that cannot be kept, none will."""
 _KEPT = "It is kept: with another store, `psy run` only merges it."
 
 
@@ -64,8 +64,8 @@ class Evaluator:
         Whether `stop` was called.
     n_failed : int
         Items whose outcome is a failure.
-    holds_nothing : bool
-        Whether it stopped because the store could hold none of the first rows.
+    keeps_nothing : bool
+        Whether it stopped because none of the first results could be kept.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class Evaluator:
         self._attempts = attempts or {}
         self.stopping = False
         self.n_failed = 0
-        self.holds_nothing = False
-        self._n_refused = 0
+        self.keeps_nothing = False
+        self._n_unfit = 0
         self._prepared = prepared
         self._withheld = prepared.withheld
         self._on_start = on_start
@@ -241,11 +241,6 @@ class Evaluator:
             self._kept.write_refused(item, refused.row, begin, attempt, self._prepared.store)
             error = UnsupportedDataError(f"{error} {_KEPT}")
         self._fail(item, pset, error, begin, attempt, is_of_result=True)
-        self._n_refused += 1
-        has_rows = self._kept.has_written or self._kept.rows
-        is_all = not has_rows and self._n_refused == REFUSED_AT_FIRST
-        if is_all and not self._prepared.has_rows():
-            self.holds_nothing = self.stopping = True
 
     def _fail(
         self,
@@ -280,7 +275,18 @@ class Evaluator:
         again = "" if is_outcome else f" (attempt {attempt}; it is tried again)"
         what = "is skipped" if is_skip else f"failed{again}"
         self._report(f"Item {item} {what}: {failure.exception}\n{failure.traceback}")
+        if is_of_result and is_outcome:
+            self._count_unfit()
         return is_outcome
+
+    def _count_unfit(self) -> None:
+        """Stop if no result could be kept so far, here and elsewhere: all would be in vain."""
+        self._n_unfit += 1
+        has_rows = self._kept.has_written or self._kept.rows
+        # Later on, it would have to be asked after each of very many items.
+        is_early = self._n_unfit <= UNFIT_AT_FIRST and not has_rows
+        if is_early and self._prepared.n_unfit() >= UNFIT_AT_FIRST:
+            self.keeps_nothing = self.stopping = True
 
     def _tried(self, item: int, pset: dict[str, Any], begin: float, attempt: int) -> Attempt:
         here = self._here

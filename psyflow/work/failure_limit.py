@@ -1,19 +1,20 @@
-"""What a supervisor reads in shards: failures in other jobs, and what a dead worker has done."""
+"""What is read in shards while a job runs: failures elsewhere, and what a dead worker has done."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from psyflow.exceptions import DamagedFileError
-from psyflow.outcomes.records import Failure
-from psyflow.outcomes.shard import FAILURE, REFUSED, Frame, ShardReader
+from psyflow.outcomes.records import OF_RESULT, Failure
+from psyflow.outcomes.shard import FAILURE, REFUSED, ROWS, Frame, ShardReader
 from psyflow.work.prepared import Retries
 
-__all__ = ["FailuresElsewhere", "settled_in"]
+__all__ = ["FailuresElsewhere", "n_unfit_in", "settled_in"]
 
 LOOK_SECONDS = 2.0
 
@@ -75,6 +76,19 @@ def settled_in(shard: Path, retries: Retries, attempts: dict[int, int]) -> Items
             else:
                 settled.append(frame.items)
     return np.concatenate(settled)
+
+
+def n_unfit_in(shards: Iterable[Path]) -> int:
+    """Count the items in shards whose results could not be kept; 0 if there are any rows."""
+    unfit: set[int] = set()
+    for reader in map(ShardReader, shards):
+        for frame in reader.new_frames():
+            if frame.kind == ROWS:
+                return 0
+            failure = _failure(reader, frame) if frame.kind == FAILURE else None
+            if failure is not None and failure.kind == OF_RESULT:
+                unfit.add(failure.item)
+    return len(unfit)
 
 
 def _failure(reader: ShardReader, frame: Frame) -> Failure | None:

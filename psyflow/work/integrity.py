@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
+from operator import is_
 from os import geteuid, stat, umask
 from resource import getrlimit, setrlimit
 
@@ -27,6 +28,7 @@ _NEEDED = (
 )
 """Modules that pickling looks up: others of the same name would be strangers to what is there."""
 
+_all, _map = all, map
 
 _LIMITS = (
     *(resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC),
@@ -148,6 +150,9 @@ class Integrity:
 
 def _replaced(own: dict[str, object]) -> str | None:
     present = builtins.__dict__
+    # As a rule all are there, and this tells it several times as fast as a loop.
+    if _all(_map(is_, _map(present.get, own), own.values())):
+        return None
     for name, value in own.items():
         if present.get(name) is not value:
             return f"the builtin `{name}` is not Python's own any more"

@@ -44,9 +44,9 @@ class Prepared:
         kept for another one.
     withheld : collection of str
         Names of parameters that the function is not called with.
-    has_rows : callable
-        Tells whether there are rows already; if there are none, and the store can hold none of the
-        first ones, the run is ended.
+    n_unfit : callable
+        Tells for how many items the result could not be kept, 0 if there are any rows. If there
+        are none, and none of the first results can be kept, the run is ended.
     """
 
     execute: Callable[..., Mapping[str, Any]]
@@ -59,7 +59,7 @@ class Prepared:
     space: ParameterSpace | None = None
     store: str = ""
     withheld: Collection[str] = ()
-    has_rows: Callable[[], bool] = lambda: True
+    n_unfit: Callable[[], int] = lambda: 0
 
     @property
     def given(self) -> set[str]:

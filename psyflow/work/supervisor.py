@@ -7,10 +7,13 @@ it along.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -29,10 +32,12 @@ from psyflow.system.oserrors import is_full
 from psyflow.system.processes import Signals, cause_of_death
 from psyflow.work.capture import say
 from psyflow.work.claims import ClaimLog
-from psyflow.work.crew import Child, Crew
+from psyflow.work.crew import Child, Crew, Loaded
 from psyflow.work.deaths import Deaths
 from psyflow.work.endings import Ending, ending_of
 from psyflow.work.failure_limit import FailuresElsewhere
+from psyflow.work.fitness import Before
+from psyflow.work.loader import News
 from psyflow.work.longrunning import LongRunning
 from psyflow.work.presence import Presence
 from psyflow.work.slot import Slot
@@ -40,6 +45,8 @@ from psyflow.work.standstill import Standstills
 from psyflow.work.worker import Items, Work, work
 
 __all__ = ["Supervisor"]
+
+Attempts: TypeAlias = "Mapping[int, int]"
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 10.0
@@ -89,7 +96,7 @@ class Supervisor:
         -------
         int
             0 when every item this job claimed has an outcome; `STOPPED` after SIGINT or SIGTERM;
-            `TOO_MANY_FAILURES` or `NOTHING_HELD` if that ended the job early; `LOST` if the run's
+            `TOO_MANY_FAILURES` or `NOTHING_KEPT` if that ended the job early; `LOST` if the run's
             folder is gone, or others go on with the job's items; otherwise the exit code of a
             worker that could not work: the task does not load, ``setup`` raised, the disk is full.
         """
@@ -115,35 +122,74 @@ class Supervisor:
     def _supervise(self) -> None:
         parent = os.getppid()
         with self._writer, Signals() as signals, self._crew as crew:
-            for index in range(self._pool_size):
-                self._spawn(index)
+            if not (self._loads_once() and crew.load(self._load)):
+                self._spawn_all()
             while crew.is_there:
                 patience = self._patience()
                 signals.wait(patience)
                 self._postpone(self._standstills.look(patience))
                 self._heed_presence()
+                if crew.is_loading:
+                    self._heed_loader()
                 for child, exit_code in crew.reap():
                     self._ended(child, exit_code)
+                if not (crew.children or crew.is_loading):
+                    crew.end_loader()
                 crew.groups.pursue()
                 self._end_overdue_items()
                 self._long_running.tell(crew.running())
                 self._heed_failures()
                 self._heed(signals.stop_requests, orphaned=os.getppid() != parent)
 
+    def _loads_once(self) -> bool:
+        """Tell whether it is worth a process of its own to load the code for all workers."""
+        is_shared = self._pool_size > 1 or self._job.max_tasks_per_child is not None
+        return self._job.load is not None and is_shared
+
+    def _load(self) -> Loaded:
+        """Load the user's code, in the loader, and say what workers do that are forked there."""
+        self._writer.leave()
+        before = Before()
+        assert self._job.load is not None
+        job = replace(self._job, prepare=self._job.load())
+
+        def be(slot: Slot, how: tuple[Child, Attempts]) -> int:
+            child, attempts = how
+            return self._work(child, slot, job, attempts)
+
+        return be, before.obstacle()
+
+    def _heed_loader(self) -> None:
+        news = self._crew.news_of_loader()
+        if news is None:
+            return
+        exit_code = 0 if news is News.READY else self._crew.end_loader()
+        if exit_code:
+            say(f"Worker 0 gave up (exit code {exit_code}).")
+            self._give_up(exit_code)
+        elif not self._stop_level:
+            # If loading has killed the loader, it kills workers, too, which then is told of them.
+            self._spawn_all()
+
+    def _spawn_all(self) -> None:
+        for index in range(self._pool_size):
+            self._spawn(index)
+
     def _spawn(self, index: int, first: Items | None = None, *, one_by_one: bool = False) -> None:
         shard = self._job.out / f"{self._prefix}.{index}-{self._spawned}.rows"
         self._spawned += 1
         child = Child(index, shard, first, one_by_one)
         try:
-            self._crew.start(child, lambda slot: self._work(child, slot))
+            attempts = self._deaths.attempts
+            work = functools.partial(self._work, child, job=self._job, attempts=attempts)
+            self._crew.start(child, work, (child, attempts))
         except OSError as error:
             say(f"Cannot start worker {index}: {error}")
             self._give_up(SETUP_FAILED)
 
-    def _work(self, child: Child, slot: Slot) -> int:
+    def _work(self, child: Child, slot: Slot, job: Work, attempts: Attempts) -> int:
         """Do what a worker does, in its process."""
         self._writer.leave()
-        job, attempts = self._job, self._deaths.attempts
         if job.is_gone():
             return 0
         how = {"one_by_one": child.one_by_one}
@@ -193,8 +239,8 @@ class Supervisor:
             case Ending.OUT_OF_TIME:
                 say(f"Worker {child.index} stops: the next items would not be done in time.")
                 self._is_out_of_time = True
-            case Ending.NOTHING_HELD:
-                say("The store can hold none of the first results: stopping early.")
+            case Ending.NOTHING_KEPT:
+                say("None of the first results can be kept: stopping early.")
                 self._give_up(exit_code)
             case Ending.GAVE_UP:
                 say(f"Worker {child.index} gave up (exit code {exit_code}).")

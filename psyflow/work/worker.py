@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from psyflow.outcomes.shard import ShardWriter
 from psyflow.pspace import ParameterSpace
-from psyflow.system.exits import NOTHING_HELD, OUT_OF_TIME, RECYCLED, STOPPED
+from psyflow.system.exits import NOTHING_KEPT, OUT_OF_TIME, RECYCLED, STOPPED
 from psyflow.system.identity import FileId, identity
 from psyflow.system.oserrors import is_failing, is_full
 from psyflow.system.owner import Owner
@@ -65,6 +65,9 @@ class Work:
         What the names of this job's shards begin with.
     prepare : callable
         Given the number of the worker within its job, 0 … `pool_size` − 1, loads the user's code.
+    load : callable or None
+        Loads it for all workers, and returns what does the rest of `prepare`. None if each of
+        them has to load it itself.
     n_workers : int
         All workers that share the claim log, of every job.
     timeout : float or None
@@ -91,6 +94,7 @@ class Work:
     out: Path
     prefix: str
     prepare: Callable[[int], Prepared]
+    load: Callable[[], Callable[[int], Prepared]] | None = None
     n_workers: int = 1
     timeout: float | None = None
     retries: Retries = NO_RETRIES
@@ -279,8 +283,8 @@ def work(
     -------
     int
         Exit status: 0, `STOPPED` after a SIGTERM, `RECYCLED` after ``max_tasks_per_child`` items,
-        `OUT_OF_TIME` if the next items would not be done before the job is ended, `NOTHING_HELD`
-        if the store could hold none of the first results.
+        `OUT_OF_TIME` if the next items would not be done before the job is ended, `NOTHING_KEPT`
+        if none of the first results could be kept.
 
     Raises
     ------
@@ -389,4 +393,4 @@ def _evaluate_all(
         if not (evaluator.stopping or slot.stop_level or job.is_gone()):
             # The item asked for it, because the job is ended soon.
             return OUT_OF_TIME
-    return NOTHING_HELD if evaluator.holds_nothing else STOPPED
+    return NOTHING_KEPT if evaluator.keeps_nothing else STOPPED

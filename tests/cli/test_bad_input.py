@@ -31,7 +31,8 @@ def test_result_that_is_no_dict(place):
     place.task("number", SQUARE.replace('{"y": x**2}', "x**2"))
     shown = place.psy("run")
     assert shown.returncode == 1
-    assert "4 of 4 items failed" in shown.stderr
+    assert "stopped early, because none of the first results can be kept" in shown.stderr
+    assert "3 of 4 items failed and 1 have not run" in shown.stderr
     log = (place.work / "number" / "number:process:0.log").read_text()
     assert "It has to return a dict" in log
 

@@ -230,6 +230,29 @@ def test_many_keys_do_not_collide_in_either_half():
     assert np.abs(bits.mean(axis=0) - 0.5).max() < 0.01
 
 
+LEAVES = st.sampled_from([0, 1, True, 1.0, -0.0, 2**70, NAN, "x", b"x", None, (1,), (True,)])
+ARRAYS = npst.arrays(
+    st.sampled_from([np.dtype("i4"), np.dtype(">f8"), np.dtype("?"), np.dtype("M8[s]")]),
+    npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3),
+)
+NESTED = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
+
+
+@given(st.lists(NESTED | NESTED.map(lambda v: (v, v)), min_size=17, max_size=40))
+def test_lists_in_a_long_column_have_the_keys_that_each_has_alone(values):
+    column = [value if isinstance(value, list | tuple) else [value] for value in values]
+    keys = column_keys({"a": [*column, column[0]]}, len(column) + 1)
+    assert [key_hex(key) for key in keys] == [
+        f"{pset_key({'a': value}):032x}" for value in [*column, column[0]]
+    ]
+
+
+@given(st.lists(ARRAYS, min_size=17, max_size=30))
+def test_ragged_arrays_in_a_long_column_have_the_keys_that_each_has_alone(values):
+    keys = column_keys({"a": values}, len(values))
+    assert [key_hex(key) for key in keys] == [f"{pset_key({'a': v}):032x}" for v in values]
+
+
 def test_large_array_valued_columns_are_hashed_in_parts():
     array = np.arange(3 * 70_000.0).reshape(3, 70_000)
     keys = column_keys({"a": array}, 3)

@@ -53,7 +53,7 @@ def test_one_value_of_many_fails_alone_and_another_store_only_merges_it(study: S
 
 def test_a_run_ends_early_if_the_store_holds_none_of_the_first_results(study: Study) -> None:
     write(study, ".npz", "{1: x}", n=100)
-    assert "the store can hold none of the first results" in study.psy("run", code=1).stderr
+    assert "none of the first results can be kept" in study.psy("run", code=1).stderr
     assert "store = PickleStore()" in study.psy("failures").stdout
     assert sorted(study.calls()) == [f"[('x', {x})]" for x in range(3)]
     write(study, ".npz", "{1: x}", n=100, settings='exclude_from_result = ["y"]')

@@ -77,6 +77,7 @@ work = Work(
     out=folder / "out",
     prefix="run.0",
     prepare=prepare,
+    load=globals().get("load"),
     n_workers=pool_size,
     timeout=timeout,
 )

@@ -378,16 +378,21 @@ def test_the_store_is_asked_about_arrays_of_each_dtype() -> None:
 
 
 @pytest.mark.parametrize("has_rows", [True, False])
-def test_a_run_without_rows_ends_if_the_store_holds_none_of_the_first(has_rows: bool) -> None:
+def test_a_run_without_rows_ends_if_none_of_the_first_results_can_be_kept(has_rows: bool) -> None:
     def refuse(row: Mapping[str, Any]) -> None:
-        if row["y"] >= 0:
+        if row["y"] == 1:
             raise UnsupportedDataError("no")
 
-    def n_outcomes(execute: Callable[[int], dict[str, int]]) -> int:
-        return len(evaluate(execute, n_items=9, check=refuse, has_rows=lambda: has_rows))
+    def n_outcomes(execute: Callable[[int], Any], n_elsewhere: int = 0) -> int:
+        seen = itertools.count(n_elsewhere + 1)
+        unfit = {"n_unfit": lambda: 0 if has_rows else next(seen)}
+        return len(evaluate(execute, n_items=9, check=refuse, **unfit))
 
-    assert n_outcomes(lambda i: {"y": i}) == (9 if has_rows else 3)
-    assert n_outcomes(lambda i: {"y": i if i else -1}) == 9
+    bad: list[Any] = [{"y": 1}, {"y": lambda: 1}, {1: 2}, 3]
+    for returned in bad:
+        assert n_outcomes(lambda i, returned=returned: returned) == (9 if has_rows else 3)
+        assert n_outcomes(lambda i, returned=returned: returned, 2) == (9 if has_rows else 1)
+        assert n_outcomes(lambda i, returned=returned: returned if i else {"y": 0}) == 9
 
 
 @pytest.mark.parametrize("error", [UnsupportedDataError("no"), KeyError("no")])

@@ -1,0 +1,113 @@
+"""Whether a process that has loaded the user's code can be forked into workers.
+
+A fork has no threads but one, whatever others hold at that moment. It shares the position in each
+open file, connections, and what a GPU does; and it draws the same random numbers. Where loading
+leaves any of that, each worker has to load the code itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import random
+import sys
+import threading
+from pathlib import Path
+
+from psyflow.system.processes import fork
+
+__all__ = ["Before"]
+
+_HARMLESS_FILES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+# It is made anew by jemalloc itself in a fork.
+_HARMLESS_THREADS = {"jemalloc_bg_thd"}
+
+
+class Before:
+    """What a process was like before it loaded the user's code.
+
+    Examples
+    --------
+    >>> before = Before()
+    >>> generator = random.Random()
+    >>> before.obstacle()
+    'there is a generator of random numbers'
+    """
+
+    def __init__(self) -> None:
+        self._files: set[tuple[str, str]] = set()
+        # Where the system does not tell, it will not do so later either.
+        with contextlib.suppress(OSError):
+            self._files = set(_open_files())
+        self._generators = set(map(id, _generators()))
+
+    def obstacle(self) -> str:
+        """Say what keeps this process from being forked into workers; empty if nothing does."""
+        if any(id(generator) not in self._generators for generator in _generators()):
+            return "there is a generator of random numbers"
+        try:
+            if set(_open_files()) - self._files:
+                return "a file is open"
+            if _has_children():
+                return "a process was started"
+            return "there are threads" if _has_threads() else ""
+        except OSError as error:
+            return f"nobody can tell what there is ({error})"
+
+
+def _generators() -> list[object]:
+    kinds: tuple[type, ...] = (random.Random,)
+    known: list[object] = []
+    if "numpy.random" in sys.modules:
+        import numpy as np
+
+        kinds = (*kinds, np.random.Generator, np.random.RandomState, np.random.BitGenerator)
+        # Each worker sets its own numbers, as it does those of `random`.
+        known = [np.random.mtrand._rand, np.random.mtrand._rand._bit_generator]
+    # Not `isinstance`, which asks the objects themselves, of whatever class.
+    found = (thing for thing in gc.get_objects() if issubclass(type(thing), kinds))
+    return [
+        thing
+        for thing in found
+        if type(thing) is not random.SystemRandom and not any(thing is its for its in known)
+    ]
+
+
+def _open_files() -> list[tuple[str, str]]:
+    """Return the numbers of the open files, and what each is."""
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        # The one that lists them is closed by now.
+        with contextlib.suppress(OSError):
+            target = str(path.readlink())
+            if target not in _HARMLESS_FILES:
+                found.append((path.name, target))
+    return found
+
+
+def _has_children() -> bool:
+    try:
+        # Whoever has started it may want to know how it ended.
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _has_threads() -> bool:
+    """Tell whether there are threads that a fork leaves there, in the parent.
+
+    Libraries that know of forks, such as OpenBLAS, end theirs before each, and make them anew.
+    """
+    if threading.active_count() > 1:
+        return True
+    if (pid := fork()) == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    names = {
+        (path / "comm").read_text().strip()
+        for path in Path("/proc/self/task").iterdir()
+        if path.name != str(os.getpid())
+    }
+    return not names <= _HARMLESS_THREADS

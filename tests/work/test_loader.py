@@ -1,0 +1,167 @@
+"""The user's code is loaded once for all workers of a job, unless what that leaves forbids it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from psyflow.system.exits import SETUP_FAILED, STOPPED
+from tests.support.job import Job
+from tests.support.processes import eventually, marked
+from tests.support.study import Study
+
+MakeJob = Callable[..., Job]
+
+LOADS = """
+import random, threading
+is_loaded = False
+
+def load():
+    global is_loaded
+    is_loaded = True
+    with open(folder / "loads", "a") as file:
+        file.write(f"{{os.getpid()}}\\n")
+    {loading}
+    return prepare
+
+def prepare(worker):
+    {preparing}
+    return Prepared(execute)
+
+def execute(i):
+    {executing}
+    note(i)
+    return {{"y": 2 * i}}
+"""
+
+
+def source(loading: str = "pass", preparing: str = "pass", executing: str = "pass") -> str:
+    return LOADS.format(loading=loading, preparing=preparing, executing=executing)
+
+
+def loads(run: Job) -> list[int]:
+    return list(map(int, (run.folder / "loads").read_text().split()))
+
+
+def test_code_is_loaded_once_for_all_workers_and_for_those_that_take_their_place(
+    job: MakeJob,
+) -> None:
+    executing = "assert is_loaded\n    if i in (3, 7): os.kill(os.getpid(), signal.SIGKILL)"
+    run = job(40, source("print('loading')", executing=executing), pool_size=3)
+    assert run.run() == 0
+    run.check_all_done({3: "crash", 7: "crash"})
+    assert len(loads(run)) == 1
+    assert run.log.read_text().splitlines().count("loading") == 1
+
+
+def test_workers_are_children_of_the_supervisor_and_draw_other_random_numbers(
+    job: MakeJob,
+) -> None:
+    executing = (
+        "assert is_loaded; meet(3); "
+        "note(f'{os.getppid()} {np.random.random()}'); return {'y': 2 * i}"
+    )
+    run = job(3, source("np.random.seed(1)", executing=executing), pool_size=3)
+    assert run.run() == 0
+    parents, numbers = zip(*map(str.split, run.notes()), strict=True)
+    assert set(parents) == {str(run.pid)}
+    assert len(set(numbers)) == 3
+
+
+@pytest.mark.parametrize(
+    "loading",
+    [
+        "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()",
+        "globals()['kept'] = open(__file__)",
+        "globals()['kept'] = subprocess.Popen(['sleep', '1000'])",
+        "globals()['kept'] = [np.random.default_rng()]",
+        "globals()['kept'] = random.Random()",
+    ],
+)
+def test_each_worker_loads_the_code_itself_if_a_fork_would_not_do(
+    job: MakeJob, loading: str
+) -> None:
+    run = job(10, source(loading, executing="assert not is_loaded"))
+    assert run.run() == 0
+    run.check_all_done()
+
+
+def test_what_loading_raises_is_told_once(job: MakeJob) -> None:
+    run = job(10, source("raise ValueError('no luck')"))
+    assert run.run() == SETUP_FAILED
+    told = run.log.read_text()
+    assert told.count("ValueError: no luck") == 1
+    assert told.endswith(f"Worker 0 gave up (exit code {SETUP_FAILED}).\n")
+
+
+def test_a_death_while_loading_is_told_as_that_of_workers(job: MakeJob) -> None:
+    dies = "os.kill(os.getpid(), signal.SIGSEGV)"
+    run = job(10, source(dies, preparing=dies))
+    assert run.run() == SETUP_FAILED
+    assert "Worker 0 was killed by SIGSEGV between two items." in run.log.read_text()
+
+
+def test_workers_load_the_code_themselves_when_the_loader_was_killed(job: MakeJob) -> None:
+    executing = """if i == 0:
+        wait_for((folder / "go").exists)
+        os.kill(os.getpid(), signal.SIGKILL)"""
+    run = job(10, source(executing=executing)).start()
+    eventually(lambda: len(run.notes()) == 9)
+    os.kill(loads(run)[0], signal.SIGKILL)
+    (run.folder / "go").touch()
+    assert run.wait() == 0
+    run.check_all_done({0: "crash"})
+    eventually(lambda: not marked(run.mark))
+
+
+def test_a_job_can_be_stopped_while_its_code_is_loaded(job: MakeJob) -> None:
+    run = job(10, source("time.sleep(1000)")).start()
+    eventually((run.folder / "loads").exists)
+    os.kill(run.pid, signal.SIGTERM)
+    assert run.wait() == STOPPED
+    eventually(lambda: not marked(run.mark))
+
+
+def test_nothing_is_left_of_a_supervisor_that_is_killed(job: MakeJob) -> None:
+    executing = "subprocess.Popen(['sleep', '1000']); note(i); time.sleep(1000)"
+    run = job(10, source(executing=executing)).start()
+    eventually(lambda: len(run.notes()) == 2)
+    os.kill(run.pid, signal.SIGKILL)
+    eventually(lambda: not marked(run.mark))
+
+
+def test_what_items_leave_to_nobody_is_let_go_of(job: MakeJob) -> None:
+    executing = """subprocess.run(["sh", "-c", "true & true &"])
+    def is_zombie(path):
+        try:
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            return False
+        return state == "Z" and int(parent) == os.getppid()
+    # Those of the last items are seen soon, as a child's end wakes the supervisor.
+    if i == 19: wait_for(lambda: not any(map(is_zombie, Path("/proc").glob("[0-9]*/stat"))))"""
+    run = job(20, source(executing=executing))
+    assert run.run() == 0
+    run.check_all_done()
+
+
+def test_psy_run_imports_the_task_once_for_all_workers(study: Study) -> None:
+    study.task(
+        """
+import os
+note(loaded=os.getpid())
+pspace = Param(x=range(12))
+pool_size = 3
+max_tasks_per_child = 1
+def execute(x):
+    return {"y": x, "pid": os.getpid()}
+"""
+    )
+    study.psy("run")
+    table = study.load()
+    assert len(set(table["pid"])) == 12
+    # psy itself loads it, too.
+    assert len(set(study.calls())) == 2
