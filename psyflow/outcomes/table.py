@@ -42,6 +42,7 @@ __all__ = [
 BLOCK_BYTES = 16 << 20
 BLOCK_ROWS = 1 << 16
 CACHE_BYTES = 32 << 20
+_FEW_ROWS = 1 << 10
 LOG_POSITIONS = ("log_start", "log_stop")
 NOT_ALWAYS_KNOWN: dict[str, np.dtype[np.signedinteger[Any]]] = {
     "log_start": np.dtype(np.int64),
@@ -276,7 +277,10 @@ def _merged(blocks: Sequence[Block]) -> MergedBlock:
     # A block without columns, of functions that returned empty dicts, has rows all the same.
     lengths = [len(block.bookkeeping["start"]) for block in blocks]
     columns = concatenate((block.columns for block in blocks), lengths=lengths)
-    return MergedBlock(columns, [block.bookkeeping for block in blocks])
+    merged = MergedBlock(columns, [block.bookkeeping for block in blocks])
+    # What is done to each part takes longer than its few numbers do.
+    has_small_parts = len(blocks) * _FEW_ROWS > sum(lengths)
+    return MergedBlock(columns, [merged.bookkeeping]) if has_small_parts else merged
 
 
 def not_known(n_rows: int) -> Bookkeeping:
@@ -295,7 +299,7 @@ def _runs(piece_of: npt.NDArray[np.int32]) -> tuple[list[int], Items]:
 
 def _take_block(block: Block, rows: Items) -> Block:
     first, last = int(rows[0]), int(rows[-1])
-    if last - first + 1 != len(rows) or np.any(np.diff(rows) != 1):
+    if last - first + 1 != len(rows) or not (rows[1:] - rows[:-1] == 1).all():
         return Block(
             {name: take(column, rows) for name, column in block.columns.items()},
             {name: column[rows] for name, column in block.bookkeeping.items()},

@@ -9,6 +9,7 @@ from glob import escape
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from psyflow.exceptions import (
     MissingFileError,
@@ -198,6 +199,7 @@ class EarlierResult:
         self._store = store
         self._numbering = numbering
         self._workers = workers
+        self._renumbered: npt.NDArray[np.int32] | None = None
         self._exclude = exclude
         self.is_unknown = False
         self.summary: Earlier | None = None
@@ -312,10 +314,11 @@ class EarlierResult:
         return load
 
     def _bookkeeping(self, about: About, arrays: Arrays, start: int, stop: int) -> Arrays:
-        numbers = self._workers.numbers(about.workers, about.job_ids_of_workers())
-        renumber = np.array(numbers, dtype=np.int32)
+        if self._renumbered is None:
+            numbers = self._workers.numbers(about.workers, about.job_ids_of_workers())
+            self._renumbered = np.array(numbers, dtype=np.int32)
         some = {n: arrays[n][start:stop] for n in BOOKKEEPING if n in arrays}
-        return {**some, "worker": renumber[some["worker"]]}
+        return {**some, "worker": self._renumbered[some["worker"]]}
 
 
 def _unknown_bookkeeping(n_rows: int, workers: Workers) -> Arrays:
