@@ -344,9 +344,10 @@ class ShardReader:
     def _scan(self, file: FrameFile, *, verify: bool) -> Iterator[Frame]:
         while self.end < file.size:
             if (pack := self._pack_here()) is not None and (end := pack.end_in(file)) is not None:
-                yield pack.rows
-                yield from filter(None, map(file.frame_at, pack.others))
                 self.end = end
+                yield pack.rows
+                for begin in pack.others:
+                    yield from self._whole(file, begin, verify=verify)
             elif (frame := file.frame_at(self.end)) is not None:
                 self.end = frame.end
                 if not verify or self._is_whole(file, frame):
@@ -364,6 +365,14 @@ class ShardReader:
             if pack.begin == self.end:
                 return pack
         return None
+
+    def _whole(self, file: FrameFile, begin: int, *, verify: bool) -> Iterator[Frame]:
+        """Yield the frame that was written at `begin`, if it still is what was written."""
+        frame = file.frame_at(begin)
+        if frame is None:
+            self._warn(f"the frame from byte {begin} on is damaged; its items")
+        elif not verify or self._is_whole(file, frame):
+            yield frame
 
     def _is_whole(self, file: FrameFile, frame: Frame) -> bool:
         if file.is_intact(frame):
