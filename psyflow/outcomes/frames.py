@@ -124,6 +124,8 @@ class FrameFile:
     Parameters
     ----------
     path : Path
+    may_be_missing : bool
+        Whether a file server is asked only once for it.
 
     Attributes
     ----------
@@ -131,17 +133,15 @@ class FrameFile:
         How long the file was when it was opened, in bytes.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, may_be_missing: bool = False) -> None:
         self.path = path
+        self._may_be_missing = may_be_missing
         self._window = b""
         self._window_start = 0
 
     def __enter__(self) -> FrameFile:
         # Read, not mapped: if a mapped file shrinks or its disk fails, the reader is killed.
-        try:
-            self._fd = self._opened()
-        except FileNotFoundError:
-            self._fd = ask_again(self._opened, self.path)
+        self._fd = self._opened() if self._may_be_missing else ask_again(self._opened, self.path)
         self.size = os.fstat(self._fd).st_size
         return self
 

@@ -117,17 +117,16 @@ class PackReader:
         verify : bool
             Whether to read the rows for that.
         """
-        if not self._path.exists():
-            return []  # a merge may also remove it now: then the shard is gone, too
-        with FrameFile(self._path) as file:
-            frames = self._new_frames(file)
+        # None are there as a rule; and what cannot be read of them is in the shard, too.
+        with contextlib.suppress(OSError), FrameFile(self._path, may_be_missing=True) as file:
             return [
                 Pack.of(frame)
-                for frame in frames
+                for frame in self._new_frames(file)
                 if frame.kind == PACKED
                 and len(frame.items) > _N_NUMBERS
                 and (not verify or file.is_intact(frame))
             ]
+        return []
 
     def _new_frames(self, file: FrameFile) -> list[Frame]:
         frames: list[Frame] = []
