@@ -22,6 +22,8 @@ NAMES = (
     "again",
     "spaces",
     "merge",
+    "shards",
+    "slow_items",
     "load",
     "help",
     "status",
