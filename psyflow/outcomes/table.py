@@ -181,8 +181,13 @@ def _free_place(items: Items, piece_of: npt.NDArray[np.int32]) -> slice | None:
     if not len(items) or not 0 <= items[0] <= items[-1] < len(piece_of):
         return None
     place = slice(int(items[0]), int(items[-1]) + 1)
-    follow = np.array_equal(items, np.arange(place.start, place.stop))
-    return place if follow and np.all(piece_of[place] == -1) else None
+    if len(items) != place.stop - place.start or not _follow_each_other(items):
+        return None
+    return place if (piece_of[place] == -1).all() else None
+
+
+def _follow_each_other(numbers: Items) -> bool:
+    return bool((numbers[1:] - numbers[:-1] == 1).all())
 
 
 class _Cache:
@@ -299,7 +304,7 @@ def _runs(piece_of: npt.NDArray[np.int32]) -> tuple[list[int], Items]:
 
 def _take_block(block: Block, rows: Items) -> Block:
     first, last = int(rows[0]), int(rows[-1])
-    if last - first + 1 != len(rows) or not (rows[1:] - rows[:-1] == 1).all():
+    if last - first + 1 != len(rows) or not _follow_each_other(rows):
         return Block(
             {name: take(column, rows) for name, column in block.columns.items()},
             {name: column[rows] for name, column in block.bookkeeping.items()},
