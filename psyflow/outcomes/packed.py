@@ -28,11 +28,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from psyflow.columns import Column, concatenate
 from psyflow.exceptions import DamagedFileError
 from psyflow.outcomes.frames import PACKED, ROWS, Frame, FrameFile, encode
-from psyflow.outcomes.records import Rows
+from psyflow.outcomes.records import UNKNOWN, Rows
 from psyflow.system.files import write_all
 from psyflow.system.identity import OpenFolder
 
@@ -311,12 +312,18 @@ def _joined(parts: Sequence[Rows]) -> Rows:
         duration=np.concatenate([part.duration for part in parts]),
         attempt=np.concatenate([part.attempt for part in parts]),
         printed=_joined_printed(parts),
+        peak_kib=_joined_peaks(parts),
     )
 
 
-def _joined_printed(parts: Sequence[Rows]) -> np.ndarray | None:
+def _joined_printed(parts: Sequence[Rows]) -> npt.NDArray[np.int64] | None:
     if all(part.printed is None for part in parts):
         return None
-    nothing = ([(-1, -1)] * len(part.items) for part in parts)
+    nothing = ([(UNKNOWN, UNKNOWN)] * len(part.items) for part in parts)
     known = ((n if p.printed is None else p.printed) for p, n in zip(parts, nothing, strict=True))
     return np.array(list(itertools.chain.from_iterable(known)), dtype=np.int64)
+
+
+def _joined_peaks(parts: Sequence[Rows]) -> npt.NDArray[np.int32]:
+    peaks = [np.full(len(part.items), part.peak_kib, dtype=np.int32) for part in parts]
+    return np.concatenate(peaks)

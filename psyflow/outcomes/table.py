@@ -8,7 +8,7 @@ items at once, and the values are then read block by block.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -226,10 +226,11 @@ class MergedBlock:
 
     @property
     def bookkeeping(self) -> Bookkeeping:
-        """The bookkeeping as a whole, with positions in the log if any part has some."""
-        parts = self.parts
-        if any(LOG_POSITIONS[0] in part for part in parts):
-            parts = [{**not_known(len(part["start"])), **part} for part in parts]
+        """The bookkeeping as a whole, with what any part knows."""
+        known = {name for part in self.parts for name in part if name in NOT_ALWAYS_KNOWN}
+        parts = [
+            {**not_known(len(part["start"]), known - part.keys()), **part} for part in self.parts
+        ]
         return {name: np.asarray(column) for name, column in concatenate(parts).items()}
 
 
@@ -288,11 +289,10 @@ def _merged(blocks: Sequence[Block]) -> MergedBlock:
     return MergedBlock(columns, [merged.bookkeeping]) if has_small_parts else merged
 
 
-def not_known(n_rows: int) -> Bookkeeping:
-    """Return what bookkeeping that lacks it says of rows."""
+def not_known(n_rows: int, names: Collection[str] = tuple(NOT_ALWAYS_KNOWN)) -> Bookkeeping:
+    """Return what bookkeeping that lacks some of `NOT_ALWAYS_KNOWN` says of rows."""
     return {
-        name: np.broadcast_to(np.array(UNKNOWN, dtype), n_rows)
-        for name, dtype in NOT_ALWAYS_KNOWN.items()
+        name: np.broadcast_to(np.array(UNKNOWN, NOT_ALWAYS_KNOWN[name]), n_rows) for name in names
     }
 
 

@@ -24,7 +24,7 @@ from psyflow.outcomes import packed
 from psyflow.outcomes.norows import drop_rows
 from psyflow.outcomes.packed import packed_file
 from psyflow.outcomes.reading import read_outcomes
-from psyflow.outcomes.records import SKIPPED, Failure
+from psyflow.outcomes.records import SKIPPED, UNKNOWN, Failure
 from psyflow.outcomes.shard import FAILURE, ROWS, ShardReader, ShardWriter
 from psyflow.outcomes.states import State
 from psyflow.outcomes.table import Table, merged_blocks
@@ -97,6 +97,7 @@ ITEMS = {"rows": 1, "pair": 2, "failure": 1, "skip": 1, "refused": 1, "elsewhere
 
 def write_kind(writer: ShardWriter, kind: str, items: list[int], values: list[Any]) -> None:
     rows = make_rows(items, [{f"c{i % 3}": values[i % len(values)]} for i in items])
+    rows.peak_kib = 100 + items[0] if kind == "pair" else UNKNOWN
     if kind in ("failure", "skip"):
         writer.write_failure(Failure(items[0], SKIPPED if kind == "skip" else "error", "E"))
     elif kind == "refused":
