@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from psyflow.outcomes.packed import packed_file
+from psyflow.outcomes.beside import packed_file
 from psyflow.outcomes.shard import ROWS, ShardReader, ShardWriter
 from psyflow.system.files import atomic_path, sync_folder
 

@@ -37,26 +37,14 @@ from psyflow.outcomes.records import UNKNOWN, Rows
 from psyflow.system.files import write_all
 from psyflow.system.identity import OpenFolder
 
-__all__ = ["PACKED_SUFFIX", "Pack", "PackReader", "Packer", "packed_file"]
+__all__ = ["Pack", "PackReader", "Packer"]
 
-PACKED_SUFFIX = ".packed"
 _STRETCH_FRAMES = 128
 _STRETCH_BYTES = 1 << 20
 _LEAST_FRAMES = 16
 """Fewer are not worth a file."""
 _SMALL_BYTES = 1 << 14
 _N_NUMBERS = 4
-
-
-def packed_file(shard: Path) -> Path:
-    """Return the file beside a shard, which need not be there.
-
-    Examples
-    --------
-    >>> packed_file(Path("a.0-0.rows")).name
-    'a.0-0.rows.packed'
-    """
-    return shard.with_name(f"{shard.name}{PACKED_SUFFIX}")
 
 
 # -- reading --------------------------------------------------------------------------------------

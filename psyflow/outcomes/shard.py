@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from psyflow.columns import pack_numbers
 from psyflow.exceptions import DamagedFileError, DamagedShardWarning, UnsupportedDataError
+from psyflow.outcomes.beside import packed_file
 from psyflow.outcomes.frames import (
     FAILURE,
     REFUSED,
@@ -38,7 +39,7 @@ from psyflow.outcomes.frames import (
     FrameFile,
     encode,
 )
-from psyflow.outcomes.packed import Pack, Packer, PackReader, packed_file
+from psyflow.outcomes.packed import Pack, Packer, PackReader
 from psyflow.outcomes.records import SKIPPED, Failure, Rows
 from psyflow.system.files import make_within, sync_file, write_all
 from psyflow.system.identity import FileId, OpenFolder, identity_of

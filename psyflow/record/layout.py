@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from psyflow.outcomes.packed import PACKED_SUFFIX
+from psyflow.outcomes.beside import PACKED_SUFFIX
 from psyflow.system.files import names_in
 from psyflow.system.trust import Origin
 

@@ -15,7 +15,7 @@ from psyflow.exceptions import (
     UnreadableError,
     UnsupportedDataError,
 )
-from psyflow.outcomes.packed import PACKED_SUFFIX, packed_file
+from psyflow.outcomes.beside import PACKED_SUFFIX, packed_file
 from psyflow.outcomes.states import State, Tally
 from psyflow.record.bookkeeping import ItemsFile, Stamp
 from psyflow.record.earlier import Earlier, keep_plan

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from psyflow.exceptions import DamagedShardWarning, UntrustedFileError
 from psyflow.outcomes import packed
+from psyflow.outcomes.beside import packed_file
 from psyflow.outcomes.norows import drop_rows
-from psyflow.outcomes.packed import packed_file
 from psyflow.outcomes.reading import read_outcomes
 from psyflow.outcomes.records import SKIPPED, UNKNOWN, Failure
 from psyflow.outcomes.shard import FAILURE, ROWS, ShardReader, ShardWriter

@@ -23,8 +23,8 @@ from psyflow.exceptions import (
     StoreError,
     UnsupportedDataError,
 )
+from psyflow.outcomes.beside import packed_file
 from psyflow.outcomes.frames import FAILURE, MAGIC, ROWS, Frame
-from psyflow.outcomes.packed import packed_file
 from psyflow.outcomes.records import Failure
 from psyflow.outcomes.shard import ShardReader, ShardWriter
 from psyflow.reprs import pset_repr, safe_repr
