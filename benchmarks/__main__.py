@@ -27,6 +27,8 @@ NAMES = (
     "values",
     "spaces",
     "merge",
+    "shards",
+    "slow_items",
     "load",
     "help",
     "status",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks.environment import Environment
 from benchmarks.figures import Figure, seconds
 from benchmarks.measure import Contender, interleaved, measured
-from benchmarks.studies import square, study
+from benchmarks.studies import merged_anew, square, study
 
 _ARRAY_SETS = {"result": "the result's arrays", "all": "these and the bookkeeping's"}
 
@@ -41,7 +39,9 @@ def _speed(environment: Environment) -> Iterator[Figure]:
         which: Contender([environment.program("write_tables.py", which, str(n))], folder)
         for which in ("result", "all")
     }
-    samples = interleaved({"merge": _merge(environment, folder), **direct}, environment.repeats(7))
+    samples = interleaved(
+        {"merge": merged_anew(environment, folder), **direct}, environment.repeats(7)
+    )
     mine = samples["merge"]
     for which, words in (
         ("result", "the result's arrays"),
@@ -64,7 +64,7 @@ def _memory(environment: Environment) -> Figure:
     n = environment.items(262_144)
     folder = study(environment, "merge-large", _ARRAYS.format(n=n))
     measured(Contender([environment.program("prepare_merge.py")], folder))
-    usage = measured(_merge(environment, folder))
+    usage = measured(merged_anew(environment, folder))
     return Figure(
         f"merge of {n * 8008 / 1e9:.1f} GB to HDF5: memory",
         f"{usage.peak_mb:.0f} MB",
@@ -73,14 +73,3 @@ def _memory(environment: Environment) -> Figure:
         300.0,
         note=f"{n} rows with an array of 1000 numbers; {seconds(usage.wall, usage.cpu)}",
     )
-
-
-def _merge(environment: Environment, folder: Path) -> Contender:
-    def restore() -> None:
-        work = folder / "psy-work" / "study"
-        for made in (*work.glob("result*.h5"), *work.glob("items*.npz"), *work.glob("out/*")):
-            made.unlink()
-        for shard in (folder / "kept").iterdir():
-            os.link(shard, work / "out" / shard.name)
-
-    return Contender([environment.program("merge.py")], folder, before=restore)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
@@ -48,6 +49,21 @@ def cold_run(environment: Environment, folder: Path) -> Contender:
         folder,
         before=lambda: set_aside(folder / "psy-work"),
     )
+
+
+def merged_anew(environment: Environment, folder: Path) -> Contender:
+    """Return the merge step in `folder`, of the shards in its folder ``kept``."""
+    merge = environment.program("merge.py")
+    return Contender([merge], folder, before=lambda: undo_merge(folder))
+
+
+def undo_merge(folder: Path) -> None:
+    """Have the shards in the folder ``kept`` of `folder` where they were before the merge."""
+    work = folder / "psy-work" / "study"
+    for made in (*work.glob("result*"), *work.glob("items*.npz"), *work.glob("out/*")):
+        made.unlink()
+    for shard in (folder / "kept").iterdir():
+        os.link(shard, work / "out" / shard.name)
 
 
 def emptied(folder: Path) -> None:

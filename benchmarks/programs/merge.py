@@ -11,8 +11,8 @@ import psyflow.store._h5write  # noqa: F401
 from psyflow import job
 
 with contextlib.redirect_stdout(io.StringIO()):
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), time.process_time()
     status = job.main(["merge", "psy-work/study/plan.json"])
-    end = time.perf_counter()
+    end, cpu = time.perf_counter(), time.process_time() - cpu
 assert status == 0
-print(json.dumps({"seconds": end - begin}))
+print(json.dumps({"seconds": end - begin, "cpu": cpu}))

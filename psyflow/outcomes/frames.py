@@ -19,6 +19,9 @@ numbers are packed in that pickle; version 1 has them as lists, and is still rea
 
 Since version 4, the pickle tells how much memory the rows took.
 
+A ``PACKED`` frame, of version 4, is in no shard, but in a file beside one: see
+`psyflow.outcomes.packed`.
+
 A ``REFUSED`` frame, since version 3, has rows that the run's store cannot hold: its payload is the
 length and the text of what refused them, and then that of a ``ROWS`` frame. The ``FAILURE`` frame
 of the item comes after it.
@@ -29,8 +32,8 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -38,51 +41,54 @@ import numpy.typing as npt
 
 from psyflow.exceptions import DamagedFileError
 from psyflow.outcomes.states import State
+from psyflow.system.files import ask_again
+from psyflow.system.oserrors import naming
 
 __all__ = [
     "FAILURE",
     "MAGIC",
+    "PACKED",
     "REFUSED",
     "ROWS",
     "SKIP",
     "STATE_OF_KIND",
     "Frame",
+    "FrameFile",
     "encode",
-    "frame_at",
-    "next_frame",
-    "read_bytes",
 ]
 
 MAGIC = b"\x89psyrow\n"
 VERSION = 4
 READ_VERSIONS = (1, 2, 3, VERSION)
-ROWS, FAILURE, SKIP, REFUSED = 1, 2, 3, 4
+ROWS, FAILURE, SKIP, REFUSED, PACKED = 1, 2, 3, 4, 5
 STATE_OF_KIND = {ROWS: State.DONE, FAILURE: State.FAILED, SKIP: State.SKIPPED}
 """What frames make of their items. Rows that were refused come before the failure of theirs."""
 
 # Whoever does not know how rows are written can read all else.
-_VERSION_OF_KIND = {ROWS: 4, FAILURE: 2, SKIP: 2, REFUSED: 4}
+_VERSION_OF_KIND = {ROWS: 4, FAILURE: 2, SKIP: 2, REFUSED: 4, PACKED: 4}
 _HEADER = struct.Struct("<8sHHIQI")
 _CRC = struct.Struct("<I")
-_HEAD_LENGTH = _HEADER.size + _CRC.size
+_HEAD = struct.Struct("<8sHHIQII")
 _SCAN_BYTES = 1 << 20
+_WINDOW_BYTES = 1 << 16
 
 Items = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """Where one frame is, and whose outcomes it holds.
 
     Attributes
     ----------
     kind : int
-        ``ROWS``, ``FAILURE``, ``SKIP`` or ``REFUSED``.
+        ``ROWS``, ``FAILURE``, ``SKIP``, ``REFUSED`` or ``PACKED``.
     items : ndarray of int64, shape (n,)
     offset, length : int
         Of the payload, in bytes.
     crc : int
         CRC-32 of the payload.
+    is_packed : bool
+        Whether it is in the file beside the shard.
     """
 
     kind: int
@@ -90,6 +96,12 @@ class Frame:
     offset: int
     length: int
     crc: int
+    is_packed: bool = False
+
+    @property
+    def end(self) -> int:
+        """Where the next frame begins."""
+        return self.offset + self.length
 
 
 def encode(kind: int, items: Items, payload: bytes, position: int) -> bytes:
@@ -106,62 +118,100 @@ def _head_crc(header: bytes, index: bytes, position: int) -> int:
     return crc32(index, crc32(header, position & 0xFFFFFFFF))
 
 
-def frame_at(fd: int, position: int, size: int, path: Path) -> Frame | None:
-    """Return the frame that begins at `position` of a file, or None if no whole one does.
+class FrameFile:
+    """A file of frames, open for reading; one may be appended meanwhile.
 
     Parameters
     ----------
-    fd : int
-    position, size : int
-        Where, and how long the file is, in bytes.
     path : Path
-        The file, for what is said of it.
+    may_be_missing : bool
+        Whether a file server is asked only once for it.
 
-    Raises
-    ------
-    DamagedFileError
-        If it is of a later format.
+    Attributes
+    ----------
+    size : int
+        How long the file was when it was opened, in bytes.
     """
-    head = read_bytes(fd, _HEAD_LENGTH, position)
-    if len(head) < _HEAD_LENGTH or not head.startswith(MAGIC):
-        return None
-    header, head_crc = head[: _HEADER.size], head[_HEADER.size :]
-    _, version, kind, n_items, length, crc = _HEADER.unpack(header)
-    offset = position + _HEAD_LENGTH + 8 * n_items
-    if offset + length > size:
-        return None
-    index = read_bytes(fd, 8 * n_items, position + _HEAD_LENGTH)
-    if _CRC.pack(_head_crc(header, index, position)) != head_crc:
-        return None
-    if version not in READ_VERSIONS:
-        raise DamagedFileError(
-            f"{path} was written in format {version}, and this psyflow reads the formats "
-            f"up to {VERSION}. Use the psyflow that wrote it."
-        )
-    return Frame(kind, np.frombuffer(index, dtype="<i8"), offset, length, crc)
 
+    def __init__(self, path: Path, *, may_be_missing: bool = False) -> None:
+        self.path = path
+        self._may_be_missing = may_be_missing
+        self._window = b""
+        self._window_start = 0
 
-def next_frame(fd: int, position: int, size: int, path: Path) -> int | None:
-    """Return where the next whole frame begins, or None; the arguments are those of `frame_at`."""
-    begins = (at for at in _magics(fd, position, size) if frame_at(fd, at, size, path))
-    return next(begins, None)
+    def __enter__(self) -> FrameFile:
+        # Read, not mapped: if a mapped file shrinks or its disk fails, the reader is killed.
+        self._fd = self._opened() if self._may_be_missing else ask_again(self._opened, self.path)
+        self.size = os.fstat(self._fd).st_size
+        return self
 
+    def _opened(self) -> int:
+        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
-def read_bytes(fd: int, length: int, offset: int) -> bytes:
-    """Read `length` bytes, fewer at the end of the file; one call gives at most 2 GiB."""
-    parts = []
-    while length and (part := os.pread(fd, length, offset)):
-        parts.append(part)
-        length, offset = length - len(part), offset + len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    def __exit__(self, *exc: object) -> None:
+        os.close(self._fd)
 
+    def frame_at(self, position: int) -> Frame | None:
+        """Return the frame that begins at `position`, or None if no whole one does.
 
-def _magics(fd: int, position: int, size: int) -> Iterator[int]:
-    """Yield where, from `position` on, the bytes of a frame's beginning are."""
-    # Stretches overlap by one byte less than the magic, so that each is in one stretch, whole.
-    for begin in range(position, size, _SCAN_BYTES - len(MAGIC) + 1):
-        stretch = read_bytes(fd, _SCAN_BYTES, begin)
-        at = stretch.find(MAGIC)
-        while at != -1:
-            yield begin + at
-            at = stretch.find(MAGIC, at + 1)
+        Raises
+        ------
+        DamagedFileError
+            If it is of a later format.
+        """
+        head = self.read(_HEAD.size, position)
+        if len(head) < _HEAD.size or not head.startswith(MAGIC):
+            return None
+        _, version, kind, n_items, length, crc, head_crc = _HEAD.unpack(head)
+        begin = position + _HEAD.size
+        offset = begin + 8 * n_items
+        if offset + length > self.size:
+            return None
+        index = self.read(8 * n_items, begin)
+        if _head_crc(head[: _HEADER.size], index, position) != head_crc:
+            return None
+        if version not in READ_VERSIONS:
+            raise DamagedFileError(
+                f"{self.path} was written in format {version}, and this psyflow reads the formats "
+                f"up to {VERSION}. Use the psyflow that wrote it."
+            )
+        return Frame(kind, np.frombuffer(index, dtype="<i8"), offset, length, crc)
+
+    def next_frame(self, position: int) -> int | None:
+        """Return where, from `position` on, the next whole frame begins, or None."""
+        return next((at for at in self._magics(position) if self.frame_at(at)), None)
+
+    def is_intact(self, frame: Frame) -> bool:
+        """Tell whether the payload of `frame` is what was written."""
+        return crc32(self.read(frame.length, frame.offset)) == frame.crc
+
+    def read(self, length: int, position: int) -> bytes:
+        """Read `length` bytes from `position` on, fewer at the end of the file."""
+        start = position - self._window_start
+        if start < 0 or start + length > len(self._window):
+            if length > _WINDOW_BYTES:
+                return self._read(length, position)
+            # Frames are read one after the other, and many are small.
+            n_bytes = max(length, min(_WINDOW_BYTES, self.size - position))
+            self._window, self._window_start = self._read(n_bytes, position), position
+            start = 0
+        return self._window[start : start + length]
+
+    def _read(self, length: int, position: int) -> bytes:
+        parts = []
+        with naming(self.path):
+            # One call gives at most 2 GiB.
+            while length and (part := os.pread(self._fd, length, position)):
+                parts.append(part)
+                length, position = length - len(part), position + len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _magics(self, position: int) -> Iterator[int]:
+        """Yield where, from `position` on, the bytes of a frame's beginning are."""
+        # Stretches overlap by one byte less than the magic, so that each is in one stretch, whole.
+        for begin in range(position, self.size, _SCAN_BYTES - len(MAGIC) + 1):
+            stretch = self._read(_SCAN_BYTES, begin)
+            at = stretch.find(MAGIC)
+            while at != -1:
+                yield begin + at
+                at = stretch.find(MAGIC, at + 1)

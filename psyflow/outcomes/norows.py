@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from psyflow.outcomes.beside import packed_file
 from psyflow.outcomes.shard import ROWS, ShardReader, ShardWriter
-from psyflow.system.files import atomic_path
+from psyflow.system.files import atomic_path, sync_folder
 
 __all__ = ["drop_rows"]
 
@@ -16,7 +17,12 @@ def drop_rows(shard: Path) -> None:
     It is replaced as a whole, or removed if there was nothing else in it.
     """
     reader = ShardReader(shard)
-    frames = [one for one in reader.new_frames() if one.kind != ROWS and reader.is_intact(one)]
+    frames = [one for one in reader.new_frames(verify=True) if one.kind != ROWS]
+    packed = packed_file(shard)
+    if packed.exists():
+        # First, and durably: it has the rows, too.
+        packed.unlink()
+        sync_folder(shard.parent)
     if not frames:
         shard.unlink()
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from psyflow.exceptions import DamagedShardWarning
 from psyflow.outcomes.frames import REFUSED, ROWS, STATE_OF_KIND, Frame
 from psyflow.outcomes.shard import ShardReader
 from psyflow.outcomes.states import WITHOUT_ROW, State
@@ -98,15 +96,7 @@ def read_outcomes(
     for shard in shards:
         reader = ShardReader(shard, origin(shard))
         renumber = numbering(shard)
-        for frame in reader.new_frames():
-            if verify and not reader.is_intact(frame):
-                warnings.warn(
-                    f"{shard}: the frame at byte {frame.offset} is damaged; "
-                    f"its {len(frame.items)} items run again.",
-                    DamagedShardWarning,
-                    stacklevel=2,
-                )
-                continue
+        for frame in reader.new_frames(verify=verify):
             items = frame.items if renumber is None else renumber[frame.items]
             if frame.kind == REFUSED and not takes(reader, frame):
                 continue

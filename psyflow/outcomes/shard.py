@@ -14,12 +14,13 @@ import json
 import os
 import struct
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from json import dumps as to_json
 from os import SEEK_END, ftruncate, lseek
 from pathlib import Path
 from pickle import dumps as to_pickle
-from typing import Any, BinaryIO
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -27,6 +28,7 @@ import numpy.typing as npt
 
 from psyflow.columns import pack_numbers
 from psyflow.exceptions import DamagedFileError, DamagedShardWarning, UnsupportedDataError
+from psyflow.outcomes.beside import packed_file
 from psyflow.outcomes.frames import (
     FAILURE,
     REFUSED,
@@ -34,13 +36,12 @@ from psyflow.outcomes.frames import (
     SKIP,
     STATE_OF_KIND,
     Frame,
+    FrameFile,
     encode,
-    frame_at,
-    next_frame,
-    read_bytes,
 )
+from psyflow.outcomes.packed import Pack, Packer, PackReader
 from psyflow.outcomes.records import SKIPPED, Failure, Rows
-from psyflow.system.files import ask_again, make_within, sync_file, write_all
+from psyflow.system.files import make_within, sync_file, write_all
 from psyflow.system.identity import FileId, OpenFolder, identity_of
 from psyflow.system.oserrors import naming
 from psyflow.system.trust import Origin, is_own, unpickled
@@ -58,6 +59,8 @@ __all__ = [
 
 _NAME_LENGTH = struct.Struct("<I")
 _NAME_BYTES = 1 << 12
+# What is new in a shard is looked for in the file beside it if it is more than this, in bytes.
+_PACKED_FROM = 1 << 12
 # Up to this many rows, arrays take more time and bytes than lists.
 _FEW = 8
 
@@ -83,6 +86,7 @@ class ShardWriter:
         self._end = 0
         self._is_named = False
         self._synced = True
+        self._packer = Packer(packed_file(path), _payload_of)
 
     def write_rows(self, rows: Rows) -> int:
         """Append result rows and return the payload's length in bytes.
@@ -92,19 +96,17 @@ class ShardWriter:
         UnsupportedDataError
             If a value cannot be pickled; nothing is written then.
         """
-        fields = {k: v for k, v in vars(rows).items() if k not in ("items", "refused_by")}
-        _leave_out_programs(fields)
-        if len(rows.items) > _FEW:
-            fields["columns"] = {n: pack_numbers(c) for n, c in rows.columns.items()}
         try:
-            payload = to_pickle(fields, protocol=5)
+            payload = _payload_of(rows)
         except Exception as error:
             # The values are the user's, and so may be what pickling them raises.
             raise UnsupportedDataError(f"A result cannot be pickled: {error!r}") from error
         if rows.refused_by:
             name = rows.refused_by.encode()[: _NAME_BYTES - _NAME_LENGTH.size]
             payload = _NAME_LENGTH.pack(len(name)) + name + payload
-        self._append(REFUSED if rows.refused_by else ROWS, rows.items, payload)
+            self._append(REFUSED, rows.items, payload)
+        else:
+            self._append(ROWS, rows.items, payload, rows)
         return len(payload)
 
     def write_failure(self, failure: Failure) -> None:
@@ -126,17 +128,26 @@ class ShardWriter:
             with naming(self.path):
                 sync_file(self._fd)
             self._synced = True
+            self._pack()
+
+    def _pack(self, *, is_last: bool = False) -> None:
+        if self._folder is not None:
+            self._packer.write(self._folder, is_last=is_last)
 
     def close(self) -> None:
         """Sync and close."""
-        if self._folder is not None:
-            self._folder.close()
-            self._folder = None
+        try:
+            self._close_file()
+        finally:
+            self._close_folder()
+
+    def _close_file(self) -> None:
         if self._fd is None:
             return
         fd = self._fd
         try:
             self.sync()
+            self._pack(is_last=True)
         except BaseException:
             # That closing fails, too, must not be all that is told.
             with contextlib.suppress(OSError):
@@ -147,11 +158,14 @@ class ShardWriter:
         with naming(self.path):
             os.close(fd)
 
-    def leave(self) -> None:
-        """Let go of the file in a child of this process, which has no part in it."""
+    def _close_folder(self) -> None:
         if self._folder is not None:
             self._folder.close()
             self._folder = None
+
+    def leave(self) -> None:
+        """Let go of the file in a child of this process, which has no part in it."""
+        self._close_folder()
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -178,7 +192,9 @@ class ShardWriter:
         finally:
             os.close(fd)
 
-    def _append(self, kind: int, items: Items, payload: bytes) -> None:
+    def _append(
+        self, kind: int, items: Items, payload: bytes, packable: Rows | None = None
+    ) -> None:
         if self._fd is None:
             self._fd = self._open()
             self._file = identity_of(self._fd)
@@ -199,6 +215,7 @@ class ShardWriter:
             with contextlib.suppress(OSError):
                 ftruncate(self._fd, self._end)
             raise
+        self._packer.note(self._end, len(payload), crc32(payload), packable)
         self._end += len(data)
 
     def _remove_rubbish(self, fd: int) -> None:
@@ -234,20 +251,39 @@ class ShardReader:
         self.path = path
         self.end = 0
         self._origin = origin
+        self._packs: deque[Pack] = deque()
+
+    @functools.cached_property
+    def _packed(self) -> Path:
+        return packed_file(self.path)
+
+    @functools.cached_property
+    def _pack_reader(self) -> PackReader:
+        return PackReader(self._packed)
 
     @functools.cached_property
     def _is_own(self) -> bool:
         return self._origin is not None and is_own(self.path, self._origin)
 
-    def new_frames(self) -> list[Frame]:
+    @functools.cached_property
+    def _is_pack_own(self) -> bool:
+        return self._origin is not None and is_own(self._packed, self._origin)
+
+    def new_frames(self, *, verify: bool = False) -> list[Frame]:
         """Return the frames that came since the last call.
 
         A damaged frame is skipped with a DamagedShardWarning; half a frame at the end, still being
         written or torn, waits for the next call.
+
+        Parameters
+        ----------
+        verify : bool
+            Read every payload, and skip those that are damaged, too.
         """
-        with naming(self.path), self._open() as file:
-            # Read, not mapped: if a mapped file shrinks or its disk fails, the reader is killed.
-            return list(self._scan(file.fileno(), os.fstat(file.fileno()).st_size))
+        with FrameFile(self.path) as file:
+            if file.size - self.end > _PACKED_FROM:
+                self._packs.extend(self._pack_reader.new_packs(verify=verify))
+            return list(self._scan(file, verify=verify))
 
     def rows(self, frame: Frame) -> Rows:
         """Read the result rows of a ``ROWS`` or ``REFUSED`` frame.
@@ -265,7 +301,9 @@ class ShardReader:
         payload = self.payload(frame)
         if frame.kind == REFUSED:
             payload = payload[_NAME_LENGTH.size + _NAME_LENGTH.unpack_from(payload)[0] :]
-        fields = unpickled(payload, what, own=self._is_own)
+        fields = unpickled(
+            payload, what, own=self._is_pack_own if frame.is_packed else self._is_own
+        )
         try:
             return Rows(items=frame.items, **fields)
         except TypeError as error:
@@ -273,8 +311,8 @@ class ShardReader:
 
     def refused_by(self, frame: Frame) -> str:
         """Tell what refused the rows of a ``REFUSED`` frame, without reading these."""
-        with naming(self.path), self._open() as file:
-            start = read_bytes(file.fileno(), min(frame.length, _NAME_BYTES), frame.offset)
+        with FrameFile(self.path) as file:
+            start = file.read(min(frame.length, _NAME_BYTES), frame.offset)
         end = _NAME_LENGTH.size + _NAME_LENGTH.unpack_from(start)[0]
         return start[_NAME_LENGTH.size : end].decode(errors="replace")
 
@@ -296,9 +334,6 @@ class ShardReader:
             return False
         return True
 
-    def _open(self) -> BinaryIO:
-        return ask_again(lambda: self.path.open("rb"), self.path)
-
     def payload(self, frame: Frame) -> bytes:
         """Read the bytes of a frame.
 
@@ -307,8 +342,8 @@ class ShardReader:
         DamagedFileError
             If they are not what was written.
         """
-        with naming(self.path), self._open() as file:
-            payload = read_bytes(file.fileno(), frame.length, frame.offset)
+        with FrameFile(self._packed if frame.is_packed else self.path) as file:
+            payload = file.read(frame.length, frame.offset)
         if len(payload) != frame.length or crc32(payload) != frame.crc:
             raise DamagedFileError(
                 f"{self.path}: the frame at byte {frame.offset} is damaged; "
@@ -316,20 +351,53 @@ class ShardReader:
             )
         return payload
 
-    def _scan(self, fd: int, size: int) -> Iterator[Frame]:
-        while self.end < size:
-            frame = frame_at(fd, self.end, size, self.path)
-            if frame is None:
-                following = next_frame(fd, self.end + 1, size, self.path)
-                if following is None:
-                    return
-                warnings.warn(
-                    f"{self.path}: bytes {self.end} to {following} are damaged; "
-                    f"the items in them run again.",
-                    DamagedShardWarning,
-                    stacklevel=4,
-                )
+    def _scan(self, file: FrameFile, *, verify: bool) -> Iterator[Frame]:
+        while self.end < file.size:
+            if (pack := self._pack_here()) is not None and (end := pack.end_in(file)) is not None:
+                self.end = end
+                yield pack.rows
+                for begin in pack.others:
+                    yield from self._whole(file, begin, verify=verify)
+            elif (frame := file.frame_at(self.end)) is not None:
+                self.end = frame.end
+                if not verify or self._is_whole(file, frame):
+                    yield frame
+            elif (following := file.next_frame(self.end + 1)) is not None:
+                self._warn(f"bytes {self.end} to {following} are damaged; the items in them")
                 self.end = following
-                continue
-            self.end = frame.offset + frame.length
+            else:
+                return
+
+    def _pack_here(self) -> Pack | None:
+        """Return the pack of a stretch that begins where this is, if there is one."""
+        while self._packs and self._packs[0].begin <= self.end:
+            pack = self._packs.popleft()
+            if pack.begin == self.end:
+                return pack
+        return None
+
+    def _whole(self, file: FrameFile, begin: int, *, verify: bool) -> Iterator[Frame]:
+        """Yield the frame that was written at `begin`, if it still is what was written."""
+        frame = file.frame_at(begin)
+        if frame is None:
+            self._warn(f"the frame from byte {begin} on is damaged; its items")
+        elif not verify or self._is_whole(file, frame):
             yield frame
+
+    def _is_whole(self, file: FrameFile, frame: Frame) -> bool:
+        if file.is_intact(frame):
+            return True
+        self._warn(f"the frame at byte {frame.offset} is damaged; its {len(frame.items)} items")
+        return False
+
+    def _warn(self, what: str) -> None:
+        warnings.warn(f"{self.path}: {what} run again.", DamagedShardWarning, stacklevel=5)
+
+
+def _payload_of(rows: Rows) -> bytes:
+    """Return the payload of a ``ROWS`` frame."""
+    fields = {k: v for k, v in vars(rows).items() if k not in ("items", "refused_by")}
+    _leave_out_programs(fields)
+    if len(rows.items) > _FEW:
+        fields["columns"] = {n: pack_numbers(c) for n, c in rows.columns.items()}
+    return to_pickle(fields, protocol=5)

@@ -42,6 +42,7 @@ __all__ = [
 BLOCK_BYTES = 16 << 20
 BLOCK_ROWS = 1 << 16
 CACHE_BYTES = 32 << 20
+_FEW_ROWS = 1 << 10
 LOG_POSITIONS = ("log_start", "log_stop")
 OPTIONAL: dict[str, np.generic] = {
     "log_start": np.int64(UNKNOWN),
@@ -182,8 +183,13 @@ def _free_place(items: Items, piece_of: npt.NDArray[np.int32]) -> slice | None:
     if not len(items) or not 0 <= items[0] <= items[-1] < len(piece_of):
         return None
     place = slice(int(items[0]), int(items[-1]) + 1)
-    follow = np.array_equal(items, np.arange(place.start, place.stop))
-    return place if follow and np.all(piece_of[place] == -1) else None
+    if len(items) != place.stop - place.start or not _follow_each_other(items):
+        return None
+    return place if (piece_of[place] == -1).all() else None
+
+
+def _follow_each_other(numbers: Items) -> bool:
+    return bool((numbers[1:] - numbers[:-1] == 1).all())
 
 
 class _Cache:
@@ -284,7 +290,10 @@ def _merged(blocks: Sequence[Block]) -> MergedBlock:
     # A block without columns, of functions that returned empty dicts, has rows all the same.
     lengths = [len(block.bookkeeping["start"]) for block in blocks]
     columns = concatenate((block.columns for block in blocks), lengths=lengths)
-    return MergedBlock(columns, [block.bookkeeping for block in blocks])
+    merged = MergedBlock(columns, [block.bookkeeping for block in blocks])
+    # What is done to each part takes longer than its few numbers do.
+    has_small_parts = len(blocks) * _FEW_ROWS > sum(lengths)
+    return MergedBlock(columns, [merged.bookkeeping]) if has_small_parts else merged
 
 
 def nothing(n_rows: int, names: Iterable[str] = tuple(OPTIONAL)) -> Bookkeeping:
@@ -300,7 +309,7 @@ def _runs(piece_of: npt.NDArray[np.int32]) -> tuple[list[int], Items]:
 
 def _take_block(block: Block, rows: Items) -> Block:
     first, last = int(rows[0]), int(rows[-1])
-    if last - first + 1 != len(rows) or np.any(np.diff(rows) != 1):
+    if last - first + 1 != len(rows) or not _follow_each_other(rows):
         return Block(
             {name: take(column, rows) for name, column in block.columns.items()},
             {name: column[rows] for name, column in block.bookkeeping.items()},

@@ -10,6 +10,7 @@ from glob import escape
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from psyflow.exceptions import (
     DamagedFileError,
@@ -205,6 +206,7 @@ class EarlierResult:
         self._store = store
         self._numbering = numbering
         self._workers = workers
+        self._renumbered: npt.NDArray[np.int32] | None = None
         self._exclude = exclude
         self._verify = verify
         self._items_file = ItemsFile(layout)
@@ -331,10 +333,12 @@ class EarlierResult:
     def _bookkeeping(self, about: About, start: int, stop: int) -> Arrays:
         if not self._rows:
             raise DamagedFileError(f"The bookkeeping of {about.result} is damaged.")
-        numbers = self._workers.numbers(about.workers, about.job_ids_of_workers())
+        if self._renumbered is None:
+            numbers = self._workers.numbers(about.workers, about.job_ids_of_workers())
+            self._renumbered = np.array(numbers, dtype=np.int32)
         some = {name: column[start:stop] for name, column in self._rows.items()}
-        if numbers != list(range(len(numbers))):
-            some["worker"] = np.array(numbers, dtype=np.int32)[some["worker"]]
+        if np.any(self._renumbered != np.arange(len(self._renumbered))):
+            some["worker"] = self._renumbered[some["worker"]]
         return some
 
 

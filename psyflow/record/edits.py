@@ -53,7 +53,7 @@ class Edits:
         self._layout = layout
         self._frozen = frozen
         self._code = code
-        self._masks: dict[str, Mask] = {}
+        self._masks: dict[str, Mask | None] = {}
         self._unsure: list[Items] = []
         self.files: dict[str, set[str]] = {}
 
@@ -62,9 +62,9 @@ class Edits:
         assert piece.file is not None
         run_id = self._layout.run_id_of(piece.file)
         if run_id not in self._masks:
-            self._masks[run_id] = self._look_at(run_id)
-        mask = self._masks[run_id]
-        if not mask.any():
+            looked_at = self._look_at(run_id)
+            self._masks[run_id] = looked_at if looked_at.any() else None
+        if (mask := self._masks[run_id]) is None:
             return piece
         is_asked_for = (piece.items >= 0) & (piece.items < len(mask))
         is_unsure = is_asked_for & mask[np.where(is_asked_for, piece.items, 0)]

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from psyflow.outcomes.beside import PACKED_SUFFIX
 from psyflow.system.files import names_in
 from psyflow.system.trust import Origin
 
@@ -17,7 +18,7 @@ STEPS = ("split", "process", "merge")
 _ID = r"\d{8}T\d{6}-[0-9a-f]{6}"
 RUN_ID = re.compile(_ID)
 ARCHIVE = re.compile(rf"(before-)?{_ID}(-\d+)?")
-SHARD = re.compile(rf"{_ID}\..*\.rows")
+SHARD = re.compile(rf"{_ID}\..*\.rows({re.escape(PACKED_SUFFIX)})?")
 PSET = re.compile(r"[0-9a-f]{32}(-\d+)?(\.\d+)?|\.[0-9a-f]{32}(-\d+)?(\.\d+)?\.lock|packs")
 
 
@@ -183,8 +184,15 @@ class Layout:
 
     def shards(self, run_id: str = "*") -> list[Path]:
         """Return the shards of a run id, or all; in the order of their names."""
-        names = fnmatch.filter(names_in(self.out), f"{run_id}.*.rows")
-        return [self.out / name for name in sorted(names)]
+        return self._in_out(f"{run_id}.*.rows")
+
+    def packed(self) -> list[Path]:
+        """Return the files beside shards, see `psyflow.outcomes.packed`."""
+        return self._in_out(f"*.rows{PACKED_SUFFIX}")
+
+    def _in_out(self, pattern: str) -> list[Path]:
+        folder = self.out
+        return [folder / name for name in sorted(fnmatch.filter(names_in(folder), pattern))]
 
     @staticmethod
     def run_id_of(shard: Path) -> str:

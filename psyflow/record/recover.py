@@ -6,6 +6,7 @@ space of its own; where that is not the present one, keys tell which item is whi
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -228,10 +229,11 @@ def find(
     names = frozenset(exclude)
     holding = Holding(store, names)
     shards = [shard for shard in layout.shards() if numbering.knows(layout.run_id_of(shard))]
+    origin = functools.cache(layout.origin)  # shards may be thousands, and plans are few
     outcomes = read_outcomes(
         shards,
         lambda shard: numbering(layout.run_id_of(shard)),
-        origin=lambda shard: layout.origin(layout.run_id_of(shard)),
+        origin=lambda shard: origin(layout.run_id_of(shard)),
         takes=lambda reader, frame: _takes(holding, reader, frame),
         job_id=JobIds(layout).of,
         verify=verify,

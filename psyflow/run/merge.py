@@ -15,6 +15,7 @@ from psyflow.exceptions import (
     UnreadableError,
     UnsupportedDataError,
 )
+from psyflow.outcomes.beside import PACKED_SUFFIX, packed_file
 from psyflow.outcomes.states import State, Tally
 from psyflow.record.bookkeeping import ItemsFile, Stamp
 from psyflow.record.earlier import Earlier, keep_plan
@@ -242,6 +243,7 @@ def _put_aside(plan: Plan, unreadable: Iterable[Path]) -> None:
     for shard in sorted(unreadable):
         if shard.parent == layout.out:
             archive = make_folder(layout.archive(layout.run_id_of(shard)) / layout.out.name)
+            packed_file(shard).unlink(missing_ok=True)
             move(shard, archive / shard.name)
             say(f"{shard.name} is in {archive} now.")
 
@@ -269,9 +271,10 @@ def remove_shards(layout: Layout, over: str | None = None) -> None:
         The run id of a plan whose jobs are over, whatever their leases say.
     """
     living = _living_jobs(layout, over)
-    for shard in layout.shards():
-        if lease_name(shard.name) not in living:
-            shard.unlink()
+    # Nobody would look for what is packed of a shard that is gone.
+    for file in [*layout.packed(), *layout.shards()]:
+        if lease_name(file.name.removesuffix(PACKED_SUFFIX)) not in living:
+            file.unlink()
     living_plans = set(map(layout.run_id_of, map(Path, living)))
     for plan in layout.plan_folders():
         if plan.name not in living_plans:

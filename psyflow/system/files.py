@@ -98,7 +98,7 @@ def names_in(folder: Path) -> list[str]:
     `Path.glob` takes errors for absence.
     """
     try:
-        return ask_again(lambda: [path.name for path in folder.iterdir()], folder)
+        return ask_again(lambda: os.listdir(folder), folder)  # noqa: PTH208 (there may be many)
     except FileNotFoundError:
         return []
 

@@ -76,6 +76,18 @@ class Origin:
     folder: Path
     space: Path | None
 
+    @functools.cached_property
+    def is_own(self) -> bool:
+        """Whether this user's `psy` began the run, in this very folder; it is looked for once."""
+        if self.space is None:
+            return False
+        try:
+            space, folder = self.space.stat(), self.folder.stat()
+        except OSError:
+            return False
+        stamp = space.st_ino, space.st_mtime_ns, space.st_size
+        return _is_sealed_for(self.space, folder.st_ino, stamp)
+
 
 _trusting: ContextVar[bool] = ContextVar("_trusting", default=False)
 _origin: ContextVar[Origin | None] = ContextVar("_origin", default=None)
@@ -237,7 +249,7 @@ def is_own(file: Path, origin: Origin) -> bool:
     """Tell whether this user wrote a file, in a folder where this user's `psy` began the run."""
     status = file.stat()
     is_mine = status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWOTH
-    return is_mine and _is_sealed(origin)
+    return is_mine and origin.is_own
 
 
 def require_own(code: Path, origin: Origin) -> None:
@@ -247,17 +259,6 @@ def require_own(code: Path, origin: Origin) -> None:
             f"The code in {code} is not known to be written by your own psy, and is not run. "
             f"{HOW_TO_TRUST}"
         )
-
-
-def _is_sealed(origin: Origin) -> bool:
-    if origin.space is None:
-        return False
-    try:
-        space, folder = origin.space.stat(), origin.folder.stat()
-    except OSError:
-        return False
-    stamp = space.st_ino, space.st_mtime_ns, space.st_size
-    return _is_sealed_for(origin.space, folder.st_ino, stamp)
 
 
 @functools.lru_cache(_SEALS_KEPT)

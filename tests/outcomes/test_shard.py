@@ -23,6 +23,7 @@ from psyflow.exceptions import (
     StoreError,
     UnsupportedDataError,
 )
+from psyflow.outcomes.beside import packed_file
 from psyflow.outcomes.frames import FAILURE, MAGIC, ROWS, Frame
 from psyflow.outcomes.records import Failure
 from psyflow.outcomes.shard import ShardReader, ShardWriter
@@ -261,6 +262,7 @@ def test_a_flip_of_any_byte_costs_its_frame_alone(tmp_path: Path, per_frame: int
 def test_flips_in_a_large_shard(tmp_path: Path) -> None:
     path = tmp_path / "a.rows"
     ends = write_frames(path, 60, per_frame=200)
+    packed_file(path).unlink()
     content = path.read_bytes()
     rng = random.Random(1)
     for at in rng.sample(range(len(content)), 25):
@@ -377,7 +379,8 @@ WRITER = """
 
 def check_frame(reader: ShardReader, frame: Frame) -> None:
     rows = reader.rows(frame)
-    assert len(rows.columns["y"]) == len(frame.items) == frame.items[0] // 3 % 3 + 1
+    assert len(rows.columns["y"]) == len(frame.items)
+    assert frame.is_packed or len(frame.items) == frame.items[0] // 3 % 3 + 1
     for item, row in zip(frame.items, rows.columns["y"], strict=True):
         assert np.all(row == item)
 
@@ -419,7 +422,7 @@ def test_kill_of_a_writer_loses_nothing_that_was_acknowledged(tmp_path: Path, se
     reader, frames = read(path)
     for frame in frames:
         check_frame(reader, frame)
-    found = {int(frame.items[0]) for frame in frames}
+    found = {int(item) for frame in frames for item in frame.items}
     assert found >= set(range(0, acknowledged + 1, 3))
 
 
