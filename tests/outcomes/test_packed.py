@@ -315,3 +315,16 @@ def test_no_warning_of_a_shard_whose_file_beside_it_is_of_a_later_psyflow(tmp_pa
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert outcomes(path) == alone(path)
+
+
+def test_what_programs_took_is_in_packs_too(tmp_path: Path, short: None) -> None:
+    path = tmp_path / "a.rows"
+    with ShardWriter(path) as writer:
+        for item in range(8):
+            took = {"exit_code": np.array([item], dtype=np.int16)} if item % 2 else None
+            writer.write_rows(replace(make_rows([item], [{"y": item}]), programs=took))
+    assert packed_file(path).exists()
+    outcomes = read_outcomes([path])
+    ((_, block),) = merged_blocks(Table.index(outcomes.pieces, 8))
+    assert block.bookkeeping["exit_code"].tolist()[1::2] == [1, 3, 5, 7]
+    assert len(set(block.bookkeeping["exit_code"].tolist()[::2])) == 1

@@ -153,7 +153,7 @@ def test_refused_rows_are_of_a_format_that_an_earlier_psyflow_names(tmp_path: Pa
     assert reader.refused_by(frames[1]) == "H5Store(node='/ö')"
     data = (tmp_path / "a.rows").read_bytes()
     starts = [i for i in range(len(data)) if data.startswith(b"\x89psyrow\n", i)]
-    assert [data[i + 8] for i in starts] == [2, 3]
+    assert [data[i + 8] for i in starts] == [4, 4]
 
 
 @pytest.mark.parametrize("store", [NpzStore(), H5Store()])
