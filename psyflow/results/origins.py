@@ -117,7 +117,7 @@ def of_programs(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Column]:
     -------
     dict
         ``exit_code`` (−1: none), ``signal`` ("": none), ``cpu`` (seconds) and ``peak_memory``
-        (bytes, −1: not known).
+        (bytes, NaN: not known).
 
     Examples
     --------
@@ -133,7 +133,10 @@ def of_programs(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Column]:
         for name, unknown in OF_PROGRAMS.items()
     }
     numbers = np.asarray(told["signal"]).tolist()
-    return {**told, "signal": np.array([signal_name(n) if n else "" for n in numbers], str)}
+    told["signal"] = np.array([signal_name(n) if n else "" for n in numbers], str)
+    peak = np.asarray(told["peak_memory"])
+    told["peak_memory"] = np.where(peak < 0, np.nan, peak)
+    return told
 
 
 def of_failed_programs(failures: Sequence[Failure]) -> dict[str, Column]:
