@@ -31,13 +31,34 @@ def load_tasks(arguments: Namespace) -> tuple[list[TaskDef], int]:
     """
     from psyflow.tasks import PackageLoader
 
-    base = _base_of(Path(arguments.taskdir))
+    folders = [name for name in arguments.tasks if _is_folder(name)]
+    names = [name for name in arguments.tasks if name not in folders]
     # What task files print while they load is no result.
     with contextlib.redirect_stdout(sys.stderr):
-        tasks, failures = PackageLoader(arguments.taskdir, base).load(arguments.tasks)
+        tasks = [_task_of(Path(folder)) for folder in folders]
+        if not names and folders:
+            return tasks, OK
+        base = _base_of(Path(arguments.taskdir))
+        found, failures = PackageLoader(arguments.taskdir, base).load(names)
+        tasks += found
     for failure in failures:
         say(f"Error: {failure}")
     return tasks, TROUBLE if failures else OK
+
+
+def _is_folder(name: str) -> bool:
+    """Tell whether what stands for a task is the folder of a run."""
+    return (Path(name) / "plan.json").is_file()
+
+
+def _task_of(folder: Path) -> TaskDef:
+    """Load the task whose run is in a folder."""
+    from psyflow.record.plan import Plan
+    from psyflow.tasks import TaskDef
+
+    plan = Plan.read(folder / "plan.json")
+    assert plan is not None
+    return TaskDef(plan.task_file, plan.conf_file, plan.base)
 
 
 def _base_of(taskdir: Path) -> Path:

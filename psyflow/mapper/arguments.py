@@ -209,15 +209,13 @@ def space_of(psets: Any, limit: int = 0) -> ParameterSpace:
         raise UsageError(f"These are no psets: {error}") from error
 
 
-def check_call(asked: Asked, names: Collection[str], *, has_context: bool = False) -> None:
+def check_call(asked: Asked, names: Collection[str]) -> None:
     """Raise UsageError if the function cannot be called with psets of these names.
 
     Parameters
     ----------
     asked : Asked
     names : collection of str
-    has_context : bool
-        Whether it can be given ``ctx``.
     """
     function, called = asked.function, name_of(asked.function)
     given = ["rng"] if asked.call.streams is not None else []
@@ -241,9 +239,7 @@ def check_call(asked: Asked, names: Collection[str], *, has_context: bool = Fals
             f"`seed` is set, but `{called}` does not take `rng`. Add it to its parameters, or "
             "leave out `seed`."
         )
-    if "ctx" in takes.required and "ctx" not in names and not has_context:
-        raise UsageError(f"`{called}` takes `ctx`, which keeps things in a folder: set workdir.")
-    _check_names(called, takes, names, [*given, "ctx"] if has_context else given, asked)
+    _check_names(called, takes, names, given, asked)
 
 
 def _check_names(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from psyflow.exceptions import MapInterrupted, PsyflowError, PsyflowWarning, UsageError
 from psyflow.mapper.arguments import Asked, check_call, name_of, space_of
@@ -17,10 +19,11 @@ from psyflow.mapper.outcome import Outcome, outcomes_in
 from psyflow.mapper.shown import is_interactive, say, shown
 from psyflow.mapper.supply import OfSpace
 from psyflow.outcomes.records import Failure
+from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
-from psyflow.results import Results
+from psyflow.results import Results, load
 
-__all__ = ["collect", "map"]
+__all__ = ["Mapped", "map"]
 
 ODD_AT_FIRST = 3
 """If the function returns no dict for this many psets at first, it never will."""
@@ -137,57 +140,128 @@ def map(
     if not len(space):
         warnings.warn(PsyflowWarning("There are no psets to evaluate."), stacklevel=2)
     else:
-        check_call(asked, space.keys(), has_context=workdir is not None)
-    return collect(asked, space, progress=progress, on_outcome=on_outcome)
+        check_call(asked, space.keys())
+    mapped = Mapped(asked, space, progress=progress, on_outcome=on_outcome)
+    return mapped.results() if workdir is None else mapped.results_in(workdir)
 
 
-def collect(
-    asked: Asked,
-    space: ParameterSpace,
-    *,
-    progress: bool = False,
-    on_outcome: Callable[[Outcome], object] | None = None,
-) -> Results:
-    """Evaluate the psets of a space, and return the table of what became of them.
+class Mapped:
+    """A map, from its psets to the table.
 
-    Raises
-    ------
-    UsageError
-        If the function returns no dict.
-    PsyflowError
-        If the workers cannot work, before anything is done.
-    MapInterrupted
-        In a script, by Ctrl-C.
+    Parameters
+    ----------
+    asked : Asked
+    space : ParameterSpace
+    progress : bool
+        Whether to show how far it is.
+    on_outcome : callable, optional
+        Called with each outcome.
+
+    Attributes
+    ----------
+    collected : Collected
+        What there is so far.
     """
-    collected = Collected(len(space))
-    trouble: BaseException | None = None
-    with _shown(asked, collected) if progress else contextlib.nullcontext():
+
+    def __init__(
+        self,
+        asked: Asked,
+        space: ParameterSpace,
+        *,
+        progress: bool = False,
+        on_outcome: Callable[[Outcome], object] | None = None,
+    ) -> None:
+        self._asked = asked
+        self._space = space
+        self._progress = progress
+        self._on_outcome = on_outcome
+        self.collected = Collected(len(space))
+
+    def results(self) -> Results:
+        """Evaluate all psets.
+
+        Raises
+        ------
+        UsageError
+            If the function returns no dict.
+        PsyflowError
+            If the workers cannot work, before anything is done.
+        MapInterrupted
+            In a script, by Ctrl-C.
+        """
+        trouble = self._run(self._evaluate_all)
+        return self._told(self.collected.table(self._space), trouble)
+
+    def results_in(self, workdir: str | os.PathLike[str]) -> Results:
+        """Evaluate the psets that have no result in a folder."""
+        from psyflow.mapper.folder import MapFolder, bring_up_to_date
+
+        folder = MapFolder(workdir)
+        task = folder.task(self._asked, self._space)
+        trouble = self._run(lambda: bring_up_to_date(task, self._evaluated))
+        return self._told(load(folder.path), trouble)
+
+    def _run(self, evaluate: Callable[[], None]) -> BaseException | None:
+        """Evaluate psets, and return what has ended that before all was done."""
         try:
-            for returned in _returned(asked, space, collected):
-                for outcome in outcomes_in(returned) if on_outcome is not None else ():
-                    on_outcome(outcome)  # type: ignore[misc]
+            evaluate()
         except (KeyboardInterrupt, PsyflowError) as error:
-            trouble = error
-            if not (collected.n_done or isinstance(error, KeyboardInterrupt)):
+            if not (self.collected.n_done or isinstance(error, KeyboardInterrupt)):
                 raise
-    results = collected.table(space)
-    _tell(results, collected, trouble, progress=progress)
-    return results
+            return error
+        return None
 
+    def _evaluate_all(self) -> None:
+        with self._evaluated(np.arange(len(self._space))) as found:
+            for _ in found:
+                pass
 
-def _returned(asked: Asked, space: ParameterSpace, collected: Collected) -> Iterator[Returned]:
-    """Yield what comes back, having taken it up; end early if too much of it is failures."""
-    if not len(space):
-        return
-    engine, most = asked.engine(len(space)), asked.most_failures(len(space))
-    with contextlib.closing(evaluating(engine, OfSpace(space))) as found:
-        for returned in found:
-            collected.add(returned)
-            if returned.failures:
-                _check_returns_dicts(asked, collected)
-            yield returned
-            if returned.failures and collected.n_failed >= most:
-                return
+    @contextlib.contextmanager
+    def _evaluated(self, items: Items) -> Iterator[Iterator[Returned]]:
+        """Have psets evaluated, for as long as somebody takes what comes back."""
+        with contextlib.ExitStack() as stack:
+            if self._progress:
+                name = name_of(self._asked.function)
+                stack.enter_context(shown(name, self.collected.progress))
+            yield stack.enter_context(contextlib.closing(self._returned(items)))
+
+    def _returned(self, items: Items) -> Generator[Returned, None, None]:
+        """Yield what comes back, having taken it up; end early if too much of it is failures."""
+        asked, collected = self._asked, self.collected
+        collected.n_items = len(items)
+        if not len(items):
+            return
+        engine, most = asked.engine(len(items)), asked.most_failures(len(items))
+        with contextlib.closing(evaluating(engine, OfSpace(self._space, items))) as found:
+            for returned in found:
+                collected.add(returned)
+                if returned.failures:
+                    _check_returns_dicts(asked, collected)
+                yield returned
+                if self._on_outcome is not None:
+                    for outcome in outcomes_in(returned):
+                        self._on_outcome(outcome)
+                if returned.failures and collected.n_failed >= most:
+                    return
+
+    def _told(self, results: Results, trouble: BaseException | None) -> Results:
+        """Say what became of it; return the results, or raise that it was interrupted."""
+        n_left = results.n_items - results.n_done
+        if isinstance(trouble, KeyboardInterrupt):
+            if not is_interactive():
+                raise MapInterrupted(results) from None
+            say(f"Interrupted: {results.n_done} psets are done, and {n_left} are in `missing`.")
+        elif trouble is not None:
+            say(f"{trouble} What was done is returned; {n_left} psets are in `missing`.")
+        elif self._progress and (first := self.collected.first_failure) is not None:
+            n_never = n_left - len(self.collected.failures)
+            never = f" {n_never} never ran, as so many failed." if n_never else ""
+            pset = ", ".join(f"{name}={value}" for name, value in first.pset.items())
+            say(
+                f"{self.collected.n_failed} of {results.n_items} psets failed, and are in "
+                f"`failures`; the first, {pset}, with {first.exception}{never}"
+            )
+        return results
 
 
 def _check_returns_dicts(asked: Asked, collected: Collected) -> None:
@@ -202,28 +276,3 @@ def _check_returns_dicts(asked: Asked, collected: Collected) -> None:
 
 def _is_no_dict(failure: Failure) -> bool:
     return failure.kind == "result" and failure.exception.startswith("TypeError: execute returned")
-
-
-def _shown(asked: Asked, collected: Collected) -> contextlib.AbstractContextManager[None]:
-    return shown(name_of(asked.function), collected.progress)
-
-
-def _tell(
-    results: Results, collected: Collected, trouble: BaseException | None, *, progress: bool
-) -> None:
-    """Say what became of it, or raise that it was interrupted."""
-    n_left = collected.n_items - collected.n_done
-    if isinstance(trouble, KeyboardInterrupt):
-        if not is_interactive():
-            raise MapInterrupted(results) from None
-        say(f"Interrupted: {collected.n_done} psets are done, and {n_left} are in `missing`.")
-    elif trouble is not None:
-        say(f"{trouble} What was done is returned; {n_left} psets are in `missing`.")
-    elif progress and (first := collected.first_failure) is not None:
-        n_failed = collected.n_failed
-        n_never = n_left - len(collected.failures)
-        never = f" {n_never} never ran, as so many failed." if n_never else ""
-        say(
-            f"{n_failed} of {collected.n_items} psets failed, and are in `failures`; the first, "
-            f"{dict(first.pset)}, with {first.exception}{never}"
-        )
