@@ -6,7 +6,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from psyflow.exceptions import UnknownNameError, UsageError, did_you_mean
@@ -41,6 +41,8 @@ class Asked:
     max_failures : int or float or None
         A number of psets, or a share of them.
     max_tasks_per_child : int or None
+    ray : mapping
+        What is said to Ray: see there.
     """
 
     call: Call
@@ -49,6 +51,7 @@ class Asked:
     timeout: float | None
     max_failures: int | float | None
     max_tasks_per_child: int | None = None
+    ray: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -108,6 +111,8 @@ class Asked:
         if self.backend == "processes":
             limits = {"timeout": self.timeout, "max_tasks_per_child": self.max_tasks_per_child}
             n_workers = max(1, min(n_workers or usable_cpus(), n_items))
+        elif self.backend == "ray":
+            limits = dict(self.ray)
         return engine_for(self.backend, self.call, n_workers, **limits)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,8 +23,11 @@ from psyflow.outcomes.records import Failure
 from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
 from psyflow.results import Results, load
+from psyflow.results.performance import Progress
 
 __all__ = ["Mapped", "map"]
+
+Show: TypeAlias = "Callable[[Callable[[], Progress]], contextlib.AbstractContextManager[None]]"
 
 ODD_AT_FIRST = 3
 """If the function returns no dict for this many psets at first, it never will."""
@@ -141,8 +145,12 @@ def map(
         warnings.warn(PsyflowWarning("There are no psets to evaluate."), stacklevel=2)
     else:
         check_call(asked, space.keys())
-    mapped = Mapped(asked, space, progress=progress, on_outcome=on_outcome)
-    return mapped.results() if workdir is None else mapped.results_in(workdir)
+    show = functools.partial(shown, name_of(fn)) if progress else None
+    mapped = Mapped(asked, space, show=show, on_outcome=on_outcome)
+    results = mapped.results() if workdir is None else mapped.results_in(workdir)
+    if progress:
+        mapped.tell_of_failures(results)
+    return results
 
 
 class Mapped:
@@ -152,10 +160,12 @@ class Mapped:
     ----------
     asked : Asked
     space : ParameterSpace
-    progress : bool
-        Whether to show how far it is.
+    show : callable, optional
+        Given what tells how far it is, what shows that as long as psets are evaluated.
     on_outcome : callable, optional
         Called with each outcome.
+    group_size : int, optional
+        How many psets to send to a worker at once.
 
     Attributes
     ----------
@@ -168,12 +178,14 @@ class Mapped:
         asked: Asked,
         space: ParameterSpace,
         *,
-        progress: bool = False,
+        show: Show | None = None,
         on_outcome: Callable[[Outcome], object] | None = None,
+        group_size: int | None = None,
     ) -> None:
         self._asked = asked
         self._space = space
-        self._progress = progress
+        self._show = show
+        self._group_size = group_size
         self._on_outcome = on_outcome
         self.collected = Collected(len(space))
 
@@ -220,9 +232,8 @@ class Mapped:
     def _evaluated(self, items: Items) -> Iterator[Iterator[Returned]]:
         """Have psets evaluated, for as long as somebody takes what comes back."""
         with contextlib.ExitStack() as stack:
-            if self._progress:
-                name = name_of(self._asked.function)
-                stack.enter_context(shown(name, self.collected.progress))
+            if self._show is not None:
+                stack.enter_context(self._show(self.collected.progress))
             yield stack.enter_context(contextlib.closing(self._returned(items)))
 
     def _returned(self, items: Items) -> Generator[Returned, None, None]:
@@ -232,7 +243,8 @@ class Mapped:
         if not len(items):
             return
         engine, most = asked.engine(len(items)), asked.most_failures(len(items))
-        with contextlib.closing(evaluating(engine, OfSpace(self._space, items))) as found:
+        supply = OfSpace(self._space, items)
+        with contextlib.closing(evaluating(engine, supply, self._group_size)) as found:
             for returned in found:
                 collected.add(returned)
                 if returned.failures:
@@ -253,15 +265,20 @@ class Mapped:
             say(f"Interrupted: {results.n_done} psets are done, and {n_left} are in `missing`.")
         elif trouble is not None:
             say(f"{trouble} What was done is returned; {n_left} psets are in `missing`.")
-        elif self._progress and (first := self.collected.first_failure) is not None:
-            n_never = n_left - len(self.collected.failures)
-            never = f" {n_never} never ran, as so many failed." if n_never else ""
-            pset = ", ".join(f"{name}={value}" for name, value in first.pset.items())
-            say(
-                f"{self.collected.n_failed} of {results.n_items} psets failed, and are in "
-                f"`failures`; the first, {pset}, with {first.exception}{never}"
-            )
         return results
+
+    def tell_of_failures(self, results: Results) -> None:
+        """Say how many psets failed, if any did."""
+        first = self.collected.first_failure
+        if first is None:
+            return
+        n_never = results.n_items - results.n_done - len(self.collected.failures)
+        never = f" {n_never} never ran, as so many failed." if n_never else ""
+        pset = ", ".join(f"{name}={value}" for name, value in first.pset.items())
+        say(
+            f"{self.collected.n_failed} of {results.n_items} psets failed, and are in `failures`; "
+            f"the first, {pset}, with {first.exception}{never}"
+        )
 
 
 def _check_returns_dicts(asked: Asked, collected: Collected) -> None:

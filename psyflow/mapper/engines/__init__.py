@@ -23,12 +23,6 @@ def _dask(call: Call, n_workers: int) -> Engine:
     return Dask(call)
 
 
-def _ray(call: Call, n_workers: int) -> Engine:
-    from psyflow.mapper.engines.ray import Ray
-
-    return Ray(call)
-
-
 def _pool(kind: str, call: Call, n_workers: int) -> Engine:
     from psyflow.mapper.engines.futures import Pool, loky_pool, multiprocessing_pool
 
@@ -44,7 +38,6 @@ _MAKERS: dict[str, Callable[[Call, int], Engine]] = {
     "loky": functools.partial(_pool, "loky"),
     "multiprocessing": functools.partial(_pool, "multiprocessing"),
     "dask": _dask,
-    "ray": _ray,
 }
 BACKENDS = ("processes", "serial", "threads", "dask", "ray", "loky", "multiprocessing")
 """The names that are told; whatever else joblib knows is one, too."""
@@ -60,7 +53,7 @@ def engine_for(backend: Any, call: Call, n_workers: int | None, **limits: Any) -
     n_workers : int or None
         None for as many as there are processors.
     **limits
-        For processes: see `Workers`.
+        For processes: see `Workers`. For Ray: see `Ray`.
 
     Raises
     ------
@@ -72,6 +65,10 @@ def engine_for(backend: Any, call: Call, n_workers: int | None, **limits: Any) -
     n_known = n_workers or usable_cpus()
     if backend == "processes":
         return Workers(call, n_known, **limits)
+    if backend == "ray":
+        from psyflow.mapper.engines.ray import Ray
+
+        return Ray(call, **limits)
     if isinstance(backend, str) and backend in _MAKERS:
         return _MAKERS[backend](call, n_known)
     if (executor := as_executor(backend)) is not None:

@@ -18,6 +18,7 @@ from psyflow.outcomes.table import Items
 from psyflow.pspace.unpicklable import culprit, why_not
 from psyflow.reprs import safe_repr
 from psyflow.system.exits import SETUP_FAILED
+from psyflow.system.limits import limit_loaded_libraries, share_processors
 from psyflow.texts import exception_text
 from psyflow.work.account import Account
 from psyflow.work.capture import Unheard
@@ -97,9 +98,11 @@ class _LinkWriter:
         return len(pickled)
 
 
-def be_fork(call: Call, index: int, link: Connection, slot: Slot) -> int:
+def be_fork(call: Call, index: int, n_workers: int, link: Connection, slot: Slot) -> int:
     """Evaluate what comes, until there is no more; return the exit status."""
     writer = _LinkWriter(link)
+    share_processors(None, n_workers, os.environ)
+    limit_loaded_libraries(os.environ)
     try:
         prepared = call.prepared(index)
     except PsyflowError as error:

@@ -164,7 +164,7 @@ class Workers(Engine):
         def work(slot: Slot) -> int:
             for link in others:
                 link.close()
-            return be_fork(self._call, index, theirs, slot)
+            return be_fork(self._call, index, self._n_workers, theirs, slot)
 
         try:
             crew.start(fork, work)
