@@ -110,6 +110,7 @@ _SUBMODULES = frozenset(
         "scheduler",
         "store",
         "study",
+        "survey",
         "sweeper",
         "tasks",
     )

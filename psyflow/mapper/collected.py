@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,14 @@ class Collected:
         How many have a result.
     failures : dict from int to Failure
         Failures and skips, by the numbers of their items.
+    keeps_rows : bool
+        Whether what the function returned is kept; if not, the table has parameters only.
     """
 
     def __init__(self, n_items: int) -> None:
         self.n_items = n_items
         self.n_done = 0
+        self.keeps_rows = True
         self.failures: dict[int, Failure] = {}
         self._rows: list[Rows] = []
         self._waiting: list[float] = []
@@ -47,7 +51,8 @@ class Collected:
 
     def add(self, returned: Returned) -> None:
         """Take up what became of some psets."""
-        self._rows += returned.rows
+        some = returned.rows
+        self._rows += some if self.keeps_rows else [replace(rows, columns={}) for rows in some]
         self.n_done += sum(len(rows.items) for rows in returned.rows)
         self.failures |= {failure.item: failure for failure in returned.failures}
         if returned.ended is not None:

@@ -130,8 +130,10 @@ class Workers(Engine):
 
     @property
     def is_busy(self) -> bool:
-        """Whether any worker has a batch, or will."""
-        return bool(self._again) or any(fork.batch is not None for fork in self._forks)
+        """Whether any worker has a batch, or will, or makes way for another."""
+        return bool(self._again) or any(
+            fork.batch is not None or self._is_leaving(fork) for fork in self._forks
+        )
 
     # -- giving -----------------------------------------------------------------------------------
 
@@ -175,11 +177,12 @@ class Workers(Engine):
     # -- taking -----------------------------------------------------------------------------------
 
     def collect(self) -> list[Returned]:
-        """Wait for outcomes; replace workers that die."""
+        """Wait for outcomes, or for a worker to make way; replace workers that die."""
         crew = self._crew
         assert crew is not None
         found: list[Returned] = []
-        while self.is_busy and not found:
+        has_made_way = False
+        while self.is_busy and not (found or has_made_way):
             patience = POLL_SECONDS if self._timeout is None else min(0.05, self._timeout / 10)
             talking = {fork.link: fork for fork in self._forks if not fork.is_silent}
             # A worker whose end of the pipe is closed is about to end.
@@ -188,6 +191,7 @@ class Workers(Engine):
                 found += self._heard(talking[link])  # type: ignore[index]
             crew.groups.postpone(self._standstills.look(patience))
             for fork, exit_code in crew.reap():
+                has_made_way = True
                 found += self._ended(fork, exit_code)
             crew.groups.pursue()
             self._end_overdue()
