@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -207,8 +208,10 @@ def space_of(psets: Any, limit: int = 0) -> ParameterSpace:
     try:
         if is_table:
             return as_space(psets).limit(limit)
-        given = (as_pset(pset) for pset in psets)
-        rows = [pset for pset, _ in zip(given, range(limit))] if limit else list(given)  # noqa: B905
+        rows = list(itertools.islice(psets, limit or None))
+        for row in rows:
+            if type(row) is not dict:
+                as_pset(row)
         return as_space(rows)
     except (TypeError, ValueError) as error:
         raise UsageError(f"These are no psets: {error}") from error

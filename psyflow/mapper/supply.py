@@ -90,7 +90,7 @@ class OfIterable(Supply):
     def _next(self) -> Mapping[str, Any] | None:
         ahead, self._ahead = self._ahead, None
         if ahead is None and (given := next(self._psets, _END)) is not _END:
-            ahead = as_pset(given)
+            return as_pset(given)
         return ahead
 
 
@@ -109,7 +109,7 @@ def as_pset(given: Any) -> Mapping[str, Any]:
         ...
     psyflow.exceptions.UsageError: A pset is a dict of names and values, such as {"x": 3}, not 3.
     """
-    if not isinstance(given, Mapping):
+    if type(given) is not dict and not isinstance(given, Mapping):
         raise UsageError(
             'A pset is a dict of names and values, such as {"x": 3}, not '
             f"{safe_repr(given, 60)}."

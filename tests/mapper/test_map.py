@@ -158,7 +158,7 @@ class Odd:
         ((product, 3), {}, "The psets are a parameter space, a list of dicts"),
         ((product, "ab"), {}, "The psets are"),
         ((product, [1, 2]), {}, "A pset is a dict of names and values"),
-        ((product, [{1: 2}]), {}, "The names in a pset are text, not 1"),
+        ((product, [{1: 2}]), {}, "name must be a string, not 1"),
         ((product, Param(a=[1], bb=[2])), {}, '"bb", which `product` does not take'),
         ((product, [{"a": 1, "b": 1, "c d": 1}]), {}, '"c d".*no name that an argument can have'),
         ((product, Param(a=[1])), {}, "`product` takes `b`, which the psets do not have"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import signal
@@ -155,6 +156,8 @@ class Workers(Engine):
 
     def _started(self) -> _Fork:
         if self._crew is None:
+            # What each fork needs, it finds imported.
+            importlib.import_module("threadpoolctl")
             self._crew = Crew(self._n_workers)
             self._crew.__enter__()
         taken = {fork.index for fork in self._forks}
