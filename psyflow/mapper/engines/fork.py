@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import time
@@ -100,6 +101,8 @@ class _LinkWriter:
 
 def be_fork(call: Call, index: int, n_workers: int, link: Connection, slot: Slot) -> int:
     """Evaluate what comes, until there is no more; return the exit status."""
+    # A collection would look at all that the parent has, and so copy its pages to this process.
+    gc.freeze()
     writer = _LinkWriter(link)
     share_processors(None, n_workers, os.environ)
     limit_loaded_libraries(os.environ)
