@@ -79,7 +79,7 @@ class Asked:
         _check_function(function, psets)
         _check_choice("call", call, STYLES)
         _check_backend(backend)
-        _check_number("timeout", timeout, "seconds, such as 60, or None", is_more_than_0=True)
+        _check_number("timeout", timeout, "seconds, such as 60, or None")
         _check_whole("retries", retries, 0)
         _check_whole("seed", seed, 0)
         if not (isinstance(max_failures, float) and 0 < max_failures < 1):
@@ -162,7 +162,7 @@ def _check_backend(backend: Any) -> None:
         )
 
 
-def _check_number(name: str, value: Any, what: str, *, is_more_than_0: bool) -> None:
+def _check_number(name: str, value: Any, what: str) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if value is not None and not (is_number and value > 0):
         raise UsageError(f"`{name}` is a number of {what}, not {safe_repr(value, 60)}.")

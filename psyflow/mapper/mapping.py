@@ -119,12 +119,14 @@ def map(
     >>> results = psyflow.map(ratio, psyflow.Param(a=[1, 2]) * psyflow.Param(b=[4, 0]),
     ...                       pool_size=2, progress=False)
     >>> results
-    Results: 2 of 4 rows; fixed: b = 4
+    Results: 2 rows; varied: a
     a  b  ratio
     1  4  0.25
     2  4  0.5
-    >>> results.failures["exception"][0], results.missing.to_psets()
-    ('ZeroDivisionError: division by zero', [{'a': 1, 'b': 0}, {'a': 2, 'b': 0}])
+    >>> print(results.failures["exception"][0])
+    ZeroDivisionError: division by zero
+    >>> results.missing.to_psets()
+    [{'a': 1, 'b': 0}, {'a': 2, 'b': 0}]
     """
     asked = Asked.of(
         fn,

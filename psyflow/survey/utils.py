@@ -57,7 +57,7 @@ def subprocess_run_worker(
     >>> from psyflow.survey.utils import subprocess_run_worker
     >>> run_kwargs = {"capture_output": True, "text": True}
     >>> subprocess_run_worker({"run_args": ["echo", "hi"]}, {}, {"run_kwargs": run_kwargs})["cli"]
-    CompletedProcess(args=['echo', 'hi'], returncode=0, stdout='hi\\n', stderr='')
+    CompletedProcess(args=['echo', 'hi'], returncode=0, stdout='hi\n', stderr='')
     """
     run_args = pset["run_args"]
     run_kwargs = {**(user_kwargs or {}).get("run_kwargs", {}), **pset.get("run_kwargs", {})}
