@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from psyflow.conventions import MAP_FILE
 from psyflow.exceptions import UsageError
 from psyflow.fingerprint.functions import code_of_function
 from psyflow.mapper.arguments import Asked, name_of
@@ -37,7 +38,6 @@ from psyflow.tasks import Config, TaskDef
 
 __all__ = ["MapFolder", "bring_up_to_date", "psets_of"]
 
-TASK_FILE = "task_map.py"
 PSETS_FILE = "psets.pkl"
 SYNC_SECONDS = 0.5
 
@@ -80,7 +80,7 @@ class MapFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(os.path.abspath(path))  # noqa: PTH100 (links are not followed)
-        self._task_file = self.path / TASK_FILE
+        self._task_file = self.path / MAP_FILE
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"`workdir` {self.path} is a file. Give a folder.")
         if not self._task_file.exists() and self.path.is_dir() and any(self.path.iterdir()):

@@ -182,7 +182,8 @@ class RunGlance:
     def stats(self) -> Stats:
         """Return how long the psets took that have a result."""
         told = self.bookkeeping()
-        return Stats.of(np.asarray(told["start"]), np.asarray(told["duration"]))
+        starts, durations = np.asarray(told["start"]), np.asarray(told["duration"])
+        return Stats.of(starts, durations, memory=np.asarray(told["peak_memory"]))
 
     def folder(self, item: int) -> Path:
         """Return the folder in which a pset keeps things, whether it is there or not."""

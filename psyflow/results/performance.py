@@ -102,7 +102,7 @@ class Stats:
         Seconds that workers waited for the next psets. None are known of runs in a folder.
     memory : Spread
         The most memory, in bytes, that each worker had used each time that it had evaluated some
-        psets. None is known of runs in a folder.
+        psets; of runs in a folder, as `Results.bookkeeping` has it.
     """
 
     elapsed: float
