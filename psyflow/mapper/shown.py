@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 import threading
@@ -98,8 +99,7 @@ class _NotebookLine:
         self._handle: Any = None
 
     def __call__(self, text: str) -> None:
-        from IPython.display import display
-
+        display = importlib.import_module("IPython.display").display
         shown = {"text/plain": printable(text)}
         if self._handle is None:
             self._handle = display(shown, raw=True, display_id=True)
