@@ -16,6 +16,7 @@ from benchmarks.figures import Figure, table
 
 NAMES = (
     "throughput",
+    "map",
     "systems",
     "commands",
     "fixed_cost",

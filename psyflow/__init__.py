@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from psyflow.backend import DistributeBackend, LoadBalancingBackend
     from psyflow.command import Command, Parse
     from psyflow.exceptions import Skip
-    from psyflow.mapper import map_pspace, map_pspace_hdd_backed, map_pspace_parallel
+    from psyflow.mapper import (
+        imap,
+        map,
+        map_pspace,
+        map_pspace_hdd_backed,
+        map_pspace_parallel,
+    )
     from psyflow.pspace import (
         Param,
         ParameterSpace,
@@ -54,9 +60,11 @@ __all__ = [
     "arange",
     "geom",
     "igeom",
+    "imap",
     "linspace",
     "load",
     "logspace",
+    "map",
     "map_pspace",
     "map_pspace_hdd_backed",
     "map_pspace_parallel",
@@ -68,7 +76,13 @@ _HOMES = {
     "psyflow.backend": ("DistributeBackend", "LoadBalancingBackend"),
     "psyflow.command": ("Command", "Parse"),
     "psyflow.exceptions": ("Skip",),
-    "psyflow.mapper": ("map_pspace", "map_pspace_hdd_backed", "map_pspace_parallel"),
+    "psyflow.mapper": (
+        "imap",
+        "map",
+        "map_pspace",
+        "map_pspace_hdd_backed",
+        "map_pspace_parallel",
+    ),
     "psyflow.pspace": (
         "Param",
         "ParameterSpace",
@@ -96,6 +110,7 @@ _SUBMODULES = frozenset(
         "scheduler",
         "store",
         "study",
+        "survey",
         "sweeper",
         "tasks",
     )

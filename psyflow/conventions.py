@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CALC_DIR", "DATABASE", "TASKDIR", "WORKDIR", "default_taskdir", "study_of"]
+__all__ = ["CALC_DIR", "DATABASE", "MAP_FILE", "TASKDIR", "WORKDIR", "default_taskdir", "study_of"]
 
 TASKDIR = "psy-tasks"
 """The task folder, if no other is named."""
@@ -14,6 +14,8 @@ CALC_DIR = "calc"
 """The folder of `psyflow.study`, if no other is named."""
 DATABASE = "database.pk"
 """The file with its rows."""
+MAP_FILE = "task_map.py"
+"""The task file in the folder of a map, which is that of its run."""
 
 
 def default_taskdir() -> Path:

@@ -24,6 +24,7 @@
     └── RunHeldError                  somebody else is working on this run
 
     AmbiguousOperationError           (a RuntimeError) names of two spaces do not fit together
+    MapInterrupted                    (a KeyboardInterrupt) it has what a map had done
     Skip                              raised by ``execute``, to leave a pset out
 
     PsyflowWarning                    (a UserWarning)
@@ -59,6 +60,7 @@ __all__ = [
     "ItemsFailedError",
     "JobsRunningWarning",
     "LaterFormatError",
+    "MapInterrupted",
     "MissingFileError",
     "NotWrittenError",
     "ParseError",
@@ -168,6 +170,24 @@ class ItemsFailedError(PsyflowError):
         super().__init__(message)
         self.columns = columns
         self.failures = list(failures)
+
+
+class MapInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended a `psyflow.map` of a program; nothing that was done is lost.
+
+    See ``results`` for it; its ``missing`` has the psets that are left. In a notebook, or an
+    interactive Python, `psyflow.map` returns these results instead.
+
+    Parameters
+    ----------
+    results : Results
+    """
+
+    exit_code = 130
+
+    def __init__(self, results: Any) -> None:
+        super().__init__(f"{results.n_done} of {results.n_items} psets are done.")
+        self.results = results
 
 
 class CommandFailedError(PsyflowError):

@@ -20,8 +20,8 @@ PUBLIC = {
     "psyflow": """
         AutodetectStore Command DefaultStore DistributeBackend H5Store ImmediateRun
         LoadBalancingBackend NpzStore Param ParameterSpace Parse PickleStore Skip Slurm Sqsub
-        __version__ arange geom igeom linspace load logspace map_pspace map_pspace_hdd_backed
-        map_pspace_parallel missing sweep
+        __version__ arange geom igeom imap linspace load logspace map map_pspace
+        map_pspace_hdd_backed map_pspace_parallel missing sweep
     """,
     "psyflow.backend": "Backend DefaultBackend DistributeBackend LoadBalancingBackend",
     "psyflow.columns": """
@@ -32,7 +32,7 @@ PUBLIC = {
     "psyflow.exceptions": """
         AmbiguousOperationError CommandFailedError CommandWarning DamagedFileError
         DamagedShardWarning DrawnAnewWarning HostWarning IneffectiveExcludeWarning
-        ItemsFailedError JobsRunningWarning LaterFormatError
+        ItemsFailedError JobsRunningWarning LaterFormatError MapInterrupted
         MissingFileError NotWrittenError ParseError PsyflowError PsyflowWarning RaggedColumnWarning
         RunHeldError SchedulerError SeededOnceWarning Skip StoreError TaskFileError
         TaskLoadWarning TaskWarning TaskWorkdirDirtyWarning UnknownColumnError UnknownNameError
@@ -40,7 +40,9 @@ PUBLIC = {
         UnsupportedDataError UntrustedFileError UsageError did_you_mean
     """,
     "psyflow.main": "main psy_main",
-    "psyflow.mapper": "get_result map_pspace map_pspace_hdd_backed map_pspace_parallel",
+    "psyflow.mapper": """
+        Outcome get_result imap map map_pspace map_pspace_hdd_backed map_pspace_parallel
+    """,
     "psyflow.pspace": """
         AmbiguousOperationError Difference Param ParameterSpace Product Sum arange dict_concat
         geom igeom linspace logspace missing sweep
@@ -61,6 +63,11 @@ PUBLIC = {
         filter_params_unique filter_same_hash flatten_dict intspace itr2params logspace merge_dicts
         pgrid plist prep_batch pset_hash run run_local stargrid
     """,
+    "psyflow.survey": """
+        MapResults backend current_core_count current_resources finalize init map params utils
+    """,
+    "psyflow.survey.params": "add_column product",
+    "psyflow.survey.utils": "subprocess_run_worker vmem",
     "psyflow.tasks": """
         Config PackageLoader REQUIRED Setting TASK_PREFIX TaskDef streams_of takes_context
     """,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psyflow.cli.output import OK, TROUBLE, describe, exit_code_of, say
-from psyflow.conventions import WORKDIR, study_of
+from psyflow.conventions import MAP_FILE, WORKDIR, study_of
 from psyflow.messages import command_line
 
 if TYPE_CHECKING:
@@ -31,13 +31,32 @@ def load_tasks(arguments: Namespace) -> tuple[list[TaskDef], int]:
     """
     from psyflow.tasks import PackageLoader
 
-    base = _base_of(Path(arguments.taskdir))
+    maps = [name for name in arguments.tasks if _is_map(name)]
+    names = [name for name in arguments.tasks if name not in maps]
     # What task files print while they load is no result.
     with contextlib.redirect_stdout(sys.stderr):
-        tasks, failures = PackageLoader(arguments.taskdir, base).load(arguments.tasks)
+        tasks = [_task_of_map(Path(folder)) for folder in maps]
+        if maps and not names:
+            return tasks, OK
+        base = _base_of(Path(arguments.taskdir))
+        found, failures = PackageLoader(arguments.taskdir, base).load(names)
+        tasks += found
     for failure in failures:
         say(f"Error: {failure}")
     return tasks, TROUBLE if failures else OK
+
+
+def _is_map(name: str) -> bool:
+    """Tell whether what stands for a task is the folder of a map, which has its task file."""
+    return (Path(name) / MAP_FILE).is_file()
+
+
+def _task_of_map(folder: Path) -> TaskDef:
+    from psyflow.system.place import absolute
+    from psyflow.tasks import Config, TaskDef
+
+    path = absolute(folder)
+    return TaskDef(path / MAP_FILE, Config(), path.parent)
 
 
 def _base_of(taskdir: Path) -> Path:

@@ -2,37 +2,122 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 
+from psyflow.columns import Columns, take
+from psyflow.mapper.call import Call
 from psyflow.outcomes.records import Attempt, Failure, Rows
-from psyflow.pspace import ParameterSpace
+from psyflow.outcomes.table import Items
+from psyflow.pspace.table import LazyTable
 from psyflow.texts import exception_text
-from psyflow.work.evaluate import Evaluator
+from psyflow.work.capture import Unheard
+from psyflow.work.evaluate import Evaluator, StopNow
 from psyflow.work.prepared import Prepared
 
-__all__ = ["Batch", "Returned", "accept", "batch_size"]
+__all__ = ["Batch", "Ended", "Returned", "evaluate", "evaluated", "peak_memory"]
 
-BATCHES_PER_WORKER = 16
 _BYTES_PER_ROW = 64
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some psets, on their way to a worker.
+
+    Attributes
+    ----------
+    items : ndarray of int64, shape (n,)
+        Their numbers, ascending.
+    columns : mapping from str to column of length n
+    """
+
+    items: Items
+    columns: Columns
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def at(self, rows: Items) -> Batch:
+        """Return some of its psets, by their places here, as a batch of their own."""
+        return Batch(self.items[rows], {name: take(c, rows) for name, c in self.columns.items()})
+
+    def of(self, items: Items) -> Batch:
+        """Return some of its psets, by their numbers."""
+        return self.at(np.searchsorted(self.items, items))
+
+    def halves(self) -> list[Batch]:
+        """Cut it in two."""
+        middle, rows = len(self) // 2, np.arange(len(self))
+        return [self.at(rows[:middle]), self.at(rows[middle:])]
+
+    def singly(self) -> Iterator[Batch]:
+        """Yield each of its psets as a batch of its own."""
+        return (self.at(row) for row in np.arange(len(self)).reshape(-1, 1))
+
+    def psets(self) -> Iterator[dict[str, Any]]:
+        """Yield its psets."""
+        rows = zip(*self.columns.values(), strict=True) if self.columns else repeat(())
+        for _, values in zip(self.items, rows, strict=False):
+            yield dict(zip(self.columns, values, strict=True))
+
+    def death(self, kind: str, what: str, seconds: float = 0.0, attempt: int = 1) -> Failure:
+        """Return the failure of its only pset, with which a worker died that had `seconds`."""
+        start = time.time() - seconds
+        tried = Attempt(int(self.items[0]), next(self.psets()), start, seconds, attempt)
+        return Failure.of_death(tried, kind, what)
+
+    def given_up(self, error: Exception) -> Returned:
+        """Return the failure of its only pset, which an engine has given up for `error`."""
+        what = f"The engine gave it up: {exception_text(error)}"
+        return Returned(failures=[self.death("crash", what)], batch=self)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """That a worker is through with a batch, and what it was like.
+
+    Attributes
+    ----------
+    n_items : int
+    seconds : float
+        How long it took.
+    waited : float
+        How long the worker had waited for it; NaN if nobody knows.
+    memory : float
+        The most memory that the worker has used so far, in bytes.
+    """
+
+    n_items: int
+    seconds: float
+    waited: float
+    memory: float
 
 
 @dataclass
 class Returned:
-    """The outcomes of one batch; what an `Evaluator` writes to, where there are no files.
+    """Outcomes of psets; what an `Evaluator` writes to, where there are no files.
 
     Attributes
     ----------
     rows : list of Rows
     failures : list of Failure
+    batch : Batch or None
+        The psets, and perhaps others; None until somebody who has them says so.
+    ended : Ended or None
+        If there is nothing to come of the batch.
     """
 
     rows: list[Rows] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    batch: Batch | None = None
+    ended: Ended | None = None
 
     def write_rows(self, rows: Rows) -> int:
         """Keep result rows."""
@@ -47,44 +132,34 @@ class Returned:
         """Do nothing: there is no disk."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Some psets, on their way to a worker."""
+def evaluate(evaluator: Evaluator, prepared: Prepared, batch: Batch) -> None:
+    """Have an evaluator evaluate a batch, up to what it writes at the end of that."""
+    arguments: dict[str, Iterable[Any]] = {**batch.columns}
+    if prepared.streams is not None:
+        space = LazyTable.of_columns(batch.columns, len(batch))
+        arguments["rng"] = prepared.streams.generators(space, np.arange(len(batch)))
+    evaluator.evaluate(batch.items, arguments)
+    evaluator.flush()
 
-    function: Callable[..., Mapping[str, Any]]
-    check: Callable[[Mapping[str, Any]], None]
-    psets: ParameterSpace
-    first: int
 
-    def part(self, start: int, stop: int) -> Batch:
-        """Return the psets from `start` to `stop` as a batch of their own."""
-        return Batch(self.function, self.check, self.psets[start:stop], self.first + start)
+def evaluated(call: Call, prepared: Prepared, batch: Batch) -> Returned:
+    """Evaluate a batch in this process, and return what became of it.
 
-    def split(self, size: int) -> list[Batch]:
-        """Cut it into batches of at most `size` psets."""
-        n = len(self.psets)
-        return [self.part(start, min(start + size, n)) for start in range(0, n, size)]
-
-    def evaluate(self) -> Returned:
-        """Evaluate all of its psets."""
-        returned = Returned()
-        evaluator = Evaluator(Prepared(self.function, check=self.check), returned)
-        n = len(self.psets)
-        evaluator.evaluate(np.arange(self.first, self.first + n), self.psets.columns(0, n))
+    It has not ended if the function raised StopNow.
+    """
+    returned, begin = Returned(), time.monotonic()
+    evaluator = Evaluator(prepared, returned, retries=call.retries, output=Unheard())
+    try:
+        evaluate(evaluator, prepared, batch)
+    except StopNow:
         evaluator.flush()
         return returned
-
-    def crash(self, error: Exception) -> Returned:
-        """Return the failure of the only pset of this batch, with which its worker died."""
-        attempt = Attempt(self.first, self.psets[0], start=time.time(), duration=0.0)
-        what = f"The engine gave it up: {exception_text(error)}"
-        return Returned(failures=[Failure.of_death(attempt, "crash", what)])
+    seconds = time.monotonic() - begin
+    returned.ended = Ended(len(batch), seconds, float("nan"), peak_memory())
+    return returned
 
 
-def accept(row: Mapping[str, Any]) -> None:
-    """Take any row; a function by name, since not every engine pickles others."""
-
-
-def batch_size(n_items: int, n_workers: int) -> int:
-    """Return how many psets to send at once, so that every worker gets several batches."""
-    return max(1, -(-n_items // (BATCHES_PER_WORKER * n_workers)))
+def peak_memory() -> float:
+    """Return the most memory that this process has used so far, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

@@ -14,7 +14,7 @@ from psyflow.columns import Column, from_rows, without
 from psyflow.exceptions import IneffectiveExcludeWarning, ItemsFailedError, Skip
 from psyflow.fingerprint.functions import code_of_function
 from psyflow.mapper.backing import Backing, Function
-from psyflow.mapper.engines import evaluate_through
+from psyflow.mapper.flow import evaluate_through
 from psyflow.outcomes.records import SKIPPED, Failure
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.param import as_space

@@ -23,7 +23,7 @@ import numpy as np
 from psyflow.columns import Columns
 from psyflow.exceptions import PsyflowError
 from psyflow.mapper.batches import Returned
-from psyflow.mapper.engines import evaluate_through
+from psyflow.mapper.flow import evaluate_through
 from psyflow.outcomes.reading import Outcomes, read_outcomes
 from psyflow.outcomes.shard import ShardWriter
 from psyflow.outcomes.table import Table, merged_blocks

@@ -229,6 +229,8 @@ def _take_range(levels: range, items: Items) -> Column:
 
 
 def _as_pset(row: Any) -> Mapping[str, Any]:
+    if type(row) is dict:  # asking for a mapping would take as long as all else
+        return row
     try:
         return row if isinstance(row, Mapping) else dict(row)
     except (TypeError, ValueError):

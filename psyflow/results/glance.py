@@ -8,7 +8,7 @@ import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from psyflow.results.origins import (
     of_programs,
     of_workers,
 )
+from psyflow.results.performance import Stats
 from psyflow.results.usercode import code_of
 from psyflow.store.comparing import comparable
 from psyflow.system.trust import trusting
@@ -38,14 +39,69 @@ from psyflow.work.psetfolders import Repetitions, folder_name
 if TYPE_CHECKING:
     from psyflow.command.packs import Unpacked
 
-__all__ = ["Glance"]
+__all__ = ["Glance", "RunGlance"]
 
 _OF_FAILURE = ("kind", "exception", "traceback", "attempt", "host", "start", "duration")
 _OF_BOOKKEEPING = ("item", "start", "duration", "attempt")
 
 
+class Glance(Protocol):
+    """What can be told of the psets that a table has rows of, and of those that have none."""
+
+    @property
+    def n_items(self) -> int:
+        """How many psets there are."""
+
+    @property
+    def n_done(self) -> int:
+        """How many of them have a result."""
+
+    @property
+    def task(self) -> str | None:
+        """Name of the task, if there is one."""
+
+    @property
+    def run_id(self) -> str | None:
+        """Id of the run, if it is in a folder."""
+
+    @property
+    def parameters(self) -> list[str]:
+        """Names of the parameters."""
+
+    @property
+    def space(self) -> ParameterSpace:
+        """All psets."""
+
+    def missing(self) -> dict[str, Column]:
+        """Return the psets without a result."""
+
+    def failures(self) -> dict[str, Column]:
+        """Return the psets that failed and have no result, with what is known of that."""
+
+    def skipped(self) -> dict[str, Column]:
+        """Return the psets that were skipped and have no result, with the reason."""
+
+    def bookkeeping(self) -> dict[str, Column]:
+        """Return how the rows came about, in their order."""
+
+    def folder(self, item: int) -> Path:
+        """Return the folder in which a pset keeps things, whether it is there or not."""
+
+    def item_of(self, row: int | Mapping[str, Any]) -> int:
+        """Return the number of the item that has the parameters of a row, or the number itself."""
+
+    def provenance(self) -> dict[str, Any]:
+        """Return when, where and with what the rows were made."""
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what a copy of the table says of its origin: numbers and texts, or None."""
+
+    def stats(self) -> Stats:
+        """Return how long the psets took."""
+
+
 @dataclass
-class Glance:
+class RunGlance:
     """A run of which a table was loaded; what else is asked of it is as it is by then.
 
     Attributes
@@ -122,6 +178,12 @@ class Glance:
         peak = arrays.get("peak_kib", np.full(len(told["item"]), -1))
         told["peak_memory"] = in_bytes(peak)
         return told | of_workers(arrays, workers, job_ids) | of_programs(arrays)
+
+    def stats(self) -> Stats:
+        """Return how long the psets took that have a result."""
+        told = self.bookkeeping()
+        starts, durations = np.asarray(told["start"]), np.asarray(told["duration"])
+        return Stats.of(starts, durations, memory=np.asarray(told["peak_memory"]))
 
     def folder(self, item: int) -> Path:
         """Return the folder in which a pset keeps things, whether it is there or not."""

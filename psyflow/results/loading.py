@@ -20,7 +20,7 @@ from psyflow.record.recover import recover, store_of
 from psyflow.results.convert.axes import Places
 from psyflow.results.derived import Wanted
 from psyflow.results.finding import archived_plan, find, plan_beside
-from psyflow.results.glance import Glance
+from psyflow.results.glance import Glance, RunGlance
 from psyflow.results.part import Part
 from psyflow.results.table import Results
 from psyflow.results.told import Told, told_by, told_of
@@ -232,7 +232,7 @@ def _load_file(where: _Where, what: _What) -> Results:
 
 def _of_result(plan: Plan, about: About, columns: Columns) -> Results:
     parameters = [name for name in columns if name not in about.outputs]
-    glance = Glance(plan, about.n_items, about.n_rows, is_trusting())
+    glance = RunGlance(plan, about.n_items, about.n_rows, is_trusting())
     items = np.arange(about.n_rows) if _is_all_of(about, plan) else None
     return _table(columns, parameters, glance, items)
 
@@ -315,7 +315,7 @@ def _load_rows(plan: Plan, read: _Read) -> Results:
     merged = concatenate(MergedTable(recovered).blocks())
     chosen = {name: merged[name] for name in read.choose(list(merged))}
     table = {name: comparable(column) for name, column in store.as_loaded(chosen).items()}
-    glance = Glance(plan, len(recovered.frozen), recovered.n_done, is_trusting())
+    glance = RunGlance(plan, len(recovered.frozen), recovered.n_done, is_trusting())
     items = np.flatnonzero(recovered.table.piece_of >= 0)
     return _table(table, recovered.frozen.space.keys(), glance, items)
 

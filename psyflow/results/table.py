@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import Column, concatenate, table_length, take
+from psyflow.columns import Column, concatenate, take
 from psyflow.exceptions import UnknownColumnError, UnknownNameError, UsageError
 from psyflow.reprs import safe_repr
 from psyflow.results.convert.axes import Places
-from psyflow.results.convert.conversions import Conversions
 from psyflow.results.meaning import Meaning
+from psyflow.results.ofrun import OfRun
 from psyflow.results.selecting import rows_at, rows_sorted, rows_where
 from psyflow.results.summaries import meaning_of, summarized
 from psyflow.results.text.shown import as_html, as_text
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Results"]
 
 
-class Results(Conversions):
+class Results(OfRun):
     """A table of results: a dict of columns, parameters first, with what is known of them.
 
     It goes wherever a dict of columns does, as into ``pandas.DataFrame(results)``.
@@ -99,11 +98,6 @@ class Results(Conversions):
         return self._with(dict(self))
 
     @property
-    def n_rows(self) -> int:
-        """Number of rows of this table."""
-        return table_length(self)
-
-    @property
     def dims(self) -> Mapping[str, Sequence[str]]:
         """The names of the axes of outputs that are arrays."""
         return self.meaning.dims
@@ -124,31 +118,6 @@ class Results(Conversions):
         return self.meaning.labels
 
     # -- the run ----------------------------------------------------------------------------------
-
-    @property
-    def task(self) -> str | None:
-        """Name of the task; None if nobody knows, as of a bare file."""
-        return self._glance.task if self._glance is not None else None
-
-    @property
-    def run(self) -> str | None:
-        """Id of the run; None if nobody knows."""
-        return self._glance.run_id if self._glance is not None else None
-
-    @property
-    def n_items(self) -> int:
-        """Number of psets that the run asks for, whatever rows this table has."""
-        return self._glance.n_items if self._glance is not None else self.n_rows
-
-    @property
-    def n_done(self) -> int:
-        """Number of psets of the run with a result, whatever rows this table has."""
-        return self._glance.n_done if self._glance is not None else self.n_rows
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every pset of the run has a result."""
-        return self.n_done == self.n_items
 
     @property
     def missing(self) -> Results:
@@ -183,33 +152,6 @@ class Results(Conversions):
         ``peak_memory`` (bytes), which is that of the worker otherwise, that of the largest.
         """
         return Results(self._known().bookkeeping(), glance=self._glance)
-
-    def folder(self, item: int | Mapping[str, Any]) -> Path:
-        """Return the folder in which a pset keeps things: what `execute` knew as ``ctx.dir``.
-
-        Parameters
-        ----------
-        item : int or mapping
-            The number of an item, such as `bookkeeping` has, or a row with all parameters.
-
-        Returns
-        -------
-        pathlib.Path
-            Where the run is now. It is there if the pset has kept anything. If many psets are
-            packed in few files, it is a copy elsewhere, which goes when this table does.
-
-        Raises
-        ------
-        UsageError
-            If there is no such item, or if several are equal to the row.
-        """
-        known = self._known()
-        return known.folder(known.item_of(item))
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """When, where and with which Python, packages and commit the run was made."""
-        return self._known().provenance()
 
     def _of_psets(self, columns: Mapping[str, Column]) -> Results:
         names = [name for name in columns if name in self._known().parameters]
@@ -274,6 +216,17 @@ class Results(Conversions):
         """Yield each row as a dict."""
         for values in zip(*self.values(), strict=True):
             yield dict(zip(self, values, strict=True))
+
+    def to_psets(self) -> list[dict[str, Any]]:
+        """Return the parameters of each row as a dict, such as `psyflow.map` takes them.
+
+        Examples
+        --------
+        >>> Results({"a": [1, 2], "y": [2.0, 4.0]}, parameters=["a"]).to_psets()
+        [{'a': 1}, {'a': 2}]
+        """
+        columns = (_as_given(self[name]) for name in self.parameters)
+        return [dict(zip(self.parameters, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def item(self, **pset: Any) -> dict[str, Any]:
         """Return the one row with these values.
@@ -381,6 +334,12 @@ class Results(Conversions):
             meaning=self.meaning,
             places=self._places if places is None else places,
         )
+
+
+def _as_given(column: Column) -> Column:
+    """Return a column with text as Python's, which tables for comparing have as NumPy's."""
+    is_text = isinstance(column, np.ndarray) and column.dtype.kind in "US"
+    return column.tolist() if is_text and isinstance(column, np.ndarray) else column
 
 
 def _made(

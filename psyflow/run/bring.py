@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from psyflow.exceptions import RunHeldError, SchedulerError
 from psyflow.record import meaning
@@ -11,6 +11,7 @@ from psyflow.record.assess import Assessment, Choice
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.layout import STEPS
 from psyflow.run.begin import begin
+from psyflow.run.here import Here
 from psyflow.run.merge import remove_shards
 from psyflow.run.observer import Observer
 from psyflow.run.run import Run
@@ -27,6 +28,7 @@ def bring(
     keep: bool = False,
     pool_size: int | None = None,
     choice: Choice = Choice.ALL,
+    here: Callable[..., Here] = Here,
 ) -> None:
     """Bring a task up to date, or, where its jobs run elsewhere, submit what does.
 
@@ -37,6 +39,8 @@ def bring(
         Hears of all that is done.
     keep, pool_size, choice
         As for `begin`.
+    here : callable
+        As for `Run`.
 
     Raises
     ------
@@ -49,7 +53,7 @@ def bring(
     KeyboardInterrupt
         If the workers were asked to stop.
     """
-    run = Run(task)
+    run = Run(task, here)
     try:
         for _step in bringing(
             run, observer or Observer(), keep=keep, pool_size=pool_size, choice=choice

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from psyflow.record.assess import Assessment
 from psyflow.record.jobs import Jobs, Killed
@@ -24,6 +24,8 @@ class Run:
     Parameters
     ----------
     task : TaskDef
+    here : callable
+        Makes what does steps in this process.
 
     Attributes
     ----------
@@ -37,12 +39,12 @@ class Run:
         How steps are done, as the task's scheduler has it.
     """
 
-    def __init__(self, task: TaskDef) -> None:
+    def __init__(self, task: TaskDef, here: Callable[..., Here] = Here) -> None:
         self.task = task
         self.layout = Layout(task.folder, task.name, task.resultfile)
         self.jobs = Jobs(self.layout)
         self.hold = Hold(self.layout.hold, f'Task "{task.name}"')
-        self.here = Here(task, self.layout, self.jobs, self.hold)
+        self.here = here(task, self.layout, self.jobs, self.hold)
         runs_here = task.scheduler.runs_here
         self.way: Here | Away = self.here if runs_here else Away(task, self.jobs)
 

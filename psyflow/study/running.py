@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from psyflow.conventions import CALC_DIR, DATABASE
 from psyflow.exceptions import ItemsFailedError, UsageError
-from psyflow.mapper.batches import accept
+from psyflow.mapper.call import accept
 from psyflow.mapper.workfolder import HERE, WorkFolder
 from psyflow.messages import shown_path
 from psyflow.pspace import Param

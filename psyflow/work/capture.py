@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
-__all__ = ["Output", "say", "saying_in"]
+__all__ = ["Heard", "Output", "Unheard", "say", "saying_in"]
 
 
 def say(text: str) -> None:
@@ -29,6 +30,30 @@ def saying_in(log: Path) -> Iterator[None]:
         # What a log has lost says nothing about what was done.
         with contextlib.suppress(OSError):
             file.close()
+
+
+class Heard(Protocol):
+    """Where what items print goes, and what is said of them."""
+
+    name: str
+
+    def advance(self) -> tuple[int, int] | None:
+        """Return from which byte to which it grew since the last call, or None."""
+
+    def report(self, text: str) -> None:
+        """Say something of an item."""
+
+
+class Unheard:
+    """What items print goes where this process prints, and nothing is said of them."""
+
+    name = ""
+
+    def advance(self) -> None:
+        """Return None: nothing is kept."""
+
+    def report(self, text: str) -> None:
+        """Say nothing: whoever asked for the evaluation is told all of it."""
 
 
 class Output:

@@ -6,9 +6,9 @@ import mmap
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from psyflow.outcomes.table import Items
 from psyflow.system.guard import Groups, Guard
@@ -23,7 +23,7 @@ from psyflow.work.child import be_worker
 from psyflow.work.loader import Loader, News
 from psyflow.work.slot import Slot
 
-__all__ = ["Child", "Crew"]
+__all__ = ["Child", "Claimant", "Crew"]
 
 DoTold: TypeAlias = "Callable[[Slot, Any], int]"
 Loaded: TypeAlias = "tuple[DoTold, str]"
@@ -37,25 +37,38 @@ class Child:
     ----------
     index : int
         Number of the worker within its job, and of its slot.
-    shard : Path
-    first : ndarray of int64 or None
-        Items to evaluate before claiming.
-    one_by_one : bool
-        Whether the outcome of each of these is written at once.
     pid : int
     condemned : float or None
         When it was killed for an item that took too long (`time.monotonic`).
     """
 
     index: int
+    pid: int = field(default=0, kw_only=True)
+    condemned: float | None = field(default=None, kw_only=True)
+
+
+@dataclass
+class Claimant(Child):
+    """One that claims items, and appends their outcomes to a shard.
+
+    Attributes
+    ----------
+    shard : Path
+    first : ndarray of int64 or None
+        Items to evaluate before claiming.
+    one_by_one : bool
+        Whether the outcome of each of these is written at once.
+    """
+
     shard: Path
     first: Items | None
     one_by_one: bool = False
-    pid: int = 0
-    condemned: float | None = None
 
 
-class Crew:
+AnyChild = TypeVar("AnyChild", bound=Child)
+
+
+class Crew(Generic[AnyChild]):
     """The workers' processes, their slots, and the guard beside them.
 
     Parameters
@@ -65,7 +78,7 @@ class Crew:
     """
 
     def __init__(self, n_slots: int) -> None:
-        self.children: dict[int, Child] = {}
+        self.children: dict[int, AnyChild] = {}
         # The last one is the loader's.
         self._memory = mmap.mmap(-1, Slot.size * (n_slots + 1))
         self._slots = range(n_slots)
@@ -74,7 +87,7 @@ class Crew:
         self._adopts = False
         self.is_loading = False
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> Crew[AnyChild]:
         with signals_blocked():
             flush_standard_streams()
             self._guard = Guard(fork)
@@ -94,7 +107,7 @@ class Crew:
         """Whether there are workers, or will be some, or anything that they have started."""
         return bool(self.children or self.groups or self.is_loading)
 
-    def slot(self, child: Child) -> Slot:
+    def slot(self, child: AnyChild) -> Slot:
         """Return what a worker and its supervisor tell each other by."""
         return self._slot(child.index)
 
@@ -178,12 +191,12 @@ class Crew:
         self._loader, self._loader_pid, self.is_loading = None, 0, False
         return exit_code if has_ended else 0
 
-    def start(self, child: Child, do_work: Callable[[Slot], int], how: Any = None) -> None:
+    def start(self, child: AnyChild, do_work: Callable[[Slot], int], how: Any = None) -> None:
         """Start a worker.
 
         Parameters
         ----------
-        child : Child
+        child : AnyChild
         do_work : callable
             What it does, if it is a fork of this process.
         how
@@ -200,7 +213,7 @@ class Crew:
             child.pid = self._forked_by_loader(child, how) or self._forked(child, do_work)
             self.children[child.pid] = child
 
-    def _forked_by_loader(self, child: Child, how: Any) -> int | None:
+    def _forked_by_loader(self, child: AnyChild, how: Any) -> int | None:
         if self._loader is None or not self._loader.is_ready:
             return None
         try:
@@ -208,7 +221,7 @@ class Crew:
         except ConnectionError:
             return None  # somebody has ended it
 
-    def _forked(self, child: Child, do_work: Callable[[Slot], int]) -> int:
+    def _forked(self, child: AnyChild, do_work: Callable[[Slot], int]) -> int:
         slot, supervisor = self.slot(child), os.getpid()
         pid = fork()
         if pid == 0:
@@ -222,7 +235,7 @@ class Crew:
             self._loader.leave()
         return do_work(slot)
 
-    def reap(self) -> Iterator[tuple[Child, int]]:
+    def reap(self) -> Iterator[tuple[AnyChild, int]]:
         """Yield the workers that have ended, with their exit codes."""
         # Only our own: whoever runs us may have other children.
         for child in list(self.children.values()):

@@ -9,7 +9,7 @@ from psyflow.outcomes.shard import ShardWriter
 from psyflow.outcomes.table import Items
 from psyflow.system.processes import oom_kills
 from psyflow.work.capture import say
-from psyflow.work.crew import Child
+from psyflow.work.crew import Claimant
 from psyflow.work.failure_limit import settled_in
 from psyflow.work.worker import Work
 
@@ -40,11 +40,11 @@ class Deaths:
         self._writer = writer
         self._oom_kills = oom_kills()
 
-    def settled(self, child: Child) -> Items:
+    def settled(self, child: Claimant) -> Items:
         """Return the items of which a worker has written the outcome."""
         return settled_in(child.shard, self._job.retries, self.attempts)
 
-    def kind(self, child: Child, cause: str) -> tuple[str, str]:
+    def kind(self, child: Claimant, cause: str) -> tuple[str, str]:
         """Return the kind of the failure of which a worker died, and say what happened."""
         if child.condemned is not None:
             return "timeout", f"It took longer than its timeout, {self._job.timeout} s."
@@ -71,12 +71,12 @@ class Deaths:
         say(f"Item {item} failed{again}: {what}")
         return is_outcome
 
-    def write(self, child: Child, item: int, start: float, kind: str, what: str) -> None:
+    def write(self, child: Claimant, item: int, start: float, kind: str, what: str) -> None:
         """Bring the failure of an item, which began at `start` (`time.monotonic`), to the disk."""
         self._writer.write_failure(Failure.of_death(self._tried(child, item, start), kind, what))
         self._writer.sync()
 
-    def _tried(self, child: Child, item: int, start: float) -> Attempt:
+    def _tried(self, child: Claimant, item: int, start: float) -> Attempt:
         duration = time.monotonic() - start
         return Attempt(
             item=item,

@@ -16,7 +16,7 @@ from psyflow.columns import without
 from psyflow.exceptions import UnsupportedDataError
 from psyflow.outcomes.records import SKIPPED, Attempt, Failure, Writer
 from psyflow.work.acceptance import Acceptance, RefusedError
-from psyflow.work.capture import Output, say
+from psyflow.work.capture import Heard, say
 from psyflow.work.context import StopNow
 from psyflow.work.copies import changeable, fresh
 from psyflow.work.flusher import FLUSH_SECONDS
@@ -51,7 +51,7 @@ class Evaluator:
         Which exceptions are no outcome yet.
     attempts : mapping from int to int, optional
         How often items have been tried before, by their numbers.
-    output : Output, optional
+    output : Heard, optional
         Where what items print goes.
     on_failed : callable
         Told how many items have failed, each time that one does.
@@ -75,7 +75,7 @@ class Evaluator:
         on_start: Callable[[int, float], object] = lambda item, start: None,
         retries: Retries = NO_RETRIES,
         attempts: Mapping[int, int] | None = None,
-        output: Output | None = None,
+        output: Heard | None = None,
         on_failed: Callable[[int], object] = lambda n_items: None,
         integrity: Integrity | None = None,
     ) -> None:
@@ -83,7 +83,7 @@ class Evaluator:
         self._on_failed = on_failed
         self._output = output
         self._retries = retries
-        self._attempts = attempts or {}
+        self._attempts = {} if attempts is None else attempts
         self.stopping = False
         self.n_failed = 0
         self.keeps_nothing = False

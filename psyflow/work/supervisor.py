@@ -32,7 +32,7 @@ from psyflow.system.oserrors import is_full
 from psyflow.system.processes import Signals, cause_of_death
 from psyflow.work.capture import say
 from psyflow.work.claims import ClaimLog
-from psyflow.work.crew import Child, Crew, Loaded
+from psyflow.work.crew import Claimant, Crew, Loaded
 from psyflow.work.deaths import Deaths
 from psyflow.work.endings import Ending, ending_of
 from psyflow.work.failure_limit import FailuresElsewhere
@@ -74,7 +74,7 @@ class Supervisor:
             leases=job.leases.absolute() if job.leases is not None else None,
         )
         self._pool_size = min(pool_size, max(1, len(job.items)))
-        self._crew = Crew(self._pool_size)
+        self._crew: Crew[Claimant] = Crew(self._pool_size)
         self._spawned = 0
         self._idle_deaths = 0
         self._stop_level = 0
@@ -153,7 +153,7 @@ class Supervisor:
         assert self._job.load is not None
         job = replace(self._job, prepare=self._job.load())
 
-        def be(slot: Slot, how: tuple[Child, Attempts]) -> int:
+        def be(slot: Slot, how: tuple[Claimant, Attempts]) -> int:
             child, attempts = how
             return self._work(child, slot, job, attempts)
 
@@ -178,7 +178,7 @@ class Supervisor:
     def _spawn(self, index: int, first: Items | None = None, *, one_by_one: bool = False) -> None:
         shard = self._job.out / f"{self._prefix}.{index}-{self._spawned}.rows"
         self._spawned += 1
-        child = Child(index, shard, first, one_by_one)
+        child = Claimant(index, shard, first, one_by_one)
         try:
             attempts = self._deaths.attempts
             work = functools.partial(self._work, child, job=self._job, attempts=attempts)
@@ -187,7 +187,7 @@ class Supervisor:
             say(f"Cannot start worker {index}: {error}")
             self._give_up(SETUP_FAILED)
 
-    def _work(self, child: Child, slot: Slot, job: Work, attempts: Attempts) -> int:
+    def _work(self, child: Claimant, slot: Slot, job: Work, attempts: Attempts) -> int:
         """Do what a worker does, in its process."""
         self._writer.leave()
         if job.is_gone():
@@ -215,7 +215,7 @@ class Supervisor:
         starts = [self._crew.slot(child).read()[1] for child in self._crew.children.values()]
         self._standstills.forget(min(starts, default=0.0))
 
-    def _ended(self, child: Child, exit_code: int) -> None:
+    def _ended(self, child: Claimant, exit_code: int) -> None:
         slot = self._crew.slot(child)
         self._deaths.n_failed += slot.n_failed
         slot.failed(0)
@@ -246,7 +246,7 @@ class Supervisor:
                 say(f"Worker {child.index} gave up (exit code {exit_code}).")
                 self._give_up(exit_code)
 
-    def _died(self, child: Child, slot: Slot, exit_code: int) -> None:
+    def _died(self, child: Claimant, slot: Slot, exit_code: int) -> None:
         item, start = slot.read()
         finished = self._deaths.settled(child)
         cause = cause_of_death(exit_code)
@@ -263,7 +263,7 @@ class Supervisor:
             say(f"Worker {child.index} {cause} between two items.")
         self._replace(child, finished)
 
-    def _gave_way(self, child: Child, slot: Slot) -> None:
+    def _gave_way(self, child: Claimant, slot: Slot) -> None:
         """Replace a worker whose process is not fit for further items, because of one or several.
 
         If it had written all outcomes but one, that item did it. Else the others may be none of
@@ -282,11 +282,11 @@ class Supervisor:
         again = item if is_found and not is_outcome else None
         self._replace(child, finished, again, one_by_one=not is_found)
 
-    def _is_innocent(self, child: Child, start: float) -> bool:
+    def _is_innocent(self, child: Claimant, start: float) -> bool:
         """Tell whether the item that took too long ended after all, and another one had begun."""
         return child.condemned is not None and not self._is_overdue(start, child.condemned)
 
-    def _record(self, child: Child, item: int, start: float, kind: str, what: str) -> bool:
+    def _record(self, child: Claimant, item: int, start: float, kind: str, what: str) -> bool:
         """Record that an item ended its process, and return whether that is its outcome."""
         is_outcome = self._deaths.count(item, kind, what, is_last=self._stop_level > 0)
         try:
@@ -298,7 +298,7 @@ class Supervisor:
 
     def _replace(
         self,
-        child: Child,
+        child: Claimant,
         finished: Items,
         again: int | None = None,
         *,
@@ -317,7 +317,7 @@ class Supervisor:
                 left = np.append(left[left != again], again)
             self._spawn(child.index, left, one_by_one=one_by_one)
 
-    def _left_behind(self, child: Child, finished: Items) -> Items | None:
+    def _left_behind(self, child: Claimant, finished: Items) -> Items | None:
         """Return what a dead worker had claimed and not finished."""
         log = ClaimLog(self._job.claims, len(self._job.items))
         claim = log.latest_of(child.shard.name)

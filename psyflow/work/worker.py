@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,10 +21,9 @@ from psyflow.outcomes.shard import ShardWriter
 from psyflow.pspace import ParameterSpace
 from psyflow.system.exits import NOTHING_KEPT, OUT_OF_TIME, RECYCLED, STOPPED
 from psyflow.system.identity import FileId, identity
-from psyflow.system.oserrors import is_failing, is_full
 from psyflow.system.owner import Owner
 from psyflow.system.processes import WARNINGS
-from psyflow.texts import exception_text
+from psyflow.work.account import Account
 from psyflow.work.capture import Output
 from psyflow.work.claims import ClaimLog
 from psyflow.work.evaluate import Evaluator, StopNow
@@ -310,7 +309,7 @@ def work(
     evaluator = Evaluator(
         prepared, writer, slot.running, job.retries, attempts, output, note_failures, integrity
     )
-    account = _Account(evaluator, slot, integrity)
+    account = Account(evaluator, slot, integrity)
     with output or contextlib.nullcontext(), account, writer, evaluator, account:
         _StopSignal(evaluator, slot)
         os.register_at_fork(after_in_child=evaluator.leave_child)
@@ -318,50 +317,6 @@ def work(
         pacer.quota = job.max_tasks_per_child
         batches = _batches(job, shard.name, pacer, first, one_by_one)
         return _evaluate_all(job, prepared, evaluator, slot, batches, pacer)
-
-
-class _Account:
-    """Says in the slot what an item has broken, and which one, as far as is known.
-
-    To be entered twice: first of all, for what goes wrong as others are left, and last of all,
-    before any other has taken note of an error.
-    """
-
-    def __init__(self, evaluator: Evaluator, slot: Slot, integrity: Integrity) -> None:
-        self._evaluator = evaluator
-        self._slot = slot
-        self._integrity = integrity
-        self._is_given = False
-
-    def __enter__(self) -> None:
-        """Do nothing."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        frames: TracebackType | None,
-    ) -> None:
-        if error is None or self._is_given:
-            return
-        self._is_given = True
-        items, starts = self._evaluator.abandon()
-        # Not before: the thread writes whatever is kept in a process that is fit.
-        damage = self._integrity.mend()
-        if self._is_of_the_disk(error):
-            return
-        running, start = self._slot.read()
-        if running >= 0:
-            items, starts = [*items, running], [*starts, start]
-        reason = damage or f"its worker could not go on: {exception_text(error)}"
-        culprit = (items[0], starts[0]) if len(items) == 1 else (Slot.IDLE, 0.0)
-        self._slot.give_way(*culprit, f"After it, {reason}.")
-
-    def _is_of_the_disk(self, error: BaseException) -> bool:
-        """Tell whether other workers would fare no better."""
-        if is_full(error):
-            return not self._integrity.is_to_blame_for(error)
-        return is_failing(error)
 
 
 def _evaluate_all(

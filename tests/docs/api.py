@@ -41,6 +41,8 @@ def _sections(modules: dict[str, str]) -> Iterator[str]:
 
 def _summary(module: ModuleType, name: str) -> str:
     thing = getattr(module, name)
+    if isinstance(thing, ModuleType):
+        return _first_line(thing.__doc__)
     if not getattr(thing, "__module__", "").startswith("psyflow"):
         return _first_line(_text_below(module, name))
     if thing.__name__ != name:

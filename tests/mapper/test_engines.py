@@ -177,14 +177,13 @@ def lack_a_module() -> None:
     raise ImportError("no such module here")
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"), [("dask", "different environments"), ("ray", "no such module here")]
-)
+@pytest.mark.parametrize("name", ["dask", "ray"])
 def test_what_no_worker_can_evaluate_is_said_at_once(
-    name: str, reason: str, request: pytest.FixtureRequest
+    name: str, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue(name)
-    with pytest.raises(PsyflowError, match=rf"(?s)The workers cannot .*{reason}") as e:
+    said = "(?s)The workers cannot .*no such module here"
+    with pytest.raises(PsyflowError, match=said) as e:
         map_pspace_parallel(Unloadable(), SPACE, backend=name)
     assert not isinstance(e.value, ItemsFailedError)
 
@@ -198,10 +197,10 @@ def test_exclude_and_empty_spaces(backend: str) -> None:
 WITHOUT_WORKERS = """
 import warnings
 import distributed
-import psyflow.mapper.engines
+import psyflow.mapper.engines.dask
 from psyflow import Param, map_pspace_parallel
 
-psyflow.mapper.engines.LOOK_SECONDS = 0.3
+psyflow.mapper.engines.dask.LOOK_SECONDS = 0.3
 if __name__ == "__main__":
     with (
         distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=":0") as c,
@@ -213,7 +212,7 @@ if __name__ == "__main__":
             warn(*told, **how)
             c.scale(1)
 
-        psyflow.mapper.engines.warnings.warn = warn_and_scale
+        psyflow.mapper.engines.dask.warnings.warn = warn_and_scale
         print(map_pspace_parallel(lambda x: {"y": 2 * x}, Param(x=[1, 2]), backend="dask"))
 """
 

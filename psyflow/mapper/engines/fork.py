@@ -1,0 +1,143 @@
+"""What a fork does that evaluates psets: batches come in by a pipe, and outcomes go out by it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import time
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from typing import Any, TypeAlias
+
+from psyflow.columns import Columns, pack_numbers
+from psyflow.exceptions import PsyflowError, UsageError
+from psyflow.mapper.batches import Batch, Ended, evaluate, peak_memory
+from psyflow.mapper.call import Call
+from psyflow.outcomes.records import Failure, Rows
+from psyflow.outcomes.table import Items
+from psyflow.pspace.unpicklable import culprit, why_not
+from psyflow.reprs import safe_repr
+from psyflow.system.exits import SETUP_FAILED
+from psyflow.system.limits import limit_loaded_libraries, share_processors
+from psyflow.texts import exception_text
+from psyflow.work.account import Account
+from psyflow.work.capture import Unheard
+from psyflow.work.evaluate import Evaluator
+from psyflow.work.integrity import Integrity
+from psyflow.work.slot import Slot
+
+__all__ = ["Message", "Task", "be_fork", "packed"]
+
+Message: TypeAlias = "Rows | Failure | Ended | str"
+"""What a fork says: outcomes, the end of a batch, or why it cannot work."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a fork is to do.
+
+    Attributes
+    ----------
+    items : ndarray of int64
+    columns : mapping from str to column
+    attempts : mapping from int to int
+        How often some of the items have been tried before.
+    """
+
+    items: Items
+    columns: Columns
+    attempts: dict[int, int]
+
+
+def packed(task: Task) -> bytes:
+    """Return a task as bytes.
+
+    Raises
+    ------
+    UsageError
+        If a pset has a value that cannot be sent.
+    """
+    try:
+        return pickle.dumps(task, 5)
+    except Exception:
+        # Lambdas, and what else has no name to be found by.
+        import cloudpickle
+    try:
+        pickled: bytes = cloudpickle.dumps(task)
+    except Exception as error:
+        for name, column in task.columns.items():
+            if (part := culprit(column)) is not column:
+                shown = safe_repr(part, 60)
+                raise UsageError(
+                    f"`{name}` has a value that cannot be sent to a worker: {shown}. "
+                    f"{why_not(part, error)}"
+                ) from error
+        raise UsageError(f"A pset cannot be sent to a worker: {exception_text(error)}") from error
+    return pickled
+
+
+class _LinkWriter:
+    """Where an evaluator writes to: the pipe."""
+
+    def __init__(self, link: Connection) -> None:
+        self._link = link
+
+    def write_rows(self, rows: Rows) -> int:
+        columns = {name: pack_numbers(column) for name, column in rows.columns.items()}
+        return self.send(replace(rows, columns=columns))
+
+    def write_failure(self, failure: Failure) -> None:
+        self.send(failure)
+
+    def sync(self) -> None:
+        """Do nothing: there is no disk."""
+
+    def send(self, message: Message) -> int:
+        pickled = pickle.dumps(message, 5)
+        self._link.send_bytes(pickled)
+        return len(pickled)
+
+
+def be_fork(call: Call, index: int, n_workers: int, link: Connection, slot: Slot) -> int:
+    """Evaluate what comes, until there is no more; return the exit status."""
+    # A collection would look at all that the parent has, and so copy its pages to this process.
+    gc.freeze()
+    writer = _LinkWriter(link)
+    share_processors(None, n_workers, os.environ)
+    limit_loaded_libraries(os.environ)
+    try:
+        prepared = call.prepared(index)
+    except PsyflowError as error:
+        writer.send(str(error))
+        return SETUP_FAILED
+    integrity = Integrity()
+    attempts: dict[int, int] = {}
+    evaluator = Evaluator(
+        prepared,
+        writer,
+        slot.running,
+        call.retries,
+        attempts,
+        output=Unheard(),
+        integrity=integrity,
+    )
+    account = Account(evaluator, slot, integrity)
+    with account, evaluator, account:
+        os.register_at_fork(after_in_child=evaluator.leave_child)
+        waiting = time.monotonic()
+        while (task := _received(link)) is not None:
+            begin = time.monotonic()
+            attempts |= task.attempts
+            evaluate(evaluator, prepared, Batch(task.items, task.columns))
+            end = time.monotonic()
+            writer.send(Ended(len(task.items), end - begin, begin - waiting, peak_memory()))
+            waiting = time.monotonic()
+    return 0
+
+
+def _received(link: Connection) -> Any:
+    try:
+        return pickle.loads(link.recv_bytes())
+    except EOFError:
+        return None

@@ -1,0 +1,1 @@
+"""Programs that show what a survey is; installed as ``psyflow-survey-…-example``."""
