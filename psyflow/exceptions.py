@@ -91,6 +91,7 @@ __all__ = [
 
 MOST_KNOWN = 50
 _MOST_MEANT = 3
+_AS_GOOD = 0.05
 _FEW_KNOWN = 10
 """So many names are told of those that exist; a table may have thousands."""
 
@@ -109,12 +110,16 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
     --------
     >>> did_you_mean("schedular", ["scheduler", "store"])
     ' Did you mean "scheduler"?'
-    >>> did_you_mean("run_1", ["run_11", "run_12", "run_21", "walk"])
-    ' Did you mean "run_12", "run_11" or "run_21"?'
+    >>> did_you_mean("run_1", ["run_11", "run_12", "run_13", "walk"])
+    ' Did you mean "run_11", "run_12" or "run_13"?'
     >>> did_you_mean("xyz", ["scheduler", "store"])
     ''
     """
-    close = difflib.get_close_matches(name, list(known), n=_MOST_MEANT, cutoff=cutoff)
+    alike = sorted((-difflib.SequenceMatcher(None, one, name).ratio(), one) for one in known)
+    best = -alike[0][0] if alike else 0.0
+    # Two names that are much alike each other are no question if one is much closer.
+    least = max(cutoff, best - _AS_GOOD)
+    close = [one for ratio, one in alike if -ratio >= least][:_MOST_MEANT]
     *others, last = (f'"{one}"' for one in close or [""])
     meant = f"{', '.join(others)} or {last}" if others else last
     return f" Did you mean {meant}?" if close else ""

@@ -88,11 +88,11 @@ class Holder:
         # Where the folder was removed, there is nobody to tell anything.
         with contextlib.suppress(FileNotFoundError):
             self._done.sync()
+        self._packer.pack()
         # What the process holds, it goes on to hold; if it ends now, that is seen without a word.
         if is_holding():
             return
         self._flusher.end()
-        self._packer.pack()
         self._lease.release()
         self._done.close()
 

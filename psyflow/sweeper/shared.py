@@ -117,7 +117,8 @@ class SharedStates:
         """Give elements back, which anybody may hold; done ones stay what they are."""
         board = self.board
         known = board.holders(positions)
-        self.update_claims()
+        # What others have done keeps its holder, or it would be free for all.
+        self.update()
         mine = None if self._holder is None else self._holder.number
         # What this process held may have passed to another one, which took it for dead; and who
         # is quick to take what is given back keeps it.

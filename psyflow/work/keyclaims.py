@@ -16,6 +16,7 @@ then give one of these numbers to an entry once more.
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
 from typing import TypeAlias
 
@@ -159,11 +160,12 @@ class Packer:
         self.folder = folder
         self._files = NumberedFiles(folder)
         self._pack = 0
+        self._packing = threading.Lock()
 
     def pack(self) -> None:
-        """Pack all entries that are enough for a pack."""
+        """Pack all entries that are enough for a pack; any thread may do so."""
         # Whoever removes the folder has no use for packs.
-        with contextlib.suppress(FileNotFoundError):
+        with self._packing, contextlib.suppress(FileNotFoundError):
             while self._is_packed() or self._made():
                 self._remove_entries()
                 self._pack += 1

@@ -202,7 +202,7 @@ def test_the_pager_is_asked_on_a_terminal_only(lif, tmp_path):
     lif.psy("run", "long")
     command = lif.command("show", "long", "--all")
     pager = f"cat > {tmp_path / 'paged'}"
-    assert lif.program(*command[3:], env={"PAGER": pager}).stdout
+    assert lif.program(*command[4:], env={"PAGER": pager}).stdout
     assert not (tmp_path / "paged").exists()
     own, other = pty.openpty()
     env = {**os.environ, "PAGER": pager, "LINES": "24", "COLUMNS": "80"}

@@ -25,8 +25,19 @@ class OfSpace(Glance):
     """What is known of a run, of which there is nothing but the space."""
 
     def __init__(self, space: ParameterSpace) -> None:
-        self.space = space  # type: ignore[misc]
-        self.n_items = self.n_done = len(space)
+        self._space = space
+
+    @property
+    def n_items(self) -> int:
+        return len(self._space)
+
+    @property
+    def n_done(self) -> int:
+        return len(self._space)
+
+    @property
+    def space(self) -> ParameterSpace:
+        return self._space
 
     def attributes(self) -> dict[str, Any]:
         return {"task": "t"}

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from psyflow.exceptions import DamagedShardWarning
+from psyflow.outcomes.beside import packed_file
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.jobs import Jobs
 from psyflow.record.layout import Layout
@@ -281,6 +282,7 @@ def execute(x):
     study.calls()
     (study.folder / "psy-work/t/result.pkl").unlink()
     shard = next(study.folder.glob("psy-work/t/out/*.0-0.rows"))
+    packed_file(shard).unlink()
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(bytes(data))

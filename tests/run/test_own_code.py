@@ -117,7 +117,10 @@ def src(study: Study, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def flat(study: Study, monkeypatch: pytest.MonkeyPatch) -> Path:
-    study.task(TASK)  # python -m psyflow puts the folder on sys.path
+    study.task(TASK)
+    # Only this puts the folder on sys.path.
+    as_module = lambda *words: [study.python, "-m", "psyflow", *words]  # noqa: E731
+    monkeypatch.setattr(study, "command", as_module)
     return write(study.folder)
 
 

@@ -247,7 +247,7 @@ def test_jobs_go_on_as_long_as_the_next_one_gets_more(
         f'    return f"0:{{{limit}:02d}}" if "process" in job else "5"\n'
         'scheduler_args = {"timelimit": limit}\n'
         "pspace = Param(x=[3])\n"
-        'def execute(x):\n    time.sleep(7)\n    return {"y": x**2}\n'
+        'def execute(x):\n    time.sleep(10)\n    return {"y": x**2}\n'
     )
     with FakeSlurm(tmp_path / "slurm") as slurm:
         monkeypatch.setenv("PATH", slurm.environment["PATH"])

@@ -66,7 +66,7 @@ class TestOptions:
         ("options", "complaint"),
         [
             ({"patition": "x"}, 'no Slurm argument "patition". Did you mean "partition"?'),
-            ({"time_limit": 1}, 'Did you mean "timelimit"? Known: account, '),
+            ({"time_limit": 1}, 'Did you mean "timelimit"?'),
             ({"n_cpu": 1}, 'Did you mean "n_cpus"?'),
             ({"array": "0-3"}, '"array" is set by psyflow itself'),
             ({"job_name": "x"}, '"job_name" is set by psyflow itself'),

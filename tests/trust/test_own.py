@@ -148,7 +148,7 @@ def test_every_command_that_reads_a_run_can_be_told_to_trust(place: Place) -> No
     from psyflow.cli.parser import parse
 
     words = {"merge": ["d", "f.npz"], "debug": ["t", "1"], "export": ["t", "f.csv"]}
-    without = {"list", "test", "clean", "kill", "doctor", "new-task", "exec"}
+    without = {"list", "test", "clean", "kill", "doctor", "new-task", "exec", "push", "pull"}
     for name in set(COMMANDS) - without:
         assert parse([name, *words.get(name, ["t"]), "--trust"]).trust is True
         assert parse([name, *words.get(name, ["t"])]).trust is False
