@@ -32,6 +32,7 @@ from psyflow.system.processes import (
     die_with_parent,
     flush_standard_streams,
     fork,
+    received,
     signals_blocked,
 )
 
@@ -239,20 +240,9 @@ def _receive_request(requests: socket.socket) -> tuple[dict[str, Any], int] | No
     start, fds, _, _ = socket.recv_fds(requests, _NUMBER.size, 1)
     if not start:
         return None
-    return json.loads(_receive(requests, *_NUMBER.unpack(start))), fds[0]
+    return json.loads(received(requests, *_NUMBER.unpack(start))), fds[0]
 
 
 def _receive_number(source: socket.socket) -> int:
-    number: int = _NUMBER.unpack(_receive(source, _NUMBER.size))[0]
+    number: int = _NUMBER.unpack(received(source, _NUMBER.size))[0]
     return number
-
-
-def _receive(source: socket.socket, n_bytes: int) -> bytes:
-    """Return the next bytes; raise EOFError if there is nobody any more to send them."""
-    received = bytearray()
-    while len(received) < n_bytes:
-        part = source.recv(n_bytes - len(received))
-        if not part:
-            raise EOFError
-        received += part
-    return bytes(received)

@@ -29,6 +29,7 @@ __all__ = [
     "flush_standard_streams",
     "fork",
     "oom_kills",
+    "received",
     "signal_name",
     "signals_blocked",
 ]
@@ -169,3 +170,14 @@ def bury_orphans(own: Collection[int]) -> None:
             if ended.si_pid in own:
                 return
             os.waitpid(ended.si_pid, 0)
+
+
+def received(source: socket.socket, n_bytes: int) -> bytes:
+    """Return the next bytes of another process; raise EOFError if there will be no more."""
+    data = bytearray()
+    while len(data) < n_bytes:
+        part = source.recv(n_bytes - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return bytes(data)

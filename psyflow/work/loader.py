@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
-from psyflow.system.processes import flush_standard_streams, fork, signals_blocked
+from psyflow.system.processes import flush_standard_streams, fork, received, signals_blocked
 
 __all__ = ["Loader", "News"]
 
@@ -80,7 +80,7 @@ class Loader:
         request = pickle.dumps(what)
         try:
             self._mine.sendall(_NUMBER.pack(len(request)) + request)
-            (pid,) = _NUMBER.unpack(_received(self._mine, _NUMBER.size))
+            (pid,) = _NUMBER.unpack(received(self._mine, _NUMBER.size))
             if pid != _ADOPTED:
                 self._wait_for_adoption(pid)
                 return int(pid)
@@ -94,7 +94,7 @@ class Loader:
 
     def _wait_for_adoption(self, pid: int) -> None:
         try:
-            _received(self._mine, _NUMBER.size)
+            received(self._mine, _NUMBER.size)
         except (EOFError, ConnectionError):
             # The loader has been killed. The worker lives, and there must be no other one for it.
             self.is_ready = False
@@ -139,8 +139,8 @@ class Loader:
         os.kill(supervisor, signal.SIGCHLD)
         try:
             while True:
-                (length,) = _NUMBER.unpack(_received(self._its, _NUMBER.size))
-                self._fork(_received(self._its, length), start)
+                (length,) = _NUMBER.unpack(received(self._its, _NUMBER.size))
+                self._fork(received(self._its, length), start)
         except (EOFError, OSError):
             return 0
 
@@ -176,14 +176,3 @@ def _is_child(pid: int) -> bool:
     except ChildProcessError:
         return False
     return True
-
-
-def _received(source: socket.socket, n_bytes: int) -> bytes:
-    """Return the next bytes; raise EOFError if there is nobody any more to send them."""
-    received = bytearray()
-    while len(received) < n_bytes:
-        part = source.recv(n_bytes - len(received))
-        if not part:
-            raise EOFError
-        received += part
-    return bytes(received)
