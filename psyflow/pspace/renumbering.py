@@ -41,6 +41,8 @@ def renumbered(planned: KeyedSpace, present: KeyedSpace) -> Items | None:
     n = n_alike(planned, present)
     if n == len(planned):
         return None
+    if not len(present):
+        return np.full(len(planned), -1)
     by_factors = _by_factors(planned, present)
     if by_factors is not None:
         return by_factors
@@ -56,7 +58,7 @@ def _by_factors(planned: KeyedSpace, present: KeyedSpace) -> Items | None:
         return None
     places = [_places(own.get(names), its.get(names)) for names in every]
     strides = _strides(its)
-    # So far below 0 that no sum with it is a position.
+    # So far below 0 that no sum with it is a position: there is one at least.
     absent = -len(present) - 1
     offsets = []
     for names, place in zip(every, places, strict=True):

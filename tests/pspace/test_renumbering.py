@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from psyflow.pspace import Param, missing
@@ -58,8 +58,13 @@ def changed(draw):
 DEFAULTS = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 1), max_size=2)
 
 
+NOTHING = Param(a=[]) * Param(b=[0, 1])
+
+
 @settings(max_examples=300)
 @given(changed(), DEFAULTS, DEFAULTS, st.booleans())
+@example((Param(b=[0, 1])[1:] + Param(b=[1]), NOTHING), {}, {}, False)
+@example((Param(b=[0, 1]), NOTHING), {}, {}, False)
 def test_each_pset_is_found_where_the_next_equal_one_is(pair, defaults, others, are_same):
     old = KeyedSpace(pair[0], defaults)
     new = KeyedSpace(pair[1], defaults if are_same else others)

@@ -197,7 +197,7 @@ def test_an_exception_is_raised_when_all_others_are_saved(poolsize: int | None) 
 class Stubborn(Exception):
     def __init__(self, a: int, b: int) -> None:
         super().__init__(f"{a} {b}")
-        self.stays = threading.Lock()
+        self.__dict__["stays"] = threading.Lock()
 
 
 def test_an_exception_that_cannot_travel_is_told_in_words() -> None:
