@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PACKAGES = ("psyflow", "numpy", "tables", "joblib", "doit", "jug", "execo", "psweep")
+COMMON = ("numpy", "tables", "joblib", "doit")
+PEERS = ("jug", "execo", "patas", "psweep")
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,14 @@ class Environment:
 
 def find_peers(folder: Path) -> Path:
     """Return the peers' interpreter in the virtual environment `folder`; make it if need be."""
-    python = folder / "bin" / "python"
-    if not python.exists():
+    python, wanted = folder / "bin" / "python", HERE / "requirements.txt"
+    installed = folder / wanted.name
+    if not (installed.exists() and installed.read_text() == wanted.read_text()):
         print(f"Installing the peers into {folder} …", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install = ["-m", "pip", "install", "-q", "-r", str(HERE / "requirements.txt")]
+        install = ["-m", "pip", "install", "-q", "-r", str(wanted)]
         subprocess.run([str(python), *install], check=True)
+        shutil.copy(wanted, installed)
     return python
 
 
@@ -106,10 +109,11 @@ def _cpu_model() -> str:
 
 def _versions(python: Path) -> str:
     if python == Path(sys.executable):
-        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES[:-2])
+        own = ("psyflow", *COMMON)
+        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in own)
     code = (
         "import importlib.metadata as m; "
-        f"print(', '.join(f'{{n}} {{m.version(n)}}' for n in {PACKAGES[1:]}))"
+        f"print(', '.join(f'{{n}} {{m.version(n)}}' for n in {COMMON + PEERS}))"
     )
     found = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
     return found.stdout.strip()
