@@ -108,7 +108,8 @@ class Inquiry:
     def long_runners(self) -> list[tuple[LongRunner, Mapping[str, Any]]]:
         """The items that have been running for some seconds, the longest first; with psets."""
         plan = self._assessment.plan
-        if plan is None or not self.reasons:
+        # In a copy of the folder, what its files tell of is at work elsewhere.
+        if plan is None or not self.jobs:
             return []
         runners = long_runners(plan)
         space = plan.load_space().space if runners else None

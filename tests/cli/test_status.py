@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.support.place import SQUARE
+from tests.support.place import SQUARE, Place
 from tests.support.processes import PATIENCE, eventually
 
 FAILING = SQUARE.replace("return", "if x == 2:\n        raise ValueError('not two')\n    return")
@@ -190,7 +191,7 @@ def execute(x):
 """
 
 
-def test_an_item_that_hangs_is_seen_and_named_wherever_one_looks(place):
+def test_an_item_that_hangs_is_seen_and_named_wherever_one_looks(place, tmp_path_factory):
     path = place.task("hang", HANGS)
     psy = place.start("run")
     work = place.work / "hang"
@@ -200,6 +201,9 @@ def test_an_item_that_hangs_is_seen_and_named_wherever_one_looks(place):
     assert "half of the items that are done took less than" in told
     (item,) = json.loads(place.psy("status", "--json", "hang").stdout)["hang"]["running_items"]
     assert (item["item"], item["pset"]) == (1, {"x": "1"}) and item["seconds"] > 1
+    copy = Place(tmp_path_factory.mktemp("copies") / "copy")
+    shutil.copytree(place.folder, copy.folder)
+    assert json.loads(copy.psy("status", "--json", "hang").stdout)["hang"]["running_items"] == []
     (path.parent / "gate").touch()
     assert psy.wait(PATIENCE) == 0
     assert "running" not in place.psy("status", "hang").stderr

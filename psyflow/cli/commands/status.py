@@ -65,14 +65,17 @@ def _notes(inquiry: Inquiry) -> Iterator[str]:
 
 def _about_long_runners(inquiry: Inquiry, most: int) -> Iterator[str]:
     """Say which items have been running for long, and if they seem to hang, what to do."""
-    runners, median = inquiry.long_runners, inquiry.median_duration
+    runners = inquiry.long_runners
+    if not runners:
+        return
+    median = inquiry.median_duration
     for runner, pset in runners[:most]:
         yield f"running: {runner} on {runner.host}, {pset_text(pset)}"
     if len(runners) > most:
         yield f"running: {len(runners) - most} more items for some seconds."
-    if runners and median is not None:
+    if median is not None:
         yield f"half of the items that are done took less than {shortly(median)}."
-    if runners and seems_to_hang(runners[0][0], median):
+    if seems_to_hang(runners[0][0], median):
         yield (
             "what takes so much longer may hang. `timeout = SECONDS` in the task file ends such "
             "items, and the others go on."
@@ -87,7 +90,7 @@ def _details(inquiry: Inquiry) -> Iterator[str]:
     at_work = (State.RUNNING, State.QUEUED)
     spaces = {"Missing": inquiry.missing}
     spaces |= {state.capitalize(): inquiry.in_state(state) for state in at_work}
-    if inquiry.jobs and len(inquiry.long_runners) > MOST_SHOWN:
+    if len(inquiry.long_runners) > MOST_SHOWN:
         yield "  Items that have been running for some seconds:"
         shown = (f"{runner}, {pset_text(pset)}" for runner, pset in inquiry.long_runners)
         lines = islice(shown, MOST_LINES)
