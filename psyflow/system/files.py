@@ -208,10 +208,11 @@ def _temporary_name(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path to write to; on leaving, it becomes `path`, whole and durable.
 
-    If the block raises, `path` stays as it was and the temporary file is removed.
+    If the block raises, `path` stays as it was and the temporary file is removed. With
+    ``durable=False`` a power loss may undo it.
 
     Examples
     --------
@@ -227,18 +228,20 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         with naming(path, temporary):
             yield temporary
-            with _opened(temporary, os.O_RDWR) as fd:
-                fsync(fd)
+            if durable:
+                with _opened(temporary, os.O_RDWR) as fd:
+                    fsync(fd)
             temporary.replace(path)
     except BaseException:
         _discard(temporary)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
-def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
-    """Make `path` hold exactly `data`, whole and durable."""
-    with atomic_path(path) as temporary:
+def write_atomic(path: str | os.PathLike[str], data: bytes | str, *, durable: bool = True) -> None:
+    """Make `path` hold exactly `data`, whole and, unless told otherwise, durable."""
+    with atomic_path(path, durable=durable) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 

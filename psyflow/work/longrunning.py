@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from psyflow.system.files import write_atomic
 from psyflow.system.owner import Owner
 
 __all__ = ["MARK", "LongRunning"]
@@ -64,6 +64,6 @@ class LongRunning:
 
     @staticmethod
     def _write(path: Path, items: list[tuple[int, float]]) -> None:
-        new = path.with_name(f"{path.name}.new")
-        new.write_text(json.dumps({"owner": asdict(Owner.here()), "items": items}))
-        os.replace(new, path)  # noqa: PTH105 (atomic, and as fast as it gets)
+        told = {"owner": asdict(Owner.here()), "items": items}
+        # After a power loss nobody is at work.
+        write_atomic(path, json.dumps(told), durable=False)
