@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-__all__ = ["AUTO", "in_order", "names", "pool_size", "rows_at_most", "seconds"]
+__all__ = [
+    "AUTO",
+    "in_order",
+    "items",
+    "items_at_most",
+    "names",
+    "pool_size",
+    "rows_at_most",
+    "seconds",
+]
 
 AUTO = 0
 """What ``-j auto`` becomes here: counting CPUs is left to those who know how."""
@@ -36,10 +45,39 @@ def seconds(text: str) -> float:
 
 def rows_at_most(text: str) -> int:
     """Read a number of rows."""
+    return _at_least_one(text, "rows")
+
+
+def items_at_most(text: str) -> int:
+    """Read a number of items."""
+    return _at_least_one(text, "items")
+
+
+def _at_least_one(text: str, what: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"it must be a number of rows, 1 or more, not {text}")
+        raise argparse.ArgumentTypeError(f"it must be a number of {what}, 1 or more, not {text}")
     return number
+
+
+def items(text: str) -> range:
+    """Read the number of an item, or the first and the last of several.
+
+    Examples
+    --------
+    >>> items("7"), items("10-12")
+    (range(7, 8), range(10, 13))
+    """
+    first, is_several, last = text.partition("-")
+    if not first.isdecimal() or not (last if is_several else first).isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"it must be the number of an item, as 7, or of several, as 10-12, and not {text!r}; "
+            "names of tasks go before this option"
+        )
+    numbers = range(int(first), int(last if is_several else first) + 1)
+    if not numbers:
+        raise argparse.ArgumentTypeError(f"the first item comes first, as 10-12, and not {text!r}")
+    return numbers
 
 
 def names(text: str) -> list[str]:

@@ -83,14 +83,14 @@ def add_host(parser: ArgumentParser, folders: str) -> None:
     add_dry_run(parser, "what would be copied")
 
 
-def add_where(parser: ArgumentParser) -> None:
-    """Add ``--where``, which chooses rows of a result."""
+def add_where(parser: ArgumentParser, what: str = "only rows") -> None:
+    """Add ``--where``, which chooses rows of a result, or `what`."""
     parser.add_argument(
         "--where",
         metavar="CONDITION",
         action="append",
         default=[],
-        help="only rows for which this holds: a=2, 'b>0.5', mode!=slow; may be repeated",
+        help=f"{what} for which this holds: a=2, 'b>0.5', mode!=slow; may be repeated",
     )
 
 

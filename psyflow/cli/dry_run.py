@@ -10,8 +10,8 @@ from dataclasses import asdict
 
 from psyflow.cli.output import MOST_LINES
 from psyflow.cli.reading import report_each
+from psyflow.cli.wanted import wanted_of
 from psyflow.messages import shown_path
-from psyflow.record.assess import Choice
 from psyflow.run.preview import JobPreview, Preview, preview
 from psyflow.run.run import Run
 from psyflow.scheduler.timelimit import duration_text
@@ -22,15 +22,16 @@ __all__ = ["dry_run"]
 
 def dry_run(arguments: Namespace) -> int:
     """Print what `psy run` would do with the named tasks, or with all."""
+    wanted = wanted_of(arguments)
 
     def ask(task: TaskDef) -> Preview:
         run = Run(task)
         return preview(
             run,
-            run.assess(verify=True),
+            run.assess(verify=True, again=wanted.to_renew),
             keep=arguments.keep,
             pool_size=arguments.pool_size,
-            choice=Choice(arguments.choice),
+            wanted=wanted,
         )
 
     return report_each(

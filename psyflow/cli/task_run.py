@@ -8,9 +8,9 @@ from argparse import Namespace
 from psyflow.cli.output import OK, describe, exit_code_of, say
 from psyflow.cli.selection import suggestion
 from psyflow.cli.telling import Telling
+from psyflow.cli.wanted import wanted_of
 from psyflow.exceptions import JobsRunningWarning, NotWrittenError, PsyflowError
 from psyflow.messages import shown_path
-from psyflow.record.assess import Choice
 from psyflow.run.bring import bringing
 from psyflow.run.run import Run
 from psyflow.system.oserrors import is_failing, is_full
@@ -38,7 +38,7 @@ class TaskRun:
         if arguments.fail_fast:
             task.max_failures = 1
         self._arguments = arguments
-        self._choice = Choice(arguments.choice)
+        self._wanted = wanted_of(arguments)
         self._run = Run(task)
         self._telling = Telling(self._run, arguments)
         self._steps = bringing(
@@ -46,7 +46,7 @@ class TaskRun:
             self._telling,
             keep=arguments.keep,
             pool_size=arguments.pool_size,
-            choice=self._choice,
+            wanted=self._wanted,
         )
         self._has_begun = False
         self._step: str | None = None
@@ -106,8 +106,7 @@ class TaskRun:
     def interrupt(self) -> None:
         """Say where to go on, if this task is not done; release what it holds."""
         if self._step is not None:
-            option = [] if self._choice is Choice.ALL else [f"--{self._choice.value}"]
-            command = suggestion(self._arguments, *option, self.name)
+            command = suggestion(self._arguments, self.name, *self._wanted.options())
             say(f"{self.name}: interrupted, {self._progress()}. Continue with: {command}")
         self._run.release()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from psyflow.cli.output import EMPTY_SPACE, FAILED, OK, say
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
+from psyflow.cli.wanted import wanted_of
 from psyflow.messages import shown_path
 from psyflow.outcomes.records import OF_RESULT
 from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
@@ -50,7 +51,7 @@ class Telling(Observer):
         self._run = run
         self._name = run.task.name
         self._arguments = arguments
-        self._choice = Choice(arguments.choice)
+        self._wanted = wanted_of(arguments)
         self._n_left_out = 0
         self._n_rows = self._n_items = 0
 
@@ -79,15 +80,22 @@ class Telling(Observer):
             for hint in near_misses(assessment).sentences():
                 self._say(hint)
 
-    def nothing_chosen(self, assessment: Assessment) -> None:
+    def nothing_wanted(self, assessment: Assessment) -> None:
         """Say that nothing is run."""
         n_missing = assessment.tally.n_missing
         self._there(assessment.n_done, assessment.n_items)
         command = suggestion(self._arguments, self._name)
         self._say(
-            f"no item {NOT_CHOSEN[self._choice]}, so nothing is run. "
+            f"{self._about_nothing()}, so nothing is run. "
             f"{n_missing} of {assessment.n_items} items have no result; run them: {command}"
         )
+
+    def _about_nothing(self) -> str:
+        if self._wanted.where:
+            conditions = " and ".join(self._wanted.where)
+            state = "" if self._wanted.which is Choice.ALL else f"{self._wanted.which.value} "
+            return f"no {state}item without a result fulfils {conditions}"
+        return f"no item {NOT_CHOSEN[self._wanted.which]}"
 
     def made_way(self, said: str) -> None:
         """Say it."""
@@ -159,7 +167,7 @@ class Telling(Observer):
         if tally[State.FAILED]:
             return FAILED
         # Those that have not run were not to be run, unless all were.
-        return FAILED if self._choice is Choice.ALL and not tally.is_settled else OK
+        return FAILED if self._wanted.is_everything and not tally.is_settled else OK
 
     def _about_missing(self, missing: Tally, n_items: int) -> str:
         command = suggestion(self._arguments, self._name)

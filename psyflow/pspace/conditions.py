@@ -16,10 +16,12 @@ import numpy.typing as npt
 from psyflow.columns import Column, table_length, take
 from psyflow.exceptions import UnknownColumnError, UsageError
 from psyflow.pspace.keys import column_keys
+from psyflow.pspace.space import ParameterSpace
 
-__all__ = ["Condition", "rows_with"]
+__all__ = ["Condition", "items_with", "rows_with"]
 
 Rows = npt.NDArray[np.int64]
+_BLOCK = 1 << 18
 
 _ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
@@ -115,6 +117,31 @@ def rows_with(conditions: list[Condition], columns: Mapping[str, Column]) -> Row
     for condition in conditions:
         rows = rows[condition.holds(take(columns[condition.name], rows))]
     return rows
+
+
+def items_with(conditions: list[Condition], space: ParameterSpace, items: Rows) -> Rows:
+    """Return those of some items of a space for whose psets all conditions hold, in their order.
+
+    Raises
+    ------
+    UnknownColumnError
+        If there is no parameter of some name.
+
+    Examples
+    --------
+    >>> from psyflow import Param
+    >>> space = Param(a=range(4)) * Param(b=["x", "y"])
+    >>> items_with([Condition.parse("a>1"), Condition.parse("b=x")], space, np.arange(8))
+    array([4, 6])
+    """
+    for condition in conditions:
+        if condition.name not in space.keys():  # noqa: SIM118 - a space holds psets, not names
+            raise UnknownColumnError(condition.name, space.keys())
+    found = [items[:0]]
+    for start in range(0, len(items), _BLOCK):
+        block = items[start : start + _BLOCK]
+        found.append(block[rows_with(conditions, space.take(block))])
+    return np.concatenate(found)
 
 
 def _value(text: str) -> Any:

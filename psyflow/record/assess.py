@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from psyflow.exceptions import (
     StoreError,
     UnmakeableValuesError,
+    UntrustedFileError,
 )
 from psyflow.fingerprint import Change, Part, changes, parts_from_json, parts_to_json
 from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
@@ -24,10 +26,12 @@ from psyflow.record.chosen import chosen_space
 from psyflow.record.frozen import FrozenSpace
 from psyflow.record.layout import Layout
 from psyflow.record.namedfiles import NamedFiles
+from psyflow.record.numbering import items_of_plan
 from psyflow.record.ownership import check_folder
 from psyflow.record.plan import Plan, digest_of
 from psyflow.record.reads import paths_made
 from psyflow.record.recover import Recovered, find
+from psyflow.record.renewals import Renewals
 from psyflow.system.files import checksum_of, is_there
 from psyflow.system.place import is_same_file
 from psyflow.tasks import TaskDef
@@ -55,6 +59,8 @@ class Assessment:
         Paths of psets that an earlier look has found to be of files which the task makes.
     layout : Layout, optional
         Where the run is, if not where the task has it: in the archive.
+    again : callable, optional
+        Returns the items of the space whose results are not to count from now on.
     """
 
     def __init__(
@@ -64,8 +70,10 @@ class Assessment:
         verify: bool = False,
         made: Collection[str] = (),
         layout: Layout | None = None,
+        again: Callable[[ParameterSpace], Items] | None = None,
     ) -> None:
         self.task = task
+        self._again = again
         self._made = made
         self.layout = layout or Layout(task.folder, task.name, task.resultfile)
         self._is_archived = layout is not None
@@ -159,6 +167,7 @@ class Assessment:
             and about.space_digest == self.frozen.digest
             and is_same_file(Path(about.result), self.layout.result)
             and about.excluded == sorted(set(self.task.exclude_from_result))
+            and Renewals.from_json(about.renewals).is_equal(self.frozen.renewals)
             and not self.frozen.changed_since(about.contents)
         )
 
@@ -291,6 +300,8 @@ class Assessment:
         """Look at a run in the archive as if it were the present one."""
         run = Assessment(self.task, verify=self._verify, layout=layout)
         run.code = self.code
+        # What was asked for anew is not to come back from there.
+        run.renewals = self.renewals
         return run
 
     @property
@@ -316,7 +327,29 @@ class Assessment:
     def frozen(self) -> FrozenSpace:
         """The parameter space, frozen, with what is in the files that it names."""
         frozen = self._chosen
-        return replace(frozen, contents=self.task.contents(frozen.paths - self._written))
+        contents = self.task.contents(frozen.paths - self._written)
+        return replace(frozen, contents=contents, renewals=self.renewals)
+
+    @functools.cached_property
+    def renewals(self) -> Renewals:
+        """When items were asked for anew, some of them maybe by this very look."""
+        planned = self._planned_renewals()
+        items = self._again(self._chosen.space) if self._again else ()
+        return planned.renewed(np.asarray(items), time.time_ns()) if len(items) else planned
+
+    def _planned_renewals(self) -> Renewals:
+        plan = self.plan
+        if plan is None or not plan.renewals:
+            return Renewals()
+        planned = Renewals.from_json(plan.renewals)
+        if plan.space_digest == self._chosen.digest:
+            return planned
+        try:
+            return planned.numbered(items_of_plan(plan, self._chosen))
+        except UntrustedFileError:
+            raise
+        except StoreError:
+            return Renewals()  # nor can anybody tell whose outcomes that plan's are
 
     @functools.cached_property
     def _chosen(self) -> FrozenSpace:

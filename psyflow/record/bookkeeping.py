@@ -145,6 +145,8 @@ class About:
         empty in bookkeeping of old.
     contents : dict
         What the plan says of the contents of files that psets name; empty in bookkeeping of old.
+    renewals : list of list of int
+        When items of the plan were asked for anew, see `Renewals`.
     """
 
     run_id: str
@@ -164,6 +166,7 @@ class About:
     place: Place | None = None
     job_ids: list[str] = field(default_factory=list)
     contents: dict[str, str] = field(default_factory=dict)
+    renewals: list[list[int]] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:

@@ -29,6 +29,7 @@ from psyflow.record.bookkeeping import About, Arrays, ItemsFile
 from psyflow.record.layout import Layout
 from psyflow.record.numbering import Numbering
 from psyflow.record.plan import Plan
+from psyflow.record.renewals import Renewals
 from psyflow.store import Store, known_extensions, store_for
 from psyflow.store.base import reads_all
 from psyflow.system.files import is_there, keep_copy, make_folder
@@ -266,7 +267,8 @@ class EarlierResult:
                 return self._unknown_items(Path(about.result))
             # Of old, a table without rows had no key of two halves either.
             found = match(keys.reshape(-1, 2), self._numbering.keys())
-            return self._numbering.of_same_files(found, about.contents)
+            renewed = Renewals.from_json(about.renewals).times_of(of_rows)
+            return self._numbering.that_count(found, about.contents, renewed)
         return of_rows if renumber is None else renumber[of_rows]
 
     def _unknown_items(self, path: Path) -> Items:

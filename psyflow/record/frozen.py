@@ -27,6 +27,7 @@ from psyflow.pspace.repeat import (
     repeated_space,
     without_repeats,
 )
+from psyflow.record.renewals import Renewals
 from psyflow.system.files import ask_again, write_atomic
 from psyflow.system.plain import NotPlainError, check_plain
 from psyflow.system.trust import seal, unpickled, unsealed
@@ -47,6 +48,8 @@ class FrozenSpace:
         The expression of the space, not its psets.
     contents : mapping from str to str
         Of the paths among the values that count with the content of a file, the digests of that.
+    renewals : Renewals
+        When its items were asked for anew.
     digest : str
         Of `pickled`. Equal digests mean equal spaces; different ones may be equal all the same,
         which their keys then tell.
@@ -56,6 +59,7 @@ class FrozenSpace:
     defaults: Mapping[str, Any]
     pickled: bytes = field(repr=False)
     contents: Mapping[str, str] = field(default_factory=dict, repr=False)
+    renewals: Renewals = field(default_factory=Renewals, repr=False)
 
     @classmethod
     def of(cls, space: ParameterSpace, defaults: Mapping[str, Any] | None = None) -> FrozenSpace:

@@ -89,6 +89,7 @@ class MergedTable:
             checksum=checksum,
             place=plan.place,
             contents=plan.contents or {},
+            renewals=plan.renewals,
         )
 
     def bookkeeping(self) -> Parts:

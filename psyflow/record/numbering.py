@@ -17,6 +17,7 @@ from psyflow.pspace.renumbering import renumbered
 from psyflow.record.frozen import FrozenSpace
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
+from psyflow.record.renewals import Renewals
 
 __all__ = ["Numbering", "items_of_plan"]
 
@@ -88,22 +89,31 @@ class Numbering:
             raise
         except StoreError as error:
             raise LookupError(str(error)) from error
-        contents = plan.contents_here()
-        if items is None and not self._frozen.changed_since(contents):
+        contents, renewals = plan.contents_here(), Renewals.from_json(plan.renewals)
+        is_of_same_files = not self._frozen.changed_since(contents)
+        if items is None and is_of_same_files and renewals.is_equal(self._frozen.renewals):
             return None
-        return self.of_same_files(np.arange(plan.n_items) if items is None else items, contents)
+        items = np.arange(plan.n_items) if items is None else items
+        return self.that_count(items, contents, renewals.times_of(np.arange(plan.n_items)))
 
-    def of_same_files(self, items: Items, contents: Mapping[str, str]) -> Items:
-        """Return items of the present space, −1 for those that name files which have changed.
+    def that_count(self, items: Items, contents: Mapping[str, str], renewed: Items) -> Items:
+        """Return items of the present space, −1 for those of which an outcome does not count.
+
+        Either they name files which have changed, or they were asked for anew.
 
         Parameters
         ----------
         items : ndarray of int64
         contents : mapping from str to str
             What files had in them, by their paths; see `FrozenSpace`.
+        renewed : ndarray of int64
+            When each had been asked for anew, 0 for never.
         """
         changed = self._frozen.items_with(self._frozen.changed_since(contents))
-        return np.where(np.isin(items, changed), -1, items) if len(changed) else items
+        is_other = self._frozen.renewals.times_of(items) != renewed
+        if len(changed):
+            is_other |= np.isin(items, changed)
+        return np.where(is_other, -1, items)
 
 
 def items_of_plan(plan: Plan, present: FrozenSpace) -> Items | None:

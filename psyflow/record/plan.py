@@ -99,6 +99,8 @@ class Plan:
         see `FileDigests`.
     unsettled : dict
         The stamps of the other files that count with their content: those that had just changed.
+    renewals : list of list of int
+        When its items were asked for anew, see `Renewals`.
     place : Place or None
         The folder in which the plan was made, and in which alone its jobs are at work. None in
         plans of old.
@@ -142,6 +144,7 @@ class Plan:
     hashed: dict[str, list[str]] = field(default_factory=dict)
     unsettled: dict[str, str] = field(default_factory=dict)
     accepted: list[str] = field(default_factory=list)
+    renewals: list[list[int]] = field(default_factory=list)
     place: Place | None = None
     made_by: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
@@ -197,9 +200,11 @@ class Plan:
             If it is gone.
         """
         from psyflow.record.frozen import FrozenSpace
+        from psyflow.record.renewals import Renewals
 
         frozen = FrozenSpace.load(self.frozen.space, self.space_digest)
-        return replace(frozen, contents=self.contents or {})
+        renewals = Renewals.from_json(self.renewals)
+        return replace(frozen, contents=self.contents or {}, renewals=renewals)
 
     def keys(self, by: FrozenSpace) -> Keys:
         """Return the keys of the psets of this plan, by the defaults of the space `by`.

@@ -1,6 +1,7 @@
 """How a plan is written: paths in the study go from the run's folder, wherever that may be.
 
-So a plan in a copied or moved study is of that study. Format 1 had absolute paths.
+So a plan in a copied or moved study is of that study. Format 1 had absolute paths. A plan whose
+items were asked for anew has format 3: to an earlier psyflow, their old results would still count.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from psyflow.system.place import Place, absolute, is_same_file
 __all__ = ["FORMAT", "fields_of", "read_record", "record_of"]
 
 FORMAT = 2
-_READ_FORMATS = (1, FORMAT)
+_WITH_RENEWALS = 3
+_READ_FORMATS = (1, FORMAT, _WITH_RENEWALS)
 _PATHS = ("task_file", "base", "result", "conf_file")
 
 
@@ -28,6 +30,7 @@ def record_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     root, study = Path(fields["root"]), Path(fields["base"])
     paths = {name: fields[name] for name in _PATHS if fields[name] is not None}
     kept = {name: value for name, value in fields.items() if name != "root"}
+    kept["format"] = _WITH_RENEWALS if fields["renewals"] else FORMAT
     return kept | {name: portable(Path(p), root, study) for name, p in paths.items()}
 
 
@@ -52,7 +55,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
     if fields.get("format") not in _READ_FORMATS:
         raise LaterFormatError(
             f"{path} has format {fields.get('format')}; this psyflow reads the formats up to "
-            f"{FORMAT}. Use the psyflow that wrote it."
+            f"{max(_READ_FORMATS)}. Use the psyflow that wrote it."
         )
     return fields
 

@@ -45,21 +45,24 @@ def is_dirty(task: TaskDef, dirt: Sequence[str]) -> str:
     )
 
 
-def choice_of_dirty(task: TaskDef, dirt: Sequence[str], option: str) -> str:
+def choice_of_dirty(task: TaskDef, dirt: Sequence[str], options: Sequence[str]) -> str:
     """Say that no items can be chosen if the results they are told by are to be archived."""
     return (
         f'Task "{task.name}" has changed ({"; ".join(dirt)}), so all of its items are to be '
-        f"computed anew, and {option} has nothing to choose from. To keep the results of the "
-        f"other items: {_hint(task, 'run', '-c', option)}. To compute all: {_hint(task, 'run')}."
+        f"computed anew, and {' '.join(options)} has nothing to choose from. To keep the results "
+        f"of the other items: {_hint(task, 'run', *options, '-c')}. "
+        f"To compute all: {_hint(task, 'run')}."
     )
 
 
-def choice_of_archived(task: TaskDef, dirt: Sequence[str], option: str, folder: Path) -> str:
+def choice_of_archived(
+    task: TaskDef, dirt: Sequence[str], options: Sequence[str], folder: Path
+) -> str:
     """Say that no items can be chosen before results of the present code are taken up."""
     return (
         f'Task "{task.name}" has changed ({"; ".join(dirt)}), but results of the present code are '
-        f"in {folder}. Before they are taken up, {option} has nothing to choose from. To take "
-        f"them up, and compute what they lack: {_hint(task, 'run')}."
+        f"in {folder}. Before they are taken up, {' '.join(options)} has nothing to choose from. "
+        f"To take them up, and compute what they lack: {_hint(task, 'run')}."
     )
 
 

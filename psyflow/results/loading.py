@@ -325,4 +325,5 @@ def _is_all_of(about: About, plan: Plan) -> bool:
     wanted = plan.contents or {}
     is_of_other_files = any(wanted.get(p, c) != c for p, c in about.contents.items())
     is_of_space = about.space_digest == plan.space_digest
-    return about.is_complete and is_of_space and not is_of_other_files
+    is_same = is_of_space and about.renewals == plan.renewals and not is_of_other_files
+    return about.is_complete and is_same

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from psyflow.exceptions import PsyflowError
+from psyflow.outcomes.table import Items
 from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment
 from psyflow.record.bookkeeping import ItemsFile
@@ -119,10 +120,10 @@ def _free(target: Path) -> Path:
     return next(path for path in itertools.chain([target], others) if not is_there(path))
 
 
-def put_folders_aside(assessment: Assessment) -> None:
-    """Put what psets keep into the archive that is of files which have changed since."""
+def put_folders_aside(assessment: Assessment, items: Items) -> None:
+    """Put what some psets keep into the archive: it is not of what they are evaluated for now."""
     layout = assessment.layout
-    keys = assessment.frozen.keys(assessment.files.items_with_changed).tolist()
+    keys = assessment.frozen.keys(items).tolist()
     names = {folder_name((low, high)) for low, high in keys}
     archive = archive_of(assessment, new_run_id(), []) / layout.psets.name
     for name in names_in(layout.psets):

@@ -6,6 +6,9 @@ import dataclasses
 import math
 import os
 import warnings
+from collections.abc import Sequence
+
+import numpy as np
 
 from psyflow.exceptions import (
     JobsRunningWarning,
@@ -18,9 +21,10 @@ from psyflow.outcomes.table import Items
 from psyflow.pspace.stability import check_values
 from psyflow.record import meaning, refusals
 from psyflow.record.archived import Archive
-from psyflow.record.assess import Assessment, Choice
+from psyflow.record.assess import Assessment
 from psyflow.record.plan import Plan, new_run_id, save_items
 from psyflow.record.provenance import provenance
+from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.run.archive import make_way, put_folders_aside
 from psyflow.run.observer import Observer
 from psyflow.run.run import Run
@@ -39,7 +43,7 @@ def begin(
     *,
     keep: bool = False,
     pool_size: int | None = None,
-    choice: Choice = Choice.ALL,
+    wanted: Wanted = EVERYTHING,
 ) -> Plan | None:
     """Take hold of a run, and plan what is missing.
 
@@ -52,8 +56,8 @@ def begin(
         Keep results that other code has made.
     pool_size : int, optional
         Number of workers per job, instead of the task's.
-    choice : Choice
-        Which of the items without a result to evaluate.
+    wanted : Wanted
+        Which items to evaluate.
 
     Returns
     -------
@@ -73,16 +77,16 @@ def begin(
     """
     run.take_hold()
     try:
-        return _plan(run, observer or Observer(), keep, pool_size or run.task.pool_size, choice)
+        return _plan(run, observer or Observer(), keep, pool_size or run.task.pool_size, wanted)
     except BaseException:
         run.release()
         raise
 
 
-def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, choice: Choice) -> Plan | None:
+def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, wanted: Wanted) -> Plan | None:
     run.way.wait_for_orphans()
-    assessment = run.assess(verify=True)
-    refused = refusal(run, assessment, keep=keep, choice=choice)
+    assessment = run.assess(verify=True, again=wanted.to_renew)
+    refused = refusal(run, assessment, keep=keep, wanted=wanted)
     if isinstance(refused, UsageError):
         raise refused
     if refused is not None:
@@ -98,34 +102,35 @@ def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, choice: Choi
         made = assessment.files.made if dirt else ()
         is_brought_back = make_way(assessment, observer.made_way)
         if dirt or is_brought_back:
-            assessment = run.assess(verify=True, made=made)
+            assessment = run.assess(verify=True, made=made, again=wanted.to_renew)
         if is_brought_back and assessment.plan is not None and not assessment.reasons():
             return None
-    if len(assessment.files.items_with_changed):
-        put_folders_aside(assessment)
-    return freeze(run, assessment, pool_size, assessment.pending(choice))
+    renewed = wanted.to_renew(assessment.space)
+    if len(items := np.union1d(assessment.files.items_with_changed, renewed)):
+        put_folders_aside(assessment, items)
+    return freeze(run, assessment, pool_size, wanted.of(assessment))
 
 
 def refusal(
-    run: Run, assessment: Assessment, *, keep: bool = False, choice: Choice = Choice.ALL
+    run: Run, assessment: Assessment, *, keep: bool = False, wanted: Wanted = EVERYTHING
 ) -> TaskWarning | UsageError | None:
     """Return what keeps a run from beginning; None if nothing does."""
     task = run.task
     if alive := run.alive(assessment):
         return JobsRunningWarning(task.name, refusals.has_jobs(task, alive))
     dirt = [] if keep else assessment.dirt
-    if dirt and choice is not Choice.ALL:
-        return UsageError(_about_choice(assessment, f"--{choice.value}"))
+    if dirt and wanted.goes_by_results:
+        return UsageError(_about_choice(assessment, wanted.all_options()))
     if dirt and not task.overwrite_dirty and assessment.n_done:
         return TaskWorkdirDirtyWarning(task.name, refusals.is_dirty(task, dirt))
     return None
 
 
-def _about_choice(assessment: Assessment, option: str) -> str:
+def _about_choice(assessment: Assessment, options: Sequence[str]) -> str:
     task, dirt = assessment.task, assessment.dirt
     if (archived := Archive(assessment).best) is None:
-        return refusals.choice_of_dirty(task, dirt, option)
-    return refusals.choice_of_archived(task, dirt, option, archived.folder)
+        return refusals.choice_of_dirty(task, dirt, options)
+    return refusals.choice_of_archived(task, dirt, options, archived.folder)
 
 
 def freeze(run: Run, assessment: Assessment, pool_size: int, pending: Items) -> Plan:
@@ -184,6 +189,7 @@ def draft(run: Run, assessment: Assessment, n_pending: int, pool_size: int) -> P
         space_code=parts_to_json(task.space_fingerprint()),
         # That earlier results are as good says nothing of those that are still to come.
         accepted=[] if n_pending else assessment.accepted(),
+        renewals=assessment.renewals.to_json(),
         backend=task.backend.__name__,
         scheduler=type(task.scheduler).__name__,
         exclude=sorted(set(task.exclude_from_result)),

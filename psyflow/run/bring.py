@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 from psyflow.exceptions import RunHeldError, SchedulerError
 from psyflow.record import meaning
-from psyflow.record.assess import Assessment, Choice
+from psyflow.record.assess import Assessment
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.layout import STEPS
+from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.run.begin import begin
 from psyflow.run.here import Here
 from psyflow.run.merge import remove_shards
@@ -27,7 +28,7 @@ def bring(
     *,
     keep: bool = False,
     pool_size: int | None = None,
-    choice: Choice = Choice.ALL,
+    wanted: Wanted = EVERYTHING,
     here: Callable[..., Here] = Here,
 ) -> None:
     """Bring a task up to date, or, where its jobs run elsewhere, submit what does.
@@ -37,7 +38,7 @@ def bring(
     task : TaskDef
     observer : Observer, optional
         Hears of all that is done.
-    keep, pool_size, choice
+    keep, pool_size, wanted
         As for `begin`.
     here : callable
         As for `Run`.
@@ -56,7 +57,7 @@ def bring(
     run = Run(task, here)
     try:
         for _step in bringing(
-            run, observer or Observer(), keep=keep, pool_size=pool_size, choice=choice
+            run, observer or Observer(), keep=keep, pool_size=pool_size, wanted=wanted
         ):
             pass
     finally:
@@ -69,13 +70,13 @@ def bringing(
     *,
     keep: bool = False,
     pool_size: int | None = None,
-    choice: Choice = Choice.ALL,
+    wanted: Wanted = EVERYTHING,
 ) -> Iterator[str]:
     """Do what `bring` does, and yield the name of each step that is needed, before doing it.
 
     Whoever goes through this has to release the run at the end, whatever that is.
     """
-    assessment = run.assess()
+    assessment = run.assess(again=wanted.to_renew)
     reasons = assessment.reasons()
     if not reasons:
         _finish_merge(run)
@@ -83,14 +84,14 @@ def bringing(
     observer.looked(assessment, reasons)
     if not reasons:
         return
-    if _is_nothing_chosen(assessment, choice, keep=keep):
-        observer.nothing_chosen(assessment)
+    if _is_nothing_wanted(assessment, wanted, keep=keep):
+        observer.nothing_wanted(assessment)
         return
     run.task.check_execute()
-    # If only some items are chosen, nothing goes to the archive: what there is will be there.
-    n_left_out = len(assessment.pending()) - len(assessment.pending(choice))
+    # Of results that make way none is there to be shown, but then none was asked for.
+    n_left_out = len(assessment.pending()) - len(wanted.of(assessment))
     del assessment  # it may be large
-    plan = begin(run, observer, keep=keep, pool_size=pool_size, choice=choice)
+    plan = begin(run, observer, keep=keep, pool_size=pool_size, wanted=wanted)
     if plan is None:
         return
     observer.begun(plan, n_left_out)
@@ -110,10 +111,13 @@ def _note_meaning(run: Run, assessment: Assessment) -> None:
             meaning.record(plan, run.task)
 
 
-def _is_nothing_chosen(assessment: Assessment, choice: Choice, *, keep: bool) -> bool:
-    if choice is Choice.ALL or (assessment.dirt and not keep):
+def _is_nothing_wanted(assessment: Assessment, wanted: Wanted, *, keep: bool) -> bool:
+    if wanted.is_everything:
         return False
-    return not len(assessment.pending(choice))
+    if not (assessment.dirt and not keep):
+        return not len(wanted.of(assessment))
+    # All results make way, unless it takes these to say what is wanted: then it is refused.
+    return not (wanted.goes_by_results or len(wanted.of_all(assessment)))
 
 
 def _finish_merge(run: Run) -> None:

@@ -29,7 +29,7 @@ class Observer:
             Why the task is not up to date; empty if it is.
         """
 
-    def nothing_chosen(self, assessment: Assessment) -> None:
+    def nothing_wanted(self, assessment: Assessment) -> None:
         """Hear that items have no result, but that none of them is to be evaluated."""
 
     def made_way(self, said: str) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from psyflow.record.archived import Archive
-from psyflow.record.assess import Assessment, Choice
+from psyflow.record.assess import Assessment
 from psyflow.record.plan import Plan
+from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.run.archive import archive_of, replaceable
 from psyflow.run.begin import draft, refusal
 from psyflow.run.run import Run
@@ -98,7 +99,7 @@ def preview(
     *,
     keep: bool = False,
     pool_size: int | None = None,
-    choice: Choice = Choice.ALL,
+    wanted: Wanted = EVERYTHING,
 ) -> Preview:
     """Find out what a run would do. Writes nothing.
 
@@ -107,7 +108,7 @@ def preview(
     run : Run
     assessment : Assessment
         Of the same task.
-    keep, pool_size, choice
+    keep, pool_size, wanted
         As for `begin`.
 
     Returns
@@ -125,15 +126,15 @@ def preview(
     if not reasons:
         return Preview([], assessment.n_items)
     run.task.check_execute()
-    refused = _refusal(run, assessment, keep, choice)
+    refused = _refusal(run, assessment, keep, wanted)
     if refused is not None:
         return Preview(reasons, assessment.n_items, refused)
     starts_over = bool(assessment.dirt) and not keep
     taken_up = None if assessment.dirt and keep else Archive(assessment).best
     if taken_up is not None:
-        n_pending = len(taken_up.run.pending(choice))
+        n_pending = len(wanted.of(taken_up.run))
     else:
-        n_pending = assessment.n_items if starts_over else len(assessment.pending(choice))
+        n_pending = len(wanted.of_all(assessment) if starts_over else wanted.of(assessment))
     plan = dataclasses.replace(
         draft(run, assessment, n_pending, pool_size or run.task.pool_size), run_id=RUN_ID
     )
@@ -152,10 +153,10 @@ def preview(
     )
 
 
-def _refusal(run: Run, assessment: Assessment, keep: bool, choice: Choice) -> str | None:
+def _refusal(run: Run, assessment: Assessment, keep: bool, wanted: Wanted) -> str | None:
     if holder := run.holder():
         return f'Task "{run.task.name}" is held by {holder[0]}.'
-    refused = refusal(run, assessment, keep=keep, choice=choice)
+    refused = refusal(run, assessment, keep=keep, wanted=wanted)
     return None if refused is None else str(refused)
 
 

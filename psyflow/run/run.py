@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from psyflow.outcomes.table import Items
+from psyflow.pspace import ParameterSpace
 from psyflow.record.assess import Assessment
 from psyflow.record.jobs import Jobs, Killed
 from psyflow.record.layout import Layout
@@ -48,9 +50,15 @@ class Run:
         runs_here = task.scheduler.runs_here
         self.way: Here | Away = self.here if runs_here else Away(task, self.jobs)
 
-    def assess(self, *, verify: bool = False, made: Collection[str] = ()) -> Assessment:
+    def assess(
+        self,
+        *,
+        verify: bool = False,
+        made: Collection[str] = (),
+        again: Callable[[ParameterSpace], Items] | None = None,
+    ) -> Assessment:
         """Look at what there is; see `Assessment`."""
-        return Assessment(self.task, verify=verify, made=made)
+        return Assessment(self.task, verify=verify, made=made, again=again)
 
     def holder(self) -> tuple[Owner, float] | None:
         """Return who holds the run, and since when (seconds since 1970); None if nobody does."""

@@ -78,7 +78,7 @@ def test_changed_code_leaves_nothing_to_choose_from(moody, option):
     shown = moody.psy("run", option)
     assert (shown.returncode, calls(moody)) == (2, [])
     assert shown.stderr.startswith('moody: Task "moody" has changed (execute: line ')
-    assert f"psy run -c {option} moody" in shown.stderr
+    assert f"psy run {option} -c moody" in shown.stderr
     assert before.read_bytes() == content
     assert not (moody.work / "moody" / "archive").exists()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argparse import SUPPRESS, ArgumentParser
 
-from psyflow.cli.amounts import pool_size
-from psyflow.cli.arguments import add_dry_run, add_json, add_tasks, add_trust
+from psyflow.cli.amounts import items, items_at_most, pool_size
+from psyflow.cli.arguments import add_dry_run, add_json, add_tasks, add_trust, add_where
 from psyflow.cli.grammar import Command
 
 __all__ = ["COMMAND"]
@@ -40,6 +40,18 @@ def _add_arguments(parser: ArgumentParser) -> None:
     choice.add_argument(
         "--missing", dest="choice", action="store_const", const="todo", help=SUPPRESS
     )
+    add_where(parser, "only items")
+    parser.add_argument(
+        "--limit", metavar="N", type=items_at_most, help="only the first N of these items"
+    )
+    parser.add_argument(
+        "--again",
+        metavar="ITEM",
+        nargs="*",
+        type=items,
+        help="compute these items anew, and no others, although they have results: 7 or 10-12, or "
+        "none to go by --where alone. The old results go to the archive",
+    )
     parser.add_argument(
         "--fail-fast",
         action="store_true",
@@ -69,6 +81,9 @@ items failed, goes on where it was when psy run is typed again.""",
   psy run -n circle        only show what would run, and why
   psy run -c circle        keep results of older code
   psy run -c --failed      mended the code? run what failed, keep the other results
+  psy run lif --where a=2 --where 'b>0.5' --limit 10
+                           some of the items without a result
+  psy run lif --again 7    compute item 7 anew
   psy run -j 4             four workers per job
   psy run --wait circle    with a cluster: return when the jobs are over""",
     acts=True,

@@ -1,0 +1,71 @@
+"""``psy run --where`` and ``--limit``: a part of the space."""
+
+from __future__ import annotations
+
+import pytest
+
+from psyflow.record.wanted import Wanted
+from tests.support.place import lines
+
+from .test_run import COUNTING, calls
+
+SPACE = COUNTING.replace("Param(x=[1, 2, 3])", "Param(x=range(4)) * Param(mode=['a', 'b c'])")
+PAIRS = SPACE.replace("execute(x)", "execute(x, mode)").replace("print(x,", "print(f'{x}{mode}',")
+
+
+@pytest.fixture
+def pairs(place):
+    place.task("pairs", PAIRS)
+    return place
+
+
+def test_conditions_hold_together_and_the_rest_runs_later(pairs):
+    shown = pairs.psy("run", "--where", "x>1", "--where", "mode=a")
+    assert (shown.returncode, shown.stdout) == (0, lines("pairs"))
+    assert calls(pairs) == ["2a", "3a"]
+    assert "6 of 8 items have not run. Run them: psy run pairs" in shown.stderr
+    assert pairs.result("pairs")["x"] == [2, 3]
+    pairs.psy("run", "--limit", "1")
+    assert calls(pairs) == ["0a"]
+    pairs.psy("run", "--where", "mode=b c", "--limit", "2")
+    assert calls(pairs) == ["0b", "1b", "c", "c"]
+    assert pairs.psy("run").returncode == 0
+    assert len(pairs.result("pairs")["x"]) == 8
+
+
+def test_nothing_that_fits_is_said_and_changes_nothing(pairs):
+    before = pairs.snapshot()
+    shown = pairs.psy("run", "--where", "x>9", "--where", "mode=a")
+    assert (shown.returncode, calls(pairs)) == (0, [])
+    assert shown.stderr.startswith(
+        "pairs: no item without a result fulfils x>9 and mode=a, so nothing is run. 8 of 8 items "
+    )
+    assert pairs.snapshot() == before
+
+
+def test_results_of_other_code_make_way_only_if_something_runs(pairs):
+    pairs.psy("run", "--where", "x=0")
+    calls(pairs)
+    pairs.task("pairs", PAIRS.replace("10 * x", "20 * x"))
+    assert "nothing is run" in pairs.psy("run", "--where", "x=9").stderr
+    assert pairs.result("pairs")["y"] == [0, 0]
+    assert "1 of 8 items would run" in pairs.psy("run", "-n", "--limit", "1").stdout
+    pairs.psy("run", "--where", "x=1", "--limit", "1")
+    assert calls(pairs) == ["1a"]
+    assert pairs.result("pairs") == {"x": [1], "mode": ["a"], "y": [20]}
+    assert list(pairs.work.glob("pairs/archive/*/result.pkl"))
+
+
+def test_an_unknown_parameter_is_a_mistake_with_a_hint(pairs):
+    shown = pairs.psy("run", "--where", "mod=a")
+    assert (shown.returncode, calls(pairs)) == (2, [])
+    assert 'There is no column "mod". Did you mean "mode"?' in shown.stderr
+    shown = pairs.psy("run", "--where", "mode")
+    assert shown.returncode == 2
+    assert "is no condition" in shown.stderr
+
+
+def test_what_is_to_be_typed_for_the_rest_of_a_part():
+    wanted = Wanted(where=["mode=b c"], limit=2, again=[range(3, 5)])
+    assert wanted.options() == ["--where", "mode=b c", "--limit", "2"]
+    assert wanted.all_options()[:2] == ["--again", "3-4"]
