@@ -4,13 +4,40 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from psyflow.record.assess import Choice
+from psyflow.exceptions import UsageError
+from psyflow.record.assess import Assessment, Choice
 from psyflow.record.wanted import Wanted
+from psyflow.run.debug import item_number
 
-__all__ = ["wanted_of"]
+__all__ = ["named_items", "part_of", "wanted_of"]
 
 
 def wanted_of(arguments: Namespace) -> Wanted:
     """Return which items `psy run` is to evaluate."""
     again = None if arguments.again is None else tuple(arguments.again)
     return Wanted(Choice(arguments.choice), tuple(arguments.where), arguments.limit, again)
+
+
+def part_of(arguments: Namespace) -> Wanted | None:
+    """Return which items a command that only looks is about; None if it is all."""
+    return Wanted(where=tuple(arguments.where)) if arguments.where else None
+
+
+def named_items(arguments: Namespace, assessment: Assessment) -> list[int]:
+    """Return the items of a task that ``ITEM`` or ``--where`` names, at least one.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or if not just one of both is given.
+    """
+    part = part_of(arguments)
+    if (part is None) == (arguments.item is None):
+        raise UsageError("Name an item, by its number or by --where, and not by both.")
+    if part is None:
+        return [item_number(assessment, arguments.item)]
+    items: list[int] = part.of_all(assessment).tolist()
+    if not items:
+        conditions = " and ".join(arguments.where)
+        raise UsageError(f'No item of task "{assessment.task.name}" fulfils {conditions}.')
+    return items

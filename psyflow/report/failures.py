@@ -18,6 +18,7 @@ from psyflow.pspace import ParameterSpace
 from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem, last_of, read
 from psyflow.record.layout import Layout
+from psyflow.record.wanted import Wanted
 from psyflow.reprs import safe_repr
 
 __all__ = [
@@ -118,7 +119,7 @@ def attempts_of(assessment: Assessment, item: int) -> list[FailedItem]:
     return sorted(found, key=lambda attempt: attempt.failure.start)
 
 
-def groups(assessment: Assessment) -> list[FailureGroup]:
+def groups(assessment: Assessment, part: Wanted | None = None) -> list[FailureGroup]:
     """Group the failures of items that have no result by the place where they happened.
 
     For each group, a parameter value is a suspect if at least `MIN_COUNT` items of the group have
@@ -130,6 +131,8 @@ def groups(assessment: Assessment) -> list[FailureGroup]:
     Parameters
     ----------
     assessment : Assessment
+    part : Wanted, optional
+        Only these items count, as failed and as run.
 
     Returns
     -------
@@ -138,15 +141,20 @@ def groups(assessment: Assessment) -> list[FailureGroup]:
     """
     by_place: dict[str, list[FailedItem]] = {}
     folder = assessment.task.path.parent
+    items = None if part is None else part.of_all(assessment)
+    chosen = None if items is None else set(items.tolist())
     for found in failed_items(assessment):
+        if chosen is not None and found.item not in chosen:
+            continue
         place = place_of(found.failure, folder, assessment.layout)
         by_place.setdefault(place, []).append(found)
     ran = _items_that_ran(assessment) if by_place else np.empty(0, dtype=np.int64)
+    ran = ran if items is None else np.intersect1d(ran, items)
     found_groups = [
         FailureGroup(
-            place, items, suspects(assessment.space, [f.item for f in items], ran), len(ran)
+            place, failed, suspects(assessment.space, [f.item for f in failed], ran), len(ran)
         )
-        for place, items in by_place.items()
+        for place, failed in by_place.items()
     ]
     return sorted(found_groups, key=lambda group: -len(group.items))
 

@@ -19,6 +19,7 @@ from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
+from psyflow.record.wanted import Wanted
 from psyflow.report.failures import failed_items
 from psyflow.report.longrunning import LongRunner, long_runners, median_duration
 from psyflow.report.states import count_states, states_of
@@ -64,6 +65,15 @@ class Inquiry:
     def tally(self) -> Tally:
         """How many psets have a result, and how the others ended; no scheduler is asked."""
         return self._assessment.tally
+
+    def part(self, wanted: Wanted) -> Tally:
+        """Return how many of some items have a result, and how the others ended."""
+        assessment, items = self._assessment, wanted.of_all(self._assessment)
+        n_missing = len(np.intersect1d(items, assessment.pending()))
+        ended = {
+            state: len(np.intersect1d(items, found)) for state, found in assessment.ended.items()
+        }
+        return Tally(len(items), {State.DONE: len(items) - n_missing, **ended})
 
     @functools.cached_property
     def reasons(self) -> list[str]:

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from psyflow.exceptions import UsageError
 from psyflow.outcomes.reading import read_outcomes
+from psyflow.pspace.space import Selection
 from psyflow.record.layout import Layout
+from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.run.begin import begin
 from psyflow.run.run import Run
 from psyflow.scheduler import ImmediateRun
@@ -38,7 +42,7 @@ class Trial:
     failures: list[str]
 
 
-def try_task(task: TaskDef) -> Trial:
+def try_task(task: TaskDef, wanted: Wanted = EVERYTHING) -> Trial:
     """Evaluate the first pset of `task` in a new process, `setup` included, and store it.
 
     Everything happens in a temporary folder, on this machine, whatever the task's scheduler is.
@@ -46,6 +50,8 @@ def try_task(task: TaskDef) -> Trial:
     Parameters
     ----------
     task : TaskDef
+    wanted : Wanted
+        The first of these psets.
 
     Returns
     -------
@@ -54,7 +60,7 @@ def try_task(task: TaskDef) -> Trial:
     Raises
     ------
     UsageError
-        If the parameter space is empty.
+        If the parameter space is empty, or no pset fits.
     TaskFileError
         If ``execute`` cannot be called with the names of the space.
     StoreError
@@ -63,7 +69,7 @@ def try_task(task: TaskDef) -> Trial:
     if not len(task.pspace):
         raise UsageError("The parameter space is empty, so there is nothing to try.")
     with tempfile.TemporaryDirectory(prefix="psyflow-test-") as folder:
-        run = Run(_first_item_of(task, Path(folder)))
+        run = Run(_first_item_of(task, Path(folder), wanted))
         try:
             with run.task.importable():
                 return _tried(run)
@@ -89,12 +95,15 @@ def _tried(run: Run) -> Trial:
     return Trial({name: column[0] for name, column in columns.items()}, log, [])
 
 
-def _first_item_of(task: TaskDef, workdir: Path) -> TaskDef:
+def _first_item_of(task: TaskDef, workdir: Path, wanted: Wanted) -> TaskDef:
     """Return the same task with one pset, which leaves what it makes in `workdir`."""
     alone = task.reload()
     alone.workdir, alone.folder = workdir, workdir / task.name
     alone.resultfile = alone.folder / f"result{task.resultfile.suffix}"
-    alone.pspace = alone.pspace.limit(1)
+    items = wanted.among(alone.pspace, np.arange(len(alone.pspace)))
+    if not len(items):
+        raise UsageError(f"No parameter set fulfils {' and '.join(wanted.where)}.")
+    alone.pspace = Selection(alone.pspace, items[:1])
     alone.scheduler = ImmediateRun()
     return alone
 

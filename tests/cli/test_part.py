@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from psyflow.record.wanted import Wanted
@@ -69,3 +71,63 @@ def test_what_is_to_be_typed_for_the_rest_of_a_part():
     wanted = Wanted(where=["mode=b c"], limit=2, again=[range(3, 5)])
     assert wanted.options() == ["--where", "mode=b c", "--limit", "2"]
     assert wanted.all_options()[:2] == ["--again", "3-4"]
+
+
+@pytest.fixture
+def mixed(place):
+    """Of pairs with x from 0 to 3: 1 is done, 2 and 3 failed, and 0 has not run."""
+    place.task("pairs", PAIRS.replace("    return", "    assert x < 2, 'too much'\n    return"))
+    assert place.psy("run", "--where", "x>0").returncode == 1
+    return place
+
+
+def test_status_tells_of_a_part(mixed):
+    shown = mixed.psy("status", "--where", "mode=a", "--where", "x<3")
+    assert "2 out of 8 rows completed." in shown.stdout
+    assert (
+        "1 out of 3 rows with mode=a and x<3 completed; 1 failed and 1 have not run."
+        in shown.stdout
+    )
+    report = json.loads(mixed.psy("status", "--json", "--where", "x>1").stdout)
+    assert report["pairs"]["part"] == {"n_items": 4, "n_done": 0, "n_failed": 4, "n_skipped": 0}
+    assert json.loads(mixed.psy("status", "--json").stdout)["pairs"]["part"] is None
+
+
+def test_failures_of_a_part(mixed):
+    shown = mixed.psy("failures", "--where", "x=3")
+    assert shown.stdout.startswith("pairs: 2 of 2 items failed.")
+    assert "{'mode': 'a', 'x': 3}" in shown.stdout or "{'x': 3, 'mode': 'a'}" in shown.stdout
+    assert mixed.psy("failures", "--where", "x=1").stderr == "pairs: no failures.\n"
+    (group,) = json.loads(mixed.psy("failures", "--json", "--where", "x=2").stdout)["pairs"][
+        "groups"
+    ]
+    assert group["n_failed"] == 2
+
+
+def test_logs_of_a_part(mixed):
+    shown = mixed.psy("log", "pairs", "--where", "mode=b c", "--where", "x<3")
+    assert [line for line in shown.stdout.splitlines() if line.startswith("pairs: item")] == [
+        "pairs: item 1: {'mode': 'b c', 'x': 0}",
+        "pairs: item 3: {'mode': 'b c', 'x': 1}",
+        "pairs: item 5: {'mode': 'b c', 'x': 2}",
+    ]
+    assert shown.stdout.count("too much") == 2
+
+
+def test_the_first_of_a_part_is_tried_and_debugged(mixed):
+    assert "x: 1" in mixed.psy("test", "--where", "x=1").stdout
+    assert "x: 1" in mixed.psy("debug", "pairs", "--where", "x=1").stdout
+
+
+@pytest.mark.parametrize("words", [["debug", "pairs"], ["log", "pairs", "1", "--where", "x=1"]])
+def test_an_item_is_named_in_one_way(mixed, words):
+    shown = mixed.psy(*words)
+    assert shown.returncode == 2
+    assert "Name an item, by its number or by --where, and not by both." in shown.stderr
+
+
+@pytest.mark.parametrize("command", ["log", "debug", "test"])
+def test_a_part_without_items_is_a_mistake(mixed, command):
+    shown = mixed.psy(command, "pairs", "--where", "x=9")
+    assert shown.returncode == 2
+    assert "fulfils x=9" in shown.stderr

@@ -15,9 +15,10 @@ from typing import Any
 from psyflow.cli.output import FAILED, OK, say
 from psyflow.cli.selection import for_each_task
 from psyflow.cli.streams import as_they_are
+from psyflow.cli.wanted import named_items
 from psyflow.exceptions import Skip, StoreError
 from psyflow.report.psets import pset_text, value_text
-from psyflow.run.debug import ItemCall, item_number
+from psyflow.run.debug import ItemCall
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 from psyflow.texts import exception_text, traceback_text
@@ -35,7 +36,7 @@ def execute(arguments: Namespace) -> int:
 def _debug(task: TaskDef, arguments: Namespace) -> int:
     task.check_execute()
     assessment = Run(task).assess()
-    item = item_number(assessment, arguments.item)
+    item = named_items(arguments, assessment)[0]
     with tempfile.TemporaryDirectory(prefix="psyflow-debug-") as scratch:
         return _evaluate(ItemCall.of(assessment, item, Path(scratch)), item, arguments)
 

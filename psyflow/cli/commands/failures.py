@@ -10,10 +10,12 @@ from dataclasses import asdict
 from psyflow.cli.output import say
 from psyflow.cli.reading import report_each
 from psyflow.cli.selection import suggestion
+from psyflow.cli.wanted import part_of
 from psyflow.messages import shown_path
 from psyflow.outcomes.states import State
 from psyflow.pspace import ParameterSpace
 from psyflow.record.attempts import FailedItem
+from psyflow.record.wanted import Wanted
 from psyflow.report.failures import FailureGroup, groups
 from psyflow.report.psets import pset_text
 from psyflow.run.run import Run
@@ -27,17 +29,21 @@ SMALLEST_P = 1e-99
 
 def execute(arguments: Namespace) -> int:
     """Print the failures of the named tasks, or of all."""
-    return report_each(arguments, lambda task: _show(task, arguments), _as_json)
+    part = part_of(arguments)
+    return report_each(
+        arguments, lambda task: _show(task, arguments, part), lambda task: _as_json(task, part)
+    )
 
 
-def _show(task: TaskDef, arguments: Namespace) -> None:
+def _show(task: TaskDef, arguments: Namespace, part: Wanted | None) -> None:
     assessment = Run(task).assess()
-    found = groups(assessment)
+    found = groups(assessment, part)
     if not found:
         say(f"{task.name}: no failures.")
         return
-    n_failed = assessment.tally[State.FAILED]
-    print(f"{task.name}: {n_failed} of {assessment.n_items} items failed.")
+    n_failed = sum(len(group.items) for group in found)
+    n_items = assessment.n_items if part is None else len(part.of_all(assessment))
+    print(f"{task.name}: {n_failed} of {n_items} items failed.")
     for group in found:
         print("\n".join(("", *_lines(group, assessment.space))))
     print()
@@ -78,7 +84,7 @@ def _one_line(text: str) -> str:
     return textwrap.shorten(text, 250, placeholder=" …")
 
 
-def _as_json(task: TaskDef) -> dict[str, object]:
+def _as_json(task: TaskDef, part: Wanted | None) -> dict[str, object]:
     assessment = Run(task).assess()
     return {
         "n_items": assessment.n_items,
@@ -93,7 +99,7 @@ def _as_json(task: TaskDef) -> dict[str, object]:
                 "n_ran": group.n_ran,
                 "failures": [_failure_as_json(failed) for failed in group.items],
             }
-            for group in groups(assessment)
+            for group in groups(assessment, part)
         ],
     }
 

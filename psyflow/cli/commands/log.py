@@ -11,6 +11,7 @@ from pathlib import Path
 from psyflow.cli.output import OK, say
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task
+from psyflow.cli.wanted import named_items
 from psyflow.command.packs import outputs
 from psyflow.command.place import STDERR, STDOUT
 from psyflow.messages import shown_path
@@ -19,7 +20,6 @@ from psyflow.record.attempts import FailedItem
 from psyflow.report.failures import attempts_of
 from psyflow.report.printed import printed_by_failure, printed_by_item
 from psyflow.report.psets import pset_text
-from psyflow.run.debug import item_number
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 from psyflow.work.context import Contexts
@@ -35,7 +35,7 @@ def execute(arguments: Namespace) -> int:
 
 def _show(task: TaskDef, arguments: Namespace) -> int:
     run = Run(task)
-    if arguments.item is None:
+    if arguments.item is None and not arguments.where:
         logs = run.layout.logs()
         for log in logs:
             _print_log(log)
@@ -43,8 +43,8 @@ def _show(task: TaskDef, arguments: Namespace) -> int:
             say(f"{task.name}: has no logs.")
     else:
         assessment = run.assess()
-        item = item_number(assessment, arguments.item)
-        _show_item(task.name, assessment, item)
+        for item in named_items(arguments, assessment):
+            _show_item(task.name, assessment, item)
     return OK
 
 

@@ -9,9 +9,11 @@ from itertools import islice
 
 from psyflow.cli.output import EMPTY_SPACE, MOST_LINES, first_lines, say
 from psyflow.cli.reading import report_each
+from psyflow.cli.wanted import part_of
 from psyflow.messages import shortly
 from psyflow.outcomes.states import WITHOUT_ROW, State
 from psyflow.record.jobs import STATE_WORDS
+from psyflow.record.wanted import Wanted
 from psyflow.report.longrunning import seems_to_hang
 from psyflow.report.psets import pset_text
 from psyflow.report.status import Inquiry
@@ -24,17 +26,25 @@ MOST_SHOWN = 3
 
 def execute(arguments: Namespace) -> int:
     """Print how much of the named tasks, or of all, is done."""
+    part = part_of(arguments)
     return report_each(
         arguments,
-        lambda task: _print(Inquiry(task), arguments.verbose),
-        lambda task: _as_json(Inquiry(task), arguments.verbose),
+        lambda task: _print(Inquiry(task), arguments.verbose, part),
+        lambda task: _as_json(Inquiry(task), arguments.verbose, part),
     )
 
 
-def _print(inquiry: Inquiry, verbose: bool) -> None:
+def _print(inquiry: Inquiry, verbose: bool, part: Wanted | None) -> None:
     lines = [f"{inquiry.name}:"]
     tally = inquiry.tally
     lines.append(f"  {tally[State.DONE]} out of {tally.n_items} rows completed.")
+    if part is not None:
+        found, conditions = inquiry.part(part), " and ".join(part.where)
+        told = found.told(*WITHOUT_ROW, State.TODO)
+        lines.append(
+            f"  {found[State.DONE]} out of {found.n_items} rows with {conditions} completed"
+            f"{f'; {told}' if told else ''}."
+        )
     lines += _details(inquiry) if verbose else []
     print("\n".join(lines), end="\n\n")
     for note in _notes(inquiry):
@@ -117,9 +127,10 @@ def _archived(inquiry: Inquiry) -> dict[str, object] | None:
     return None if found is None else {"run": found.folder.name, "n_rows": found.n_rows}
 
 
-def _as_json(inquiry: Inquiry, verbose: bool) -> dict[str, object]:
+def _as_json(inquiry: Inquiry, verbose: bool, part: Wanted | None) -> dict[str, object]:
     report: dict[str, object] = {
         **inquiry.tally.by_name(),
+        "part": None if part is None else inquiry.part(part).by_name(),
         "states": {state.value: inquiry.states[state] for state in State},
         "up_to_date": not inquiry.reasons,
         "reasons": inquiry.reasons,

@@ -6,6 +6,8 @@ from argparse import Namespace
 
 from psyflow.cli.output import FAILED, OK, say
 from psyflow.cli.selection import for_each_task
+from psyflow.cli.wanted import part_of
+from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.report.psets import value_text
 from psyflow.run.trial import try_task
 from psyflow.tasks import TaskDef
@@ -15,11 +17,12 @@ __all__ = ["execute"]
 
 def execute(arguments: Namespace) -> int:
     """Evaluate the first parameter set of each named task, or of all, and print the result row."""
-    return for_each_task(arguments, _test)
+    wanted = part_of(arguments) or EVERYTHING
+    return for_each_task(arguments, lambda task: _test(task, wanted))
 
 
-def _test(task: TaskDef) -> int:
-    trial = try_task(task)
+def _test(task: TaskDef, wanted: Wanted) -> int:
+    trial = try_task(task, wanted)
     if trial.log:
         say(trial.log.rstrip())
     if trial.row is None and not trial.failures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from psyflow.cli.arguments import add_json, add_tasks, add_trust
+from psyflow.cli.arguments import add_json, add_tasks, add_trust, add_where
 from psyflow.cli.grammar import Command
 
 __all__ = ["COMMAND"]
@@ -12,6 +12,7 @@ __all__ = ["COMMAND"]
 
 def _add_arguments(parser: ArgumentParser) -> None:
     add_tasks(parser, "all tasks")
+    add_where(parser, "only failures of items")
     add_trust(parser)
     add_json(parser)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from psyflow.cli.arguments import add_one_task, add_trust
+from psyflow.cli.arguments import add_one_task, add_trust, add_where
 from psyflow.cli.grammar import Command
 
 __all__ = ["COMMAND"]
@@ -18,6 +18,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         nargs="?",
         help='number of an item, or "first-failed"; the whole logs if none is given',
     )
+    add_where(parser, "instead of ITEM: the items")
     add_trust(parser)
 
 
@@ -30,7 +31,8 @@ parameter space.""",
     examples="""\
   psy log circle
   psy log circle 7
-  psy log circle first-failed""",
+  psy log circle first-failed
+  psy log circle --where radius=0.5""",
     acts=False,
     add_arguments=_add_arguments,
 )

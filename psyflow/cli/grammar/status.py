@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from psyflow.cli.arguments import add_json, add_tasks, add_trust, add_verbose
+from psyflow.cli.arguments import add_json, add_tasks, add_trust, add_verbose, add_where
 from psyflow.cli.grammar import Command
 
 __all__ = ["COMMAND"]
@@ -12,6 +12,7 @@ __all__ = ["COMMAND"]
 
 def _add_arguments(parser: ArgumentParser) -> None:
     add_tasks(parser, "all tasks")
+    add_where(parser, "also how many items are done")
     add_verbose(parser, "also show missing and queued parameter sets, and failures")
     add_trust(parser)
     add_json(parser)
@@ -25,6 +26,7 @@ Writes nothing, and may be asked at any time.""",
     examples="""\
   psy status
   psy status -v circle     with the missing parameter sets
+  psy status circle --where radius=0.5
   psy status --json""",
     acts=False,
     add_arguments=_add_arguments,

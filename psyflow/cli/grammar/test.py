@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
-from psyflow.cli.arguments import add_tasks
+from psyflow.cli.arguments import add_tasks, add_where
 from psyflow.cli.grammar import Command
 
 __all__ = ["COMMAND"]
@@ -12,6 +12,7 @@ __all__ = ["COMMAND"]
 
 def _add_arguments(parser: ArgumentParser) -> None:
     add_tasks(parser, "all tasks")
+    add_where(parser, "the first parameter set")
 
 
 COMMAND = Command(
@@ -20,7 +21,9 @@ COMMAND = Command(
 Evaluate the first parameter set of each task as a worker would, setup included, and
 print the result row. Runs on this machine, whatever the task's scheduler is, and keeps
 nothing.""",
-    examples="  psy test circle",
+    examples="""\
+  psy test circle
+  psy test circle --where radius=0.5""",
     acts=False,
     add_arguments=_add_arguments,
 )
