@@ -13,6 +13,7 @@ from psyflow.exceptions import TaskFileError, TaskLoadWarning, UnknownNameError,
 from psyflow.fingerprint import CONF_FILE
 from psyflow.system.place import is_same_file
 from psyflow.tasks.config import Config
+from psyflow.tasks.order import in_order_of_need
 from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef
 
 __all__ = ["PackageLoader"]
@@ -109,7 +110,9 @@ class PackageLoader:
         return _matching(self._by_name(), patterns)
 
     def load(self, patterns: Sequence[str] = ()) -> tuple[list[TaskDef], list[TaskLoadWarning]]:
-        """Load the selected tasks; one that does not load does not stop the others.
+        """Load the selected tasks, each after those whose results it needs.
+
+        One that does not load does not stop the others.
 
         Parameters
         ----------
@@ -126,7 +129,8 @@ class PackageLoader:
         Raises
         ------
         TaskFileError
-            If ``psy-conf.py`` does not load, or two files have tasks of one name.
+            If ``psy-conf.py`` does not load, two files have tasks of one name, or tasks need each
+            other's results.
         UnknownNameError, UsageError
             As for `select` and `files`.
 
@@ -149,7 +153,7 @@ class PackageLoader:
                 tasks.append(TaskDef(files[name], conf, self.base))
             except TaskFileError as error:
                 failures.append(_failure(name, error))
-        return _with_own_results(tasks, failures), failures
+        return in_order_of_need(_with_own_results(tasks, failures)), failures
 
     def _conf(self) -> Config:
         path = self.taskdir / CONF_FILE
