@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         missing,
         sweep,
     )
-    from psyflow.results import load
+    from psyflow.results import folder, load
     from psyflow.scheduler import ImmediateRun, Slurm, Sqsub
     from psyflow.store import AutodetectStore, DefaultStore, H5Store, NpzStore, PickleStore
 
@@ -58,6 +58,7 @@ __all__ = [
     "Sqsub",
     "__version__",
     "arange",
+    "folder",
     "geom",
     "igeom",
     "imap",
@@ -94,7 +95,7 @@ _HOMES = {
         "missing",
         "sweep",
     ),
-    "psyflow.results": ("load",),
+    "psyflow.results": ("folder", "load"),
     "psyflow.scheduler": ("ImmediateRun", "Slurm", "Sqsub"),
     "psyflow.store": ("AutodetectStore", "DefaultStore", "H5Store", "NpzStore", "PickleStore"),
 }

@@ -20,7 +20,7 @@ PUBLIC = {
     "psyflow": """
         AutodetectStore Command DefaultStore DistributeBackend H5Store ImmediateRun
         LoadBalancingBackend NpzStore Param ParameterSpace Parse PickleStore Skip Slurm Sqsub
-        __version__ arange geom igeom imap linspace load logspace map map_pspace
+        __version__ arange folder geom igeom imap linspace load logspace map map_pspace
         map_pspace_hdd_backed map_pspace_parallel missing sweep
     """,
     "psyflow.backend": "Backend DefaultBackend DistributeBackend LoadBalancingBackend",
@@ -47,7 +47,7 @@ PUBLIC = {
         AmbiguousOperationError Difference Param ParameterSpace Product Sum arange dict_concat
         geom igeom linspace logspace missing sweep
     """,
-    "psyflow.results": "Results load",
+    "psyflow.results": "Results folder load",
     "psyflow.scheduler": """
         BatchScheduler GridEngine HyperQueue ImmediateRun JobId JobStatus LSF PBS Scheduler Slurm
         Sqsub Ssh SubmitRequest scheduler_by_name scheduler_names

@@ -73,6 +73,11 @@ class ParameterSpace(LazyTable):
         listed: ParameterSpace = LazyTable.of_columns(columns, len(psets))
         return listed
 
+    def _repr_html_(self) -> str:
+        from psyflow.pspace.shown import as_html  # only notebooks need it
+
+        return as_html(self)
+
     def _text(self, show: Show) -> str:
         return f"{type(self).__name__}({', '.join(self._sorted_names())})"
 
