@@ -144,6 +144,14 @@ def test_a_line_breaker_makes_several_rows_of_a_run(study: Place) -> None:
     assert calls(study) == 2
 
 
+def test_each_of_several_line_breakers_ends_a_row(study: Place) -> None:
+    folder = experiment(study)
+    words = ["parse", "-e", str(folder), "-p", "LOSS", "loss (@float@)"]
+    assert study.psy(*words, "-n", "^epoch 1", "-n", "epoch 2 done").returncode == 0
+    found = [row["OUT_LOSS"] for row in rows_of(folder / "output.csv")]
+    assert found == ["2.1", "2.2", "1.1", "1.2"]
+
+
 def test_where_the_table_goes_and_what_separates_its_columns(study: Place) -> None:
     folder = experiment(study)
     words = ["parse", "-e", "out", "-p", "LOSS", r"loss (@float@)"]
