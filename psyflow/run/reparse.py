@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +130,15 @@ class _ReparsedTable(MergedTable):
                 return before
             try:
                 return beside(self._recovered.frozen.space[item], self._read(found))
-            except PsyflowError as error:
-                self.said.troubles[item] = str(error)
+            except Exception as error:
+                # A function of the user's may raise anything; it costs no row.
+                self.said.troubles[item] = _in_words(error)
                 return before
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, PsyflowError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    said = "".join(traceback.format_exception_only(error)).strip()
+    return f"{said} ({last.filename}, line {last.lineno}, in {last.name})"

@@ -45,8 +45,9 @@ def execute(arguments: Namespace) -> int:
 
 def _make_table(arguments: Namespace) -> int:
     plan = _plan_in(Path(arguments.experiment))
-    if len(arguments.sep) != 1:
-        raise UsageError(f"--sep is one character, not {arguments.sep!r}.")
+    separator = "\t" if arguments.sep == "\\t" else arguments.sep
+    if len(separator) != 1 or separator in '"\r\n':
+        raise UsageError(f"--sep is one character, such as ; or \\t, not {separator!r}.")
     patterns = dict(arguments.patterns)
     if len(patterns) < len(arguments.patterns):
         raise UsageError("Two patterns have the same name.")
@@ -56,7 +57,7 @@ def _make_table(arguments: Namespace) -> int:
     table = OutputTable(plan, parse)
     target = arguments.output or str(plan.layout.root / "output.csv")
     with _opened(target) as file:
-        n_rows = table.write(file, arguments.sep)
+        n_rows = table.write(file, separator)
     if target != "-":
         say(f"{shown_path(target)} has {n_rows} rows.")
     if table.n_gone:
