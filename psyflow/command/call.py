@@ -69,7 +69,7 @@ class Call:
             self._folder = place.folder
             self._furnish()
             try:
-                self._run((place.stdout, place.stderr))
+                self._run(place)
                 row = read(self._folder)
             except Exception:
                 # Where there is no room for a note of it, its failure is told all the same.
@@ -77,7 +77,8 @@ class Call:
                     self._leave(place, has_failed=True)
                 raise
             except BaseException:
-                self._note()
+                with contextlib.suppress(OSError):
+                    self._note()
                 raise
             finally:
                 self._context.programs = _taken_together(self._ended)
@@ -94,22 +95,26 @@ class Call:
         """Have in the folder what the programs are to find, and nothing else."""
         if len(os.listdir(self._folder)) > len(_STREAMS):  # noqa: PTH208
             prune(self._folder, self._spec.resume, _STREAMS)
+            (self._folder / USAGE).unlink(missing_ok=True)
         for entry in self._spec.files_in:
             entry.put(self._folder, self._values)
         for template in self._spec.templates:
             template.put(self._folder, self._values)
 
-    def _run(self, outputs: tuple[int, int]) -> None:
+    def _run(self, place: Place) -> None:
         cwd = self._cwd()
         environment = self._environment(cwd)
         launcher = self._spec.launcher.render(self._values) if self._spec.launcher else []
         for line in self._spec.lines:
             command = [*launcher, *line.render(self._values)]
             with self._stdin() as stdin:
-                ended = run_program(command, cwd, environment, Streams(stdin, *outputs))
+                streams = Streams(stdin, place.stdout, place.stderr)
+                ended = run_program(command, cwd, environment, streams)
             self._ended.append(ended)
             if ended.exit_code not in self._spec.ok_codes:
+                place.put_back()
                 raise self._failure(ended)
+        place.put_back()
 
     def _cwd(self) -> str:
         if self._spec.cwd is None:
@@ -155,8 +160,9 @@ class Call:
         return CommandFailedError(f"`{shown}` {how}.{end}", kind, code)
 
     def _note(self) -> None:
-        """Write down what ran, and what it took."""
-        (self._folder / USAGE).write_bytes(self._usage())
+        """Write down what ran, and what it took, unless a program has something of that name."""
+        with contextlib.suppress(FileExistsError), (self._folder / USAGE).open("xb") as file:
+            file.write(self._usage())
 
     def _usage(self) -> bytes:
         text = json.dumps([_noted(ended) for ended in self._ended], ensure_ascii=False)

@@ -83,14 +83,14 @@ class Writer:
         folder : Path
             It is gone then.
         more : mapping from str to bytes, optional
-            Further files, by their names.
+            Further files, by their names, for those that are not in the folder.
         streams : mapping from str to int, optional
             Files in it that are open, and their descriptors.
         """
         files = _small_files(str(folder), streams or {})
         if files is None:
             return False
-        self._append(folder.name, {**files, **(more or {})})
+        self._append(folder.name, {**(more or {}), **files})
         self._forgettable.add(folder.name)
         self.spare.take(folder, streams or {})
         return True
