@@ -13,17 +13,15 @@ from typing import Any
 
 from psyflow.command.files import prune
 from psyflow.command.packs import Writer, has_packs, packer
-from psyflow.command.place import STDERR, STDOUT, Folder, Place, opened
+from psyflow.command.place import RESERVED, STDERR, STDOUT, USAGE, Folder, Place, opened
 from psyflow.command.running import Ended, Streams, run_program, watch
 from psyflow.command.settings import Spec
 from psyflow.exceptions import CommandFailedError
 from psyflow.system.processes import cause_of_death, signal_name
 from psyflow.texts import printable
 
-__all__ = ["USAGE", "Call", "last_words"]
+__all__ = ["Call", "last_words"]
 
-USAGE = "command.json"
-"""What ran, how it ended, and what it took."""
 _STREAMS = (STDOUT, STDERR)
 
 MANY = 200
@@ -96,10 +94,13 @@ class Call:
         if len(os.listdir(self._folder)) > len(_STREAMS):  # noqa: PTH208
             prune(self._folder, self._spec.resume, _STREAMS)
             (self._folder / USAGE).unlink(missing_ok=True)
+        if not self._spec.files_in and not self._spec.templates:
+            return
+        there = {name: self._folder / name for name in RESERVED}
         for entry in self._spec.files_in:
-            entry.put(self._folder, self._values)
+            entry.put(self._folder, self._values, there)
         for template in self._spec.templates:
-            template.put(self._folder, self._values)
+            template.put(self._folder, self._values, there)
 
     def _run(self, place: Place) -> None:
         cwd = self._cwd()
@@ -128,6 +129,8 @@ class Call:
             name = self._spec.stdin.render(self._values)
             path = self._folder / name
             path = path if path.exists() else self._spec.base / name
+        if not path.exists() or path.is_dir():
+            raise FileNotFoundError(f"`stdin`: there is no file {path}.")
         fd = os.open(path, os.O_RDONLY)
         try:
             yield fd

@@ -16,9 +16,12 @@ from psyflow.command.spare import Spare
 from psyflow.system.files import write_all
 from psyflow.system.identity import identity, identity_of
 
-__all__ = ["STDERR", "STDOUT", "Folder", "Place", "folder_of", "opened"]
+__all__ = ["RESERVED", "STDERR", "STDOUT", "USAGE", "Folder", "Place", "folder_of", "opened"]
 
 STDOUT, STDERR = "stdout", "stderr"
+USAGE = "command.json"
+"""What ran, how it ended, and what it took."""
+RESERVED = (STDOUT, STDERR, USAGE)
 _PREDECESSOR_SECONDS = 15.0
 _BLOCK = 1 << 20
 

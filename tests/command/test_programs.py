@@ -119,7 +119,6 @@ def test_a_program_reads_its_input(ctx, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "deck.in").write_text("1 2 3\n")
     ctx.place = tmp_path / "pset"
-    ctx.dir.mkdir()
     assert Command("wc -w", stdin="deck.in", parse={"n": "(@int@)"})(ctx=ctx) == {"n": 3}
 
 
@@ -261,12 +260,13 @@ def test_what_a_program_took_is_noted(ctx):
         (lambda path: path.write_text("#!/bin/sh\n"), "chmod"),
         (lambda path: (path.write_text("true\n"), path.chmod(0o755)), "lacks a first line"),
         (lambda path: (path.write_text("#!/no/sh\n"), path.chmod(0o755)), "interpreter"),
+        (lambda path: (path.write_text("#!/bin/sh\r\n"), path.chmod(0o755)), "as on Windows"),
+        (lambda path: path.mkdir(), "is a folder"),
     ],
 )
 def test_a_program_that_cannot_be_started_says_why(ctx, tmp_path, make, why):
     make(tmp_path / "sim")
     ctx.place = tmp_path / "pset"
-    ctx.dir.mkdir()
     with pytest.raises(CommandFailedError, match=why):
         Command([[str(tmp_path / "sim")]])(ctx=ctx)
     with pytest.raises(CommandFailedError, match="`cwd` is no folder here"):
