@@ -18,7 +18,7 @@ from psyflow.command.running import Ended, Streams, run_program, watch
 from psyflow.command.settings import Spec
 from psyflow.exceptions import CommandFailedError
 from psyflow.system.processes import cause_of_death, signal_name
-from psyflow.texts import printable
+from psyflow.texts import last_lines, printable
 
 __all__ = ["Call", "last_words"]
 
@@ -27,7 +27,6 @@ _STREAMS = (STDOUT, STDERR)
 MANY = 200
 """In runs of more psets, small folders are packed."""
 
-_TAIL_LINES = 10
 _TAIL_BYTES = 2000
 _LONGEST_VARIABLE = 30_000
 
@@ -129,8 +128,8 @@ class Call:
             name = self._spec.stdin.render(self._values)
             path = self._folder / name
             path = path if path.exists() else self._spec.base / name
-        if not path.exists() or path.is_dir():
-            raise FileNotFoundError(f"`stdin`: there is no file {path}.")
+            if not path.exists() or path.is_dir():
+                raise FileNotFoundError(f"`stdin`: there is no file {path}.")
         fd = os.open(path, os.O_RDONLY)
         try:
             yield fd
@@ -268,10 +267,7 @@ def _tail_of(path: Path) -> str:
     """Return the last lines of a file, indented; whatever its bytes are."""
     try:
         with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            text = file.read().decode("utf-8", errors="replace")
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            return last_lines(file.read(_TAIL_BYTES))
     except OSError:
         return ""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return "\n".join(f"  {printable(line)}" for line in lines[-_TAIL_LINES:])
