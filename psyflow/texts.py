@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 import traceback
 from collections.abc import Iterable
 from types import CodeType, TracebackType
@@ -19,6 +20,7 @@ __all__ = [
     "cut",
     "cut_joined",
     "exception_text",
+    "last_lines",
     "message_of",
     "printable",
     "traceback_text",
@@ -32,6 +34,8 @@ _Places: TypeAlias = "tuple[tuple[int, int], ...]"
 
 _HEADING = "Traceback (most recent call last):\n"
 _MOST_FRAMES = 32
+_LAST_LINES = 10
+_LAST_BYTES = 2000
 _MOST_SHOWN = 256
 _shown: dict[_Places, tuple[list[str], list[CodeType]]] = {}
 
@@ -93,19 +97,59 @@ def message_of(error: BaseException) -> str:
 
 
 def exception_text(error: BaseException) -> str:
-    """Return the class and the message of an exception, cut.
+    """Return the class and the message of an exception, cut; of a program's, with its last words.
 
     Examples
     --------
     >>> exception_text(ValueError("no luck"))
     'ValueError: no luck'
     """
-    return f"{cut(type(error).__name__, 200)}: {message_of(error)}"
+    return f"{cut(type(error).__name__, 200)}: {message_of(error)}{_last_words_of(error)}"
+
+
+def last_lines(text: bytes) -> str:
+    r"""Return how a text of any size and encoding ends, indented.
+
+    Examples
+    --------
+    >>> last_lines(b"reading\n\nno such mesh\n")
+    '  reading\n  no such mesh'
+    """
+    lines = text[-_LAST_BYTES:].decode(errors="replace").splitlines()
+    lines = [line.rstrip() for line in lines if line.strip()]
+    return "\n".join(f"  {printable(line)}" for line in lines[-_LAST_LINES:])
+
+
+def _last_words_of(error: BaseException) -> str:
+    """Say how the output ends that `subprocess` has captured of a program that failed."""
+    # Where nobody has imported it, no such error can be.
+    of_programs = getattr(sys.modules.get("subprocess"), "SubprocessError", None)
+    if of_programs is None or not isinstance(error, of_programs):
+        return ""
+    for name, what in (("stderr", "standard error"), ("output", "output")):
+        printed = getattr(error, name, None)
+        if isinstance(printed, str):
+            printed = printed[-_LAST_BYTES:].encode(errors="replace")
+        if isinstance(printed, bytes) and (tail := last_lines(printed)):
+            return f" Its {what} ends:\n{tail}"
+    return ""
+
+
+def _note_last_words(error: BaseException | None) -> None:
+    """Have tracebacks tell the last words of programs, also where another exception followed."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        words = _last_words_of(error).strip()
+        if words and words not in getattr(error, "__notes__", ()):
+            error.add_note(words)
+        error = error.__cause__ or error.__context__
 
 
 def traceback_text(error: BaseException, frames: TracebackType | None) -> str:
     """Return the traceback of an exception from `frames` on, as Python shows it, but cut."""
     try:
+        _note_last_words(error)
         shown = _traceback_pieces(error, frames)
         return cut_joined((cut(piece, MESSAGE_LIMIT) for piece in shown), TRACEBACK_LIMIT)
     except BaseException as second:

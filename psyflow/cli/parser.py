@@ -75,7 +75,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     name = words[0]
     command = command_named(name)
     end = words.index("--") if command.takes_program and "--" in words else len(words)
-    arguments = _parse_command(_parser_of(name, command), words[1:end])
+    arguments = _parse_command(_parser_of(name, command), words[1:end], command.about_dashes)
     arguments.words, arguments.program = words, words[end + 1 :]
     arguments.command, arguments.acts = name, command.acts
     arguments.module = f"psyflow.cli.commands.{name.replace('-', '_')}"
@@ -122,14 +122,14 @@ def _parser_of(name: str, command: Command) -> _Parser:
     return parser
 
 
-def _parse_command(parser: _Parser, words: Sequence[str]) -> argparse.Namespace:
+def _parse_command(parser: _Parser, words: Sequence[str], about_dashes: str) -> argparse.Namespace:
     # "Intermixed", because options may stand between the names of tasks.
     arguments, unknown = parser.parse_known_intermixed_args(parser.joined(words))
     if unknown:
         # What follows an unknown option may be its value, so it is no use to complain about it.
         options = [word for word in unknown if word.startswith("-")]
         suggestion = _suggest(options, parser.option_names())
-        parser.error(f"unknown: {' '.join(options or unknown)}.{suggestion}")
+        parser.error(f"unknown: {' '.join(options or unknown)}.{suggestion}{about_dashes}")
     return arguments
 
 

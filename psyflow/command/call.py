@@ -13,23 +13,20 @@ from typing import Any
 
 from psyflow.command.files import prune
 from psyflow.command.packs import Writer, has_packs, packer
-from psyflow.command.place import STDERR, STDOUT, Folder, Place, opened
+from psyflow.command.place import RESERVED, STDERR, STDOUT, USAGE, Folder, Place, opened
 from psyflow.command.running import Ended, Streams, run_program, watch
 from psyflow.command.settings import Spec
 from psyflow.exceptions import CommandFailedError
 from psyflow.system.processes import cause_of_death, signal_name
-from psyflow.texts import printable
+from psyflow.texts import last_lines, printable
 
-__all__ = ["USAGE", "Call", "last_words"]
+__all__ = ["Call", "last_words"]
 
-USAGE = "command.json"
-"""What ran, how it ended, and what it took."""
 _STREAMS = (STDOUT, STDERR)
 
 MANY = 200
 """In runs of more psets, small folders are packed."""
 
-_TAIL_LINES = 10
 _TAIL_BYTES = 2000
 _LONGEST_VARIABLE = 30_000
 
@@ -69,7 +66,7 @@ class Call:
             self._folder = place.folder
             self._furnish()
             try:
-                self._run((place.stdout, place.stderr))
+                self._run(place)
                 row = read(self._folder)
             except Exception:
                 # Where there is no room for a note of it, its failure is told all the same.
@@ -77,7 +74,8 @@ class Call:
                     self._leave(place, has_failed=True)
                 raise
             except BaseException:
-                self._note()
+                with contextlib.suppress(OSError):
+                    self._note()
                 raise
             finally:
                 self._context.programs = _taken_together(self._ended)
@@ -94,22 +92,29 @@ class Call:
         """Have in the folder what the programs are to find, and nothing else."""
         if len(os.listdir(self._folder)) > len(_STREAMS):  # noqa: PTH208
             prune(self._folder, self._spec.resume, _STREAMS)
+            (self._folder / USAGE).unlink(missing_ok=True)
+        if not self._spec.files_in and not self._spec.templates:
+            return
+        there = {name: self._folder / name for name in RESERVED}
         for entry in self._spec.files_in:
-            entry.put(self._folder, self._values)
+            entry.put(self._folder, self._values, there)
         for template in self._spec.templates:
-            template.put(self._folder, self._values)
+            template.put(self._folder, self._values, there)
 
-    def _run(self, outputs: tuple[int, int]) -> None:
+    def _run(self, place: Place) -> None:
         cwd = self._cwd()
         environment = self._environment(cwd)
         launcher = self._spec.launcher.render(self._values) if self._spec.launcher else []
         for line in self._spec.lines:
             command = [*launcher, *line.render(self._values)]
             with self._stdin() as stdin:
-                ended = run_program(command, cwd, environment, Streams(stdin, *outputs))
+                streams = Streams(stdin, place.stdout, place.stderr)
+                ended = run_program(command, cwd, environment, streams)
             self._ended.append(ended)
             if ended.exit_code not in self._spec.ok_codes:
+                place.put_back()
                 raise self._failure(ended)
+        place.put_back()
 
     def _cwd(self) -> str:
         if self._spec.cwd is None:
@@ -123,6 +128,8 @@ class Call:
             name = self._spec.stdin.render(self._values)
             path = self._folder / name
             path = path if path.exists() else self._spec.base / name
+            if not path.exists() or path.is_dir():
+                raise FileNotFoundError(f"`stdin`: there is no file {path}.")
         fd = os.open(path, os.O_RDONLY)
         try:
             yield fd
@@ -155,8 +162,9 @@ class Call:
         return CommandFailedError(f"`{shown}` {how}.{end}", kind, code)
 
     def _note(self) -> None:
-        """Write down what ran, and what it took."""
-        (self._folder / USAGE).write_bytes(self._usage())
+        """Write down what ran, and what it took, unless a program has something of that name."""
+        with contextlib.suppress(FileExistsError), (self._folder / USAGE).open("xb") as file:
+            file.write(self._usage())
 
     def _usage(self) -> bytes:
         text = json.dumps([_noted(ended) for ended in self._ended], ensure_ascii=False)
@@ -259,10 +267,7 @@ def _tail_of(path: Path) -> str:
     """Return the last lines of a file, indented; whatever its bytes are."""
     try:
         with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            text = file.read().decode("utf-8", errors="replace")
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            return last_lines(file.read(_TAIL_BYTES))
     except OSError:
         return ""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return "\n".join(f"  {printable(line)}" for line in lines[-_TAIL_LINES:])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from psyflow.command.files import clash
+from psyflow.command.place import RESERVED
 from psyflow.command.settings import Spec
 from psyflow.exceptions import did_you_mean
 
@@ -36,7 +38,25 @@ def _troubles(spec: Spec, known: Collection[str], may_be_more: bool) -> Iterator
     if unknown and not may_be_more:
         yield _about_unknown(unknown[0], known)
     yield from (entry.trouble() for entry in spec.files_in)
+    yield _about_one_name(spec)
     yield _about_input(spec)
+
+
+def _about_one_name(spec: Spec) -> str:
+    """Say that two files would have one name in the folder of a pset."""
+    there: dict[str, Path | None] = dict.fromkeys(RESERVED)
+    wanted = [(entry.target, entry.counts) for entry in spec.files_in if entry.target is not None]
+    # What goes into a linked folder would be in the study.
+    linked = {name for name, _ in wanted}
+    for template in spec.templates:
+        first = PurePath(template.target).parts[0]
+        name = first if first in linked else os.path.normpath(template.target)
+        wanted.append((name, template.path))
+    for name, source in wanted:
+        if not name or there.get(name, source) != source:
+            return clash(source, name, there.get(name))
+        there[name] = source
+    return ""
 
 
 def _about_unknown(name: str, known: Collection[str]) -> str:

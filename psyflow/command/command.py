@@ -206,7 +206,8 @@ class Command:
         if spec.cwd is not None and (spec.cwd.names or "$" in spec.cwd.pattern):
             return None
         here = spec.base if spec.cwd is None else spec.base / spec.cwd.render({}, expand=True)
-        return next((found for line in spec.lines if (found := program_of(line, here))), None)
+        absent = (program_of(line, here, spec.env) for line in spec.lines)
+        return next((program for program in absent if program), None)
 
     def counts(self) -> dict[str, str]:
         """Return what of it results depend on, by name, each as a line of code."""

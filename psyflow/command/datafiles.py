@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,12 +69,31 @@ def _csv(path: Path) -> Iterator[dict[str, Any]]:
         header = file.readline()
         file.seek(0)
         delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
-        reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
-        names = [name.strip() for name in next(reader, [])]
+        # Strictly, or a quote that is left open would take up all rows after it.
+        reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+        names = _distinct([name.strip() for name in next(reader, [])])
         for row in reader:
             if row:
-                values = (value_of(text.strip()) if text.strip() else None for text in row)
+                values = [value_of(text.strip()) if text.strip() else None for text in row]
+                # What a line lacks is missing like an empty field: columns keep their places.
+                values += [None] * (len(names) - len(values))
                 yield dict(zip(names, values, strict=False))
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Return names of columns with a number where one is there again, as pandas has them.
+
+    Examples
+    --------
+    >>> _distinct(["a", "b", "a", "a"])
+    ['a', 'b', 'a.1', 'a.2']
+    """
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        found.append(f"{name}.{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return found
 
 
 @contextmanager
@@ -85,6 +105,8 @@ def _damage_told(path: Path) -> Iterator[None]:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ParseError(f"{path.name} is no whole JSON: {error.msg} ({where}).") from None
+    except RecursionError:
+        raise ParseError(f"{path.name} is nested too deeply to be read.") from None
     except (ValueError, csv.Error, zipfile.BadZipFile, EOFError) as error:
         kind = path.suffix[1:].upper()
         raise ParseError(f"{path.name} is no whole {kind}: {error}") from None

@@ -248,6 +248,9 @@ def _take(entry: TextEntry, match: Any, reducers: _Reducers) -> None:
         text = match[group.number]
         if text is not None:
             reducers.add(name, group.made(text))
+        elif len(entry.groups) > 1:
+            # The lists of one pattern keep their places beside each other.
+            reducers.add(name, None)
 
 
 def _row(entries: Sequence[TextEntry], found: Sequence[_Reducers]) -> dict[str, Any]:

@@ -53,21 +53,57 @@ class FileIn:
         """The file, or the glob of the files, that results depend on."""
         return _absolute(self._base, self.path.pattern)
 
+    @property
+    def target(self) -> str | None:
+        """The name that it gets in the folder of each pset; None if there may be several."""
+        is_one = not self.path.names and not _is_glob(self.counts)
+        return self.counts.name if is_one else None
+
     def trouble(self) -> str:
         """Say what is wrong with it before anything runs; nothing if it is there."""
-        return "" if self.path.names else _trouble("files_in", self.counts, folders=True)
+        if self.path.names:
+            return ""
+        found = _files_of(self.counts)
+        return "" if found else _trouble("files_in", self.counts, folders=True)
 
-    def put(self, folder: Path, values: Mapping[str, Any]) -> None:
-        """Link or copy it to a pset's folder."""
-        source = _absolute(self._base, self.path.render(values))
-        target = folder / source.name
-        if not source.exists():
-            raise FileNotFoundError(_trouble("files_in", source))
+    def put(self, folder: Path, values: Mapping[str, Any], there: dict[str, Path]) -> None:
+        """Link or copy it to a pset's folder.
+
+        Parameters
+        ----------
+        folder : Path
+        values : mapping
+        there : dict from str to Path
+            What has been put there, by its name; it is added.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not in the study.
+        FileExistsError
+            If something else has its name.
+        """
+        path = _absolute(self._base, self.path.render(values))
+        sources = _files_of(path)
+        if not sources:
+            raise FileNotFoundError(_trouble("files_in", path, folders=True))
+        for source in sources:
+            if not source.name or there.get(source.name, source) != source:
+                raise FileExistsError(clash(source, source.name, there.get(source.name)))
+            if source.name not in there:
+                there[source.name] = source
+                self._put(source, folder / source.name)
+
+    def _put(self, source: Path, target: Path) -> None:
+        if target.is_symlink():
+            target.unlink()
         if not self.is_copied:
             target.symlink_to(source)
+        # A copy that is there is what an earlier attempt has left, to be resumed.
         elif source.is_dir():
-            shutil.copytree(source, target, symlinks=True)
-        else:
+            if not target.exists():
+                shutil.copytree(source, target, symlinks=True)
+        elif not target.exists():
             shutil.copy2(source, target)
 
 
@@ -102,6 +138,8 @@ class Template:
         self.target = str(target)
         self._delimiter = delimiter
         self._is_jinja = self.path.name.endswith(JINJA) if jinja is None else jinja
+        if not delimiter:
+            raise UsageError("`delimiter` of a Command is one sign or more, such as $ or @.")
         if not is_inside(self.target):
             raise UsageError(
                 f"`templates`: {self.target!r} is no name of a file inside the folder of a pset."
@@ -165,10 +203,18 @@ class Template:
             return self._read().names
         return set()
 
-    def put(self, folder: Path, values: Mapping[str, Any]) -> None:
-        """Render it into a pset's folder."""
+    def put(
+        self, folder: Path, values: Mapping[str, Any], there: Mapping[str, Path] | None = None
+    ) -> None:
+        """Render it into a pset's folder; see `FileIn.put`."""
+        there, first = there or {}, PurePath(self.target).parts[0]
+        # What is there may be a link: the user's own file would be overwritten.
+        if there.get(first, self.path) != self.path:
+            raise FileExistsError(clash(self.path, self.target, there[first]))
         target = folder / self.target
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_symlink():
+            target.unlink()
         text = self._read().render(values)
         target.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
         shutil.copymode(self._source, target)
@@ -295,9 +341,32 @@ def _absolute(base: Path, path: str) -> Path:
     return Path(os.path.normpath(base / Path(path).expanduser()))
 
 
+def clash(source: Path, name: str, other: Path | None) -> str:
+    """Say that something cannot have a name in the folder of a pset."""
+    if not name:
+        return f"`files_in`: {source} has no name that it could have in the folder of a pset."
+    whose = f"that of {other}" if other else "a file of psyflow's"
+    return f"{source} cannot be {name} in the folder of a pset, for that is {whose}."
+
+
+def _is_glob(path: Path) -> bool:
+    return not path.exists() and any(sign in path.name for sign in "*?[")
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return the files, or folders, that a path or a glob stands for."""
+    if path.exists():
+        return [path]
+    return sorted(path.parent.glob(path.name)) if _is_glob(path) else []
+
+
 def _trouble(setting: str, path: Path, *, folders: bool = False) -> str:
     if path.is_file() or (folders and path.is_dir()):
         return ""
+    if path.is_dir():
+        return f"`{setting}`: {path} is a folder."
+    if path.is_symlink():
+        return f"`{setting}`: {path} is a link to {path.readlink()}, where there is nothing."
     try:
         near = [entry.name for entry in path.parent.iterdir()]
     except OSError:

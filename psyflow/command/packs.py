@@ -16,12 +16,14 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psyflow.command.spare import Spare
+from psyflow.command.files import is_inside
+from psyflow.command.spare import Spare, empty
+from psyflow.exceptions import DamagedFileError
 from psyflow.system.files import write_all
 
 __all__ = ["FOLDER", "Packs", "Unpacked", "Writer", "has_packs", "outputs", "pack_left", "packer"]
@@ -31,7 +33,6 @@ _SUFFIX = ".pack"
 _SPARE_SUFFIX = ".spare"
 _LARGEST_FILES = 32
 _LARGEST_BYTES = 64 << 10
-_FIRST_BYTE = b"{"
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,14 @@ class Writer:
         folder : Path
             It is gone then.
         more : mapping from str to bytes, optional
-            Further files, by their names.
+            Further files, by their names, for those that are not in the folder.
         streams : mapping from str to int, optional
             Files in it that are open, and their descriptors.
         """
         files = _small_files(str(folder), streams or {})
         if files is None:
             return False
-        self._append(folder.name, {**files, **(more or {})})
+        self._append(folder.name, {**(more or {}), **files})
         self._forgettable.add(folder.name)
         self.spare.take(folder, streams or {})
         return True
@@ -122,10 +123,11 @@ class Writer:
             fd = os.open(pack, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+                os.ftruncate(fd, _whole_length(pack))
+            # What follows damage may be whole, so such a pack stays as it is.
+            except (OSError, DamagedFileError):
                 os.close(fd)
                 continue
-            os.ftruncate(fd, _whole_length(pack))
             return fd, pack
         return None
 
@@ -142,13 +144,16 @@ class Writer:
 def _small_files(
     folder: str, streams: Mapping[str, int], prefix: str = ""
 ) -> dict[str, bytes] | None:
-    """Return what is in the files of a folder, if it is little; links are left out."""
+    """Return what is in the files of a folder, if it is little.
+
+    Links are left out, but for those to a file beside them.
+    """
     found: dict[str, bytes] = {}
     with os.scandir(folder) as entries:
         listed = list(entries)
     for entry in listed:
         name = f"{prefix}{entry.name}"
-        if entry.is_symlink():
+        if entry.is_symlink() and not (_leads_aside(entry) and entry.is_file()):
             continue
         if entry.is_dir():
             inner = _small_files(entry.path, {}, f"{name}/")
@@ -162,6 +167,10 @@ def _small_files(
         if len(found) > _LARGEST_FILES or sum(map(len, found.values())) > _LARGEST_BYTES:
             return None
     return found
+
+
+def _leads_aside(link: os.DirEntry[str]) -> bool:
+    return os.sep not in os.readlink(link.path)  # noqa: PTH115
 
 
 def _content(entry: os.DirEntry[str], streams: Mapping[str, int]) -> bytes | None:
@@ -229,9 +238,12 @@ class Packs:
     def __init__(self, root: Path) -> None:
         self._folder = root / FOLDER
         self._records: dict[str, _Record] = {}
+        self._scratch: Path | None = None
         for pack in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            for head, start in _heads(pack):
-                self._take(pack, head, start)
+            # What was packed before some damage is there all the same.
+            with contextlib.suppress(DamagedFileError):
+                for head, start in _heads(pack):
+                    self._take(pack, head, start)
 
     def _take(self, pack: Path, head: dict[str, Any], start: int) -> None:
         known = self._records.get(head["folder"])
@@ -247,7 +259,7 @@ class Packs:
         record = self._records.get(str(name))
         return record is not None and bool(record.files)
 
-    def unpack(self, name: str, folder: Path) -> None:
+    def unpack(self, name: str, folder: Path, wanted: Collection[str] | None = None) -> None:
         """Write the files of a pset's folder to `folder`, which is there.
 
         Parameters
@@ -255,18 +267,47 @@ class Packs:
         name : str
             Of the pset's folder.
         folder : Path
+        wanted : collection of str, optional
+            Of these files alone.
         """
         record = self._records[name]
-        with record.pack.open("rb") as pack:
+        with record.pack.open("rb", buffering=0) as pack:
             for file, start, size in record.files:
-                target = folder / file
-                target.parent.mkdir(parents=True, exist_ok=True)
-                pack.seek(start)
-                target.write_bytes(pack.read(size))
+                if wanted is not None and file not in wanted:
+                    continue
+                # A copy of somebody else's folder may name any place.
+                if not is_inside(file):
+                    raise DamagedFileError(
+                        f"{record.pack} has a file that is in no folder: {file}"
+                    )
+                if os.sep in file:
+                    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                with open(f"{folder}/{file}", "wb", buffering=0) as target:  # noqa: PTH123
+                    write_all(target.fileno(), os.pread(pack.fileno(), size, start))
+
+    @contextlib.contextmanager
+    def unpacked(self, name: str, wanted: Collection[str] | None = None) -> Iterator[Path]:
+        """Give a folder with the files of a pset, for a while, and then, empty, for the next one.
+
+        Parameters
+        ----------
+        name, wanted
+            As in `unpack`.
+        """
+        if self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="psyflow-"))
+            weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
+        try:
+            self.unpack(name, self._scratch, wanted)
+            yield self._scratch
+        finally:
+            empty(self._scratch)
 
 
 @contextlib.contextmanager
-def outputs(root: Path, name: str, packs: Packs | None = None) -> Iterator[Path | None]:
+def outputs(
+    root: Path, name: str, packs: Packs | None = None, wanted: Collection[str] | None = None
+) -> Iterator[Path | None]:
     """Give a folder with what the programs of a pset left, for a while; None if there is nothing.
 
     Parameters
@@ -277,17 +318,19 @@ def outputs(root: Path, name: str, packs: Packs | None = None) -> Iterator[Path 
         Of the pset's folder.
     packs : Packs, optional
         To look into, if many are looked for.
+    wanted : collection of str, optional
+        Files that suffice.
     """
-    if (root / name).is_dir():
-        yield root / name
+    folder = f"{root}/{name}"
+    if os.path.isdir(folder):  # noqa: PTH112
+        yield Path(folder)
         return
     packs = Packs(root) if packs is None else packs
     if name not in packs:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="psyflow-") as folder:
-        packs.unpack(name, Path(folder))
-        yield Path(folder)
+    with packs.unpacked(name, wanted) as unpacked:
+        yield unpacked
 
 
 class Unpacked:
@@ -332,17 +375,27 @@ class Unpacked:
 
 
 def _heads(pack: Path) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yield the head of each whole record, and where its files begin."""
+    """Yield the head of each whole record, and where its files begin.
+
+    Raises
+    ------
+    DamagedFileError
+        If what should be a head is none, though it is whole.
+    """
     with pack.open("rb") as file:
         end = os.fstat(file.fileno()).st_size
-        while (line := file.readline()).startswith(_FIRST_BYTE) and line.endswith(b"\n"):
-            head = json.loads(line)
+        while (line := file.readline()).endswith(b"\n"):
+            try:
+                head = json.loads(line)
+                size = sum(size for _, size in head["files"])
+                _ = head["folder"], head["time"]
+            except (ValueError, TypeError, KeyError):
+                raise DamagedFileError(f"{pack} is damaged before byte {file.tell()}.") from None
             start = file.tell()
-            stop = start + sum(size for _, size in head["files"])
-            if stop > end:
+            if start + size > end:
                 return
             yield head, start
-            file.seek(stop)
+            file.seek(start + size)
 
 
 def _whole_length(pack: Path) -> int:

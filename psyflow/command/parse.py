@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import posixpath
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,13 @@ class Parse:
     def of(cls, spec: Parse | Mapping[str, Any] | Callable[[Path], Mapping[str, Any]]) -> Parse:
         """Return `spec` if it is a `Parse` already, else one that is made of it."""
         return spec if isinstance(spec, Parse) else cls(spec)
+
+    @property
+    def reads(self) -> Collection[str] | None:
+        """All files that are looked at, if these are known: a function may look at any."""
+        files = {posixpath.normpath(file) for file in (*self.files, self._break_file) if file}
+        is_known = all(one.file and not {*one.file} & {*"*?["} for one in self._entries)
+        return files if is_known else None
 
     def __repr__(self) -> str:
         return f"Parse({', '.join(entry.name for entry in self._entries)})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +16,21 @@ __all__ = ["MACROS", "Group", "Pattern", "blocks_of", "value_of"]
 LINE_LIMIT = 1 << 20
 """Characters after which a line is cut, so that no file needs more memory than that."""
 
+_HEAD_BYTES = 64
+_LONGEST_INT = 4300
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_CONTROLS = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+"""What colours a text, or moves a cursor, on a terminal."""
+
 
 def _float(text: str) -> float:
     # Fortran writes 1.0D+00.
     return float(text.lower().replace("d", "e"))
+
+
+def _int(text: str) -> int | str:
+    # Python reads no longer ones.
+    return int(text) if len(text) < _LONGEST_INT else text
 
 
 def _str(text: str) -> str:
@@ -33,9 +46,12 @@ class _Macro(NamedTuple):
 _EXPONENT = r"(?:[eEdD][-+]?[0-9]+)?"
 _NUMBER = rf"(?:[0-9]+\.?[0-9]*|\.[0-9]+){_EXPONENT}"
 
+_GOES_ON = r"(?![0-9]|\.[0-9]|[eE][-+]?[0-9]|_[0-9]|(?<=\b0)[xX][0-9a-fA-F])"
+"""What does not follow a number that a pattern ends with: it would be the beginning of another."""
+
 MACROS = {
     "float": _Macro(rf"(?:[-+]?(?:{_NUMBER}|(?i:nan|inf(?:inity)?)\b))", _float),
-    "int": _Macro(r"(?:[-+]?[0-9]+)", int),
+    "int": _Macro(r"(?:[-+]?[0-9]+)", _int),
     "slug": _Macro(r"(?:[\w-]+)", str),
     "str": _Macro(r'(?:"[^"]*"|.+)', _str),
 }
@@ -71,7 +87,7 @@ def value_of(text: str) -> Any:
     [12, 1.5, 0.001, nan, True, '007', 'relu']
     """
     if _INT.fullmatch(text):
-        return int(text)
+        return _int(text)
     if _FLOAT.fullmatch(text) and not text.lstrip("+-").isdigit():
         return _float(text)
     return _WORDS.get(text, text)
@@ -134,7 +150,7 @@ class Pattern:
         self.text = text if isinstance(text, str) else text.pattern
         self._compile(self.text, flags)  # as it is, for the positions in messages
         self._scan()
-        self.regex = self._compile(_TOKEN.sub(_expanded, self.text), flags)
+        self.regex = self._compile(_TOKEN.sub(self._expanded, self.text), flags)
         if self.regex.flags & (re.IGNORECASE | re.VERBOSE):
             self.literal = ""
         if not self.regex.groups and not is_counted:
@@ -185,6 +201,14 @@ class Pattern:
         self.first = next(iter(unnamed or groups), None)
         self.named = {name: of for name, of in self.all_named.items() if of != self.first}
 
+    def _expanded(self, token: re.Match[str]) -> str:
+        macro = MACROS.get(token[0][1:-1]) if token["macro"] else None
+        if macro is None:
+            return token[0]
+        is_number = macro.made in (_float, _int)
+        is_last = not self.text[token.end() :].strip(")")
+        return macro.regex + (_GOES_ON if is_number and is_last else "")
+
     def _scan(self) -> None:
         """Find what the groups hold, and a text that must be there."""
         self._made: list[Callable[[str], Any]] = []
@@ -232,11 +256,6 @@ class Pattern:
         self._made.append(made)
 
 
-def _expanded(token: re.Match[str]) -> str:
-    macro = MACROS.get(token[0][1:-1]) if token["macro"] else None
-    return macro.regex if macro else token[0]
-
-
 def _literal_of(token: re.Match[str]) -> str:
     """Return the characters that a token stands for, if it stands for nothing else."""
     if token["char"]:
@@ -251,22 +270,34 @@ def _literal_of(token: re.Match[str]) -> str:
 def blocks_of(path: Path) -> Iterator[str]:
     r"""Yield the text of a file in blocks of whole lines, with ``\n`` for each line's end.
 
-    Carriage returns, as progress bars write them, end lines too. What is not UTF-8 is replaced. A
-    line of more than `LINE_LIMIT` characters is cut.
+    Carriage returns, as progress bars write them, end lines too, and colours for a terminal are
+    left out. What is not UTF-8 is replaced, unless it is UTF-16. A line of more than `LINE_LIMIT`
+    characters is cut.
     """
-    with path.open(encoding="utf-8", errors="replace") as file:
-        yield from _blocks(file)
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        is_utf16 = head.startswith(_UTF16) and b"\0" in head
+        encoding = "utf-16" if is_utf16 else "utf-8-sig"
+        file.seek(0)
+        with io.TextIOWrapper(file, encoding=encoding, errors="replace") as text:
+            for block in _blocks(text):
+                yield _CONTROLS.sub("", block) if "\x1b" in block else block
 
 
 def _blocks(file: IO[str]) -> Iterator[str]:
     rest = ""
     while text := file.read(LINE_LIMIT):
         text = rest + text
-        end = text.rfind("\n") + 1
-        if not end and len(text) >= LINE_LIMIT:
-            end = len(text)
+        end = text.rfind("\n") + 1 or _end_of_part(text)
         rest = text[end:]
         if end:
             yield text[:end]
     if rest:
         yield rest
+
+
+def _end_of_part(line: str) -> int:
+    """Return where to cut a line that is too long, or 0; between words, for it may be a number."""
+    if len(line) < LINE_LIMIT:
+        return 0
+    return max(line.rfind(sign, len(line) // 2) for sign in " \t,;") + 1 or len(line)

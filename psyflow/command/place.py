@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from psyflow.command.spare import Spare
+from psyflow.system.files import write_all
 from psyflow.system.identity import identity, identity_of
 
-__all__ = ["STDERR", "STDOUT", "Folder", "Place", "folder_of", "opened"]
+__all__ = ["RESERVED", "STDERR", "STDOUT", "USAGE", "Folder", "Place", "folder_of", "opened"]
 
 STDOUT, STDERR = "stdout", "stderr"
+USAGE = "command.json"
+"""What ran, how it ended, and what it took."""
+RESERVED = (STDOUT, STDERR, USAGE)
 _PREDECESSOR_SECONDS = 15.0
+_BLOCK = 1 << 20
 
 
 class Folder(Protocol):
@@ -81,6 +86,17 @@ class Place:
     def streams(self) -> dict[str, int]:
         """The descriptors, by the names of the files."""
         return {STDOUT: self.stdout, STDERR: self.stderr}
+
+    def put_back(self) -> None:
+        """Have the files in the folder again, if a program has removed them when it tidied up."""
+        for name, fd in self.streams.items():
+            path = f"{self.folder}/{name}"
+            if os.path.lexists(path):
+                continue
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open(path, "xb", buffering=0) as file:  # noqa: PTH123
+                while block := os.pread(fd, _BLOCK, file.tell()):
+                    write_all(file.fileno(), block)
 
 
 @contextlib.contextmanager

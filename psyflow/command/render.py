@@ -69,6 +69,12 @@ class Field:
             raise ValueError(f"The field {self} cannot be written: {error}.") from error
         if "\0" in text:
             raise ValueError(f"The field {self} has a NUL character, which no argument can have.")
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"The field {self} is no text that can be encoded: {error}."
+            ) from None
         return text
 
     def __str__(self) -> str:

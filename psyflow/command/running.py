@@ -31,6 +31,7 @@ GRACE_SECONDS = 5.0
 KILL_SECONDS = 5.0
 """How long one that is killed may take: it may hang in a file server."""
 _MARK = "PSYFLOW_PROGRAM_OF"
+_LONGEST_FIRST_LINE = 256
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -182,6 +183,14 @@ def _not_started(command: Sequence[str], cwd: str, error: OSError) -> str:
     program = command[0]
     if not os.path.isdir(cwd):  # noqa: PTH112
         return f"`cwd` is no folder here: {cwd}"
+    path = os.path.join(cwd, program)  # noqa: PTH118
+    if os.sep in program and os.path.isdir(path):  # noqa: PTH112
+        return f"{program} is a folder."
+    if error.errno == errno.ENOENT and os.sep in program and _has_crlf(path):
+        return (
+            f"The first line of {program} ends as on Windows, so the system looks for an "
+            f"interpreter of another name. Perhaps: sed -i 's/\\r$//' {program}"
+        )
     if error.errno == errno.ENOENT:
         return f"There is no program {program} here, or not the interpreter that it asks for."
     if error.errno == errno.EACCES:
@@ -193,6 +202,14 @@ def _not_started(command: Sequence[str], cwd: str, error: OSError) -> str:
     if error.errno == errno.E2BIG:
         return f"The arguments of {program}, or one of them, are longer than the system takes."
     return f"{program} cannot be started: {error.strerror}."
+
+
+def _has_crlf(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.readline(_LONGEST_FIRST_LINE).endswith(b"\r\n")
+    except OSError:
+        return False
 
 
 def _end_group(pid: int, *, is_reaped: bool) -> None:

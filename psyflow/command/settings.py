@@ -101,7 +101,7 @@ def spec_of(command: Commands, base: Path, options: Mapping[str, Any]) -> Spec:
         lines=tuple(line for line, _ in found),
         programs=tuple(path for _, paths in found for path in paths),
         cwd=None if cwd is None else Text(os.fspath(cwd)),
-        env={name: Text(str(v)) for name, v in _mapping("env", options["env"]).items()},
+        env=_variables(options["env"]),
         stdin=None if options["stdin"] is None else Text(os.fspath(options["stdin"])),
         files_in=tuple(FileIn(entry, base) for entry in _listed(options["files_in"])),
         templates=tuple(
@@ -119,15 +119,23 @@ def spec_of(command: Commands, base: Path, options: Mapping[str, Any]) -> Spec:
     )
 
 
-def program_of(line: Line, base: Path) -> str | None:
+def program_of(line: Line, base: Path, env: Mapping[str, Text] | None = None) -> str | None:
     """Return the program of a line if it can be known, and is not there; None otherwise."""
-    program = line.plain(0)
-    if program is None:
+    program, search = line.plain(0), (env or {}).get("PATH")
+    # A folder of PATH may be below that where the program starts, which is not there yet.
+    if program is None or (search is not None and os.sep not in program and not _is_whole(search)):
         return None
     if os.sep in program:
         path = base / program
         return None if path.is_file() and os.access(path, os.X_OK) else str(path)
-    return None if shutil.which(program) else program
+    folders = None if search is None else search.render({})
+    return None if shutil.which(program, path=folders) else program
+
+
+def _is_whole(search: Text) -> bool:
+    return not search.names and all(
+        part.startswith(os.sep) for part in search.render({}).split(os.pathsep)
+    )
 
 
 def _commands(command: Commands) -> Sequence[str | Sequence[str]]:
@@ -203,6 +211,16 @@ def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise UsageError(f"`{name}` of a Command is a dict, not {value!r}.")
     return value
+
+
+def _variables(env: Any) -> dict[str, Text]:
+    variables = _mapping("env", env)
+    for name, value in variables.items():
+        if not isinstance(name, str) or not name or {*name} & {"=", "\0"}:
+            raise UsageError(f"`env` of a Command: {name!r} is no name of a variable.")
+        if value is None:
+            raise UsageError(f"`env` of a Command: {name} is None, and a variable is text.")
+    return {name: Text(str(value)) for name, value in variables.items()}
 
 
 def _listed(value: Any) -> list[Any]:

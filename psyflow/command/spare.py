@@ -13,7 +13,7 @@ from pathlib import Path
 
 from psyflow.system.files import rename
 
-__all__ = ["Spare"]
+__all__ = ["Spare", "empty"]
 
 
 class Spare:
@@ -49,17 +49,25 @@ class Spare:
             Files in it that stay, empty, and their descriptors.
         """
         if not self._is_there:
-            _empty(folder, streams)
+            empty(folder, streams)
             self._is_there = rename(folder, self.path)
         if folder.is_dir():
             shutil.rmtree(folder)
 
 
-def _empty(folder: Path, streams: Mapping[str, int]) -> None:
+def empty(folder: Path, streams: Mapping[str, int] | None = None) -> None:
+    """Remove what is in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    streams : mapping from str to int, optional
+        Files in it that stay, empty, and their descriptors.
+    """
     with os.scandir(folder) as entries:
         listed = list(entries)
     for entry in listed:
-        fd = streams.get(entry.name)
+        fd = streams.get(entry.name) if streams else None
         stat = None if fd is None else os.fstat(fd)
         if fd is not None and stat is not None and stat.st_ino == entry.inode():
             if stat.st_size:
@@ -67,4 +75,4 @@ def _empty(folder: Path, streams: Mapping[str, int]) -> None:
         elif entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)
         else:
-            Path(entry.path).unlink()
+            os.unlink(entry.path)  # noqa: PTH108

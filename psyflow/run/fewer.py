@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from psyflow.command.call import USAGE
 from psyflow.command.packs import pack_left
-from psyflow.command.place import STDOUT
+from psyflow.command.place import STDOUT, USAGE
 from psyflow.record.plan import Plan
 from psyflow.system.files import is_there
 from psyflow.tasks import TaskDef

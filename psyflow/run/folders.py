@@ -45,12 +45,14 @@ class Folders:
         )
         return [self._root / name for name in names]
 
-    def outputs(self, folder: Path) -> AbstractContextManager[Path | None]:
+    def outputs(
+        self, folder: Path, wanted: Collection[str] | None = None
+    ) -> AbstractContextManager[Path | None]:
         """Give, for a while, a folder with what there is in one of `of`, which may be packed.
 
-        None if there is nothing.
+        None if there is nothing. Of what is packed, the files that are `wanted` suffice.
         """
-        return outputs(self._root, folder.name, self._packs)
+        return outputs(self._root, folder.name, self._packs, wanted)
 
     @functools.cached_property
     def _packs(self) -> Packs:

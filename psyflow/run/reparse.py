@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class Reparsed:
     troubles: dict[int, str] = field(default_factory=dict)
 
 
-def reparse(run: Run, read: Read) -> Reparsed:
+def reparse(run: Run, read: Read, wanted: Collection[str] | None = None) -> Reparsed:
     """Replace what the results are by what `read` makes of the folders of the psets.
 
     Parameters
@@ -56,6 +57,8 @@ def reparse(run: Run, read: Read) -> Reparsed:
     run : Run
     read : callable
         Called with the folder of a pset; returns its result.
+    wanted : collection of str, optional
+        The files that it reads, if it reads no others.
 
     Raises
     ------
@@ -73,7 +76,7 @@ def reparse(run: Run, read: Read) -> Reparsed:
         if alive := run.alive(assessment):
             raise RunHeldError(refusals.has_jobs(run.task, alive))
         recovered = recover(plan, run.task.store)
-        table = _ReparsedTable(recovered, streams_of(run.task), read, plan.layout)
+        table = _ReparsedTable(recovered, streams_of(run.task), read, wanted, plan.layout)
         items_file = ItemsFile(plan.layout)
         staged = plan.layout.staged_result
         make_folder(staged.parent)
@@ -96,11 +99,17 @@ class _ReparsedTable(MergedTable):
     """The table of a run with other results."""
 
     def __init__(
-        self, recovered: Recovered, streams: RandomStreams | None, read: Read, layout: Layout
+        self,
+        recovered: Recovered,
+        streams: RandomStreams | None,
+        read: Read,
+        wanted: Collection[str] | None,
+        layout: Layout,
     ) -> None:
         super().__init__(recovered, streams)
         self.said = Reparsed()
         self._read = read
+        self._wanted = wanted
         self._folders = Folders(layout, recovered.frozen)
 
     def results(self) -> Iterator[tuple[Items, Columns, Sequence[Arrays]]]:
@@ -115,12 +124,21 @@ class _ReparsedTable(MergedTable):
             yield items, from_rows(rows), block.parts
 
     def _row(self, item: int, folder: Path, before: dict[str, Any]) -> Mapping[str, Any]:
-        with self._folders.outputs(folder) as found:
+        with self._folders.outputs(folder, self._wanted) as found:
             if found is None:
                 self.said.n_gone += 1
                 return before
             try:
                 return beside(self._recovered.frozen.space[item], self._read(found))
-            except PsyflowError as error:
-                self.said.troubles[item] = str(error)
+            except Exception as error:
+                # A function of the user's may raise anything; it costs no row.
+                self.said.troubles[item] = _in_words(error)
                 return before
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, PsyflowError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    said = "".join(traceback.format_exception_only(error)).strip()
+    return f"{said} ({last.filename}, line {last.lineno}, in {last.name})"

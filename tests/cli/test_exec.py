@@ -205,6 +205,19 @@ def test_rows_of_a_table(study: Place) -> None:
     assert psyflow.load(study.folder / "out" / QUICK)["a"] == [1, 2]
 
 
+def test_a_table_of_a_spreadsheet_may_end_in_empty_columns(study: Place) -> None:
+    (study.folder / "runs.csv").write_text("a,b,,\n1,2,,\n3,,,\n")
+    shown = study.psy("exec", "table", "runs.csv", "-o", "out", "--", "./sim", "{a}", "{b}")
+    assert shown.returncode == 0, shown.stderr
+    assert "Param(a=[1, 3], b=[2, ''])" in task_file(study)
+
+
+def test_a_machine_with_an_address_of_ipv6(study: Place) -> None:
+    (study.folder / "lab.yaml").write_text("nodes: [{hostname: '::1', port: 2222, user: ada}]\n")
+    words = ["exec", "grid", "-n", "-o", "out", "--cluster", "lab.yaml", "--", "./sim"]
+    assert "Ssh({'ssh://ada@[::1]:2222': None}" in study.psy(*words).stdout
+
+
 def test_files_in_yaml(study: Place) -> None:
     (study.folder / "experiment.yaml").write_text(
         "name: tracks\nworkdir: .\nrepeat: 2\nmax_tries: 4\ncmd:\n  - ./sim {v1} {v2}\n"
@@ -276,7 +289,13 @@ def test_a_shell_runs_the_command_if_asked_to(study: Place) -> None:
         (["grid", "--vl", "ctx", "1", "--", "true"], "has a meaning of its own"),
         (["grid", "--vl", "n", "1", "--vl", "n", "2", "--", "true"], "given twice"),
         (["grid", "--va", "n", "1", "x", "1", "--", "true"], "'x' is no number"),
-        (["grid", "--va", "n", "0", "1", "0", "--", "true"], "too many values"),
+        (["grid", "--va", "n", "0", "1", "0", "--", "true"], "1 is never reached"),
+        (["grid", "--va", "n", "0", "1", "1e-9", "--", "true"], "too many values"),
+        (["grid", "--vl", "opt", "-O0", "-O2", "--", "true"], "as in -O{level}"),
+        (["grid", "--cmd", "awk '{print $1}'"], "a brace that is no field is written twice"),
+        (["grid", "--", "awk", "{print $1}"], "a brace that is no field is written twice"),
+        (["grid", "--name", "psy-tasks", "--", "true"], "is a folder of psy exec itself"),
+        (["grid", "--node", "a:99999", "--", "true"], "from 1 to 65535"),
         (["grid", "--va", "n", "1", "0", "1", "--", "true"], "no values from 1 to below 0"),
         (["grid", "--vg", "n", "0", "1", "3", "--", "true"], "no geometric progression"),
         (["grid", "--vg", "n", "1", "2", "2.5", "--", "true"], "whole number above 0"),
@@ -298,10 +317,15 @@ def test_a_shell_runs_the_command_if_asked_to(study: Place) -> None:
         (["table", "gone.csv", "--", "true"], "gone.csv cannot be read"),
         (["table", "ragged.csv", "--", "true"], "row 2 has 1 of 2 values"),
         (["table", "empty.csv", "--", "true"], "has no rows"),
+        (["table", "open.csv", "--", "true"], "open.csv cannot be read: unexpected end"),
+        (["table", "named.csv", "--", "true"], "named.csv, the names of the columns"),
         (["grid", "--experiment", "gone.yaml"], "gone.yaml: it cannot be read"),
         (["grid", "--experiment", "bad.yaml"], "bad.yaml: it is no YAML"),
         (["grid", "--experiment", "key.yaml"], 'no key "workdirr". Did you mean "workdir"'),
-        (["grid", "--experiment", "var.yaml"], 'no key in `vars` "vales". Did you mean "values"'),
+        (
+            ["grid", "--experiment", "var.yaml"],
+            '`vars`: There is no key "vales". Did you mean "values"',
+        ),
         (["grid", "--experiment", "bool.yaml"], "put it in quotes"),
         (["grid", "-p", "a", "(", "--", "true"], 'the pattern "(" is no regular expression'),
         (["grid", "--experiment", "octal.yaml"], "YAML takes 010 for another number"),
@@ -309,6 +333,12 @@ def test_a_shell_runs_the_command_if_asked_to(study: Place) -> None:
         (["grid", "--experiment", "nan.yaml"], "put it in quotes"),
         (["grid", "--experiment", "kind.yaml"], 'Did you mean "list"'),
         (["grid", "--cluster", "node.yaml", "--", "true"], 'Did you mean "hostname"'),
+        (["grid", "--experiment", "short.yaml"], "YAML takes 012 for another number"),
+        (["grid", "--experiment", "name.yaml"], "`name` is text, not False"),
+        (["grid", "--experiment", "loop.yaml"], "YAML reads one of the values as [[...]]"),
+        (["grid", "--experiment", "list.yaml"], "has to be a mapping, such as {name: n"),
+        (["grid", "--cluster", "option.yaml", "--", "true"], "is no host that ssh could reach"),
+        (["grid", "--cluster", "port.yaml", "--", "true"], "`port` is a whole number"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(
@@ -326,6 +356,14 @@ def test_mistakes_are_told_before_anything_runs(
         "twice.yaml": "cmd: x\nrepeat: 2\nrepeat: 3\n",
         "kind.yaml": "cmd: x\nvars: [{name: n, type: lists}]\n",
         "node.yaml": "nodes: [{hostnam: x}]\n",
+        "open.csv": 'a,b\n1,"2\n3,4\n',
+        "named.csv": "my column,b\n1,2\n",
+        "short.yaml": "cmd: x\nvars: {n: [012]}\n",
+        "name.yaml": "cmd: x\nname: no\n",
+        "loop.yaml": "cmd: x\nvars: {n: &a [*a]}\n",
+        "list.yaml": "cmd: x\nvars: [3]\n",
+        "option.yaml": "nodes: [{hostname: -oProxyCommand=x}]\n",
+        "port.yaml": "nodes: [{hostname: x, port: 22x}]\n",
     }.items():
         (place.folder / name).write_text(text)
     shown = place.psy("exec", *words[:1], "-o", "out", *words[1:])

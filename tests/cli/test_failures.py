@@ -146,3 +146,42 @@ def test_a_common_value_is_no_suspect(place):
     place.psy("run")
     (group,) = json.loads(ask(place, "--json").stdout)["square"]["groups"]
     assert (len(group["failures"]), group["suspects"]) == (20, [])
+
+
+PROGRAMS = """
+import subprocess
+from psyflow import Param
+
+pspace = Param(how=["bytes", "text", "merged", "nothing", "another", "timeout"])
+
+def execute(how):
+    command = ["sh", "-c", f"echo reading {how}; echo no such mesh: {how} >&2; exit 3"]
+    if how == "timeout":
+        command = ["sh", "-c", f"echo slow: {how} >&2; exec sleep 60"]
+        subprocess.run(command, capture_output=True, timeout=1)
+    if how == "merged":
+        subprocess.check_output(command, stderr=subprocess.STDOUT, text=True)
+    try:
+        subprocess.run(command, check=True, capture_output=how != "nothing", text=how == "text")
+    except subprocess.CalledProcessError as error:
+        if how == "another":
+            raise RuntimeError("no mesh") from error
+        raise
+"""
+
+
+def test_the_last_words_of_a_program_are_part_of_the_reason(place):
+    place.task("programs", PROGRAMS)
+    place.psy("run")
+    groups = json.loads(ask(place, "--json").stdout)["programs"]["groups"]
+    found = [failure for group in groups for failure in group["failures"]]
+    reasons = {failure["pset"]["how"].strip("'"): failure for failure in found}
+    for how in ("bytes", "text"):
+        ending = f"status 3. Its standard error ends:\n  no such mesh: {how}"
+        assert reasons[how]["exception"].endswith(ending)
+    assert reasons["timeout"]["exception"].endswith("error ends:\n  slow: timeout")
+    ending = "Its output ends:\n  reading merged\n  no such mesh: merged"
+    assert reasons["merged"]["exception"].endswith(ending)
+    assert reasons["nothing"]["exception"].endswith("exit status 3.")
+    assert "no such mesh: another" in reasons["another"]["traceback"]
+    assert "no such mesh" in ask(place).stdout

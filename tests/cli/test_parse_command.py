@@ -117,6 +117,22 @@ def test_what_cannot_be_read_is_named_and_stays(study: Place) -> None:
     assert "metrics.json is no whole JSON" in shown.stderr
 
 
+def test_a_function_that_raises_costs_no_row(study: Place) -> None:
+    task(study, {"loss": r"loss (@float@)"})
+    assert study.psy("run").returncode == 0
+    path = study.tasks / "task_sim.py"
+    code = "def n(folder):\n    return {2: 'two', 3: 'three'}[read(folder)]\n"
+    read = "def read(folder):\n    return int((folder / 'stdout').read_text()[5])\n"
+    text = path.read_text().replace("parse={'loss': 'loss (@float@)'}", "parse={'word': n}")
+    path.write_text(f"{read}{code}{text}")
+    shown = study.psy("parse", "sim")
+    assert shown.returncode == 1
+    assert "2 of 3 rows were read anew. 1 are as they were" in shown.stderr
+    assert f"sim: item 0: KeyError: 1 ({path}, line 4, in n)" in shown.stderr
+    assert loaded(study)["word"][1:] == ["two", "three"]
+    assert loaded(study)["loss"][0] == 1.2
+
+
 def test_a_column_that_is_a_parameter_of_another_value_is_refused(study: Place) -> None:
     task(study, {"loss": r"loss (@float@)"})
     assert study.psy("run").returncode == 0
@@ -142,6 +158,14 @@ def test_a_line_breaker_makes_several_rows_of_a_run(study: Place) -> None:
     ]
     assert psyflow.load(folder).outputs == []
     assert calls(study) == 2
+
+
+def test_each_of_several_line_breakers_ends_a_row(study: Place) -> None:
+    folder = experiment(study)
+    words = ["parse", "-e", str(folder), "-p", "LOSS", "loss (@float@)"]
+    assert study.psy(*words, "-n", "^epoch 1", "-n", "epoch 2 done").returncode == 0
+    found = [row["OUT_LOSS"] for row in rows_of(folder / "output.csv")]
+    assert found == ["2.1", "2.2", "1.1", "1.2"]
 
 
 def test_where_the_table_goes_and_what_separates_its_columns(study: Place) -> None:

@@ -123,6 +123,8 @@ def test_a_value_that_no_program_can_get_is_a_failure():
         Command("echo {x}")(x="a\0b")
     with pytest.raises(ValueError, match=r"The field \{x:.3g\} cannot be written"):
         Command("echo {x:.3g}")(x="text")
+    with pytest.raises(ValueError, match=r"The field \{x\} is no text that can be encoded"):
+        Command("echo {x}")(x="\ud800")
     with pytest.raises(CommandFailedError, match="longer than the system takes"):
         Command("echo {x}")(x="a" * 3_000_000)
 

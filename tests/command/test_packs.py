@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import psyflow
-from psyflow import Command, Param
+from psyflow import Command, Param, Parse
 from psyflow.command.packs import Packs, Writer, outputs
+from psyflow.exceptions import DamagedFileError
 from psyflow.work.context import Contexts
 
 MANY = """
@@ -172,3 +173,43 @@ def test_files_of_folders_within_and_bytes_come_back(tmp_path):
         assert (found / "d" / "x.bin").read_bytes() == bytes(range(256))
         assert not (found / "link").exists()
     assert "a" in Packs(tmp_path) and "b" not in Packs(tmp_path)
+
+
+def test_a_pack_that_names_a_place_outside_writes_nothing_there(tmp_path):
+    writer = Writer(tmp_path)
+    writer.put(folder(tmp_path, "a"), {"../../outside": b"bad"})
+    with pytest.raises(DamagedFileError, match=r"outside"), outputs(tmp_path, "a"):
+        pass
+
+
+def test_what_was_packed_before_some_damage_is_read_and_nothing_after_it_is_cut_off(tmp_path):
+    writer = Writer(tmp_path)
+    for name in "abc":
+        writer.put(folder(tmp_path, name, stdout=name))
+    writer.close()
+    (pack,) = packs(tmp_path)
+    whole = pack.read_bytes()
+    pack.write_bytes(whole.replace(b'{"folder": "b"', b'{"folder"+ "b"'))
+    Writer(tmp_path).put(folder(tmp_path, "d", stdout="d"))
+    assert len(pack.read_bytes()) == len(whole)
+    assert [stdout_of(tmp_path, name) for name in "abcd"] == ["a", None, None, "d"]
+
+
+def test_a_link_within_the_folder_is_kept_as_what_it_leads_to(tmp_path):
+    made = folder(tmp_path, "a", **{"run-3.log": "E = 3"})
+    (made / "latest.log").symlink_to("run-3.log")
+    (made / "input").symlink_to(folder(tmp_path, "study", mesh="large") / "mesh")
+    Writer(tmp_path).put(made)
+    with outputs(tmp_path, "a") as found:
+        assert sorted(path.name for path in found.iterdir()) == ["latest.log", "run-3.log"]
+        assert (found / "latest.log").read_text() == "E = 3"
+
+
+def test_only_files_that_are_parsed_are_unpacked_whatever_their_name_looks_like(tmp_path):
+    Writer(tmp_path).put(folder(tmp_path, "a", stdout="x 1", stderr="y 2", log="z 3"))
+    parse = Parse({"x": "x (@int@)", "z": ("./log", "z (@int@)")})
+    with outputs(tmp_path, "a", wanted=parse.reads) as found:
+        assert sorted(path.name for path in found.iterdir()) == ["log", "stdout"]
+        assert parse.of_folder(found) == {"x": 1, "z": 3}
+    assert Parse({"x": ("*.log", "(@int@)")}).reads is None
+    assert Parse({"*": lambda folder: {}}).reads is None

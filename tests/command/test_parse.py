@@ -279,6 +279,8 @@ def test_an_npz_file_runs_no_code(tmp_path: Path) -> None:
         ("a.json", "3", r"a\.json holds int, where names are expected"),
         ("a.jsonl", '{"n": 1}\n[2]\n', r"a\.jsonl holds no names and values in line 2"),
         ("a.npz", "PK\3\4nonsense", r"a\.npz is no whole NPZ"),
+        ("a.csv", 'a,b\n1,"2\n3,4\n', r"a\.csv is no whole CSV"),
+        ("a.json", '{"n":' + "[" * 100_000, r"a\.json is nested too deeply"),
     ],
 )
 def test_a_damaged_data_file_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -307,6 +309,81 @@ def test_carriage_returns_of_progress_bars_end_lines(tmp_path: Path) -> None:
     text = "\r10% loss 3\r50% loss 2\r100% loss 1\r\ndone\r\n"
     spec = {"loss": ("stdout", r"^(@int@)% loss (?P<loss_value>@int@)$", "all")}
     assert parsed(tmp_path, spec, text) == {"loss": [10, 50, 100], "loss_value": [3, 2, 1]}
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        b"acc: \x1b[1;32m0.95\x1b[0m\n",
+        b"\x1b]0;title 7\x07\x1b[32macc: 0.95\x1b[0m\n",
+        "acc: 0.95\n".encode("utf-16"),
+        "acc: 0.95\n".encode("utf-8-sig"),
+    ],
+)
+def test_colours_and_marks_of_an_encoding_are_no_part_of_a_line(
+    tmp_path: Path, printed: bytes
+) -> None:
+    (tmp_path / "stdout").write_bytes(printed)
+    spec = {"acc": "^acc: (@float@)", "any": ("stdout", "(@float@)", "last")}
+    assert parsed(tmp_path, spec) == {"acc": 0.95, "any": 0.95}
+
+
+@pytest.mark.parametrize("text", ["0x10", "1_000", "1.2.3", "192.168.0.1"])
+def test_the_beginning_of_something_else_is_no_number(tmp_path: Path, text: str) -> None:
+    assert parsed(tmp_path, {"v": "v=(@float@)", "w": "v=(@int@)"}, f"v={text}\n") == {}
+
+
+@pytest.mark.parametrize("text", ["1.5", "1e5"])
+def test_the_beginning_of_a_float_is_no_whole_number(tmp_path: Path, text: str) -> None:
+    assert parsed(tmp_path, {"n": "n=(@int@)"}, f"n={text}\n") == {}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "value"),
+    [
+        (r"v(@int@)\.", "v3.11", 3),
+        (r"took (@int@)", "took 12ms.", 12),
+        (r"took (@float@)", "took 1.5s", 1.5),
+        (r"(@int@)", "12.", 12),
+        (r"\((@int@)", "(3,4)", 3),
+    ],
+)
+def test_a_number_ends_where_its_text_or_the_pattern_says(
+    tmp_path: Path, pattern: str, text: str, value: float
+) -> None:
+    assert parsed(tmp_path, {"v": pattern}, f"{text}\n") == {"v": value}
+
+
+def test_lists_of_one_pattern_keep_their_places(tmp_path: Path) -> None:
+    spec = {"step": ("stdout", r"step (@int@)(?: loss (?P<loss>@float@))?", "all")}
+    found = parsed(tmp_path, spec, "step 1 loss 0.5\nstep 2\nstep 3 loss 0.25\n")
+    assert found["step"] == [1, 2, 3]
+    assert found["loss"][::2] == [0.5, 0.25] and math.isnan(found["loss"][1])
+
+
+def test_columns_of_csv_keep_their_places_where_a_line_is_short(tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("a,b\n1,2\n3\n5,6,7\n")
+    spec = {"a": ("h.csv", "a", "all"), "b": ("h.csv", "b", "all")}
+    found = parsed(tmp_path, spec)
+    assert found["a"] == [1, 3, 5]
+    assert found["b"][::2] == [2, 6] and math.isnan(found["b"][1])
+
+
+def test_of_two_columns_of_one_name_neither_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("a,b,a\n1,2,3\n")
+    assert parsed(tmp_path, {"*": "h.csv"}) == {"a": 1, "b": 2, "a.1": 3}
+
+
+def test_no_number_is_cut_where_a_line_is(tmp_path: Path) -> None:
+    text = " ".join(str(n) for n in range(10**5, 10**5 + 400_000))
+    (tmp_path / "stdout").write_text(text)
+    spec = {"least": ("stdout", "(@int@)", "min"), "n": ("stdout", "(@int@)", "count")}
+    assert parsed(tmp_path, spec) == {"least": 10**5, "n": 400_000}
+
+
+def test_a_number_of_many_digits_is_kept_as_text(tmp_path: Path) -> None:
+    digits = "9" * 5000
+    assert parsed(tmp_path, {"n": "(@int@)", "m": r"(\d+)"}, digits) == {"n": digits, "m": digits}
 
 
 def test_what_is_not_utf8_is_no_obstacle(tmp_path: Path) -> None:

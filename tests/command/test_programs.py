@@ -26,11 +26,12 @@ class Context:
     programs = None
 
     def __init__(self, folder: Path) -> None:
-        self.dir = folder
+        self.place = folder
 
     @property
-    def place(self) -> Path:
-        return self.dir
+    def dir(self) -> Path:
+        self.place.mkdir(exist_ok=True)
+        return self.place
 
 
 @pytest.fixture
@@ -48,6 +49,31 @@ def test_what_a_program_prints_never_goes_through_memory(ctx):
     Command(python(chunk))(ctx=ctx)
     assert (ctx.dir / "stdout").stat().st_size == 300 << 20
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + (100 << 10)
+
+
+@pytest.mark.parametrize(
+    "tidy",
+    [
+        "rm -f *",
+        'rm -rf "$PWD"',
+        'mv "$PWD" "$PWD.gone"',
+    ],
+)
+def test_what_was_printed_is_there_though_a_program_removes_all_that_is_in_its_folder(ctx, tidy):
+    line = f"echo E = 1; {tidy}; cd /; echo E = 2; echo in vain >&2; exit {{code}}"
+    command = Command(line, shell=True, parse={"e": ("stdout", "E = (@int@)", "all")})
+    assert command(code=0, ctx=ctx) == {"e": [1, 2]}
+    with pytest.raises(CommandFailedError, match="in vain"):
+        command(code=3, ctx=ctx)
+
+
+def test_a_file_that_a_program_calls_as_psyflow_would_is_the_programs(ctx):
+    command = Command(
+        "echo '{{\"n\": 7}}' > command.json", shell=True, parse={"*": "command.json"}
+    )
+    for _ in range(2):
+        assert command(ctx=ctx) == {"n": 7}
+        assert json.loads((ctx.dir / "command.json").read_text()) == {"n": 7}
 
 
 def test_a_program_that_prints_nothing_gives_a_row_without_results(ctx):
@@ -92,8 +118,7 @@ def test_a_program_that_a_signal_kills_has_crashed(ctx):
 def test_a_program_reads_its_input(ctx, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "deck.in").write_text("1 2 3\n")
-    ctx.dir = tmp_path / "pset"
-    ctx.dir.mkdir()
+    ctx.place = tmp_path / "pset"
     assert Command("wc -w", stdin="deck.in", parse={"n": "(@int@)"})(ctx=ctx) == {"n": 3}
 
 
@@ -235,12 +260,13 @@ def test_what_a_program_took_is_noted(ctx):
         (lambda path: path.write_text("#!/bin/sh\n"), "chmod"),
         (lambda path: (path.write_text("true\n"), path.chmod(0o755)), "lacks a first line"),
         (lambda path: (path.write_text("#!/no/sh\n"), path.chmod(0o755)), "interpreter"),
+        (lambda path: (path.write_text("#!/bin/sh\r\n"), path.chmod(0o755)), "as on Windows"),
+        (lambda path: path.mkdir(), "is a folder"),
     ],
 )
 def test_a_program_that_cannot_be_started_says_why(ctx, tmp_path, make, why):
     make(tmp_path / "sim")
-    ctx.dir = tmp_path / "pset"
-    ctx.dir.mkdir()
+    ctx.place = tmp_path / "pset"
     with pytest.raises(CommandFailedError, match=why):
         Command([[str(tmp_path / "sim")]])(ctx=ctx)
     with pytest.raises(CommandFailedError, match="`cwd` is no folder here"):

@@ -177,6 +177,41 @@ def test_templates_files_and_input_are_there_and_count(place):
         assert len(run(place)) == 4
 
 
+def test_a_template_overwrites_no_file_of_the_study(place):
+    write(place, "deck.tpl", "$n")
+    for n in (1, 2):
+        write(place, f"run{n}.in", "precious")
+    change(
+        place,
+        'parse={"acc"',
+        'files_in=["run{n}.in"], templates={"deck.tpl": "run1.in"}, parse={"acc"',
+    )
+    shown = place.psy("run")
+    assert shown.returncode == 1
+    assert "run1.in in the folder of a pset, for that is that of" in place.psy("failures").stdout
+    assert (place.tasks / "run1.in").read_text() == "precious"
+
+
+def test_a_glob_of_files_is_there_and_counts(place):
+    (place.tasks / "in").mkdir()
+    for name in ("a.msh", "b.msh", "c.txt"):
+        write(place, f"in/{name}", name)
+    change(place, '"./sim {n} {name}", ', '["./sim {n} {name}", "ls"], files_in=["in/*.msh"], ')
+    assert run(place) == ALL
+    assert all("a.msh\nb.msh\nstd" in (f / "stdout").read_text() for f in folders(place))
+    assert run(place) == []
+    write(place, "in/b.msh", "edited")
+    assert len(run(place)) == 4
+
+
+def test_a_program_is_found_on_the_path_that_it_is_given(place):
+    (place.folder / "bin").mkdir()
+    (place.folder / "psy-tasks" / "sim").rename(place.folder / "bin" / "own-sim")
+    path = f"{place.folder / 'bin'}:{os.environ['PATH']}"
+    change(place, '"./sim {n} {name}", ', f'"own-sim {{n}} {{name}}", env={{"PATH": {path!r}}}, ')
+    assert run(place) == ALL
+
+
 def test_jinja_and_other_delimiters(place):
     write(place, "deck.j2", "{% for i in range(n) %}{{ name }},{% endfor %}")
     write(place, "other.tpl", "@n $HOME")
@@ -219,6 +254,19 @@ def test_jinja_and_other_delimiters(place):
         ("parse", "templates={'bad.tpl': '../x'}, parse", "no name of a file inside"),
         ("parse", "keep='al', parse", 'Did you mean "all"'),
         ("parse", "ok_codes=[300], parse", "exit codes from 0 to 255"),
+        ("parse", "files_in=['a/x', 'b/x'], parse", r"b/x cannot be x .* that of .*/a/x"),
+        ("parse", "files_in=['stdout'], parse", "stdout cannot be stdout .* file of psyflow's"),
+        ("parse", "files_in=['/'], parse", "/ has no name"),
+        ("parse", "files_in=['gone'], parse", "gone is a link to nowhere"),
+        ("parse", "files_in=['*.none'], parse", r"no file .*/\*.none"),
+        ("parse", "files_in=['a/x'], templates={'t.tpl': 'x'}, parse", "that of .*/a/x"),
+        ("parse", "files_in=['a'], templates={'t.tpl': 'a/x'}, parse", "cannot be a .* that of"),
+        ("parse", "templates={'t.tpl': 'x', 'u.tpl': './x'}, parse", "u.tpl cannot be x"),
+        ("parse", "templates={'t.tpl': 'stderr'}, parse", "file of psyflow's"),
+        ("parse", "templates={'a': 'x'}, parse", "`templates`: .*/a is a folder"),
+        ("parse", "env={'A=B': 'x'}, parse", "'A=B' is no name of a variable"),
+        ("parse", "env={'A': None}, parse", "A is None"),
+        ("parse", "templates={'t.tpl': 'x'}, delimiter='', parse", "`delimiter` .* is one sign"),
     ],
 )
 def test_what_cannot_run_is_told_before_anything_runs(place, old, new, why):
@@ -226,6 +274,10 @@ def test_what_cannot_run_is_told_before_anything_runs(place, old, new, why):
     write(place, "none.tpl", "$$n")
     write(place, "odd.tpl", "$n\ncost: 5$ each\n")
     write(place, "bad.j2", "{{ n ")
+    for name in ("t.tpl", "u.tpl", "a/x", "b/x", "stdout"):
+        (place.tasks / name).parent.mkdir(exist_ok=True)
+        write(place, name, "$n")
+    (place.tasks / "gone").symlink_to("nowhere")
     change(place, old, new)
     with pytest.raises(TaskFileError, match=why):
         checked(place)

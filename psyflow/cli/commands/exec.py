@@ -11,7 +11,7 @@ from psyflow.cli.amounts import AUTO
 from psyflow.cli.commands import run as run_command
 from psyflow.cli.experiments.cluster import Cluster, node_of
 from psyflow.cli.experiments.kept import About, write_about
-from psyflow.cli.experiments.report import Report
+from psyflow.cli.experiments.report import Report, counted
 from psyflow.cli.experiments.settings import Experiment
 from psyflow.cli.experiments.taskfile import Running, path_of, patterns_in, task_file, write
 from psyflow.cli.experiments.variables import Variable, arithmetic, geometric, listed, of_table
@@ -29,6 +29,9 @@ __all__ = ["execute", "server"]
 
 server = run_command.server
 
+_NODES = "psy-nodes"
+"""Where machines find what they are to run."""
+
 
 def execute(arguments: Namespace) -> int:
     """Write the task files of the experiments, and bring them up to date."""
@@ -40,7 +43,7 @@ def execute(arguments: Namespace) -> int:
     if arguments.dry_run:
         print("\n".join(f"# {path_of(folder, name)}\n{text}" for name, text in texts.items()))
         for one in experiments:
-            say(f"{one.name}: {one.n_combinations * one.repeat} runs.")
+            say(f"{one.name}: {counted(one.n_combinations * one.repeat, 'run')}.")
         return OK
     for number, one in enumerate(experiments):
         write(folder, one.name, texts[one.name])
@@ -123,6 +126,10 @@ def _check_name(name: str) -> None:
         raise UsageError(
             f'"{name}" cannot be the name of an experiment: it has to be {NAME.allowed}.'
         ) from None
+    if name in (TASKDIR, _NODES):
+        raise UsageError(
+            f'"{name}" is a folder of psy exec itself. Give the experiment another name.'
+        )
 
 
 def _with_words(experiment: Experiment, arguments: Namespace) -> Experiment:
@@ -207,7 +214,7 @@ def _running(arguments: Namespace, cluster: Cluster) -> Running:
         # A job is one run at a time: then what a machine takes is what it has room for.
         jobs = None if None in n_workers else 4 * sum(n for n in n_workers if n is not None)
         # Its own, or machines that others have named might take its jobs.
-        spool = str((Path(arguments.output) / "psy-nodes").absolute())
+        spool = str((Path(arguments.output) / _NODES).absolute())
         how = f", ssh={cluster.ssh!r}" if cluster.ssh else ""
         scheduler = f"Ssh({hosts!r}, workdir={spool!r}{how})"
         return Running(size or 1, scheduler, "psyflow.scheduler", {}, jobs or 100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -34,7 +34,7 @@ def execute(arguments: Namespace) -> int:
         if arguments.tasks:
             raise UsageError("Name a task, or a folder as -e FOLDER, but not both.")
         return _make_table(arguments)
-    if arguments.patterns or arguments.breaker or arguments.output:
+    if arguments.patterns or arguments.breakers or arguments.output:
         raise UsageError(
             "-p, -n and -o go with -e FOLDER. What is read for a task is the parse of its Command."
         )
@@ -45,23 +45,33 @@ def execute(arguments: Namespace) -> int:
 
 def _make_table(arguments: Namespace) -> int:
     plan = _plan_in(Path(arguments.experiment))
-    if len(arguments.sep) != 1:
-        raise UsageError(f"--sep is one character, not {arguments.sep!r}.")
+    separator = "\t" if arguments.sep == "\\t" else arguments.sep
+    if len(separator) != 1 or separator in '"\r\n':
+        raise UsageError(f"--sep is one character, such as ; or \\t, not {separator!r}.")
     patterns = dict(arguments.patterns)
     if len(patterns) < len(arguments.patterns):
         raise UsageError("Two patterns have the same name.")
-    if arguments.breaker and not patterns:
+    if arguments.breakers and not patterns:
         raise UsageError("-n goes with patterns: -p NAME REGEX")
-    parse = Parse(patterns, breaker=arguments.breaker) if patterns else None
+    parse = Parse(patterns, breaker=_either(arguments.breakers)) if patterns else None
     table = OutputTable(plan, parse)
     target = arguments.output or str(plan.layout.root / "output.csv")
     with _opened(target) as file:
-        n_rows = table.write(file, arguments.sep)
+        n_rows = table.write(file, separator)
     if target != "-":
         say(f"{shown_path(target)} has {n_rows} rows.")
     if table.n_gone:
         say(f"Of {table.n_gone} runs, nothing is kept that could be read.")
-    return _into_results(plan, arguments) if patterns and not arguments.breaker else OK
+    return _into_results(plan, arguments) if patterns and not arguments.breakers else OK
+
+
+def _either(patterns: Sequence[str]) -> str | None:
+    """Return a pattern that matches what any of some patterns does; None for none."""
+    for pattern in patterns:
+        Parse({}, breaker=pattern)  # each of them is one
+    return (
+        "|".join(f"(?:{one})" for one in patterns) if len(patterns) > 1 else (*patterns, None)[0]
+    )
 
 
 def _plan_in(folder: Path) -> Plan:
@@ -124,7 +134,8 @@ def _read_anew(task: TaskDef) -> int:
         raise UsageError("its `execute` is no Command, so there are no outputs to read.")
     if command.parse is None:
         raise UsageError("its Command has no `parse`, so there is nothing to read.")
-    done = reparse(Run(task), Parse.of(command.parse).of_folder)
+    parse = Parse.of(command.parse)
+    done = reparse(Run(task), parse.of_folder, parse.reads)
     say(f"{task.name}: {_verdict(done)}")
     for item, trouble in list(done.troubles.items())[:_SHOWN_TROUBLES]:
         say(f"{task.name}: item {item}: {trouble}")

@@ -10,10 +10,15 @@ from psyflow.exceptions import UsageError
 
 __all__ = ["Cluster", "Node", "node_of"]
 
+# None of them begins with a -, or ssh would take it for an option.
+_USER = r"[^-@\s][^@\s]*"
+_HOST = r"\[[^\]\s]+\]|[^-:@*\s\[\]][^:@*\s\[\]]*"
+_BARE_IPV6 = r"[0-9a-fA-F]*:[0-9a-fA-F:.]*(?:%\w+)?"
 _TARGET = re.compile(
-    r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^:@*\s\[\]-][^:@*\s\[\]]*)"
-    r"(?::(?P<port>\d+))?(?:\*(?P<workers>\d+))?"
+    rf"(?:ssh://)?(?:(?P<user>{_USER})@)?(?P<host>{_HOST})(?::(?P<port>\d+))?(?:\*(?P<workers>\d+))?"
 )
+_SSH_PORT = 22
+_END_OF_PORTS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def node_of(words: Sequence[str]) -> Node:
         raise UsageError(f"--node {words[0]}: a node has 1 worker or more.")
     return Node(
         name or match["host"].strip("[]"),
-        target(match["user"], match["host"], match["port"]),
+        target(match["user"], match["host"], int(match["port"]) if match["port"] else None),
         None if workers is None else int(workers),
         tuple(rest),
     )
@@ -104,7 +109,21 @@ def _name_and_rest(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     return (words[0], words[1:]) if is_named else ("", words)
 
 
-def target(user: str | None, host: str, port: object) -> str:
-    """Return a machine as `ssh` takes it."""
+def target(user: str | None, host: str, port: int | None) -> str:
+    """Return a machine as `ssh` takes it.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    if re.fullmatch(_BARE_IPV6, host) and port is not None:
+        host = f"[{host}]"
+    if not re.fullmatch(f"{_HOST}|{_BARE_IPV6}", host):
+        raise UsageError(f"{host!r} is no host that ssh could reach.")
+    if user and not re.fullmatch(_USER, user):
+        raise UsageError(f"{user!r} is no user at {host}.")
+    if port is not None and not 0 < port < _END_OF_PORTS:
+        raise UsageError(f"{host}: a port is a number from 1 to {_END_OF_PORTS - 1}, not {port}.")
     at = f"{user}@{host}" if user else host
-    return f"ssh://{at}:{port}" if port not in (None, "", 22, "22") else at
+    return at if port in (None, _SSH_PORT) else f"ssh://{at}:{port}"

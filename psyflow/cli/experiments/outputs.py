@@ -98,7 +98,7 @@ class OutputTable:
     def _found(self, result: Mapping[str, Any], folder: Path) -> Sequence[Mapping[str, Any]]:
         if self._parse is None:
             return [{name: result[name] for name in self._results.outputs}]
-        with self._folders.outputs(folder) as found:
+        with self._folders.outputs(folder, self._parse.reads) as found:
             if found is None:
                 self.n_gone += 1
                 return [{}]

@@ -15,7 +15,7 @@ from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.plan import Plan
 from psyflow.system.limits import usable_cpus
 
-__all__ = ["Report"]
+__all__ = ["Report", "counted"]
 
 _LONG_SECONDS = 60.0
 _MANY_RUNS = 100
@@ -61,8 +61,8 @@ class Report:
         n_runs = experiment.n_combinations * experiment.repeat
         n_left = max(0, n_runs - n_done)
         times = f" × {experiment.repeat}" if experiment.repeat > 1 else ""
-        combinations = _counted(experiment.n_combinations, "combination")
-        text = f"{experiment.name}: {combinations}{times}, {_counted(n_left, 'run')}"
+        combinations = counted(experiment.n_combinations, "combination")
+        text = f"{experiment.name}: {combinations}{times}, {counted(n_left, 'run')}"
         if n_done:
             text += f" to go after {n_done}"
         if mean is None:
@@ -96,5 +96,6 @@ class Report:
         say(line)
 
 
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Return how many there are of something, in words."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

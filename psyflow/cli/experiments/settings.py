@@ -68,7 +68,14 @@ class Experiment:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise UsageError(f'Two variables have the name "{twice}".')
+        self._check_commands()
         self._check_patterns()
+
+    def _check_commands(self) -> None:
+        """Raise `UsageError` of a command line that is none, before a task file has it."""
+        from psyflow.command import Command
+
+        Command([*self.commands], shell=self.shell)
 
     def _check_patterns(self) -> None:
         """Raise `UsageError` of a pattern that is none, before a task file keeps it for good."""

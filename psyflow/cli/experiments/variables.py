@@ -56,7 +56,7 @@ def check_name(name: str) -> None:
     if not name.isidentifier() or name in _RESERVED:
         what = "has a meaning of its own" if name in _RESERVED else "is none"
         raise UsageError(
-            f'A variable is named by letters, digits and _, for its field {{name}}; "{name}" '
+            f'A variable is named by letters, digits and _, as for its field {{name}}; "{name}" '
             f"{what}."
         )
 
@@ -101,7 +101,9 @@ def arithmetic(name: str, low: Any, high: Any, step: Any) -> Variable:
     ([0.0, 0.1, 0.2, 0.3], 'arange(1, 10, 3)')
     """
     numbers = [_number(name, what) for what in (low, high, step)]
-    if not numbers[2] or (numbers[1] - numbers[0]) / numbers[2] > MOST_VALUES:
+    if not numbers[2]:
+        raise UsageError(f"{name}: with steps of 0, {high} is never reached.")
+    if (numbers[1] - numbers[0]) / numbers[2] > MOST_VALUES:
         raise UsageError(f"{name}: from {low} to {high} in steps of {step} are too many values.")
     values = arange(*numbers)
     if not values:
@@ -177,7 +179,9 @@ def of_table(path: Path) -> list[Variable]:
             header = file.readline()
             file.seek(0)
             sign = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
-            names, *rows = [row for row in csv.reader(file, delimiter=sign) if row] or [[]]
+            # Strictly, or a quote that is left open would take up all rows after it.
+            reader = csv.reader(file, delimiter=sign, strict=True)
+            names, *rows = [row for row in reader if row] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     if not rows:
@@ -186,13 +190,19 @@ def of_table(path: Path) -> list[Variable]:
         if len(row) != len(names):
             raise UsageError(f"{path}: row {number} has {len(row)} of {len(names)} values.")
     names = [name.strip() for name in names]
+    columns = [*zip(*rows, strict=True)]
+    while not names[-1] and not any(columns[-1]):  # as spreadsheets leave them
+        del names[-1], columns[-1]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f'{path} has two columns named "{twice}".')
-    return [
-        Variable(name, [typed(value) for value in column])
-        for name, column in zip(names, zip(*rows, strict=True), strict=True)
-    ]
+    try:
+        return [
+            Variable(name, [typed(value) for value in column])
+            for name, column in zip(names, columns, strict=True)
+        ]
+    except UsageError as error:
+        raise UsageError(f"{path}, the names of the columns: {error}") from None
 
 
 def space_text(variables: Sequence[Variable], *, is_table: bool) -> str:

@@ -73,9 +73,9 @@ def _content(path: Path) -> Any:
 
     try:
         text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-        _check_as_written(yaml.compose(text, yaml.SafeLoader))
-        return content
+        # First, for what is written otherwise than it is meant is still to be seen here.
+        _check_as_written(yaml.compose(text, yaml.SafeLoader), set())
+        return yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"it cannot be read: {error}") from None
     except yaml.YAMLError as error:
@@ -85,25 +85,27 @@ def _content(path: Path) -> Any:
         raise UsageError(f"it is no YAML: {what}{where}") from None
 
 
-def _check_as_written(node: Any) -> None:
+def _check_as_written(node: Any, seen: set[int]) -> None:
     """Raise `UsageError` of keys that are there twice, and of values that YAML reads otherwise.
 
     It takes 010 for 8, 007 for 7, and 1:30 for 90, and of two equal keys the last one.
     """
-    if not isinstance(getattr(node, "value", None), list):
-        return  # nothing, or a scalar
-    if node.id == "sequence":
+    if node is None or id(node) in seen:
+        return  # nothing, or an alias of what has been looked at
+    seen.add(id(node))
+    if node.id == "scalar":
+        _check_number(node)
+    elif node.id == "sequence":
         for inner in node.value:
-            _check_as_written(inner)
-        return
-    keys = [key.value for key, _ in node.value if key.id == "scalar"]
-    if (twice := next((key for key in keys if keys.count(key) > 1), None)) is not None:
-        raise UsageError(f'the key "{twice}" is there twice.')
-    for key, inner in node.value:
-        if key.value == "values":
-            for value in inner.value if inner.id == "sequence" else [inner]:
-                _check_number(value)
-        _check_as_written(inner)
+            _check_as_written(inner, seen)
+    else:
+        keys = [key.value for key, _ in node.value if key.id == "scalar"]
+        if len({*keys}) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise UsageError(f'the key "{twice}" is there twice.')
+        for pair in node.value:
+            for inner in pair:
+                _check_as_written(inner, seen)
 
 
 def _check_number(node: Any) -> None:
@@ -111,24 +113,24 @@ def _check_number(node: Any) -> None:
     if is_number and _ODD_NUMBER.match(node.value):
         raise UsageError(
             f"YAML takes {node.value} for another number than is written (line "
-            f"{node.start_mark.line + 1}). If the program is to get it as it is, put it in "
-            f'quotes: "{node.value}"'
+            f"{node.start_mark.line + 1}). If it is to stay as it is, put it in quotes: "
+            f'"{node.value}"'
         )
 
 
-def _mapping(content: Any, where: str, known: Iterable[str]) -> Mapping[str, Any]:
-    inside = f" in {where}" if where else ""
-    known = [*known]
+def _mapping(content: Any, where: str, known: Iterable[str], example: str) -> Mapping[str, Any]:
+    inside = f"{where}: " if where else ""
     if not isinstance(content, dict):
-        raise UsageError(f"{where or 'it'} has to be a mapping, such as {known[0]}: …")
+        what = f"each of {where}" if where else "it"
+        raise UsageError(f"{what} has to be a mapping, such as {example}, not {content!r:.60}.")
     for key in content:
         if key not in known:
-            raise UsageError(str(UnknownNameError(f"key{inside}", str(key), known)))
+            raise UsageError(f"{inside}{UnknownNameError('key', str(key), known)}")
     return {key: value for key, value in content.items() if value is not None}
 
 
 def _experiment(content: Any) -> Experiment:
-    told = _mapping(content, "", _EXPERIMENT)
+    told = _mapping(content, "", _EXPERIMENT, "cmd: ./sim {n}")
     if (kind := told.get("type", "grid")) != "grid":
         raise UsageError(f"`type` is grid, not {kind}.")
     commands = told.get("cmd", [])
@@ -145,7 +147,7 @@ def _experiment(content: Any) -> Experiment:
             given[key] = _count(key, told[key])
     for key in ("name", "workdir"):
         if key in told:
-            given[key] = str(told[key])
+            given[key] = _text(key, told[key])
     return Experiment(
         commands=commands,
         variables=_variables(told.get("vars", [])),
@@ -172,10 +174,10 @@ def _variables(content: Any) -> Sequence[Variable]:
 
 def _variable(content: Any) -> Variable:
     known = {"name", "type"}.union(*_KEYS.values())
-    told = _mapping(content, "`vars`", sorted(known))
-    name, kind = str(told.get("name", "")), told.get("type", "list")
+    told = _mapping(content, "`vars`", known, "{name: n, values: [1, 2]}")
+    name, kind = _text("name", told.get("name", "")), str(told.get("type", "list"))
     if kind not in _KEYS:
-        raise UsageError(str(UnknownNameError(f'type of "{name}"', str(kind), _KEYS)))
+        raise UsageError(f'"{name}": {UnknownNameError("type", kind, _KEYS)}')
     for key in told:
         if key not in ("name", "type", *_KEYS[kind]):
             raise UsageError(f'"{name}" is of the type {kind}, which has no `{key}`.')
@@ -199,34 +201,49 @@ def _listed(name: str, values: Any) -> Variable:
         is_number = _is_number(value) and math.isfinite(value)
         if not isinstance(value, str) and not is_number:
             raise UsageError(
-                f'"{name}": YAML takes a value for {value!r}. If the program is to get it as it '
-                'is written, put it in quotes: "…"'
+                f'"{name}": YAML reads one of the values as {value!r}. If the program is to get '
+                'it as it is written, put it in quotes: "…"'
             )
     return Variable(name, [typed(value) if isinstance(value, str) else value for value in values])
 
 
 def _cluster(content: Any) -> Cluster:
-    told = _mapping(content, "", _CLUSTER)
+    told = _mapping(content, "", _CLUSTER, "nodes: [{hostname: lab1}]")
     nodes = told.get("nodes", [])
     if not isinstance(nodes, list) or not nodes:
         raise UsageError("`nodes` is a list of machines.")
-    name, ssh = str(told.get("name", "cluster")), str(told.get("ssh", ""))
+    name, ssh = _text("name", told.get("name", "cluster")), _text("ssh", told.get("ssh", ""))
     return Cluster(name, tuple(map(_node, nodes)), ssh)
 
 
 def _node(content: Any) -> Node:
-    told = _mapping(content, "`nodes`", _NODE)
-    host = str(told.get("hostname", told.get("host", "")))
+    told = _mapping(content, "`nodes`", _NODE, "{hostname: lab1}")
+    host = _text("hostname", told.get("hostname", told.get("host", "")))
     if not host:
         raise UsageError("a node lacks `hostname`.")
-    workers = told.get("workers", told.get("procs"))
+    workers, user, port = (
+        told.get("workers", told.get("procs")),
+        told.get("user"),
+        told.get("port"),
+    )
     tags = told.get("tags", [])
     return Node(
-        str(told.get("name", host)),
-        target(told.get("user"), host, told.get("port")),
+        _text("name", told.get("name", host)),
+        target(
+            None if user is None else _text("user", user),
+            host,
+            None if port is None else _count("port", port),
+        ),
         None if workers is None else _count("workers", workers),
-        tuple(map(str, tags if isinstance(tags, list) else [tags])),
+        tuple(_text("tags", tag) for tag in (tags if isinstance(tags, list) else [tags])),
     )
+
+
+def _text(key: str, value: Any) -> str:
+    # A whole number is written as it is read; other values, such as `no`, may not be.
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    raise UsageError(f'`{key}` is text, not {value!r:.60}. Put it in quotes: "…"')
 
 
 def _count(key: str, value: Any) -> int:

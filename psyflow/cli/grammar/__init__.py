@@ -57,6 +57,8 @@ class Command(NamedTuple):
     add_arguments : callable
     takes_program : bool
         Whether what follows ``--`` is the command line of another program.
+    about_dashes : str
+        What to do about values that begin with a dash, which are taken for options.
     """
 
     summary: str
@@ -65,6 +67,7 @@ class Command(NamedTuple):
     acts: bool
     add_arguments: Callable[[ArgumentParser], None]
     takes_program: bool = False
+    about_dashes: str = ""
 
 
 def command_named(name: str) -> Command:

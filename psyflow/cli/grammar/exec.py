@@ -164,4 +164,6 @@ What a run prints is kept, and psy parse makes a table of it.""",
     acts=True,
     add_arguments=_add_arguments,
     takes_program=True,
+    about_dashes=" A value that begins with - can stand in the command itself, as in -O{level}, "
+    "or in a CSV file: psy exec table FILE",
 )

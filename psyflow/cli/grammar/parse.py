@@ -30,9 +30,11 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "-n",
-        dest="breaker",
+        dest="breakers",
         metavar="REGEX",
-        help="with -e: a line that matches ends a row, so that a run has several",
+        action="append",
+        default=[],
+        help="with -e: a line that matches ends a row, so that a run has several; may be repeated",
     )
     parser.add_argument(
         "--sep", default=",", metavar="SIGN", help="what separates columns (default: a comma)"
