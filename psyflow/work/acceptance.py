@@ -10,6 +10,7 @@ import numpy as np
 
 from psyflow.exceptions import UnsupportedDataError
 from psyflow.work.copies import IMMUTABLE, snapshot
+from psyflow.work.plain import LEAST, MOST, PlainRows
 from psyflow.work.rows import beside, result_row
 
 __all__ = ["Acceptance", "RefusedError"]
@@ -17,7 +18,6 @@ __all__ = ["Acceptance", "RefusedError"]
 Row: TypeAlias = dict[str, Any]
 Kind: TypeAlias = tuple[Any, ...]
 
-_LEAST, _MOST = -(1 << 63), (1 << 64) - 1
 _WIDE = 1 << 70
 _LISTS = frozenset({list, tuple})
 
@@ -71,6 +71,8 @@ class Acceptance:
     ----------
     simple : set of tuple
         The kinds of rows that are kept as they are: their names, and the types of their values.
+    plain : PlainRows
+        Knows some of these kinds, and others that are kept unless a number is too large.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Acceptance:
         self._exclude = exclude
         self._looks: dict[Kind, _Look] = {}
         self.simple: set[Kind] = set()
+        self.plain = PlainRows()
 
     def taken(self, kind: Kind, row: Row, pset: Mapping[str, Any]) -> Row:
         """Return what is kept of a row, which the function may change afterwards.
@@ -95,7 +98,7 @@ class Acceptance:
         if look is None or look.copies:
             return self._looked_at(kind, row, pset)
         for name in look.bounded:
-            if not _LEAST <= row[name] <= _MOST:
+            if not LEAST <= row[name] <= MOST:
                 self._ask(row)
         return row
 
@@ -110,8 +113,10 @@ class Acceptance:
             self._ask(kept)
         if look is None:
             look = self._looks[kind] = self._look_at(kind, row, pset)
-        if not (look.copies or look.bounded):
-            self.simple.add(kind)
+        if not look.copies:
+            self.plain.learn(row, look.bounded)
+            if not look.bounded:
+                self.simple.add(kind)
         return kept
 
     def _ask(self, row: Row) -> None:
@@ -137,7 +142,7 @@ class Acceptance:
 
 
 def _is_wide(value: int) -> bool:
-    return not _LEAST <= value <= _MOST
+    return not LEAST <= value <= MOST
 
 
 def _shape_of(value: Any) -> tuple[Any, ...]:

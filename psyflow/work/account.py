@@ -44,7 +44,8 @@ class Account:
         if self._is_of_the_disk(error):
             return
         running, start = self._slot.read()
-        if running >= 0:
+        # One that has just ended may be told as running, and kept as well.
+        if running >= 0 and running not in items:
             items, starts = [*items, running], [*starts, start]
         reason = damage or f"its worker could not go on: {exception_text(error)}"
         culprit = (items[0], starts[0]) if len(items) == 1 else (Slot.IDLE, 0.0)

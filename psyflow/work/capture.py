@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from os import SEEK_CUR, lseek
 from pathlib import Path
 from typing import Protocol
 
@@ -102,12 +103,14 @@ class Output:
 
     def advance(self) -> tuple[int, int] | None:
         """Return from which byte to which the file grew since the last call, or None."""
-        # The user's code may have closed or replaced these.
-        with contextlib.suppress(Exception):
+        # The user's code may have closed or replaced these. This is asked after every item.
+        try:  # noqa: SIM105 (a context manager would take as long as all else)
             sys.stdout.flush()
+        except Exception:
+            pass
         try:
             # Of this process's own writing, wherever others append.
-            end = os.lseek(1, 0, os.SEEK_CUR)
+            end = lseek(1, 0, SEEK_CUR)
         except OSError:
             return None
         if end == self._end:

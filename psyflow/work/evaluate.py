@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from itertools import repeat
 from os import _exit, getpid
 from time import monotonic
 from typing import Any
@@ -22,6 +21,7 @@ from psyflow.work.copies import changeable, fresh
 from psyflow.work.flusher import FLUSH_SECONDS
 from psyflow.work.integrity import Integrity
 from psyflow.work.kept import Here, Kept, Printed, Programs
+from psyflow.work.plain import argument_rows, as_pset, positions
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
 from psyflow.work.rows import result_row
 
@@ -92,11 +92,11 @@ class Evaluator:
         self._withheld = prepared.withheld
         self._on_start = on_start
         self._here = Here(output.name if output else "")
-        self._kept = Kept(writer, self._here, integrity)
         self._in_call = False
         self._interrupted = False
         self._changeable: list[str] = []
         self._acceptance = Acceptance(prepared.check, prepared.exclude)
+        self._kept = Kept(writer, self._here, integrity, self._acceptance.plain)
 
     def __enter__(self) -> Evaluator:
         self._kept.start()
@@ -115,21 +115,87 @@ class Evaluator:
         OSError
             If the disk is full, for example.
         """
-        names = tuple(psets)
-        value_rows = zip(*psets.values(), strict=True) if names else repeat(())
         self._changeable = changeable(psets)
         if self._retries.limit and "rng" in self._prepared.given:
             self._changeable.append("rng")
+        prepared = self._prepared
+        is_simple = not (self._changeable or self._withheld or self._attempts)
         try:
-            for item, values in zip(items.tolist(), value_rows, strict=False):
-                if self.stopping:
-                    return
-                # As many values as names, and asking for it would cost 0.15 µs per item.
-                self._evaluate_one(item, dict(zip(names, values)))  # noqa: B905
+            if is_simple and prepared.contexts is None:
+                self._evaluate_plainly(items.tolist(), psets)
+            else:
+                self._evaluate_each(items.tolist(), psets)
         except StopNow:
             self._in_call = False
             self._on_start(-1, 0.0)
             raise
+
+    def _evaluate_each(self, items: list[int], psets: Mapping[str, Iterable[Any]]) -> None:
+        names = tuple(psets)
+        for item, values in zip(items, argument_rows(psets, names), strict=False):
+            if self.stopping:
+                return
+            # As many values as names, and asking for it would cost 0.15 µs per item.
+            self._evaluate_one(item, dict(zip(names, values)))  # noqa: B905
+
+    def _evaluate_plainly(self, items: list[int], psets: Mapping[str, Iterable[Any]]) -> None:
+        """Do so where psets ask for nothing but the call: as `_evaluate_each`, but in one loop.
+
+        What is out of the ordinary is left to the other methods.
+        """
+        execute, extra, on_start = self._prepared.execute, self._prepared.extra, self._on_start
+        kept, plain, values_of = (
+            self._kept,
+            self._kept.plain_rows,
+            self._acceptance.plain.values_of,
+        )
+        printed_now = self._output.advance if self._output else lambda: None
+        order = () if extra else positions(execute, tuple(psets))
+        names = order or tuple(psets)
+        for item, values in zip(items, argument_rows(psets, names), strict=False):
+            if self.stopping:
+                break
+            begin = monotonic()
+            on_start(item, begin)
+            self._in_call = True
+            try:
+                if order:
+                    returned = execute(*values)
+                else:
+                    returned = execute(**extra, **dict(zip(names, values)))  # noqa: B905
+                self._in_call = False
+            except StopNow:
+                raise
+            except BaseException as error:
+                self._in_call = False
+                self._fail_at_first(item, as_pset(psets, names, values), error, begin)
+                continue
+            end = monotonic()
+            row = values_of(returned)
+            if row is None or self._interrupted:
+                self._keep(item, as_pset(psets, names, values), returned, begin, 1)
+                del returned  # it may be large
+                on_start(-1, 0.0)
+                self._flush_if_due()
+                continue
+            if (printed := printed_now()) is None:
+                plain += (item, begin, end, *row)
+            else:
+                kept.rows.extend((item, begin, end, dict(returned), 1, printed, None))
+            if printed or end - kept.last_write > WRITE_SECONDS or len(plain) >= kept.most_plain:
+                on_start(-1, 0.0)
+                self._flush_if_due()
+        on_start(-1, 0.0)
+
+    def _fail_at_first(
+        self, item: int, pset: dict[str, Any], error: BaseException, begin: float
+    ) -> None:
+        """Record what the first attempt raised, and do all that follows from that."""
+        is_outcome = self._fail(item, pset, error, begin, 1)
+        self._on_start(-1, 0.0)
+        if not is_outcome:
+            self._try_again(item, pset, 1)
+        self._flush_if_due()
 
     def stop(self, *, now: bool = False) -> None:
         """Have `evaluate` end after the running item, or `now`.
@@ -166,12 +232,21 @@ class Evaluator:
         attempt = self._attempts.get(item, 0) + 1 if self._attempts else 1
         if attempt > 1 and not self._pause(self._retries.pause(attempt - 1)):
             return
-        while not self._attempt(item, pset, attempt):
-            if not self._pause(self._retries.pause(attempt)):
-                return
+        if not self._attempt(item, pset, attempt):
+            self._try_again(item, pset, attempt)
+        self._flush_if_due()
+
+    def _try_again(self, item: int, pset: dict[str, Any], attempt: int) -> None:
+        """Call the function again after an attempt of which nothing became, as often as may be."""
+        while self._pause(self._retries.pause(attempt)):
             attempt += 1
+            if self._attempt(item, pset, attempt):
+                return
+
+    def _flush_if_due(self) -> None:
         now, kept = monotonic(), self._kept
-        if now - kept.last_write > WRITE_SECONDS or len(kept.rows) >= kept.most:
+        is_long = len(kept.rows) >= kept.most or len(kept.plain_rows) >= kept.most_plain
+        if is_long or now - kept.last_write > WRITE_SECONDS:
             self.flush(sync=now - kept.last_sync > FLUSH_SECONDS)
 
     def _pause(self, seconds: float) -> bool:
@@ -256,7 +331,7 @@ class Evaluator:
         self._end_if_forked()
         if self._integrity is not None:
             # If others have ended since the last look, it may fail for what one of them has done.
-            self._integrity.check(is_strict=self._kept.rows != [])
+            self._integrity.check(is_strict=not self._kept.is_empty)
         if self._interrupted:
             # The user's code turned the interruption into something else.
             raise StopNow from error
@@ -282,7 +357,7 @@ class Evaluator:
     def _count_unfit(self) -> None:
         """Stop if no result could be kept so far, here and elsewhere: all would be in vain."""
         self._n_unfit += 1
-        has_rows = self._kept.has_written or self._kept.rows
+        has_rows = self._kept.has_written or not self._kept.is_empty
         # Later on, it would have to be asked after each of very many items.
         is_early = self._n_unfit <= UNFIT_AT_FIRST and not has_rows
         if is_early and self._prepared.n_unfit() >= UNFIT_AT_FIRST:

@@ -14,17 +14,18 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import from_rows
+from psyflow.columns import from_rows, pack
 from psyflow.outcomes.records import OF_PROGRAMS, UNKNOWN, Failure, Rows, Writer
 from psyflow.system.memory import peak_kib
 from psyflow.work.flusher import Flusher
 from psyflow.work.integrity import Integrity
+from psyflow.work.plain import PlainRows
 
 __all__ = ["Here", "Kept", "Printed", "Programs"]
 
 FLUSH_BYTES = 8 << 20
 FLUSH_ROWS = 1 << 16
-_FIELDS = 7
+_FIELDS, _PLAIN_FIELDS = 7, 3
 
 Printed: TypeAlias = tuple[int, int] | None
 Programs: TypeAlias = Mapping[str, Any] | None
@@ -60,6 +61,8 @@ class Kept:
     here : Here
     integrity : Integrity, optional
         Without it, nobody looks whether items have broken the process before anything is written.
+    plain : PlainRows
+        Knows the names of the values in `plain_rows`.
 
     Attributes
     ----------
@@ -67,17 +70,24 @@ class Kept:
         Item, begin, end, row, attempt, output and programs of each outcome, flat. Whoever
         evaluates only extends it, and `flush`, under the lock, cuts it at the front: both are one
         step, so that an item need not take the lock.
-    most : int
-        How long `rows` should be at most.
+    plain_rows : list
+        Item, begin, end and values of rows of which nothing else is to be told, flat as well.
+    most, most_plain : int
+        How long `rows` and `plain_rows` should be at most.
     last_write, last_sync : float
         When they were written, and brought to the disk (`time.monotonic`).
     has_written : bool
         Whether there were any.
     """
 
-    def __init__(self, writer: Writer, here: Here, integrity: Integrity | None) -> None:
+    def __init__(
+        self, writer: Writer, here: Here, integrity: Integrity | None, plain: PlainRows
+    ) -> None:
         self.rows: list[Any] = []
+        self._plain = plain
+        self.plain_rows: list[Any] = []
         self.most = _FIELDS
+        self.most_plain = 1
         self.last_write = self.last_sync = monotonic()
         self.has_written = False
         self._writer = writer
@@ -85,6 +95,16 @@ class Kept:
         self._integrity = integrity
         self._lock = threading.Lock()
         self._flusher = Flusher(self._flush_beside)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all rows are written."""
+        return not (self.rows or self.plain_rows)
+
+    @property
+    def _stride(self) -> int:
+        # No builtins: they may be what is broken.
+        return _PLAIN_FIELDS + self._plain.names.__len__()
 
     def start(self) -> None:
         """Have a thread bring rows to the disk from now on."""
@@ -108,18 +128,20 @@ class Kept:
         """
         with self._lock:
             self._flusher.raise_error()
-            kept = self.rows.copy()
+            kept, plain = self.rows.copy(), self.plain_rows.copy()
             if self._integrity is not None:
                 self._integrity.check()
-            self._append(kept, sync, peak_kib() if kept else UNKNOWN)
+            self._append(kept, plain, sync, peak_kib() if kept or plain else UNKNOWN)
 
     def abandon(self) -> tuple[list[int], list[float]]:
         """Give up what is not written, for it may be wrong; return the items and their starts."""
         # No builtins here: they may be what is broken.
         with self._lock:
-            kept = self.rows[:]
-            del self.rows[:]
-        return kept[::_FIELDS], kept[1::_FIELDS]
+            kept, plain = self.rows[:], self.plain_rows[:]
+            del self.rows[:], self.plain_rows[:]
+        stride = self._stride
+        items = [*kept[::_FIELDS], *plain[::stride]]
+        return items, [*kept[1::_FIELDS], *plain[1::stride]]
 
     def write_failure(self, failure: Failure) -> None:
         """Write a failure, or a skip."""
@@ -138,28 +160,48 @@ class Kept:
     def _flush_beside(self) -> None:
         """Flush while an item is running, unless that has replaced something, if for a while."""
         with self._lock:
-            kept = self.rows.copy()
+            kept, plain = self.rows.copy(), self.plain_rows.copy()
             if self._integrity is None or self._integrity.holds():
                 # Its memory is not theirs.
-                self._append(kept, sync=True, peak=UNKNOWN)
+                self._append(kept, plain, sync=True, peak=UNKNOWN)
 
-    def _append(self, kept: list[Any], sync: bool, peak: int) -> None:
+    def _append(self, kept: list[Any], plain: list[Any], sync: bool, peak: int) -> None:
+        if plain:
+            self.most_plain = self._stride * self._write(self._plain_rows(plain), peak)
+            del self.plain_rows[: len(plain)]
         if kept:
-            self.has_written = True
             rows = self._as_rows(*(kept[field::_FIELDS] for field in range(_FIELDS)))
-            rows.peak_kib = peak
-            self._write(rows)
+            self.most = _FIELDS * self._write(rows, peak)
             del self.rows[: len(kept)]
         self.last_write = monotonic()
         if sync:
             self._writer.sync()
             self.last_sync = monotonic()
 
-    def _write(self, rows: Rows) -> None:
+    def _write(self, rows: Rows, peak: int) -> int:
+        """Write rows, and return how many more of the kind should be in one frame at most."""
+        self.has_written = True
+        rows.peak_kib = peak
         length = self._writer.write_rows(rows)
-        # The next frame may be as long as this one shows to be reasonable.
         fitting = FLUSH_BYTES * len(rows.items) // max(1, length)
-        self.most = _FIELDS * min(FLUSH_ROWS, max(1, fitting))
+        return min(FLUSH_ROWS, max(1, fitting))
+
+    def _plain_rows(self, plain: list[Any]) -> Rows:
+        stride = self._stride
+        begin = np.array(plain[1::stride])
+        return Rows(
+            items=np.array(plain[::stride], dtype=np.int64),
+            columns={
+                name: pack(plain[place::stride])
+                for place, name in enumerate(self._plain.names, _PLAIN_FIELDS)
+            },
+            start=self._here.epoch + begin,
+            duration=np.array(plain[2::stride]) - begin,
+            attempt=np.ones(len(begin), dtype=np.int16),
+            host=self._here.host,
+            pid=self._here.pid,
+            log=self._here.log,
+        )
 
     def _as_rows(
         self,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import functools
 import itertools
 import math
 import signal
@@ -29,6 +30,7 @@ from psyflow.outcomes.records import Failure
 from psyflow.outcomes.shard import ShardReader, ShardWriter
 from psyflow.pspace import Param
 from psyflow.pspace.streams import RandomStreams
+from psyflow.system.trust import trusting
 from psyflow.work.capture import say
 from psyflow.work.evaluate import WRITE_SECONDS, Evaluator, StopNow, result_row
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
@@ -282,6 +284,113 @@ def test_a_dict_that_is_used_again_stays_what_it_was() -> None:
         return row
 
     assert evaluate(execute, n_items=300) == {i: {"y": i} for i in range(300)}
+
+
+def test_rows_of_many_kinds_in_any_order_stay_apart() -> None:
+    rows: list[dict[str, Any]] = [
+        {},  # no names yet
+        *({"y": i, "z": "a"} for i in range(3)),
+        *({"z": "b", "y": i} for i in range(3)),
+        {},
+        {"y": 1.5, "z": "c"},
+        {"y": None, "z": None},
+        {"x": 1, "z": "d"},
+        {"y": True},
+        {"y": 1, "z": "e", "x": [1]},
+        {"y": 1 << 80, "z": "f"},
+        {"y": 2, "z": np.float32(1)},
+    ]
+    # Names that a row lacks are filled with NaN, if it is written together with one that has them.
+    rows = [row for row in rows for _ in range(3)]
+    outcomes = evaluate(lambda i: rows[i], n_items=len(rows))
+    assert sorted(outcomes) == list(range(len(rows)))
+    for i, row in enumerate(rows):
+        assert same({name: outcomes[i][name] for name in row}, row)
+        others = outcomes[i].keys() - row.keys()
+        assert all(math.isnan(outcomes[i][name]) for name in others)
+
+
+def test_a_number_beyond_64_bits_amid_many_is_the_failure_of_its_item() -> None:
+    def check(row: Mapping[str, Any]) -> None:
+        if abs(row["y"]) >= 1 << 64:
+            raise UnsupportedDataError("too large")
+
+    outcomes = evaluate(lambda i: {"y": 1 << 70 if i == 7 else i}, n_items=20, check=check)
+    assert {i for i, outcome in outcomes.items() if isinstance(outcome, Failure)} == {7}
+    assert all(outcomes[i] == {"y": i} for i in range(20) if i != 7)
+
+
+@pytest.mark.parametrize(
+    "execute",
+    [
+        lambda a, b: {"y": [a, b] == ["x", "z"]},
+        lambda b, a: {"y": [a, b] == ["x", "z"]},
+        lambda b, *, a: {"y": [a, b] == ["x", "z"]},
+        lambda b, c=None, a=1: {"y": [a, b, c] == ["x", "z", None]},
+        lambda c=None, a=1, b=2: {"y": [a, b, c] == ["x", "z", None]},
+        lambda **given: {"y": given == {"a": "x", "b": "z"}},
+        lambda a, *rest, **given: {"y": [a, rest, given] == ["x", (), {"b": "z"}]},
+        functools.partial(lambda c, b, a: {"y": [a, b, c] == ["x", "z", 1]}, 1),
+        functools.lru_cache(lambda b, a: {"y": [a, b] == ["x", "z"]}),
+    ],
+)
+def test_arguments_go_by_their_names(execute: Any, tmp_path: Path) -> None:
+    with ShardWriter(tmp_path / "a.rows") as writer:
+        evaluator = Evaluator(Prepared(execute), writer)
+        evaluator.evaluate(np.arange(9), {"a": ["x"] * 9, "b": ["z"] * 9})
+        evaluator.flush()
+    assert read(tmp_path / "a.rows") == {i: {"y": True} for i in range(9)}
+
+
+def test_arguments_that_may_only_go_by_position_are_a_failure() -> None:
+    def execute(i: int, /) -> dict[str, int]:
+        return {"y": i}
+
+    outcomes = evaluate(execute)
+    assert all(
+        isinstance(o, Failure) and "positional-only" in o.exception for o in outcomes.values()
+    )
+
+
+def test_what_one_item_of_many_quick_ones_prints_is_told_of_that_alone(tmp_path: Path) -> None:
+    source = """
+        import os
+        import sys
+        from pathlib import Path
+
+        import numpy as np
+
+        from psyflow.outcomes.shard import ShardWriter
+        from psyflow.work.capture import Output
+        from psyflow.work.evaluate import Evaluator
+        from psyflow.work.prepared import Prepared
+
+        def execute(i):
+            if i % 100 == 7:
+                print("item", i)
+            if i % 100 == 8:
+                os.write(2, b"item %d" % i)
+            return {"y": i}
+
+        folder = Path(sys.argv[1])
+        with Output(folder / "log") as output, ShardWriter(folder / "a.rows") as writer:
+            evaluator = Evaluator(Prepared(execute), writer, output=output)
+            evaluator.evaluate(np.arange(1000), {"i": list(range(1000))})
+            evaluator.flush()
+    """
+    assert script(source, tmp_path).wait(120) == 0
+    log = (tmp_path / "log").read_bytes()
+    reader = ShardReader(tmp_path / "a.rows")
+    printed = {}
+    with trusting():
+        for frame in reader.new_frames():
+            rows = reader.rows(frame)
+            places = np.full((len(rows.items), 2), -1) if rows.printed is None else rows.printed
+            assert rows.log == "log"
+            for item, (start, stop) in zip(rows.items.tolist(), places.tolist(), strict=True):
+                assert item not in printed
+                printed[item] = log[start:stop].decode().strip() if start >= 0 else None
+    assert printed == {i: f"item {i}" if i % 100 in (7, 8) else None for i in range(1000)}
 
 
 @pytest.mark.parametrize("retries", [NO_RETRIES, Retries(3, {"error"})])
