@@ -152,7 +152,7 @@ class Crew(Generic[AnyChild]):
             pid = fork()
             if pid == 0:
                 be_worker(supervisor, slot, lambda: self._be_loader(supervisor, loader, load))
-        loader.begun()
+        loader.begun(pid)
         self._loader_pid, self.is_loading = pid, True
         return True
 

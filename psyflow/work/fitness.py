@@ -1,8 +1,9 @@
 """Whether a process that has loaded the user's code can be forked into workers.
 
 A fork has no threads but one, whatever others hold at that moment. It shares the position in each
-open file, connections, and what a GPU does; and it draws the same random numbers. Where loading
-leaves any of that, each worker has to load the code itself.
+open file, connections, shared memory, and what a GPU does; it draws the same random numbers, and
+has the names that were made up for one process. Where loading leaves any of that, each worker has
+to load the code itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 from pathlib import Path
 
 from psyflow.system.processes import fork
+from psyflow.work.oneoff import OneOffs
 
 __all__ = ["Before"]
 
@@ -37,18 +39,25 @@ class Before:
 
     def __init__(self) -> None:
         self._files: set[tuple[str, str]] = set()
+        self._shared: set[str] = set()
         # Where the system does not tell, it will not do so later either.
         with contextlib.suppress(OSError):
             self._files = set(_open_files())
+            self._shared = _shared_memory()
         self._generators = set(map(id, _generators()))
+        self._one_offs = OneOffs()
 
     def obstacle(self) -> str:
         """Say what keeps this process from being forked into workers; empty if nothing does."""
+        if self._one_offs.end():
+            return "it has asked for what no other process has"
         if any(id(generator) not in self._generators for generator in _generators()):
             return "there is a generator of random numbers"
         try:
             if set(_open_files()) - self._files:
                 return "a file is open"
+            if _shared_memory() - self._shared:
+                return "memory is shared"
             if _has_children():
                 return "a process was started"
             return "there are threads" if _has_threads() else ""
@@ -84,6 +93,13 @@ def _open_files() -> list[tuple[str, str]]:
             if target not in _HARMLESS_FILES:
                 found.append((path.name, target))
     return found
+
+
+def _shared_memory() -> set[str]:
+    """Return the places of memory that a fork would not have a copy of, and could write to."""
+    lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
+    places = (line.split(maxsplit=2)[:2] for line in lines)
+    return {place for place, allowed in places if allowed[1] == "w" and allowed[3] == "s"}
 
 
 def _has_children() -> bool:

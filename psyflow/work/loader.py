@@ -30,6 +30,8 @@ _NUMBER = struct.Struct("<q")
 _READY, _UNFIT = b"+", b"-"
 _ADOPTED = 0
 _ADOPTION_SECONDS = 0.0002
+ANSWER_SECONDS = 30.0
+"""How long a loader may take to fork."""
 
 Start: TypeAlias = "Callable[[Any], NoReturn]"
 
@@ -54,10 +56,12 @@ class Loader:
     def __init__(self) -> None:
         self.is_ready = False
         self._mine, self._its = socket.socketpair()
+        self._pid = 0
 
-    def begun(self) -> None:
-        """Take note, in the supervisor, that it was forked."""
+    def begun(self, pid: int) -> None:
+        """Take note, in the supervisor, that it was forked, and leads a process group."""
         self._its.close()
+        self._pid = pid
 
     def news(self) -> News | None:
         """Return what it says about loading; None as long as that goes on."""
@@ -80,10 +84,10 @@ class Loader:
         request = pickle.dumps(what)
         try:
             self._mine.sendall(_NUMBER.pack(len(request)) + request)
-            (pid,) = _NUMBER.unpack(received(self._mine, _NUMBER.size))
+            pid = self._answer()
             if pid != _ADOPTED:
                 self._wait_for_adoption(pid)
-                return int(pid)
+                return pid
         except EOFError as error:
             self.is_ready = False
             raise ConnectionResetError("the loader is gone") from error
@@ -92,9 +96,24 @@ class Loader:
             raise
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
+    def _answer(self) -> int:
+        """Return what it says, or kill it if that takes too long: all else has to wait meanwhile.
+
+        What it forks is in its group until that is a worker, of which it has told.
+        """
+        self._mine.settimeout(ANSWER_SECONDS)
+        try:
+            answer = received(self._mine, _NUMBER.size)
+        except TimeoutError:
+            self._mine.settimeout(None)
+            os.killpg(self._pid, signal.SIGKILL)
+            answer = received(self._mine, _NUMBER.size)
+        number: int = _NUMBER.unpack(answer)[0]
+        return number
+
     def _wait_for_adoption(self, pid: int) -> None:
         try:
-            received(self._mine, _NUMBER.size)
+            self._answer()
         except (EOFError, ConnectionError):
             # The loader has been killed. The worker lives, and there must be no other one for it.
             self.is_ready = False

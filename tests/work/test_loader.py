@@ -16,14 +16,15 @@ from tests.support.study import Study
 MakeJob = Callable[..., Job]
 
 LOADS = """
-import random, threading
+import logging, mmap, multiprocessing, random, secrets, tempfile, threading, uuid
 is_loaded = False
 
 def load():
     global is_loaded
     is_loaded = True
     with open(folder / "loads", "a") as file:
-        file.write(f"{{os.getpid()}}\\n")
+        # To ask for one's number is to ask for what no fork may have, too.
+        file.write(f"{{os.readlink('/proc/self')}}\\n")
     {loading}
     return prepare
 
@@ -79,6 +80,14 @@ def test_workers_are_children_of_the_supervisor_and_draw_other_random_numbers(
         "globals()['kept'] = subprocess.Popen(['sleep', '1000'])",
         "globals()['kept'] = [np.random.default_rng()]",
         "globals()['kept'] = random.Random()",
+        "globals()['kept'] = mmap.mmap(-1, 8)",
+        "globals()['kept'] = multiprocessing.Lock()",
+        "globals()['kept'] = tempfile.mkdtemp(dir=folder)",
+        "globals()['kept'] = f'/tmp/{os.getpid()}'",
+        "globals()['kept'] = f'/tmp/{uuid.uuid4()}'",
+        "globals()['kept'] = f'/tmp/{secrets.token_hex()}'",
+        "globals()['kept'] = f'/tmp/{random.random()}'",
+        "globals()['kept'] = f'/tmp/{np.random.random()}'",
     ],
 )
 def test_each_worker_loads_the_code_itself_if_a_fork_would_not_do(
@@ -87,6 +96,41 @@ def test_each_worker_loads_the_code_itself_if_a_fork_would_not_do(
     run = job(10, source(loading, executing="assert not is_loaded"))
     assert run.run() == 0
     run.check_all_done()
+
+
+@pytest.mark.parametrize(
+    "loading",
+    [
+        "random.seed(3); globals()['kept'] = random.random()",
+        "np.random.seed(3); globals()['kept'] = np.random.random()",
+        "import uuid, http.client, concurrent.futures, sqlite3",
+        "logging.warning('loading'); globals()['kept'] = np.random.default_rng(3).random()",
+    ],
+)
+def test_what_a_fork_may_have_keeps_no_code_from_being_loaded_once(
+    job: MakeJob, loading: str
+) -> None:
+    run = job(10, source(loading, executing="assert is_loaded"))
+    assert run.run() == 0
+    run.check_all_done()
+
+
+def test_workers_name_no_file_alike(study: Study) -> None:
+    study.task(
+        """
+import os, uuid
+MINE = [Path(__file__).parent / f"{name}.scratch" for name in (os.getpid(), uuid.uuid4())]
+pspace = Param(x=range(40))
+pool_size = 2
+def execute(x):
+    for file in MINE:
+        file.write_text(str(x))
+    time.sleep(0.01)
+    return {"y": {file.read_text() for file in MINE} == {str(x)}}
+"""
+    )
+    study.psy("run")
+    assert all(study.load()["y"])
 
 
 def test_what_loading_raises_is_told_once(job: MakeJob) -> None:
@@ -113,6 +157,18 @@ def test_workers_load_the_code_themselves_when_the_loader_was_killed(job: MakeJo
     os.kill(loads(run)[0], signal.SIGKILL)
     (run.folder / "go").touch()
     assert run.wait() == 0
+    run.check_all_done({0: "crash"})
+    eventually(lambda: not marked(run.mark))
+
+
+def test_workers_load_the_code_themselves_when_the_loader_does_not_answer(job: MakeJob) -> None:
+    executing = """if i == 0:
+        os.kill(loader, signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGKILL)"""
+    loading = "globals()['loader'] = int(os.readlink('/proc/self'))"
+    patience = "import psyflow.work.loader\npsyflow.work.loader.ANSWER_SECONDS = 0.2\n"
+    run = job(10, patience + source(loading, executing=executing))
+    assert run.run() == 0
     run.check_all_done({0: "crash"})
     eventually(lambda: not marked(run.mark))
 
@@ -152,7 +208,7 @@ def test_psy_run_imports_the_task_once_for_all_workers(study: Study) -> None:
     study.task(
         """
 import os
-note(loaded=os.getpid())
+note(loaded=os.readlink("/proc/self"))
 pspace = Param(x=range(12))
 pool_size = 3
 max_tasks_per_child = 1
