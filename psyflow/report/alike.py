@@ -35,7 +35,7 @@ def about_alike(found: Alike, again: str, *, is_running: bool) -> str:
     >>> print(about_alike(found, "psy run a", is_running=False))
     20 items have failed, none is done, and all for one reason:
     NameError: name 'pi' is not defined
-    Every other item would fail there, too, so the run stops. Correct the code, and go on: psy run a
+    Every other item would fail there, too: the run stops. Correct the code, and go on: psy run a
     To evaluate all the same, set max_failures = "100%" in the task file.
     """
     text = cut(found.traceback.strip(), _SHOWN_TRACEBACK) or cut(found.exception, MESSAGE_LIMIT)
@@ -44,8 +44,7 @@ def about_alike(found: Alike, again: str, *, is_running: bool) -> str:
         kind = found.exception.partition(":")[0]
         remedy = _REMEDIES.get(kind, "Correct the code")
         lines += [
-            "Every other item would fail there, too, so the run stops. "
-            f"{remedy}, and go on: {again}",
+            f"Every other item would fail there, too: the run stops. {remedy}, and go on: {again}",
             'To evaluate all the same, set max_failures = "100%" in the task file.',
         ]
     elif is_running:

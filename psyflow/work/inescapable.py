@@ -2,8 +2,9 @@
 
 A name that nobody defined, a module or a program that is not there, arguments that do not fit: if
 each call of the function gets to the place where that is noticed, whatever the pset, then all
-other items fail there, too, or before. A place behind a condition, in a loop, in a `try` or a `with`, or
-after a `return` proves nothing: the first corner of a space may get there, and the rest not.
+other items fail there, too, or before. A place behind a condition, in a loop, in a `try` or a
+`with`, or after a `return` proves nothing: the first corner of a space may get there, and the rest
+not.
 """
 
 from __future__ import annotations

@@ -96,8 +96,9 @@ class Supervisor:
         int
             0 when every item this job claimed has an outcome; `STOPPED` after SIGINT or SIGTERM;
             `TOO_MANY_FAILURES`, `NOTHING_KEPT` or `ALL_WOULD_FAIL` if that ended it early; `LOST`
-            if the run's folder is gone, or others go on with the job's items; otherwise the exit code of a
-            worker that could not work: the task does not load, ``setup`` raised, the disk is full.
+            if the run's folder is gone, or others go on with the job's items; otherwise the exit
+            code of a worker that could not work: the task does not load, ``setup`` raised, the
+            disk is full.
         """
         make_folder(self._job.out)
         self._job = replace(self._job, home=identity(make_folder(self._job.claims)))

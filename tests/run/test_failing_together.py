@@ -42,7 +42,7 @@ def test_what_no_item_escapes_ends_the_run(study: Study) -> None:
     assert NOTEWORTHY <= len(study.calls()) < MANY / 2
     assert done.stderr.count("Traceback") == 1
     assert "in execute\n" in done.stderr
-    assert "Every other item would fail there, too, so the run stops." in done.stderr
+    assert "Every other item would fail there, too: the run stops." in done.stderr
     assert "Correct the code, and go on: psy run t" in done.stderr
     assert "have not run" in done.stderr
 
@@ -60,7 +60,7 @@ def test_max_failures_chooses_otherwise(study: Study, settings: str) -> None:
     study.task(text("x = no_such_name", settings, n=40))
     done = study.psy("run", code=1)
     assert len(study.calls()) >= 30
-    assert "so the run stops" not in done.stderr
+    assert "too: the run stops" not in done.stderr
     assert ("so many items failed" in done.stderr) == ("30" in settings)
 
 
