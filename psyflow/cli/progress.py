@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,6 +30,7 @@ PATIENCE = 0.5
 
 BAR_SECONDS = 0.2
 LINE_SECONDS = 30.0
+HEED_SECONDS = 1.0
 LEAST_WIDTHS = (0, 0, 80, 100)
 """How wide a terminal has to be, in columns, for a task's name, its state, a bar and the pace."""
 
@@ -46,6 +47,8 @@ class Progress(AbstractContextManager["Progress"]):
         As for `Follower`.
     only_looks : bool
         Whether the workers are others' children, which a Ctrl-C here does not stop.
+    heed : callable
+        Called now and then, to say what else there is to say.
     """
 
     def __init__(
@@ -55,8 +58,10 @@ class Progress(AbstractContextManager["Progress"]):
         *,
         n_left_out: int = 0,
         only_looks: bool = False,
+        heed: Callable[[], object] = lambda: None,
     ) -> None:
         self._plan = plan
+        self._heed = heed
         self._n_left_out = n_left_out
         self._line_seconds = line_seconds
         self._joins = only_looks
@@ -109,15 +114,25 @@ class Progress(AbstractContextManager["Progress"]):
                     say(f"{self._plan.task}: stops after the running items. Ctrl-C: at once.")
         return False
 
+    def _wait_and_heed(self, seconds: float) -> bool:
+        """Do what `_wait` does, and meanwhile look whether there is something to say."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._heed()
+            if self._wait(min(left, HEED_SECONDS)):
+                return True
+        return False
+
     def _show(self, follower: Follower) -> None:
         if not is_terminal():
-            while not self._wait(self._line_seconds):
+            while not self._wait_and_heed(self._line_seconds):
                 say(f"{self._plan.task}: {follower.counts()}")
             return
         with _bar(self._plan.task) as bar:
             is_over = False
             while not is_over:
                 bar(follower.counts())
+                self._heed()
                 is_over = self._wait(BAR_SECONDS)
             bar(follower.counts())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,14 @@ from psyflow.messages import shown_path
 from psyflow.outcomes.records import OF_RESULT
 from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
 from psyflow.record import refusals
+from psyflow.record.alike import alike
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.nearmisses import near_misses
 from psyflow.record.reads import note_told
+from psyflow.report.alike import about_alike
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.run.observer import Observer
-from psyflow.system.exits import TOO_MANY_FAILURES
+from psyflow.system.exits import ALL_WOULD_FAIL, TOO_MANY_FAILURES
 
 if TYPE_CHECKING:
     from psyflow.record.plan import Plan
@@ -53,6 +56,8 @@ class Telling(Observer):
         self._arguments = arguments
         self._wanted = wanted_of(arguments)
         self._n_left_out = 0
+        self._plan: Plan | None = None
+        self._has_told_alike = False
         self._n_rows = self._n_items = 0
 
     def looked(self, assessment: Assessment, reasons: list[str]) -> None:
@@ -104,14 +109,26 @@ class Telling(Observer):
 
     def begun(self, plan: Plan, n_left_out: int) -> None:
         """Take note of what progress is shown of."""
+        self._plan = plan
         self._n_left_out = n_left_out
 
     def evaluating(self, plan: Plan) -> Progress:
         """Show how far it is."""
-        return Progress(plan, n_left_out=self._n_left_out)
+        heed = functools.partial(self.heed_alike, plan)
+        return Progress(plan, n_left_out=self._n_left_out, heed=heed)
+
+    def heed_alike(self, plan: Plan, *, is_running: bool = True) -> None:
+        """Say, once, what all the first items fail with, if they do."""
+        if not self._has_told_alike and (found := alike(plan)):
+            self._has_told_alike = True
+            again = suggestion(self._arguments, self._name)
+            self._say(about_alike(found[0], again, is_running=is_running))
 
     def stopped_early(self, plan: Plan, status: int) -> None:
         """Say why."""
+        self.heed_alike(plan, is_running=False)
+        if status == ALL_WOULD_FAIL:
+            return
         if status == TOO_MANY_FAILURES:
             self._say("stopped early, because so many items failed")
         else:
@@ -136,6 +153,8 @@ class Telling(Observer):
             self._say(merged.about_misfits)
         # Misfits are no rows, and have been told.
         tally = merged.tally
+        if self._plan is not None and not tally[State.DONE]:
+            self.heed_alike(self._plan, is_running=False)
         ended = {state: tally[state] for state in WITHOUT_ROW}
         missing = Tally(tally.n_missing - merged.n_misfits, ended)
         if missing.n_items:

@@ -8,11 +8,14 @@ from psyflow.cli.output import FAILED, INTERRUPTED, OK, TROUBLE, describe, say
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
 from psyflow.cli.telling import tell_undeclared
+from psyflow.report.stillborn import about_stillborn, stillborn_of
 from psyflow.run.run import Run
 from psyflow.run.wait import wait
 from psyflow.tasks import TaskDef
 
 __all__ = ["wait_for"]
+
+MOST_LOGS = 3
 
 
 def wait_for(task: TaskDef, arguments: Namespace) -> int:
@@ -52,6 +55,9 @@ def _verdict(run: Run, arguments: Namespace) -> int:
         return OK
     command = suggestion(arguments, run.task.name, command="status")
     say(f"{run.task.name}: {'; '.join(assessment.reasons())}. See: {command}")
+    for found in stillborn_of(assessment)[:MOST_LOGS]:
+        told = "\n".join(about_stillborn(found))
+        say(f"{run.task.name}: {told}")
     if len(assessment.failed):
         return FAILED
     return OK if assessment.tally.is_settled and not assessment.dirt else TROUBLE

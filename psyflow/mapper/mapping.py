@@ -281,6 +281,8 @@ class Mapped:
             f"{self.collected.n_failed} of {results.n_items} psets failed, and are in `failures`; "
             f"the first, {pset}, with {first.exception}{never}"
         )
+        if first.traceback:
+            say(first.traceback.rstrip())
 
 
 def _check_returns_dicts(asked: Asked, collected: Collected) -> None:

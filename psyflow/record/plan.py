@@ -160,6 +160,11 @@ class Plan:
         return self.layout.plan(self.run_id)
 
     @property
+    def has_earlier(self) -> bool:
+        """Whether there were results, or failures, that it leaves as they are."""
+        return self.n_pending < self.n_items
+
+    @property
     def is_at_home(self) -> bool:
         """Whether it lies in the folder that it was made in, not in a copy of that."""
         return self.place is None or self.place.is_here(self.layout.root)

@@ -17,12 +17,14 @@ from psyflow.record import refusals
 from psyflow.record.archived import Archive, Archived
 from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem
+from psyflow.record.joblogs import Stillborn
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
 from psyflow.record.wanted import Wanted
 from psyflow.report.failures import failed_items
 from psyflow.report.longrunning import LongRunner, long_runners, median_duration
 from psyflow.report.states import count_states, states_of
+from psyflow.report.stillborn import stillborn_of
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
 from psyflow.tasks import TaskDef
@@ -156,6 +158,11 @@ class Inquiry:
             return [f"unknown ({self.members})"]
         ended = (FAILED, CANCELLED)
         return [_in_words(s) for s in self.job_statuses if s.status in ended]
+
+    @functools.cached_property
+    def stillborn(self) -> list[Stillborn]:
+        """The jobs that ended before their first item; none while others are at work."""
+        return stillborn_of(self._assessment) if self.reasons and not self.jobs else []
 
     def failures(self) -> list[FailedItem]:
         """Return the latest failure of each item that has no result, in item order."""

@@ -206,5 +206,7 @@ def draft(run: Run, assessment: Assessment, n_pending: int, pool_size: int) -> P
 
 
 def _as_count(limit: int | float | None, n_items: int) -> int | None:
-    """Return a limit that may be a share as a number of items, at least 1."""
-    return max(1, math.ceil(limit * n_items)) if isinstance(limit, float) else limit
+    """Return a limit, which may be a share, as a number of items; 100 % is more than all."""
+    if not isinstance(limit, float):
+        return limit
+    return n_items + 1 if limit == 1 else max(1, math.ceil(limit * n_items))

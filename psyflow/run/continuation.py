@@ -11,6 +11,7 @@ import numpy as np
 
 from psyflow.exceptions import RunHeldError, SchedulerError
 from psyflow.outcomes.table import Items
+from psyflow.record.alike import alike
 from psyflow.record.plan import Plan, new_run_id, save_items
 from psyflow.record.recover import recover
 from psyflow.run.reasons import failed_for_want, reason_of, statuses_of
@@ -150,6 +151,8 @@ def _continuation_of(
     gets_more = _gets_more(plan, task, reason)
     if not (gets_more or _has_got_on(plan)):
         raise _NotContinuedError("no item got an outcome, and would not in further jobs")
+    if not recovered.n_done and any(found.stops for found in alike(plan)):
+        raise _NotContinuedError("all items would fail in the same way")
     if plan.max_failures is not None and len(recovered.failed) >= plan.max_failures:
         raise _NotContinuedError("so many items failed")
     # Files that have changed count as they were planned, which only a new plan can mend.

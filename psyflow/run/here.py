@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import re
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from psyflow.exceptions import PsyflowError, RunHeldError, SchedulerError
 from psyflow.messages import shown_path
 from psyflow.record import refusals
 from psyflow.record.assess import Assessment
+from psyflow.record.joblogs import last_words
 from psyflow.record.jobs import Jobs
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
@@ -29,10 +28,6 @@ from psyflow.tasks import TaskDef
 from psyflow.work.capture import say, saying_in
 
 __all__ = ["Here"]
-
-_LAST_BYTES = 1 << 20
-_GAVE_UP = re.compile(r"Worker \d+ gave up")
-_TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*.*$", re.M)
 
 
 class Here:
@@ -151,7 +146,7 @@ class Here:
         if status:
             raise PsyflowError(
                 f"the workers gave up (exit status {status}); see {shown_path(log)}\n"
-                f"{_last_words(log, start)}"
+                f"{last_words(log, start)}"
             )
 
 
@@ -159,21 +154,3 @@ def _warm_up(store: Store) -> None:
     # What is wrong with the store is said where it is needed.
     with contextlib.suppress(Exception):
         store.warm_up()
-
-
-def _last_words(log: Path, start: int) -> str:
-    """Return the last traceback in `log` from byte `start` on, or else the last line.
-
-    That a worker gave up is left out: it follows what it gave up for.
-    """
-    try:
-        with log.open("rb") as file:
-            file.seek(max(start, log.stat().st_size - _LAST_BYTES))
-            text = file.read().decode(errors="replace")
-    except OSError as error:
-        return f"The log cannot be read: {error}"
-    tracebacks = _TRACEBACK.findall(text)
-    if tracebacks:
-        return str(tracebacks[-1])
-    lines = [line for line in text.splitlines() if line and not _GAVE_UP.match(line)]
-    return lines[-1] if lines else ""

@@ -61,6 +61,7 @@ def process(plan: Plan, job: int) -> int:
         timeout=plan.timeout,
         retries=Retries(plan.retries, plan.retry_on),
         max_failures=plan.max_failures,
+        has_earlier=plan.has_earlier,
         max_tasks_per_child=plan.max_tasks_per_child,
         log=functools.partial(plan.layout.worker_log, job),
         leases=plan.frozen.leases,
@@ -157,14 +158,13 @@ def _prepared(
         space,
         store=holding.name,
         withheld=withheld(task),
-        n_unfit=functools.partial(_n_unfit, plan),
+        n_unfit=functools.partial(_n_unfit, plan) if plan.max_failures is None else lambda: 0,
     )
 
 
 def _n_unfit(plan: Plan) -> int:
     """Count the items whose results could not be kept; 0 if a plan has any rows."""
-    has_earlier = len(np.load(plan.frozen.pending, mmap_mode="r")) < plan.n_items
-    return 0 if has_earlier else n_unfit_in(plan.layout.shards(plan.run_id))
+    return 0 if plan.has_earlier else n_unfit_in(plan.layout.shards(plan.run_id))
 
 
 class _Observer:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 __all__ = [
     "BROKEN",
+    "ALL_WOULD_FAIL",
     "DISK_FULL",
     "ENDED_EARLY",
+    "GIVES_UP",
     "LOST",
     "NOTHING_KEPT",
     "OUT_OF_TIME",
@@ -30,8 +32,14 @@ LOST = 6
 NOTHING_KEPT = 7
 """None of the first results can be kept."""
 
-ENDED_EARLY = (TOO_MANY_FAILURES, NOTHING_KEPT)
-"""What there is gets merged, and nobody takes over what was not done."""
+ALL_WOULD_FAIL = 8
+"""The first items have failed in a way that no other one can escape, at least on this machine."""
+
+GIVES_UP = (TOO_MANY_FAILURES, NOTHING_KEPT)
+"""Nobody takes over what was not done. What fails on one machine may well be done on another."""
+
+ENDED_EARLY = (*GIVES_UP, ALL_WOULD_FAIL)
+"""What there is gets merged."""
 
 STOPPED = 130
 """Somebody asked it to stop."""

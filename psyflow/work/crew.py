@@ -126,6 +126,10 @@ class Crew(Generic[AnyChild]):
         """Return how many items have failed, as the workers say."""
         return sum(self._slot(index).n_failed for index in self._slots)
 
+    def is_doomed(self) -> bool:
+        """Tell whether an item has failed, as a worker says, as all others would."""
+        return any(self._slot(index).is_doomed for index in self._slots)
+
     def load(self, load: Callable[[], Loaded]) -> bool:
         """Fork a process that loads the user's code, and then forks the workers.
 

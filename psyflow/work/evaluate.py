@@ -19,6 +19,7 @@ from psyflow.work.capture import Heard, say
 from psyflow.work.context import StopNow
 from psyflow.work.copies import changeable, fresh
 from psyflow.work.flusher import FLUSH_SECONDS
+from psyflow.work.inescapable import Inescapable
 from psyflow.work.integrity import Integrity
 from psyflow.work.kept import Here, Kept, Printed, Programs
 from psyflow.work.plain import argument_rows, as_pset, positions
@@ -66,6 +67,8 @@ class Evaluator:
         Items whose outcome is a failure.
     keeps_nothing : bool
         Whether it stopped because none of the first results could be kept.
+    is_doomed : bool
+        Whether an item has failed in a way that no other one can escape.
     """
 
     def __init__(
@@ -87,6 +90,8 @@ class Evaluator:
         self.stopping = False
         self.n_failed = 0
         self.keeps_nothing = False
+        self.is_doomed = False
+        self._inescapable = Inescapable(prepared.execute)
         self._n_unfit = 0
         self._prepared = prepared
         self._withheld = prepared.withheld
@@ -343,6 +348,8 @@ class Evaluator:
         is_skip = failure.kind == SKIPPED
         is_outcome = self.stopping or not self._retries.allow(failure.kind, attempt)
         self.n_failed += is_outcome and not is_skip
+        if is_outcome and not is_of_result:
+            self._look_whether_doomed(error, pset)
         self._on_failed(self.n_failed)
         # What follows runs no code of the user's: if the disk is full, it is not the item's fault.
         self._on_start(-1, 0.0)
@@ -353,6 +360,13 @@ class Evaluator:
         if is_of_result and is_outcome:
             self._count_unfit()
         return is_outcome
+
+    def _look_whether_doomed(self, error: BaseException, pset: Mapping[str, Any]) -> None:
+        if not self.is_doomed and self._inescapable.may_be(error):
+            given = {*self._prepared.extra, *pset} - {*self._withheld}
+            # The first frame is the call of the function.
+            frames = error.__traceback__ and error.__traceback__.tb_next
+            self.is_doomed = self._inescapable(error, frames, given)
 
     def _count_unfit(self) -> None:
         """Stop if no result could be kept so far, here and elsewhere: all would be in vain."""

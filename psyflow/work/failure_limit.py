@@ -1,4 +1,4 @@
-"""What is read in shards while a job runs: failures elsewhere, and what a dead worker has done."""
+"""What is read in shards while a job runs: whether too many failed, what the dead have done."""
 
 from __future__ import annotations
 
@@ -12,13 +12,69 @@ import numpy.typing as npt
 from psyflow.exceptions import DamagedFileError
 from psyflow.outcomes.records import OF_RESULT, Failure
 from psyflow.outcomes.shard import FAILURE, REFUSED, ROWS, Frame, ShardReader
+from psyflow.system.exits import ALL_WOULD_FAIL, TOO_MANY_FAILURES
+from psyflow.work.alike import FirstFailures
+from psyflow.work.capture import say
 from psyflow.work.prepared import Retries
+from psyflow.work.worker import Work
 
-__all__ = ["FailuresElsewhere", "n_unfit_in", "settled_in"]
+__all__ = ["FailureLimit", "FailuresElsewhere", "n_unfit_in", "settled_in"]
 
 LOOK_SECONDS = 2.0
 
 Items = npt.NDArray[np.int64]
+
+
+class FailureLimit:
+    """Tells a supervisor when the failures of items are a reason to stop early.
+
+    Parameters
+    ----------
+    job : Work
+    name : str
+        What the names of the job's shards begin with.
+    """
+
+    def __init__(self, job: Work, name: str) -> None:
+        self._most = job.max_failures
+        self._elsewhere = FailuresElsewhere(job.out, name, job.retries)
+        self._first = FirstFailures(
+            job.out,
+            job.leases,
+            name,
+            job.retries,
+            has_earlier=job.has_earlier,
+            may_stop=job.max_failures is None,
+        )
+
+    @property
+    def is_curious(self) -> bool:
+        """Whether it is worth while to look often, since few failures may be enough."""
+        return self._most is not None or not self._first.is_over
+
+    def verdict(self, n_failed: int, *, is_doomed: bool) -> int:
+        """Return the exit status of a job that is to stop, or 0; say why.
+
+        Parameters
+        ----------
+        n_failed : int
+            How many of its items have failed.
+        is_doomed : bool
+            Whether one of them has failed in a way that no other one can escape.
+        """
+        found = self._first.look(n_failed, is_doomed=is_doomed)
+        if found is not None:
+            say(f"{found.n_failed} items have failed with {found.exception}, and none is done.")
+            if found.stops:
+                say("No other item can do better here: stopping early.")
+                return ALL_WOULD_FAIL
+        if self._most is None:
+            return 0
+        n_failed += self._elsewhere.count()
+        if n_failed < self._most:
+            return 0
+        say(f"{n_failed} items have failed: stopping early.")
+        return TOO_MANY_FAILURES
 
 
 class FailuresElsewhere:

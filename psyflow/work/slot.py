@@ -32,8 +32,10 @@ class Slot:
     _layout = struct.Struct("<qd")
     _stop = struct.Struct("<q")
     _failed = struct.Struct("<q")
+    _doom = struct.Struct("<q")
     _gone = struct.Struct("<qq500s")
-    _gone_at = _layout.size + _stop.size + _failed.size
+    _doom_at = _layout.size + _stop.size + _failed.size
+    _gone_at = _doom_at + _doom.size
     size = _gone_at + _gone.size
 
     def __init__(self, memory: memoryview) -> None:
@@ -46,6 +48,7 @@ class Slot:
         """Forget the last worker."""
         self.running(self.IDLE, 0.0)
         self.failed(0)
+        self._doom.pack_into(self._memory, self._doom_at, False)
         self._gone.pack_into(self._memory, self._gone_at, False, self.IDLE, b"")
 
     def end(self) -> None:
@@ -84,6 +87,15 @@ class Slot:
         position = self._layout.size + self._stop.size
         n_items: int = self._failed.unpack_from(self._memory, position)[0]
         return n_items
+
+    def doom(self) -> None:
+        """Say that an item has failed in a way that no other one can escape."""
+        self._doom.pack_into(self._memory, self._doom_at, True)
+
+    @property
+    def is_doomed(self) -> bool:
+        """Whether `doom` was called."""
+        return bool(self._doom.unpack_from(self._memory, self._doom_at)[0])
 
     def tell_to_stop(self, level: int) -> None:
         """Have the worker claim no more (level 1), or stop at once when a SIGTERM comes (2)."""

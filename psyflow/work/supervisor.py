@@ -20,11 +20,10 @@ import numpy as np
 from psyflow.outcomes.shard import ShardWriter
 from psyflow.system.exits import (
     DISK_FULL,
-    ENDED_EARLY,
+    GIVES_UP,
     LOST,
     SETUP_FAILED,
     STOPPED,
-    TOO_MANY_FAILURES,
 )
 from psyflow.system.files import make_folder
 from psyflow.system.identity import identity
@@ -35,7 +34,7 @@ from psyflow.work.claims import ClaimLog
 from psyflow.work.crew import Claimant, Crew, Loaded
 from psyflow.work.deaths import Deaths
 from psyflow.work.endings import Ending, ending_of
-from psyflow.work.failure_limit import FailuresElsewhere
+from psyflow.work.failure_limit import FailureLimit
 from psyflow.work.fitness import Before
 from psyflow.work.loader import News
 from psyflow.work.longrunning import LongRunning
@@ -84,7 +83,7 @@ class Supervisor:
         self._prefix = f"{job.prefix}.{os.urandom(4).hex()}"
         self._writer = ShardWriter(self._job.out / f"{self._prefix}.supervisor.rows")
         self._deaths = Deaths(self._job, self._writer)
-        self._failures_elsewhere = FailuresElsewhere(self._job.out, self._prefix, job.retries)
+        self._failure_limit = FailureLimit(self._job, self._prefix)
         self._long_running = LongRunning(self._job.leases, self._prefix)
         self._is_out_of_time = False
         self._standstills = Standstills()
@@ -96,9 +95,10 @@ class Supervisor:
         -------
         int
             0 when every item this job claimed has an outcome; `STOPPED` after SIGINT or SIGTERM;
-            `TOO_MANY_FAILURES` or `NOTHING_KEPT` if that ended the job early; `LOST` if the run's
-            folder is gone, or others go on with the job's items; otherwise the exit code of a
-            worker that could not work: the task does not load, ``setup`` raised, the disk is full.
+            `TOO_MANY_FAILURES`, `NOTHING_KEPT` or `ALL_WOULD_FAIL` if that ended it early; `LOST`
+            if the run's folder is gone, or others go on with the job's items; otherwise the exit
+            code of a worker that could not work: the task does not load, ``setup`` raised, the
+            disk is full.
         """
         make_folder(self._job.out)
         self._job = replace(self._job, home=identity(make_folder(self._job.claims)))
@@ -109,7 +109,7 @@ class Supervisor:
         finally:
             self._long_running.end()
             # Whoever told all to stop wants nobody to take over.
-            is_settled = self._status in ENDED_EARLY or self._has_finished
+            is_settled = self._status in GIVES_UP or self._has_finished
             is_there = self._presence.end(is_finished=is_settled)
         if not is_there:
             return LOST
@@ -199,7 +199,9 @@ class Supervisor:
         patience = POLL_SECONDS
         if self._job.timeout is not None:
             patience = min(patience, max(0.01, self._job.timeout / 10))
-        if self._job.max_failures is not None or self._crew.groups:
+        has_failed = self._deaths.n_failed or self._crew.n_failed()
+        is_curious = bool(has_failed) and self._failure_limit.is_curious
+        if self._job.max_failures is not None or self._crew.groups or is_curious:
             patience = min(patience, 0.05)
         return patience
 
@@ -337,13 +339,12 @@ class Supervisor:
                 os.kill(child.pid, signal.SIGKILL)
 
     def _heed_failures(self) -> None:
-        if self._job.max_failures is None or self._stop_level:
+        if self._stop_level:
             return
         n_failed = self._deaths.n_failed + self._crew.n_failed()
-        n_failed += self._failures_elsewhere.count()
-        if n_failed >= self._job.max_failures:
-            say(f"{n_failed} items have failed: stopping early.")
-            self._give_up(TOO_MANY_FAILURES)
+        status = self._failure_limit.verdict(n_failed, is_doomed=self._crew.is_doomed())
+        if status:
+            self._give_up(status)
 
     def _heed_presence(self) -> None:
         if trouble := self._presence.trouble():

@@ -74,7 +74,10 @@ class Work:
     retries : Retries
         Which failed evaluations are tried again.
     max_failures : int or None
-        After how many failed items the job stops.
+        After how many failed items the job stops. If None, it stops after some that no other item
+        can do better than.
+    has_earlier : bool
+        Whether the run has results already.
     max_tasks_per_child : int or None
         After how many evaluations a worker is replaced.
     log : callable or None
@@ -98,6 +101,7 @@ class Work:
     timeout: float | None = None
     retries: Retries = NO_RETRIES
     max_failures: int | None = None
+    has_earlier: bool = False
     max_tasks_per_child: int | None = None
     log: Callable[[int], Path] | None = None
     leases: Path | None = None
@@ -301,6 +305,8 @@ def work(
 
     def note_failures(n_items: int) -> None:
         slot.failed(n_items)
+        if evaluator.is_doomed:
+            slot.doom()
         if job.max_failures is not None and n_items >= job.max_failures:
             # The supervisor, which counts those of all workers, may not have looked yet.
             evaluator.stop()

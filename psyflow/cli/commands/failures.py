@@ -11,13 +11,17 @@ from psyflow.cli.output import say
 from psyflow.cli.reading import report_each
 from psyflow.cli.selection import suggestion
 from psyflow.cli.wanted import part_of
+from psyflow.exceptions import SchedulerError
 from psyflow.messages import shown_path
 from psyflow.outcomes.states import State
 from psyflow.pspace import ParameterSpace
+from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem
+from psyflow.record.joblogs import Stillborn
 from psyflow.record.wanted import Wanted
 from psyflow.report.failures import FailureGroup, groups
 from psyflow.report.psets import pset_text
+from psyflow.report.stillborn import about_stillborn, stillborn_of
 from psyflow.run.run import Run
 from psyflow.tasks import TaskDef
 
@@ -36,10 +40,15 @@ def execute(arguments: Namespace) -> int:
 
 
 def _show(task: TaskDef, arguments: Namespace, part: Wanted | None) -> None:
-    assessment = Run(task).assess()
+    run = Run(task)
+    assessment = run.assess()
     found = groups(assessment, part)
+    stillborn = _stillborn(run, assessment)
+    for told in map(about_stillborn, stillborn):
+        print("\n".join((f"{task.name}: {next(told)}", *told, "")))
     if not found:
-        say(f"{task.name}: no failures.")
+        if not stillborn:
+            say(f"{task.name}: no failures.")
         return
     n_failed = sum(len(group.items) for group in found)
     n_items = assessment.n_items if part is None else len(part.of_all(assessment))
@@ -50,6 +59,15 @@ def _show(task: TaskDef, arguments: Namespace, part: Wanted | None) -> None:
     first = str(found[0].items[0].item)
     command = suggestion(arguments, task.name, first, command="debug")
     say(f"{task.name}: try one in the debugger: {command}")
+
+
+def _stillborn(run: Run, assessment: Assessment) -> list[Stillborn]:
+    """Return the jobs that ended before their first item, unless others are still at work."""
+    found = stillborn_of(assessment)
+    try:
+        return [] if found and run.alive(assessment) else found
+    except SchedulerError:
+        return found
 
 
 def _lines(group: FailureGroup, space: ParameterSpace) -> Iterator[str]:
@@ -85,10 +103,15 @@ def _one_line(text: str) -> str:
 
 
 def _as_json(task: TaskDef, part: Wanted | None) -> dict[str, object]:
-    assessment = Run(task).assess()
+    run = Run(task)
+    assessment = run.assess()
     return {
         "n_items": assessment.n_items,
         "n_failed": assessment.tally[State.FAILED],
+        "ended_before_first_item": [
+            {"jobs": found.jobs, "log": str(found.log), "last_words": found.words}
+            for found in _stillborn(run, assessment)
+        ],
         "groups": [
             {
                 "place": group.place,

@@ -17,6 +17,7 @@ from psyflow.record.wanted import Wanted
 from psyflow.report.longrunning import seems_to_hang
 from psyflow.report.psets import pset_text
 from psyflow.report.status import Inquiry
+from psyflow.report.stillborn import about_stillborn
 from psyflow.reprs import pset_repr
 
 __all__ = ["execute"]
@@ -71,6 +72,8 @@ def _notes(inquiry: Inquiry) -> Iterator[str]:
         yield from _about_long_runners(inquiry, MOST_SHOWN)
     elif inquiry.reasons and inquiry.failed_jobs:
         yield f"no job is at work. The last ones: {'; '.join(inquiry.failed_jobs[:MOST_SHOWN])}."
+    for found in inquiry.stillborn[:MOST_SHOWN]:
+        yield "\n".join(about_stillborn(found))
 
 
 def _about_long_runners(inquiry: Inquiry, most: int) -> Iterator[str]:
@@ -138,6 +141,10 @@ def _as_json(inquiry: Inquiry, verbose: bool, part: Wanted | None) -> dict[str, 
         "archived": _archived(inquiry),
         "jobs": inquiry.jobs,
         "failed_jobs": inquiry.failed_jobs,
+        "ended_before_first_item": [
+            {"jobs": found.jobs, "log": str(found.log), "last_words": found.words}
+            for found in inquiry.stillborn
+        ],
         "running_items": [
             {
                 "item": runner.item,
