@@ -1,4 +1,4 @@
-"""Evaluating by executors of `concurrent.futures`: pools of ours, and any that a user has."""
+"""Calls by executors of `concurrent.futures`: pools of ours, and any that a user has."""
 
 from __future__ import annotations
 
@@ -14,78 +14,78 @@ from concurrent.futures import (
 )
 from typing import Any
 
+from psyflow.engines.link import Link
 from psyflow.exceptions import PsyflowError
-from psyflow.mapper.batches import Batch, Returned
-from psyflow.mapper.call import Call
-from psyflow.mapper.engines.remote import Packed, Remote, evaluate_packed
-from psyflow.system.limits import share_processors
+from psyflow.system.limits import share_processors, usable_cpus
 from psyflow.texts import exception_text
 
-__all__ = ["OnExecutor", "Pool", "loky_pool", "multiprocessing_pool"]
+__all__ = ["ExecutorLink", "PoolLink", "loky_pool", "multiprocessing_pool", "width_of"]
 
 
-class _Futures(Remote):
+class _Futures(Link):
     """What has futures for handles."""
 
-    def __init__(self, call: Call, n_workers: int) -> None:
-        super().__init__(call)
+    def __init__(self, n_workers: int) -> None:
+        super().__init__()
         self._n_processes = n_workers
-        self._running: set[Future[Returned]] = set()
+        self._running: set[Future[Any]] = set()
 
     def count_workers(self) -> int:
         """Return how many processes there are, as far as is known."""
         return self._n_processes
 
-    def _submit(self, executor: Executor, packed: Packed, batch: Batch) -> Future[Returned]:
-        future = executor.submit(evaluate_packed, packed, batch.items, batch.columns)
+    def _submit(
+        self, executor: Executor, function: Callable[..., Any], args: tuple[Any, ...]
+    ) -> Future[Any]:
+        future = executor.submit(function, *args)
         self._running.add(future)
         return future
 
-    def wait(self) -> Any:
-        """Wait until a batch is done."""
-        done, self._running = wait(self._running, return_when=FIRST_COMPLETED)
+    def wait(self, seconds: float | None = None) -> Any:
+        """Wait until a call is done."""
+        done, self._running = wait(self._running, seconds, return_when=FIRST_COMPLETED)
+        if not done:
+            return None
         handle, *others = done
         self._running.update(others)
         return handle
 
-    def result(self, handle: Any) -> Returned:
-        """Return the outcomes of a batch."""
-        returned: Returned = handle.result()
-        return returned
+    def result(self, handle: Any) -> Any:
+        """Return what a call has returned."""
+        return handle.result()
 
 
-class OnExecutor(_Futures):
+class ExecutorLink(_Futures):
     """Any executor that a user has; nobody but the user ends it.
 
     Parameters
     ----------
-    call : Call
+    executor : Executor
     n_workers : int
         How many processes it has, as far as is known.
-    executor : Executor
     """
 
-    def __init__(self, call: Call, n_workers: int, executor: Executor) -> None:
-        super().__init__(call, n_workers)
+    def __init__(self, executor: Executor, n_workers: int) -> None:
+        super().__init__(n_workers)
         self._executor = executor
 
-    def send(self, packed: Packed, batch: Batch) -> Any:
-        """Hand a batch over.
+    def send(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Have a function called.
 
         Raises
         ------
         PsyflowError
-            If the executor takes none any more.
+            If the executor takes no call any more.
         """
         try:
-            return self._submit(self._executor, packed, batch)
+            return self._submit(self._executor, function, args)
         except RuntimeError as error:
             raise PsyflowError(
                 f"The executor takes no more work: {exception_text(error)}. Give a new one."
             ) from error
 
-    def result(self, handle: Any) -> Returned:
-        """Return the outcomes of a batch.
+    def result(self, handle: Any) -> Any:
+        """Return what a call has returned.
 
         Raises
         ------
@@ -110,39 +110,43 @@ class OnExecutor(_Futures):
             future.cancel()
 
 
-class Pool(_Futures):
-    """Processes of this machine. With one that dies, all batches are lost that the pool has.
+class PoolLink(_Futures):
+    """Processes that are made when they are needed, and again when one of them has died.
+
+    With one, all calls are lost that the pool has.
 
     Parameters
     ----------
-    call : Call
-    n_workers : int
+    n_workers : int or None
+        None for as many as the pool has, as far as that tells.
     make : callable
-        Given the number of workers, makes their pool.
+        Makes the pool.
     """
 
-    def __init__(self, call: Call, n_workers: int, make: Callable[[int], Executor]) -> None:
-        super().__init__(call, n_workers)
+    def __init__(self, n_workers: int | None, make: Callable[[], Executor]) -> None:
+        super().__init__(n_workers or 1)
         self._make = make
         self._pool: Executor | None = None
+        if n_workers is None:
+            self._n_processes = width_of(self._started())
 
     @property
     def most_at_once(self) -> float:
         """As many as there are workers."""
         return self._n_processes
 
-    def send(self, packed: Packed, batch: Batch) -> Any:
-        """Hand a batch over."""
+    def send(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Have a function called."""
         try:
-            return self._submit(self._started(), packed, batch)
+            return self._submit(self._started(), function, args)
         except BrokenExecutor:
             # A worker has died that had nothing to do any more.
             self._pool = None
-            return self._submit(self._started(), packed, batch)
+            return self._submit(self._started(), function, args)
 
     def _started(self) -> Executor:
         if self._pool is None:
-            self._pool = self._make(self._n_processes)
+            self._pool = self._make()
         return self._pool
 
     def is_death(self, error: Exception) -> bool:
@@ -158,6 +162,14 @@ class Pool(_Futures):
             future.cancel()
         if isinstance(self._pool, ProcessPoolExecutor):
             self._pool.shutdown(wait=not self._running, cancel_futures=True)
+
+
+def width_of(executor: Any) -> int:
+    """Return how many calls an executor does at once, as far as it tells."""
+    for name in ("_max_workers", "max_workers", "num_workers"):
+        if isinstance(width := getattr(executor, name, None), int) and width > 0:
+            return width
+    return usable_cpus()
 
 
 def loky_pool(n_workers: int) -> Executor:
