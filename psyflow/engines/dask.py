@@ -24,7 +24,8 @@ class DaskLink(Link):
     Parameters
     ----------
     address : str, optional
-        Of its scheduler; if not given, the client that there is.
+        Of its scheduler; if it is empty, the one that is configured, or a cluster of this machine.
+        None for that of the client that there is.
     options : mapping, optional
         For each call: ``resources``, ``workers``, ``priority``, …
 
@@ -36,7 +37,7 @@ class DaskLink(Link):
 
     def __init__(self, address: str | None = None, options: Mapping[str, Any] | None = None):
         super().__init__()
-        self._distributed = distributed = module_of("distributed", "Dask", "dask")
+        distributed = module_of("distributed", "Dask", "dask")
         self._own = None
         if address is not None:
             self._own = self._client = _connected(distributed, address)
@@ -110,7 +111,7 @@ class DaskLink(Link):
 
 def _connected(distributed: Any, address: str) -> Any:
     try:
-        return distributed.Client(address, set_as_default=False)
+        return distributed.Client(address or None, set_as_default=False)
     except (OSError, ValueError) as error:
         raise PsyflowError(
             f"The Dask cluster {address} cannot be reached: {exception_text(error)}. "

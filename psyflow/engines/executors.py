@@ -121,11 +121,16 @@ class PoolLink(_Futures):
         None for as many as the pool has, as far as that tells.
     make : callable
         Makes the pool.
+    is_kept : bool
+        Whether nobody ends it, since it ends by itself.
     """
 
-    def __init__(self, n_workers: int | None, make: Callable[[], Executor]) -> None:
+    def __init__(
+        self, n_workers: int | None, make: Callable[[], Executor], *, is_kept: bool = False
+    ) -> None:
         super().__init__(n_workers or 1)
         self._make = make
+        self._is_kept = is_kept
         self._pool: Executor | None = None
         if n_workers is None:
             self._n_processes = width_of(self._started())
@@ -151,17 +156,24 @@ class PoolLink(_Futures):
 
     def is_death(self, error: Exception) -> bool:
         """Tell whether `error` says that a worker died."""
-        if not isinstance(error, BrokenExecutor):
-            return False
-        self._pool = None
-        return True
+        return isinstance(error, BrokenExecutor)
 
-    def close(self) -> None:
-        """End the processes; loky's are kept for the next map, and end by themselves."""
+    def recall(self) -> None:
+        """Take back what has not begun."""
         for future in self._running:
             future.cancel()
-        if isinstance(self._pool, ProcessPoolExecutor):
-            self._pool.shutdown(wait=not self._running, cancel_futures=True)
+
+    def close(self) -> None:
+        """End the pool, whatever it is doing, unless it is kept for the next map."""
+        self.recall()
+        if self._pool is None or self._is_kept:
+            return
+        is_busy = not all(future.done() for future in self._running)
+        # What they are doing is wanted no more, and may take hours.
+        processes = dict(getattr(self._pool, "_processes", None) or {}) if is_busy else {}
+        self._pool.shutdown(wait=not is_busy)
+        for process in processes.values():
+            process.kill()
 
 
 def width_of(executor: Any) -> int:

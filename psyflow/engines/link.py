@@ -6,6 +6,7 @@ import importlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import Any
 
 from psyflow.exceptions import PsyflowError
@@ -68,8 +69,17 @@ class Link(ABC):
         """How many calls it should have: where a death takes all of them along, few."""
         return 3 * self.n_workers
 
-    def tell_all(self, function: Callable[..., Any], *args: Any) -> None:  # noqa: B027
-        """Call a function in each process that does calls, at once, where that can be done."""
+    def tell_all(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call a function in each process that does calls, at once, as far as these are known."""
+        # Some engines do calls in threads of this process.
+        function(*args)
+
+    def recall(self) -> None:  # noqa: B027
+        """Take back what has not begun, as far as that can be done: see `is_recalled`."""
+
+    def is_recalled(self, error: BaseException) -> bool:
+        """Tell whether `error` says that a call was taken back."""
+        return isinstance(error, CancelledError)
 
     def close(self) -> None:  # noqa: B027
         """Take back what has not begun, and end what was started for the link."""

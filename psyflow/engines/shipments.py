@@ -39,7 +39,7 @@ class Arrival(Generic[AnyBatch]):
     ----------
     batch
     returned
-        What the call of it has returned.
+        What the call of it has returned; None if it was taken back.
     death : Exception or None
         What says instead that its worker died with it, though it was alone.
     """
@@ -81,11 +81,6 @@ class Shipments(Generic[AnyBatch]):
         """Whether there is anything to come."""
         return bool(self._under_way or self._again or self._suspects)
 
-    @property
-    def n_under_way(self) -> int:
-        """How many batches the engine has."""
-        return len(self._under_way)
-
     def submit(self, batch: AnyBatch) -> None:
         """Send a batch."""
         self._under_way[self._send(batch)] = batch
@@ -126,6 +121,8 @@ class Shipments(Generic[AnyBatch]):
         except PsyflowError:
             raise
         except Exception as error:
+            if self._link.is_recalled(error):
+                return Arrival(batch)
             if self._link.is_death(error):
                 return self._died(batch, error, was_alone)
             raise PsyflowError(

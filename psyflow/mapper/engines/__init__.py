@@ -28,7 +28,8 @@ def _pool(kind: str, call: Call, n_workers: int) -> Engine:
     from psyflow.engines.executors import PoolLink, loky_pool, multiprocessing_pool
 
     make = {"loky": loky_pool, "multiprocessing": multiprocessing_pool}[kind]
-    return Remote(call, lambda: PoolLink(n_workers, lambda: make(n_workers)))
+    is_kept = kind == "loky"
+    return Remote(call, lambda: PoolLink(n_workers, lambda: make(n_workers), is_kept=is_kept))
 
 
 def _ray(
