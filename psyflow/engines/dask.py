@@ -50,7 +50,8 @@ class DaskLink(Link):
                     "from dask.distributed import Client; client = Client()"
                 ) from None
         self._options = options or {}
-        self._done = distributed.as_completed([], raise_errors=False)
+        with self._client.as_current():
+            self._done = distributed.as_completed([], raise_errors=False)
         self._death: type[Exception] = distributed.scheduler.KilledWorker
 
     def count_workers(self) -> int:
