@@ -81,6 +81,8 @@ class Plan:
         Seconds after which the scheduler ends a process job.
     n_cpus, n_gpus : int or None
         Processors and GPUs of a process job, if its scheduler is asked for them.
+    is_afar : bool
+        Whether its process job hands the items to an engine that shares no files with it.
     attempt : int
         How often the items have been planned because their jobs failed, this time included.
     reason : str or None
@@ -135,6 +137,7 @@ class Plan:
     time_limit: float | None = None
     n_cpus: int | None = None
     n_gpus: int | None = None
+    is_afar: bool = False
     attempt: int = 1
     reason: str | None = None
     chain: int = 0

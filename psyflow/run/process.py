@@ -31,9 +31,9 @@ from psyflow.work.context import Contexts
 from psyflow.work.failure_limit import n_unfit_in
 from psyflow.work.prepared import Prepared, Retries
 from psyflow.work.supervisor import Supervisor
-from psyflow.work.worker import Work
+from psyflow.work.worker import Items, Work
 
-__all__ = ["process"]
+__all__ = ["process", "work_of"]
 
 OBSERVED = 3
 """After how many items nobody looks any more which files are used."""
@@ -48,14 +48,37 @@ def process(plan: Plan, job: int) -> int:
     make_within(plan.frozen.folder, *plan.frozen.claims(batch).parts[-2:])
     make_within(plan.layout.root, plan.layout.out.name)
     batch_file = plan.frozen.batch(batch)
-    work = Work(
+    # Another host has written it just now.
+    items = ask_again(lambda: np.load(batch_file, mmap_mode="r"), batch_file)
+    work = work_of(plan, job, items)
+    if plan.is_afar:
+        from psyflow.run.afar.driver import drive  # few tasks are evaluated by an engine
+
+        return drive(plan, work)
+    return Supervisor(work, plan.pool_size).run()
+
+
+def work_of(plan: Plan, job: int, items: Items, worker: int | None = None) -> Work:
+    """Return what the workers of a process job share.
+
+    Parameters
+    ----------
+    plan : Plan
+    job : int
+    items : ndarray of int64
+        Of the batch that it draws from.
+    worker : int, optional
+        The number of its only worker, if that is no worker's of this job alone.
+    """
+    batch = plan.batch_of_job[job]
+    log = functools.partial(plan.layout.worker_log, job)
+    return Work(
         space=None if plan.needs_code else plan.load_space().space,
-        # Another host has written it just now.
-        items=ask_again(lambda: np.load(batch_file, mmap_mode="r"), batch_file),
+        items=items,
         claims=plan.frozen.claims(batch),
         out=plan.layout.out,
         prefix=plan.layout.shard_prefix(plan.run_id, job),
-        prepare=lambda worker: _prepare(plan, job, worker),
+        prepare=lambda index: _prepare(plan, job, index if worker is None else worker),
         load=functools.partial(_load, plan, job) if _may_load_once(plan) else None,
         n_workers=plan.batch_of_job.count(batch) * plan.pool_size,
         timeout=plan.timeout,
@@ -63,12 +86,11 @@ def process(plan: Plan, job: int) -> int:
         max_failures=plan.max_failures,
         has_earlier=plan.has_earlier,
         max_tasks_per_child=plan.max_tasks_per_child,
-        log=functools.partial(plan.layout.worker_log, job),
+        log=log if worker is None else lambda index: log(worker),
         leases=plan.frozen.leases,
         deadline=deadline(plan.time_limit, os.environ),
         last_words=_last_words(plan),
     )
-    return Supervisor(work, plan.pool_size).run()
 
 
 def _last_words(plan: Plan) -> Callable[[int], str]:
@@ -146,7 +168,13 @@ def _prepared(
         # What programs leave is written by them, and brought to the disk by nobody.
         is_durable = take_command(task.execute) is None
         where = plan.layout.psets
-        contexts = Contexts(where, f"process:{job}", task.defaults, is_durable=is_durable)
+        contexts = Contexts(
+            where,
+            f"process:{job}",
+            task.defaults,
+            is_durable=is_durable,
+            is_afar=plan.is_afar,
+        )
     return Prepared(
         task.function,
         extra,

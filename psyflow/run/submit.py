@@ -18,6 +18,7 @@ from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
 from psyflow.scheduler import Scheduler
 from psyflow.scheduler.arguments import resolve
+from psyflow.scheduler.engines import EngineScheduler
 from psyflow.scheduler.names import marked, new_mark
 from psyflow.tasks import TaskDef
 
@@ -173,6 +174,7 @@ def allotment(
         "time_limit": _time_limit(scheduler, options, process),
         "n_cpus": _as_number(options.get("n_cpus")),
         "n_gpus": _as_number(options.get("n_gpus")),
+        "is_afar": isinstance(scheduler, EngineScheduler),
         "attempt": attempt,
         "reason": reason,
     }

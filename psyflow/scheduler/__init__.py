@@ -9,6 +9,7 @@ from psyflow.scheduler.base import JobId, JobStatus, Scheduler
 
 if TYPE_CHECKING:
     from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+    from psyflow.scheduler.engines import Dask, Executor, Ray
     from psyflow.scheduler.gridengine import GridEngine
     from psyflow.scheduler.hyperqueue import HyperQueue
     from psyflow.scheduler.immediate import ImmediateRun
@@ -23,11 +24,14 @@ __all__ = [
     "LSF",
     "PBS",
     "BatchScheduler",
+    "Dask",
+    "Executor",
     "GridEngine",
     "HyperQueue",
     "ImmediateRun",
     "JobId",
     "JobStatus",
+    "Ray",
     "Scheduler",
     "Slurm",
     "Sqsub",
@@ -40,11 +44,14 @@ __all__ = [
 # Every job imports this package, and few need more of it than the interface.
 _HOME_OF = {
     "BatchScheduler": "batch",
+    "Dask": "engines",
+    "Executor": "engines",
     "LSF": "lsf",
     "PBS": "pbs",
     "GridEngine": "gridengine",
     "HyperQueue": "hyperqueue",
     "ImmediateRun": "immediate",
+    "Ray": "engines",
     "Slurm": "slurm",
     "Sqsub": "sqsub",
     "Ssh": "ssh",

@@ -17,6 +17,7 @@ from psyflow.exceptions import (
     did_you_mean,
 )
 from psyflow.scheduler.profile import find_site
+from psyflow.tasks.afar import check_afar
 from psyflow.tasks.arguments import takes_context
 from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.programs import (
@@ -264,7 +265,7 @@ class TaskDef(Config):
         Raises
         ------
         TaskFileError
-            If a call could not be made.
+            If a call could not be made, or not where it is to be.
         UnknownNameError
             If `seed_by` has a name that is no parameter.
         UnsupportedDataError
@@ -272,6 +273,7 @@ class TaskDef(Config):
         """
         if self.setup is not None:
             check_setup(self.setup, source=self.source)
+        check_afar(self)
         self._warn_of_random_traps()
         names = self.pspace.keys()
         for name in self.seed_by or ():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from psyflow.exceptions import UsageError
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.identity import identity_keys
 from psyflow.system.files import make_folder, make_within
@@ -135,6 +136,8 @@ class Contexts:
     _repetitions: tuple[ParameterSpace, Repetitions] | None = None
 
     worker: int = 0
+    is_afar: bool = False
+    """Whether the folder of the run is not to be seen from here."""
     is_durable: bool = True
     """Whether folders of psets are to outlast a power failure, whatever is in them."""
     _is_made: bool = False
@@ -220,6 +223,11 @@ class _Locked(Context):
 
     @property
     def dir(self) -> Path:
+        if self._contexts.is_afar:
+            raise UsageError(
+                "`ctx.dir` is a folder in that of the run, which is not to be seen from here: "
+                "the task's scheduler is an engine. Return what is to be kept."
+            )
         if self._lock is None:
             root = self._contexts.make()
             self._folder, self._lock = enter(root, self._contexts.name(*self._of))

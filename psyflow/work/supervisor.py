@@ -321,10 +321,17 @@ class Supervisor:
 
     def _left_behind(self, child: Claimant, finished: Items) -> Items | None:
         """Return what a dead worker had claimed and not finished."""
+        items = self._taken_by(child)
+        items = child.first if items is None else items
+        return None if items is None else np.setdiff1d(items, finished)
+
+    def _taken_by(self, child: Claimant) -> Items | None:
+        """Return what a worker has taken last; None if it has taken nothing."""
+        if self._job.feed is not None:
+            return self._job.feed.block_of(child.shard.name)
         log = ClaimLog(self._job.claims, len(self._job.items))
         claim = log.latest_of(child.shard.name)
-        items = child.first if claim is None else self._job.items[claim.start : claim.stop]
-        return None if items is None else np.setdiff1d(items, finished)
+        return None if claim is None else self._job.items[claim.start : claim.stop]
 
     def _is_overdue(self, start: float, now: float) -> bool:
         timeout = self._job.timeout

@@ -27,6 +27,7 @@ from psyflow.work.account import Account
 from psyflow.work.capture import Output
 from psyflow.work.claims import ClaimLog
 from psyflow.work.evaluate import Evaluator, StopNow
+from psyflow.work.feed import Feed
 from psyflow.work.integrity import Integrity
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
 from psyflow.work.slot import Slot
@@ -110,6 +111,8 @@ class Work:
     """The folder of the claim log, if it must not have been moved."""
     last_words: Callable[[int], str] = lambda item: ""
     """Given an item that took its worker along, what there is to add to that."""
+    feed: Feed | None = None
+    """What hands out the items, if nothing is claimed here; then there is one worker."""
 
     def is_gone(self) -> bool:
         """Tell whether the run was moved or removed, or another one is in its place."""
@@ -210,11 +213,20 @@ class _StopSignal:
 
 
 def _batches(
-    job: Work, shard: str, pacer: Pacer, first: Items | None, one_by_one: bool
+    job: Work,
+    shard: str,
+    pacer: Pacer,
+    first: Items | None,
+    one_by_one: bool,
+    is_stopping: Callable[[], bool],
 ) -> Iterator[tuple[Items, int]]:
-    """Yield `first`, and then what can be claimed, each with how many to evaluate at once."""
+    """Yield `first`, and then what can be had, each with how many to evaluate at once."""
     if first is not None:
         yield first, 1 if one_by_one else COLUMN_BLOCK
+    if job.feed is not None:
+        for items in job.feed.blocks(shard, is_stopping):
+            yield items, COLUMN_BLOCK
+        return
     try:
         for items in _claims(job, shard, pacer):
             yield items, COLUMN_BLOCK
@@ -321,7 +333,8 @@ def work(
         os.register_at_fork(after_in_child=evaluator.leave_child)
         pacer = Pacer(job.n_workers)
         pacer.quota = job.max_tasks_per_child
-        batches = _batches(job, shard.name, pacer, first, one_by_one)
+        is_stopping = lambda: evaluator.stopping or slot.stop_level > 0  # noqa: E731
+        batches = _batches(job, shard.name, pacer, first, one_by_one, is_stopping)
         return _evaluate_all(job, prepared, evaluator, slot, batches, pacer)
 
 

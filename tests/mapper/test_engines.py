@@ -197,10 +197,10 @@ def test_exclude_and_empty_spaces(backend: str) -> None:
 WITHOUT_WORKERS = """
 import warnings
 import distributed
-import psyflow.mapper.engines.dask
+import psyflow.engines.dask
 from psyflow import Param, map_pspace_parallel
 
-psyflow.mapper.engines.dask.LOOK_SECONDS = 0.3
+psyflow.engines.dask.LOOK_SECONDS = 0.3
 if __name__ == "__main__":
     with (
         distributed.LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=":0") as c,
@@ -212,7 +212,7 @@ if __name__ == "__main__":
             warn(*told, **how)
             c.scale(1)
 
-        psyflow.mapper.engines.dask.warnings.warn = warn_and_scale
+        psyflow.engines.dask.warnings.warn = warn_and_scale
         print(map_pspace_parallel(lambda x: {"y": 2 * x}, Param(x=[1, 2]), backend="dask"))
 """
 

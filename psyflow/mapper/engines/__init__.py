@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from psyflow.exceptions import UsageError
 from psyflow.mapper.call import Call
 from psyflow.mapper.engines.base import Engine
 from psyflow.mapper.engines.here import Serial, Threads
+from psyflow.mapper.engines.remote import Remote
 from psyflow.mapper.engines.workers import Workers
 from psyflow.system.limits import usable_cpus
 
@@ -18,17 +19,28 @@ __all__ = ["BACKENDS", "Engine", "as_executor", "check_limits", "engine_for"]
 
 
 def _dask(call: Call, n_workers: int) -> Engine:
-    from psyflow.mapper.engines.dask import Dask
+    from psyflow.engines.dask import DaskLink
 
-    return Dask(call)
+    return Remote(call, DaskLink)
 
 
 def _pool(kind: str, call: Call, n_workers: int) -> Engine:
-    from psyflow.mapper.engines.futures import Pool, loky_pool, multiprocessing_pool
+    from psyflow.engines.executors import PoolLink, loky_pool, multiprocessing_pool
 
-    return Pool(
-        call, n_workers, {"loky": loky_pool, "multiprocessing": multiprocessing_pool}[kind]
-    )
+    make = {"loky": loky_pool, "multiprocessing": multiprocessing_pool}[kind]
+    is_kept = kind == "loky"
+    return Remote(call, lambda: PoolLink(n_workers, lambda: make(n_workers), is_kept=is_kept))
+
+
+def _ray(
+    call: Call,
+    options: Mapping[str, Any] | None = None,
+    of_items: Mapping[int, Mapping[str, Any]] | None = None,
+    init: Mapping[str, Any] | None = None,
+) -> Engine:
+    from psyflow.engines.ray import RayLink
+
+    return Remote(call, lambda: RayLink(options, init), of_items)
 
 
 _MAKERS: dict[str, Callable[[Call, int], Engine]] = {
@@ -53,7 +65,7 @@ def engine_for(backend: Any, call: Call, n_workers: int | None, **limits: Any) -
     n_workers : int or None
         None for as many as there are processors.
     **limits
-        For processes: see `Workers`. For Ray: see `Ray`.
+        For processes: see `Workers`. For Ray: ``options``, ``of_items`` and ``init``.
 
     Raises
     ------
@@ -66,15 +78,13 @@ def engine_for(backend: Any, call: Call, n_workers: int | None, **limits: Any) -
     if backend == "processes":
         return Workers(call, n_known, **limits)
     if backend == "ray":
-        from psyflow.mapper.engines.ray import Ray
-
-        return Ray(call, **limits)
+        return _ray(call, **limits)
     if isinstance(backend, str) and backend in _MAKERS:
         return _MAKERS[backend](call, n_known)
     if (executor := as_executor(backend)) is not None:
-        from psyflow.mapper.engines.futures import OnExecutor
+        from psyflow.engines.executors import ExecutorLink, width_of
 
-        return OnExecutor(call, n_workers or _width_of(executor), executor)
+        return Remote(call, lambda: ExecutorLink(executor, n_workers or width_of(executor)))
     from psyflow.mapper.engines.joblib import Joblib
 
     return Joblib(call, backend, n_workers or -1)
@@ -86,13 +96,6 @@ def as_executor(backend: Any) -> Any:
         return None
     has_interface = all(callable(getattr(backend, name, None)) for name in ("submit", "shutdown"))
     return backend if has_interface else None
-
-
-def _width_of(executor: Any) -> int:
-    for name in ("_max_workers", "max_workers", "num_workers"):
-        if isinstance(width := getattr(executor, name, None), int) and width > 0:
-            return width
-    return usable_cpus()
 
 
 def check_limits(backend: Any, **limits: Any) -> None:

@@ -1,23 +1,17 @@
-"""Evaluating elsewhere: batches go out as pickles, and their outcomes come back.
-
-Engines need no shared files. They are called themselves, not by joblib's backends: with these, a
-worker that dies leaves the caller waiting for ever (multiprocessing, Dask), or takes what others
-had finished along (loky, Ray).
-"""
+"""Evaluating elsewhere: batches go out as pickles, and their outcomes come back."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import pickle
-import time
-from abc import abstractmethod
-from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from psyflow.columns import Columns
-from psyflow.exceptions import PsyflowError, UsageError
+from psyflow.engines.link import Link
+from psyflow.engines.shipments import Shipments
+from psyflow.exceptions import UsageError
 from psyflow.mapper.batches import Batch, Returned, evaluated
 from psyflow.mapper.call import Call
 from psyflow.mapper.engines.base import ANY_NUMBER, Engine
@@ -25,9 +19,7 @@ from psyflow.outcomes.table import Items
 from psyflow.texts import exception_text
 from psyflow.work.prepared import Prepared
 
-__all__ = ["Packed", "Remote", "evaluate_packed", "module_of"]
-
-COUNT_SECONDS = 1.0
+__all__ = ["Packed", "Remote", "evaluate_packed"]
 
 
 class Packed:
@@ -84,124 +76,66 @@ def evaluate_packed(packed: Packed, items: Items, columns: Columns) -> Returned:
 
 
 class Remote(Engine):
-    """An engine that says of a batch, as a whole, that it is done, or that its worker died.
+    """What is at the other end of a link.
 
     Parameters
     ----------
     call : Call
+    connect : callable
+        Makes the link.
+    of_items : mapping from int to mapping, optional
+        What the engine is to reserve for some items; then each of these goes alone.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(
+        self,
+        call: Call,
+        connect: Callable[[], Link],
+        of_items: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> None:
+        # What cannot be sent is said before anything is started.
         self._packed = Packed(call)
-        self._batches: dict[Any, Batch] = {}
-        self._again: deque[Batch] = deque()
-        self._suspects: list[Batch] = []
-        self._n_workers, self._counted = 1, float("-inf")
+        self._link = connect()
+        self._of_items = of_items or {}
+        self._shipments: Shipments[Batch] = Shipments(self._link, self._send)
 
-    @abstractmethod
-    def send(self, packed: Packed, batch: Batch) -> Any:
-        """Hand a batch over, and return a handle of it."""
-
-    @abstractmethod
-    def wait(self) -> Any:
-        """Wait until a batch is done, and return its handle."""
-
-    @abstractmethod
-    def result(self, handle: Any) -> Returned:
-        """Return the outcomes of a batch that is done, or raise what became of it."""
-
-    @abstractmethod
-    def is_death(self, error: Exception) -> bool:
-        """Tell whether `error` says that a worker died with its batch."""
-
-    @abstractmethod
-    def count_workers(self) -> int:
-        """Return how many workers there are now."""
+    def _send(self, batch: Batch) -> Any:
+        own = self._of_items.get(int(batch.items[0]), {}) if len(batch) == 1 else {}
+        what = (self._packed, batch.items, batch.columns)
+        return self._link.send(evaluate_packed, *what, **own)
 
     @property
     def n_workers(self) -> int:
-        """How many workers there were a moment ago: clusters grow and shrink."""
-        if time.monotonic() - self._counted > COUNT_SECONDS:
-            self._n_workers, self._counted = self.count_workers(), time.monotonic()
-        return self._n_workers
-
-    @property
-    def most_at_once(self) -> float:
-        """How many batches it should have: where a death takes all of them along, few."""
-        return 3 * self.n_workers
+        """How many workers there were a moment ago."""
+        return self._link.n_workers
 
     @property
     def room(self) -> int:
-        """Any number as long as it has few batches."""
-        return ANY_NUMBER if self._has_room and not self._again else 0
-
-    @property
-    def _has_room(self) -> bool:
-        return len(self._batches) < self.most_at_once
+        """Any number as long as it has few batches; if psets have needs of their own, one."""
+        if not self._shipments.has_room:
+            return 0
+        return 1 if self._of_items else ANY_NUMBER
 
     @property
     def is_busy(self) -> bool:
         """Whether there is anything to come."""
-        return bool(self._batches or self._again or self._suspects)
+        return self._shipments.is_busy
 
     def submit(self, batch: Batch) -> None:
         """Take a batch."""
-        self._batches[self.send(self._packed, batch)] = batch
+        self._shipments.submit(batch)
 
     def collect(self) -> list[Returned]:
-        """Wait for a batch to be done; halve one with which a worker died, until it is alone."""
-        while self._again and self._has_room:
-            self.submit(self._again.popleft())
-        if not self._batches:
-            return [self._alone(self._suspects.pop())]
-        handle = self.wait()
-        batch = self._batches.pop(handle)
-        returned = self._outcomes(handle)
-        if isinstance(returned, Returned):
-            returned.batch = batch
-            return [returned]
-        if len(batch) == 1:
-            self._suspects.append(batch)
-        else:
-            # The engine does not say which pset its worker died with.
-            self._again += batch.halves()
-        return []
+        """Wait for a batch to be done."""
+        arrival = self._shipments.collect()
+        if arrival is None:
+            return []
+        if arrival.death is not None:
+            return [arrival.batch.given_up(arrival.death)]
+        returned: Returned = arrival.returned
+        returned.batch = arrival.batch
+        return [returned]
 
-    def _alone(self, batch: Batch) -> Returned:
-        """Evaluate a batch while there is no other: engines blame those that ran beside it."""
-        self.send(self._packed, batch)
-        returned = self._outcomes(self.wait())
-        if not isinstance(returned, Returned):
-            return batch.given_up(returned)
-        returned.batch = batch
-        return returned
-
-    def _outcomes(self, handle: Any) -> Returned | Exception:
-        """Return the outcomes of a batch, or what says that its worker died."""
-        try:
-            return self.result(handle)
-        except PsyflowError:
-            raise
-        except Exception as error:
-            if self.is_death(error):
-                return error
-            raise PsyflowError(
-                f"The workers cannot evaluate the psets: {exception_text(error)}. "
-                f"Have they the modules that the function needs, in the same versions?"
-            ) from error
-
-
-def module_of(name: str, engine: str, extra: str) -> Any:
-    """Import what an engine needs.
-
-    Raises
-    ------
-    PsyflowError
-        If it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise PsyflowError(
-            f"{engine} is not installed. Type: pip install 'psyflow[{extra}]'"
-        ) from None
+    def close(self) -> None:
+        """End what was started for it."""
+        self._link.close()

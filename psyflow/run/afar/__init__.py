@@ -1,0 +1,1 @@
+"""Runs whose items an engine evaluates, which shares no files with the run's folder."""
