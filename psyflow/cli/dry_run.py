@@ -54,6 +54,9 @@ def _lines(name: str, found: Preview) -> Iterator[str]:
         yield f"  to the archive {shown_path(found.archive or '')}: {names}"
     if found.taken_up is not None:
         yield f"  from the archive {shown_path(found.taken_up)}: {_taken_up(found)}"
+    if found.preparation is not None:
+        yield "  job.sh, in which each job begins:"
+        yield textwrap.indent(found.preparation.rstrip(), "    | ")
     for job in found.jobs[:MOST_LINES]:
         yield from _job_lines(job)
     if len(found.jobs) > MOST_LINES:

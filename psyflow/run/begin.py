@@ -23,6 +23,7 @@ from psyflow.record.plan import Plan, new_run_id, save_items
 from psyflow.record.provenance import provenance
 from psyflow.run.archive import make_way, put_folders_aside
 from psyflow.run.observer import Observer
+from psyflow.run.preparation import freeze_preparation
 from psyflow.run.run import Run
 from psyflow.run.submit import allotment
 from psyflow.scheduler.profile import SITE_FILE
@@ -154,6 +155,7 @@ def freeze(run: Run, assessment: Assessment, pool_size: int, pending: Items) -> 
     freeze_code(task.path, task.conf_path, plan.frozen.code, elsewhere)
     freeze_templates(task.execute, plan.frozen.code)
     meaning.record(plan, task)
+    freeze_preparation(task, plan.frozen)
     if task.site_path is not None:
         write_atomic(plan.frozen.code / SITE_FILE, task.site_path.read_bytes())
     save_items(plan.frozen.pending, pending)

@@ -14,6 +14,7 @@ from psyflow.run.begin import begin
 from psyflow.run.here import Here
 from psyflow.run.merge import remove_shards
 from psyflow.run.observer import Observer
+from psyflow.run.preparation import check_start
 from psyflow.run.run import Run
 from psyflow.system.files import is_there
 from psyflow.tasks import TaskDef
@@ -87,6 +88,7 @@ def bringing(
         observer.nothing_chosen(assessment)
         return
     run.task.check_execute()
+    check_start(run.task)
     # If only some items are chosen, nothing goes to the archive: what there is will be there.
     n_left_out = len(assessment.pending()) - len(assessment.pending(choice))
     del assessment  # it may be large

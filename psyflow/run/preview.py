@@ -13,8 +13,9 @@ from psyflow.record.assess import Assessment, Choice
 from psyflow.record.plan import Plan
 from psyflow.run.archive import archive_of, replaceable
 from psyflow.run.begin import draft, refusal
+from psyflow.run.preparation import check_start, preparation
 from psyflow.run.run import Run
-from psyflow.run.submit import Foreseen, JobRequest, scheduler_args
+from psyflow.run.submit import Foreseen, JobRequest, named, scheduler_args
 from psyflow.scheduler.batch import BatchScheduler
 from psyflow.scheduler.names import marked
 
@@ -77,6 +78,8 @@ class Preview:
         Where these are.
     jobs : list of JobPreview
         In the order of their submission; none if nothing has to be evaluated.
+    preparation : str or None
+        The script that prepares the node and starts a job; None if nothing is to be prepared.
     """
 
     reasons: list[str]
@@ -90,6 +93,7 @@ class Preview:
     n_taken_up: int = 0
     taken_up: Path | None = None
     jobs: list[JobPreview] = field(default_factory=list)
+    preparation: str | None = None
 
 
 def preview(
@@ -125,6 +129,7 @@ def preview(
     if not reasons:
         return Preview([], assessment.n_items)
     run.task.check_execute()
+    check_start(run.task)
     refused = _refusal(run, assessment, keep, choice)
     if refused is not None:
         return Preview(reasons, assessment.n_items, refused)
@@ -149,6 +154,7 @@ def preview(
         n_taken_up=0 if taken_up is None else taken_up.n_rows,
         taken_up=None if taken_up is None else taken_up.folder,
         jobs=list(_jobs(run, plan)) if n_pending else [],
+        preparation=preparation(run.task) if n_pending else None,
     )
 
 
@@ -188,7 +194,7 @@ def _shown(run: Run, plan: Plan, foreseen: Foreseen) -> JobPreview:
             scheduler.request(
                 job.args,
                 "log",
-                marked(job.name, MARK if scheduler.tells_names else None),
+                marked(named(run.task, job), MARK if scheduler.tells_names else None),
                 [_id_of(earlier) for earlier in foreseen.after],
                 args,
                 job.array_size,

@@ -30,7 +30,7 @@ __all__ = ["execute", "server"]
 def server() -> ForkServer:
     """Return what forks the jobs of this machine; to be entered before any task is loaded."""
     modules = ["psyflow.run.process", "threadpoolctl"]
-    return ForkServer(job_command(sys.executable), job.main, modules)
+    return ForkServer(job_command([sys.executable]), job.main, modules)
 
 
 def execute(arguments: Namespace) -> int:
