@@ -74,6 +74,8 @@ def _what(found: Preview) -> str:
         return f"0 of {found.n_items} items would run; the result would be merged."
     jobs = "1 process job" if found.n_jobs == 1 else f"{found.n_jobs} process jobs"
     workers = "1 worker" if found.pool_size == 1 else f"{found.pool_size} workers"
+    if found.counts_cpus:
+        workers = "as many workers as a job has CPUs"
     return f"{found.n_pending} of {found.n_items} items would run, in {jobs} of {workers}."
 
 

@@ -81,6 +81,8 @@ class Plan:
         Seconds after which the scheduler ends a process job.
     n_cpus, n_gpus : int or None
         Processors and GPUs of a process job, if its scheduler is asked for them.
+    counts_cpus : bool
+        Whether each job has as many workers as processors, and not `pool_size`.
     attempt : int
         How often the items have been planned because their jobs failed, this time included.
     reason : str or None
@@ -133,6 +135,7 @@ class Plan:
     time_limit: float | None = None
     n_cpus: int | None = None
     n_gpus: int | None = None
+    counts_cpus: bool = False
     attempt: int = 1
     reason: str | None = None
     chain: int = 0

@@ -68,6 +68,8 @@ class Preview:
         How many items there are, and how many would be evaluated.
     n_jobs, pool_size : int
         Process jobs, and workers in each.
+    counts_cpus : bool
+        Whether each job has as many workers as processors, whatever `pool_size` is thought to be.
     archive : Path or None
         Where what is there would go.
     archived : list of Path
@@ -88,6 +90,7 @@ class Preview:
     n_pending: int = 0
     n_jobs: int = 0
     pool_size: int = 0
+    counts_cpus: bool = False
     archive: Path | None = None
     archived: list[Path] = field(default_factory=list)
     n_taken_up: int = 0
@@ -149,6 +152,7 @@ def preview(
         n_pending=n_pending,
         n_jobs=plan.n_jobs,
         pool_size=plan.pool_size,
+        counts_cpus=plan.counts_cpus and not run.task.scheduler.runs_here,
         archive=archive,
         archived=archived,
         n_taken_up=0 if taken_up is None else taken_up.n_rows,

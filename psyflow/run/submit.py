@@ -19,6 +19,7 @@ from psyflow.record.plan import Plan
 from psyflow.run.preparation import starter
 from psyflow.scheduler import Scheduler
 from psyflow.scheduler.arguments import resolve
+from psyflow.scheduler.gpus import count_gpus
 from psyflow.scheduler.names import marked, new_mark
 from psyflow.tasks import TaskDef
 
@@ -175,7 +176,7 @@ def allotment(
         "batch_of_job": [backend.batch_of(job) for job in range(n_jobs)],
         "time_limit": _time_limit(scheduler, options, process),
         "n_cpus": _as_number(options.get("n_cpus")),
-        "n_gpus": _as_number(options.get("n_gpus")),
+        "n_gpus": count_gpus(options) or None,
         "attempt": attempt,
         "reason": reason,
     }

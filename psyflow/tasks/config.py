@@ -150,7 +150,7 @@ class Config:
     pool_size: int = setting(
         1,
         kinds.POOL_SIZE,
-        'Workers in each job. "auto" takes as many as the process may use CPUs.',
+        'Workers in each job. "auto" takes as many as the job may use CPUs, counted in the job.',
     )
     workdir: Path = setting(
         Default(WORKDIR, lambda: Path(WORKDIR)),

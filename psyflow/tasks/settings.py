@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyflow.exceptions import TaskFileError, did_you_mean
-from psyflow.system.limits import usable_cpus
+from psyflow.system.allotted import AsManyAsCpus, usable_cpus
 
 if TYPE_CHECKING:
     from psyflow.backend import Backend
@@ -146,7 +146,7 @@ def _integer_from(lowest: int) -> Callable[[Any], int]:
 
 def _pool_size(value: Any) -> int:
     if isinstance(value, str) and value == "auto":
-        return usable_cpus()
+        return AsManyAsCpus(usable_cpus())
     return _integer_from(1)(value)
 
 

@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 
 from psyflow.system.processes import fork
+from psyflow.work.gpu import uses_gpu
 
 __all__ = ["Before"]
 
@@ -44,6 +45,8 @@ class Before:
 
     def obstacle(self) -> str:
         """Say what keeps this process from being forked into workers; empty if nothing does."""
+        if uses_gpu():
+            return "a GPU is in use"
         if any(id(generator) not in self._generators for generator in _generators()):
             return "there is a generator of random numbers"
         try:

@@ -18,6 +18,7 @@ from psyflow.exceptions import PsyflowError
 from psyflow.mapper.batches import Batch, Returned
 from psyflow.mapper.call import Call
 from psyflow.mapper.engines.remote import Packed, Remote, evaluate_packed
+from psyflow.system.allotted import usable_cpus
 from psyflow.system.limits import share_processors
 from psyflow.texts import exception_text
 
@@ -165,7 +166,7 @@ def loky_pool(n_workers: int) -> Executor:
     from joblib.externals.loky import get_reusable_executor
 
     environment = dict(os.environ)
-    share_processors(None, n_workers, environment)
+    share_processors(usable_cpus(), n_workers, environment)
     pool: Executor = get_reusable_executor(n_workers, env=environment)
     return pool
 
