@@ -101,6 +101,7 @@ def _log_to(log: Path) -> None:
 
 
 def _share_processors(plan_file: Path) -> None:
+    from psyflow.system.allotted import job_cpus
     from psyflow.system.files import ask_again
     from psyflow.system.limits import limit_loaded_libraries, share_processors
 
@@ -109,7 +110,9 @@ def _share_processors(plan_file: Path) -> None:
     except FileNotFoundError:
         return  # said where the plan is read
     # NumPy's libraries read this when they are loaded, and in a fork they are.
-    share_processors(plan.get("n_cpus"), plan["pool_size"], os.environ)
+    n_cpus = job_cpus(os.environ, plan.get("n_cpus"))
+    pool_size = n_cpus if plan.get("counts_cpus") else plan["pool_size"]
+    share_processors(n_cpus, pool_size, os.environ)
     if "numpy" in sys.modules:
         limit_loaded_libraries(os.environ)
 

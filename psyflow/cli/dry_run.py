@@ -55,6 +55,9 @@ def _lines(name: str, found: Preview) -> Iterator[str]:
         yield f"  to the archive {shown_path(found.archive or '')}: {names}"
     if found.taken_up is not None:
         yield f"  from the archive {shown_path(found.taken_up)}: {_taken_up(found)}"
+    if found.preparation is not None:
+        yield "  job.sh, in which each job begins:"
+        yield textwrap.indent(found.preparation.rstrip(), "    | ")
     for job in found.jobs[:MOST_LINES]:
         yield from _job_lines(job)
     if len(found.jobs) > MOST_LINES:
@@ -72,6 +75,8 @@ def _what(found: Preview) -> str:
         return f"0 of {found.n_items} items would run; the result would be merged."
     jobs = "1 process job" if found.n_jobs == 1 else f"{found.n_jobs} process jobs"
     workers = "1 worker" if found.pool_size == 1 else f"{found.pool_size} workers"
+    if found.counts_cpus:
+        workers = "as many workers as a job has CPUs"
     return f"{found.n_pending} of {found.n_items} items would run, in {jobs} of {workers}."
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from psyflow.engines.link import Link
 from psyflow.exceptions import PsyflowError
-from psyflow.system.limits import share_processors, usable_cpus
+from psyflow.system.allotted import usable_cpus
+from psyflow.system.limits import share_processors
 from psyflow.texts import exception_text
 
 __all__ = ["ExecutorLink", "PoolLink", "loky_pool", "multiprocessing_pool", "width_of"]
@@ -189,7 +190,7 @@ def loky_pool(n_workers: int) -> Executor:
     from joblib.externals.loky import get_reusable_executor
 
     environment = dict(os.environ)
-    share_processors(None, n_workers, environment)
+    share_processors(usable_cpus(), n_workers, environment)
     pool: Executor = get_reusable_executor(n_workers, env=environment)
     return pool
 

@@ -16,10 +16,14 @@ from psyflow.fingerprint.origins import Origins
 from psyflow.fingerprint.parts import ORDER, Part, digest, file_part
 from psyflow.fingerprint.units import Chain, Import, Unit
 
-__all__ = ["MEANING", "NOT_FOLLOWED", "Reach", "open_task", "reach_from"]
+__all__ = ["MEANING", "NOT_FOLLOWED", "PREPARING", "Reach", "open_task", "reach_from"]
 
-MEANING = frozenset({"coords", "derive", "dims", "labels", "launcher", "units"})
-"""Settings that say what columns mean, or how programs start, and that nothing runs again for.
+PREPARING = frozenset({"epilogue", "job_prefix", "prologue"})
+"""Settings that say how jobs start."""
+MEANING = PREPARING | frozenset({"coords", "derive", "dims", "labels", "launcher", "units"})
+"""Settings that say what columns mean, or how programs and jobs start.
+
+Nothing runs again for them.
 
 They came late, so that a task file may have variables of its own of these names. What uses them
 counts, as with any variable.

@@ -18,7 +18,7 @@ from psyflow.pspace import ParameterSpace
 from psyflow.pspace.param import as_space
 from psyflow.pspace.streams import RandomStreams
 from psyflow.reprs import safe_repr
-from psyflow.system.limits import usable_cpus
+from psyflow.system.allotted import usable_cpus
 from psyflow.tasks.signature import Takes
 from psyflow.work.prepared import Retries
 

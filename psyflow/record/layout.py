@@ -287,6 +287,11 @@ class PlanLayout:
         return self.folder / "code"
 
     @property
+    def preparation(self) -> Path:
+        """The script that prepares the node and starts a job; not there if nothing is to do."""
+        return self.folder / "job.sh"
+
+    @property
     def meaning(self) -> Path:
         """What the task file said of the columns; not there if it said nothing."""
         return self.folder / "meaning.json"

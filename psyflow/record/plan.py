@@ -83,6 +83,8 @@ class Plan:
         Processors and GPUs of a process job, if its scheduler is asked for them.
     is_afar : bool
         Whether its process job hands the items to an engine that shares no files with it.
+    counts_cpus : bool
+        Whether each job has as many workers as processors, and not `pool_size`.
     attempt : int
         How often the items have been planned because their jobs failed, this time included.
     reason : str or None
@@ -138,6 +140,7 @@ class Plan:
     n_cpus: int | None = None
     n_gpus: int | None = None
     is_afar: bool = False
+    counts_cpus: bool = False
     attempt: int = 1
     reason: str | None = None
     chain: int = 0

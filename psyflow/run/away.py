@@ -55,16 +55,16 @@ class Away:
 
     def foreseen(self, plan: Plan) -> Iterator[Foreseen]:
         """Yield what would be submitted."""
-        python, scheduler = self._task.python, self._task.scheduler
-        split = step_job(plan, python, "split")
+        task, scheduler = self._task, self._task.scheduler
+        split = step_job(plan, task, "split")
         if _has_arrays(scheduler):
-            process = process_arrays(plan, python, _largest_array(scheduler, plan))
+            process = process_arrays(plan, task, _largest_array(scheduler, plan))
         else:
-            process = [process_job(plan, python, number) for number in range(plan.n_jobs)]
+            process = [process_job(plan, task, number) for number in range(plan.n_jobs)]
         yield Foreseen(split)
         for job in process:
             yield Foreseen(job, [split], len(process))
-        yield Foreseen(step_job(plan, python, "merge"), [split, *process])
+        yield Foreseen(step_job(plan, task, "merge"), [split, *process])
 
 
 def _largest_array(scheduler: Scheduler, plan: Plan) -> int | None:

@@ -27,9 +27,11 @@ from psyflow.record.provenance import provenance
 from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.run.archive import make_way, put_folders_aside
 from psyflow.run.observer import Observer
+from psyflow.run.preparation import freeze_preparation
 from psyflow.run.run import Run
 from psyflow.run.submit import allotment
 from psyflow.scheduler.profile import SITE_FILE
+from psyflow.system.allotted import AsManyAsCpus
 from psyflow.system.files import make_folder, remove_temporaries, write_atomic
 from psyflow.system.place import Place
 from psyflow.tasks.programs import freeze_templates
@@ -159,6 +161,7 @@ def freeze(run: Run, assessment: Assessment, pool_size: int, pending: Items) -> 
     freeze_code(task.path, task.conf_path, plan.frozen.code, elsewhere)
     freeze_templates(task.execute, plan.frozen.code)
     meaning.record(plan, task)
+    freeze_preparation(task, plan.frozen)
     if task.site_path is not None:
         write_atomic(plan.frozen.code / SITE_FILE, task.site_path.read_bytes())
     save_items(plan.frozen.pending, pending)
@@ -170,6 +173,7 @@ def draft(run: Run, assessment: Assessment, n_pending: int, pool_size: int) -> P
     """Return the plan for evaluating some items, without its provenance; write nothing."""
     task = run.task
     attempt, reason = run.way.attempt(assessment) if n_pending else (1, None)
+    allotted = allotment(task, n_pending, run.way.n_jobs(n_pending), attempt, reason)
     fingerprint = parts_to_json(task.fingerprint())
     return Plan(
         run_id=new_run_id(),
@@ -180,7 +184,8 @@ def draft(run: Run, assessment: Assessment, n_pending: int, pool_size: int) -> P
         root=str(run.layout.root),
         result=str(run.layout.result),
         n_items=assessment.n_items,
-        pool_size=pool_size,
+        pool_size=_workers(pool_size, allotted["n_cpus"], is_here=task.scheduler.runs_here),
+        counts_cpus=isinstance(pool_size, AsManyAsCpus),
         space_digest=assessment.frozen.digest,
         fingerprint=fingerprint,
         contents=assessment.files.contents(),
@@ -201,8 +206,15 @@ def draft(run: Run, assessment: Assessment, n_pending: int, pool_size: int) -> P
         load_once=task.load_once,
         conf_file=str(task.conf_path) if task.conf_path else None,
         max_chain=task.max_chain,
-        **allotment(task, n_pending, run.way.n_jobs(n_pending), attempt, reason),
+        **allotted,
     )
+
+
+def _workers(pool_size: int, n_cpus: int | None, *, is_here: bool) -> int:
+    """Return how many workers a job is thought to have; if it counts processors, it knows best."""
+    if isinstance(pool_size, AsManyAsCpus) and n_cpus is not None and not is_here:
+        return n_cpus
+    return int(pool_size)
 
 
 def _as_count(limit: int | float | None, n_items: int) -> int | None:

@@ -15,6 +15,7 @@ from psyflow.run.begin import begin
 from psyflow.run.here import Here
 from psyflow.run.merge import remove_shards
 from psyflow.run.observer import Observer
+from psyflow.run.preparation import check_start
 from psyflow.run.run import Run
 from psyflow.system.files import is_there
 from psyflow.tasks import TaskDef
@@ -88,6 +89,7 @@ def bringing(
         observer.nothing_wanted(assessment)
         return
     run.task.check_execute()
+    check_start(run.task)
     # Of results that make way none is there to be shown, but then none was asked for.
     n_left_out = len(assessment.pending()) - len(wanted.of(assessment))
     del assessment  # it may be large

@@ -19,6 +19,7 @@ from psyflow.run.run import Run
 from psyflow.run.submit import Submission, allotment
 from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.base import CANCELLED, JobStatus
+from psyflow.scheduler.extras import DEPENDENCY
 from psyflow.system.files import is_there, make_folder, write_atomic
 from psyflow.system.place import Place
 from psyflow.tasks import TaskDef
@@ -66,6 +67,8 @@ def continue_plan(run: Run, plan: Plan) -> bool:
     try:
         new = _continued(run, plan, statuses_of(plan, run.task, run.jobs))
         say(f"Continued as {new.run_id}: {new.n_pending} items.")
+        # What this names was over before the first attempt, and the cluster may not know it now.
+        run.task.scheduler_args.pop(DEPENDENCY, None)
         # Nobody types commands on the node of a job.
         host = run.jobs.host_of(plan.run_id)
         Submission(new, run.task, run.jobs, host).submit()
@@ -107,8 +110,9 @@ def _continued(run: Run, plan: Plan, statuses: Mapping[str, JobStatus]) -> Plan:
         for source in folder.rglob("*"):
             if source.is_file():
                 _copy(source, new.frozen.folder / source.relative_to(plan.frozen.folder))
-    if is_there(plan.frozen.meaning):
-        _copy(plan.frozen.meaning, new.frozen.meaning)
+    for name in ("meaning", "preparation"):
+        if is_there(getattr(plan.frozen, name)):
+            _copy(getattr(plan.frozen, name), getattr(new.frozen, name))
     new.freeze(plan.load_space())
     save_items(new.frozen.pending, found.pending)
     new.write()

@@ -74,7 +74,7 @@ class Here:
 
     def foreseen(self, plan: Plan) -> Iterator[Foreseen]:
         """Yield what would be submitted."""
-        yield Foreseen(process_job(plan, self._task.python, 0))
+        yield Foreseen(process_job(plan, self._task, 0))
 
     # -- steps ------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class Here:
         submission = Submission(plan, self._task, self._jobs)
         # The merge is next, and this process has nothing to do until then.
         threading.Thread(target=_warm_up, args=(self._task.store,), daemon=True).start()
-        jobid = submission.hand_over(process_job(plan, self._task.python, 0), None)
+        jobid = submission.hand_over(process_job(plan, self._task, 0), None)
         exit_code = self._task.scheduler.exit_code(jobid)
         if exit_code is None:
             raise SchedulerError(f"{jobid} of {type(self._task.scheduler).__name__} never ran.")

@@ -14,8 +14,9 @@ from psyflow.record.plan import Plan
 from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.run.archive import archive_of, replaceable
 from psyflow.run.begin import draft, refusal
+from psyflow.run.preparation import check_start, preparation
 from psyflow.run.run import Run
-from psyflow.run.submit import Foreseen, JobRequest, scheduler_args
+from psyflow.run.submit import Foreseen, JobRequest, named, scheduler_args
 from psyflow.scheduler.batch import BatchScheduler
 from psyflow.scheduler.names import marked
 
@@ -68,6 +69,8 @@ class Preview:
         How many items there are, and how many would be evaluated.
     n_jobs, pool_size : int
         Process jobs, and workers in each.
+    counts_cpus : bool
+        Whether each job has as many workers as processors, whatever `pool_size` is thought to be.
     archive : Path or None
         Where what is there would go.
     archived : list of Path
@@ -78,6 +81,8 @@ class Preview:
         Where these are.
     jobs : list of JobPreview
         In the order of their submission; none if nothing has to be evaluated.
+    preparation : str or None
+        The script that prepares the node and starts a job; None if nothing is to be prepared.
     """
 
     reasons: list[str]
@@ -86,11 +91,13 @@ class Preview:
     n_pending: int = 0
     n_jobs: int = 0
     pool_size: int = 0
+    counts_cpus: bool = False
     archive: Path | None = None
     archived: list[Path] = field(default_factory=list)
     n_taken_up: int = 0
     taken_up: Path | None = None
     jobs: list[JobPreview] = field(default_factory=list)
+    preparation: str | None = None
 
 
 def preview(
@@ -126,6 +133,7 @@ def preview(
     if not reasons:
         return Preview([], assessment.n_items)
     run.task.check_execute()
+    check_start(run.task)
     refused = _refusal(run, assessment, keep, wanted)
     if refused is not None:
         return Preview(reasons, assessment.n_items, refused)
@@ -145,11 +153,13 @@ def preview(
         n_pending=n_pending,
         n_jobs=plan.n_jobs,
         pool_size=plan.pool_size,
+        counts_cpus=plan.counts_cpus and not run.task.scheduler.runs_here,
         archive=archive,
         archived=archived,
         n_taken_up=0 if taken_up is None else taken_up.n_rows,
         taken_up=None if taken_up is None else taken_up.folder,
         jobs=list(_jobs(run, plan)) if n_pending else [],
+        preparation=preparation(run.task) if n_pending else None,
     )
 
 
@@ -189,7 +199,7 @@ def _shown(run: Run, plan: Plan, foreseen: Foreseen) -> JobPreview:
             scheduler.request(
                 job.args,
                 "log",
-                marked(job.name, MARK if scheduler.tells_names else None),
+                marked(named(run.task, job), MARK if scheduler.tells_names else None),
                 [_id_of(earlier) for earlier in foreseen.after],
                 args,
                 job.array_size,

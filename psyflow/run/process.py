@@ -17,9 +17,11 @@ from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
 from psyflow.record.reads import note_read, watch_study
 from psyflow.reprs import safe_repr
+from psyflow.run.share import gpus_of_job, worker_stride, workers_of_job
 from psyflow.store.holding import Holding
+from psyflow.system.allotted import Gpus
 from psyflow.system.files import ask_again, make_within
-from psyflow.system.limits import GPUS, deadline, own_gpus
+from psyflow.system.limits import deadline
 from psyflow.system.oserrors import is_full
 from psyflow.tasks import TaskDef, streams_of, takes_context
 from psyflow.tasks.programs import runs_programs, take_command
@@ -43,6 +45,8 @@ def process(plan: Plan, job: int) -> int:
     """Evaluate the items of one process job, and return its exit status."""
     Jobs(plan.layout).record_process(plan.run_id, f"process:{job}")
     batch = plan.batch_of_job[job]
+    gpus = gpus_of_job(plan)
+    pool_size = workers_of_job(plan, gpus)
     # Not what is above: a folder that is gone was moved, perhaps.
     make_within(plan.frozen.folder, plan.frozen.leases.name)
     make_within(plan.frozen.folder, *plan.frozen.claims(batch).parts[-2:])
@@ -50,15 +54,24 @@ def process(plan: Plan, job: int) -> int:
     batch_file = plan.frozen.batch(batch)
     # Another host has written it just now.
     items = ask_again(lambda: np.load(batch_file, mmap_mode="r"), batch_file)
-    work = work_of(plan, job, items)
     if plan.is_afar:
         from psyflow.run.afar.driver import drive  # few tasks are evaluated by an engine
 
-        return drive(plan, work)
-    return Supervisor(work, plan.pool_size).run()
+        return drive(plan, work_of(plan, job, items, plan.pool_size))
+    gpus = gpus_of_job(plan)
+    pool_size = workers_of_job(plan, gpus)
+    return Supervisor(work_of(plan, job, items, pool_size, gpus), pool_size).run()
 
 
-def work_of(plan: Plan, job: int, items: Items, worker: int | None = None) -> Work:
+def work_of(
+    plan: Plan,
+    job: int,
+    items: Items,
+    pool_size: int,
+    gpus: Gpus | None = None,
+    *,
+    worker: int | None = None,
+) -> Work:
     """Return what the workers of a process job share.
 
     Parameters
@@ -67,6 +80,10 @@ def work_of(plan: Plan, job: int, items: Items, worker: int | None = None) -> Wo
     job : int
     items : ndarray of int64
         Of the batch that it draws from.
+    pool_size : int
+        How many workers there are.
+    gpus : Gpus, optional
+        What they share; each sees what there is if None.
     worker : int, optional
         The number of its only worker, if that is no worker's of this job alone.
     """
@@ -78,9 +95,12 @@ def work_of(plan: Plan, job: int, items: Items, worker: int | None = None) -> Wo
         claims=plan.frozen.claims(batch),
         out=plan.layout.out,
         prefix=plan.layout.shard_prefix(plan.run_id, job),
-        prepare=lambda index: _prepare(plan, job, index if worker is None else worker),
-        load=functools.partial(_load, plan, job) if _may_load_once(plan) else None,
-        n_workers=plan.batch_of_job.count(batch) * plan.pool_size,
+        prepare=lambda index: _prepare(
+            plan, job, index if worker is None else worker, gpus, pool_size
+        ),
+        # Which GPUs there are is told by the environment, and each worker has its own.
+        load=functools.partial(_load, plan, job) if plan.load_once and gpus is None else None,
+        n_workers=plan.batch_of_job.count(batch) * pool_size,
         timeout=plan.timeout,
         retries=Retries(plan.retries, plan.retry_on),
         max_failures=plan.max_failures,
@@ -130,14 +150,9 @@ def _set_up(task: TaskDef, proc_id: int) -> Mapping[str, Any]:
     return extra
 
 
-def _may_load_once(plan: Plan) -> bool:
-    # Which GPUs there are is told by the environment, and each worker has its own.
-    return plan.load_once and plan.n_gpus is None
-
-
-def _prepare(plan: Plan, job: int, worker: int) -> Prepared:
-    if plan.n_gpus is not None:
-        os.environ[GPUS] = own_gpus(os.environ.get(GPUS), plan.n_gpus, worker, plan.pool_size)
+def _prepare(plan: Plan, job: int, worker: int, gpus: Gpus | None, pool_size: int) -> Prepared:
+    if gpus is not None:
+        os.environ |= gpus.of_worker(worker, pool_size)
     return _load(plan, job)(worker)
 
 
@@ -160,7 +175,7 @@ def _prepared(
 ) -> Prepared:
     # Whatever the task file has set them to, every process would begin with it.
     renew_global_states()
-    proc_id = task.backend(task).proc_id(job, worker, plan.pool_size)
+    proc_id = task.backend(task).proc_id(job, worker, worker_stride(plan))
     extra = _set_up(task, proc_id)
     holding = Holding(task.store, plan.exclude)
     contexts = None

@@ -7,7 +7,7 @@ import functools
 import math
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from psyflow.exceptions import SchedulerError
 from psyflow.record.jobrecord import JobRecord
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
+from psyflow.run.preparation import starter
 from psyflow.scheduler import Scheduler
 from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.engines import EngineScheduler
+from psyflow.scheduler.gpus import count_gpus
 from psyflow.scheduler.names import marked, new_mark
 from psyflow.tasks import TaskDef
 
@@ -28,6 +30,7 @@ __all__ = [
     "Submission",
     "allotment",
     "job_command",
+    "named",
     "process_arrays",
     "process_job",
     "scheduler_args",
@@ -84,41 +87,41 @@ class Foreseen:
     n_arrays: int = 1
 
 
-def step_job(plan: Plan, python: str, step: str) -> JobRequest:
+def step_job(plan: Plan, task: TaskDef, step: str) -> JobRequest:
     """Return the job of the step ``split`` or ``merge``.
 
     Parameters
     ----------
     plan : Plan
-    python : str
-        The interpreter.
+    task : TaskDef
+        Says how jobs are started.
     step : str
     """
     return JobRequest(
-        step, _command(plan, python, step), plan.layout.log(step), f"{plan.task}:{step}"
+        step, _command(plan, task, step), plan.layout.log(step), f"{plan.task}:{step}"
     )
 
 
-def process_job(plan: Plan, python: str, number: int) -> JobRequest:
+def process_job(plan: Plan, task: TaskDef, number: int) -> JobRequest:
     """Return one process job."""
     job = f"process:{number}"
-    args = _command(plan, python, "process", str(number))
+    args = _command(plan, task, "process", str(number))
     return JobRequest(job, args, plan.layout.log(job), f"{plan.task}:{job}")
 
 
-def process_arrays(plan: Plan, python: str, largest: int | None = None) -> list[JobRequest]:
+def process_arrays(plan: Plan, task: TaskDef, largest: int | None = None) -> list[JobRequest]:
     """Return all process jobs as arrays of at most `largest` members."""
     size = min(largest or plan.n_jobs, plan.n_jobs)
     firsts = range(0, plan.n_jobs, size)
-    return [_array(plan, python, first, min(size, plan.n_jobs - first)) for first in firsts]
+    return [_array(plan, task, first, min(size, plan.n_jobs - first)) for first in firsts]
 
 
-def _array(plan: Plan, python: str, first: int, size: int) -> JobRequest:
+def _array(plan: Plan, task: TaskDef, first: int, size: int) -> JobRequest:
     # The index begins with 0 in each array, so all but the first are told where they begin.
     offset = [str(first)] if first else []
     return JobRequest(
         f"process:{first}-{first + size - 1}",
-        _command(plan, python, "process", "%a", *offset),
+        _command(plan, task, "process", "%a", *offset),
         plan.layout.log(f"process:{first}+%a" if first else "process:%a"),
         f"{plan.task}:process",
         size,
@@ -139,14 +142,15 @@ def share_throttle(args: Mapping[str, object], n_arrays: int) -> dict[str, objec
     return {**args, "max_running": max(1, limit // n_arrays)}
 
 
-def job_command(python: str) -> list[str]:
+def job_command(python: Sequence[str]) -> list[str]:
     """Return how the command lines of all jobs begin that the interpreter `python` does."""
     # A `signal.py` where a job happens to start is no module of the standard library.
-    return [python, "-P", "-m", "psyflow.job"]
+    return [*python, "-P", "-m", "psyflow.job"]
 
 
-def _command(plan: Plan, python: str, step: str, *numbers: str) -> list[str]:
-    return [*job_command(python), step, str(plan.frozen.plan_file), *numbers]
+def _command(plan: Plan, task: TaskDef, step: str, *numbers: str) -> list[str]:
+    words = [*starter(task, plan.frozen), *job_command(task.interpreter)]
+    return [*words, step, str(plan.frozen.plan_file), *numbers]
 
 
 def allotment(
@@ -173,7 +177,7 @@ def allotment(
         "batch_of_job": [backend.batch_of(job) for job in range(n_jobs)],
         "time_limit": _time_limit(scheduler, options, process),
         "n_cpus": _as_number(options.get("n_cpus")),
-        "n_gpus": _as_number(options.get("n_gpus")),
+        "n_gpus": count_gpus(options) or None,
         "is_afar": isinstance(scheduler, EngineScheduler),
         "attempt": attempt,
         "reason": reason,
@@ -252,19 +256,19 @@ class Submission:
         return f"Ended what was submitted before: {', '.join(killed)}." if killed else ""
 
     def _submit_steps(self) -> None:
-        plan, python = self._plan, self._task.python
-        split = self._submit(step_job(plan, python, "split"), [])
+        plan, task = self._plan, self._task
+        split = self._submit(step_job(plan, task, "split"), [])
         process = self._submit_process([split]) if plan.n_jobs else []
-        self._submit(step_job(plan, python, "merge"), [split, *process])
+        self._submit(step_job(plan, task, "merge"), [split, *process])
 
     def _submit_process(self, depends_on: list[str]) -> list[str]:
-        plan, python = self._plan, self._task.python
-        largest = self._task.scheduler.max_array_size() if plan.n_jobs > 1 else None
-        arrays = process_arrays(plan, python, largest)
+        plan, task = self._plan, self._task
+        largest = task.scheduler.max_array_size() if plan.n_jobs > 1 else None
+        arrays = process_arrays(plan, task, largest)
         try:
             return [self._submit(array, depends_on, len(arrays)) for array in arrays]
         except NotImplementedError:
-            jobs = [process_job(plan, python, number) for number in range(plan.n_jobs)]
+            jobs = [process_job(plan, task, number) for number in range(plan.n_jobs)]
             return [self._submit(job, depends_on) for job in jobs]
 
     def _submit(self, request: JobRequest, depends_on: list[str], n_arrays: int = 1) -> str:
@@ -275,7 +279,7 @@ class Submission:
         intent = JobRecord(
             self._plan.run_id,
             request.job,
-            name=request.name,
+            name=named(self._task, request),
             mark=request.mark,
             cluster=scheduler.cluster_name(),
             host=self._host,
@@ -296,10 +300,15 @@ class Submission:
         return submit(
             request.args,
             str(request.log),
-            name=marked(request.name, request.mark),
+            name=marked(named(self._task, request), request.mark),
             depends_on=depends_on,
             scheduler_args=scheduler_args(self._plan, self._task, request, n_arrays),
         )
+
+
+def named(task: TaskDef, request: JobRequest) -> str:
+    """Return the name of a job for the scheduler, but for its mark."""
+    return f"{task.job_prefix}{request.name}"
 
 
 def scheduler_args(

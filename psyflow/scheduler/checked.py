@@ -11,6 +11,14 @@ from typing import ClassVar
 from psyflow.exceptions import UnknownNameError, UsageError
 from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.base import JobId, Scheduler, Words, checked_log
+from psyflow.scheduler.extras import (
+    AFTER_END,
+    DEPENDENCY,
+    EXTRA_ARGS,
+    After,
+    check_extra_args,
+    read_dependency,
+)
 from psyflow.scheduler.request import SubmitRequest
 from psyflow.scheduler.timelimit import read_time_limit
 
@@ -26,6 +34,12 @@ class CheckedScheduler(Scheduler):
     TIME_LIMIT: ClassVar[str | None] = None
     """Name in `SubmitRequest.options` of what limits the time of a job; `seconds_of` reads it."""
     HAS_ARRAYS: ClassVar[bool] = False
+    OWN_WORDS: ClassVar[tuple[str, ...]] = ()
+    """Options that ``extra_args`` must not have; ``-J*`` is one that its value may follow."""
+    DEPENDENCIES: ClassVar[tuple[str, ...]] = (AFTER_END,)
+    """How jobs may have to end that ``dependency`` names."""
+    JOB_ID: ClassVar[str] = r"\d+"
+    """Regular expression of what the cluster calls a job."""
 
     @abstractmethod
     def submit_request(self, request: SubmitRequest) -> JobId:
@@ -76,7 +90,37 @@ class CheckedScheduler(Scheduler):
     def _check(self, option: str, value: object) -> None:
         if option == self.TIME_LIMIT:
             self._seconds(value)
-        self.check_value(option, value)
+        if option == EXTRA_ARGS:
+            check_extra_args(type(self).__name__, value, self.OWN_WORDS)
+        elif option == DEPENDENCY:
+            self._check_dependency(value)
+        else:
+            self.check_value(option, value)
+
+    def _check_dependency(self, value: object) -> None:
+        try:
+            self.read_dependency(value)
+        except ValueError as error:
+            raise UsageError(
+                f'{type(self).__name__} argument "dependency" is {error}, not {value!r}.'
+            ) from None
+
+    def read_dependency(self, value: object) -> list[After]:
+        """Read what a run is to wait for.
+
+        Raises
+        ------
+        ValueError
+            If it is not understood, or the cluster has no such; says what it may be.
+        """
+        return read_dependency(value, self.DEPENDENCIES, self.JOB_ID)
+
+    def awaited(self, request: SubmitRequest) -> list[After]:
+        """Return what a job has to wait for: earlier jobs of its run, or what the user named."""
+        if request.depends_on:
+            return [After(AFTER_END, request.depends_on)]
+        given = request.options.get(DEPENDENCY)
+        return [] if given is None else self.read_dependency(given)
 
     def _seconds(self, time_limit: object) -> float:
         try:

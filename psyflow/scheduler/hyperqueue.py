@@ -28,6 +28,7 @@ from psyflow.scheduler.base import (
     combine,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_members
+from psyflow.scheduler.extras import EXTRAS, check_values, extra_args, named_amounts
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import shortened
 from psyflow.scheduler.request import flags, logged_command
@@ -94,7 +95,18 @@ class HyperQueue(BatchScheduler):
     """
 
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "01:00:00", "n_cpus": 1}
-    ARGS = frozenset({*_OPTIONS, _TIME_REQUEST, "memory", "n_gpus", "resources", "timelimit"})
+    OWN_WORDS = (
+        "--array",
+        "--stdout",
+        "--stderr",
+        "--name",
+        "--wait",
+        "--progress",
+        "--output-mode",
+    )
+    ARGS = frozenset(
+        {*_OPTIONS, *EXTRAS, _TIME_REQUEST, "memory", "n_gpus", "resources", "timelimit"}
+    )
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
     # A server has an id, but none that is known to outlive its restart from a journal, as its jobs
@@ -116,8 +128,10 @@ class HyperQueue(BatchScheduler):
             raise UsageError(
                 f'HyperQueue argument "memory" is a number of MiB or such as "4G", not {value!r}.'
             )
-        if option == "resources" and not isinstance(value, Mapping):
-            raise UsageError(f'HyperQueue argument "resources" is a dict, not {value!r}.')
+        if option == "resources":
+            named_amounts("HyperQueue", value)
+        elif option not in (_TIME_REQUEST, "memory", self.TIME_LIMIT):
+            check_values("HyperQueue", option, value, ("n_nodes",), ())
 
     def parse_queues(self, stdout: str) -> tuple[Partition, ...]:
         """HyperQueue has workers, and no queues among which to choose."""
@@ -132,6 +146,7 @@ class HyperQueue(BatchScheduler):
             *("--stdout=none", "--stderr=none"),
             *([f"--array=0-{n - 1}"] if n is not None else []),
             *self._resources(request),
+            *extra_args(request.options),
             *("--", "sh", "-c", self._script(request)),
         ]
 
@@ -140,14 +155,15 @@ class HyperQueue(BatchScheduler):
         if request.depends_on and request.array_size is None:
             # What waits takes the place of nobody that it may wait for.
             options.setdefault("n_cpus", _AS_LITTLE_AS_POSSIBLE)
+        further = named_amounts("HyperQueue", options.get("resources", {}))
         named: dict[str, object] = {}
         if "memory" in options:
             named[_MEMORY] = _mebibytes(options["memory"])
         if "n_gpus" in options:
             named[_GPUS] = options["n_gpus"]
-        further = options.get("resources", {})
-        assert isinstance(further, Mapping)
-        words = [f"--resource={name}={amount}" for name, amount in {**named, **further}.items()]
+        named = {name: amount for name, amount in named.items() if name not in dict(further)}
+        amounts = [*named.items(), *further]
+        words = [f"--resource={name}={amount}" for name, amount in amounts]
         if _TIME_REQUEST in options:
             words.append(f"--time-request={_seconds_requested(options[_TIME_REQUEST])}s")
         return [*flags(_OPTIONS, options), *words]
@@ -155,8 +171,8 @@ class HyperQueue(BatchScheduler):
     def _script(self, request: SubmitRequest) -> str:
         """Return the script, in which the shell sees nothing of the arguments."""
         before = ""
-        if request.depends_on:
-            jobids = ",".join(map(array_of, request.depends_on))
+        if awaited := [jobid for after in self.awaited(request) for jobid in after.jobids]:
+            jobids = ",".join(map(array_of, awaited))
             # Waiting fails if a job has failed, which is no reason not to begin, or if hq cannot
             # be had: then listing jobs fails as well.
             before = f"hq job wait {jobids} >/dev/null || hq job list >/dev/null || exit\n"

@@ -23,6 +23,7 @@ from psyflow.scheduler.base import (
     array_of,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_values, extra_args
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.request import flags, logged_command
@@ -30,6 +31,7 @@ from psyflow.scheduler.timelimit import minutes_clock
 
 __all__ = ["LSF"]
 
+_REQUIREMENTS = "requirements"
 _FIELDS = "jobid jobindex stat exit_code exit_reason job_name"
 _STATES = {
     "PEND": QUEUED,
@@ -47,9 +49,10 @@ _OPTIONS = {
     "n_cpus": "-n",
     "project": "-P",
     "queue": "-q",
-    "requirements": "-R",
     "user_group": "-G",
 }
+_COUNTS = ("max_running", "n_cpus")
+_CONDITIONS = {AFTER_END: "ended", "afterok": "done", "afternotok": "exit", "after": "started"}
 _SWITCHES = {"exclusive": "-x", "hold": "-H"}
 _REASONS = {"TERM_RUNLIMIT": TIMEOUT, "TERM_DEADLINE": TIMEOUT, "TERM_MEMLIMIT": OOM}
 _KILLED = ("TERM_OWNER", "TERM_ADMIN", "TERM_FORCE_OWNER", "TERM_FORCE_ADMIN")
@@ -61,7 +64,8 @@ class LSF(BatchScheduler):
 
     The scheduler arguments are ``timelimit`` (``-W``), ``memory``
     (``-M``), ``n_cpus`` (``-n``), ``n_gpus`` (``-gpu``), ``max_running`` (the ``%N`` of an array),
-    ``queue``, ``project``, ``user_group``, ``requirements`` (``-R``), and ``exclusive`` and
+    ``queue``, ``project``, ``user_group``, ``requirements`` (``-R``, or several in a list),
+    ``dependency``, ``extra_args``, and ``exclusive`` and
     ``hold``, which are switched by True.
 
     Parameters
@@ -78,7 +82,11 @@ class LSF(BatchScheduler):
     """
 
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "1:00:00", "n_cpus": 1}
-    ARGS = frozenset({*_OPTIONS, *_SWITCHES, "max_running", "n_gpus", "timelimit"})
+    ARGS = frozenset(
+        {*_OPTIONS, *_SWITCHES, *EXTRAS, _REQUIREMENTS, "max_running", "n_gpus", "timelimit"}
+    )
+    OWN_WORDS = ("-I", "-J", "-K", "-e", "-eo", "-o", "-oo", "-w")
+    DEPENDENCIES = tuple(_CONDITIONS)
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
     tells_names = True
@@ -103,6 +111,8 @@ class LSF(BatchScheduler):
         """Raise `UsageError` if `value` is nothing for `option`."""
         if option in _SWITCHES and not isinstance(value, bool):
             raise UsageError(f'LSF argument "{option}" is True or False, not {value!r}.')
+        if option not in (*_SWITCHES, self.TIME_LIMIT):
+            check_values("LSF", option, value, _COUNTS, ("queue", _REQUIREMENTS))
 
     def parse_queues(self, stdout: str) -> tuple[Partition, ...]:
         """Read the table of ``bqueues``."""
@@ -112,17 +122,23 @@ class LSF(BatchScheduler):
         """Return the ``bsub`` command; it reads the script from stdin."""
         options = request.options
         limit = self.seconds_of(options.get("timelimit", 0))
-        after = " && ".join(f"ended({jobid})" for jobid in request.depends_on)
+        after = " && ".join(
+            f"{_CONDITIONS[how]}({jobid})"
+            for how, jobids in self.awaited(request)
+            for jobid in jobids
+        )
         return [
             # The script writes the log itself: LSF would read things into its path.
             *("bsub", "-J", _name(request), "-o", "/dev/null"),
             *(["-w", after] if after else []),
             *flags(_OPTIONS, options),
+            *(word for text in _requirements(options) for word in ("-R", text)),
             *([] if math.isinf(limit) else ["-W", minutes_clock(limit)]),
             # The workers of a job share a host, and so have to its processors.
             *(["-R", "span[hosts=1]"] if _needs_one_host(options) else []),
             *(["-gpu", f"num={options['n_gpus']}"] if "n_gpus" in options else []),
             *(_SWITCHES[name] for name in _SWITCHES if options.get(name)),
+            *extra_args(options),
         ]
 
     def submit_script(self, request: SubmitRequest) -> str:
@@ -182,8 +198,13 @@ def _name(request: SubmitRequest) -> str:
     return f"{name}[1-{request.array_size}]" + (f"%{limit}" if limit else "")
 
 
+def _requirements(options: Mapping[str, object]) -> list[str]:
+    given = options.get(_REQUIREMENTS, ())
+    return list(map(str, given)) if isinstance(given, list | tuple) else [str(given)]
+
+
 def _needs_one_host(options: Mapping[str, object]) -> bool:
-    return "n_cpus" in options and "span[" not in str(options.get("requirements", ""))
+    return "n_cpus" in options and "span[" not in str(options.get(_REQUIREMENTS, ""))
 
 
 def _in_words_of_lsf(jobid: JobId) -> str:

@@ -24,6 +24,7 @@ from psyflow.scheduler.base import (
     array_of,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_members
+from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_values, extra_args, named_amounts
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.request import flags, logged_command
@@ -38,6 +39,7 @@ _STATES = {
 }
 _OVER = ("F", "X")
 _CHUNK = {"n_cpus": "ncpus", "memory": "mem", "n_gpus": "ngpus"}
+_COUNTS = ("max_running", "n_cpus", "n_gpus", "n_nodes")
 _OPTIONS = {
     "account": "-A",
     "mail": "-M",
@@ -64,7 +66,7 @@ class PBS(BatchScheduler):
     The scheduler arguments are ``timelimit`` (``-l walltime``), ``memory``, ``n_cpus``, ``n_gpus``
     and ``n_nodes`` (``-l select``), ``max_running`` (the ``%N`` of ``-J``), ``queue``,
     ``project``, ``account``, ``priority``, ``mail``, ``mail_events``, ``resources`` (a dict of
-    further ``-l``), and ``hold``, which is switched by True.
+    further ``-l``), ``dependency``, ``extra_args``, and ``hold``, which is switched by True.
 
     Parameters
     ----------
@@ -86,8 +88,11 @@ class PBS(BatchScheduler):
         "n_cpus": 1,
     }
     ARGS = frozenset(
-        {*_CHUNK, *_OPTIONS, "hold", "max_running", "n_nodes", "resources", "timelimit"}
+        {*_CHUNK, *_OPTIONS, *EXTRAS, "hold", "max_running", "n_nodes", "resources", "timelimit"}
     )
+    OWN_WORDS = ("-J", "-J*", "-N", "-N*", "-S", "-S*", "-e", "-e*", "-j", "-j*", "-o", "-o*")
+    DEPENDENCIES = (AFTER_END, "afterok", "afternotok", "after")
+    JOB_ID = r"\d+(\[\d*\])?(\.[\w.-]+)?"
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
     tells_names = True
@@ -103,8 +108,10 @@ class PBS(BatchScheduler):
         """Raise `UsageError` if `value` is nothing for `option`."""
         if option == "hold" and not isinstance(value, bool):
             raise UsageError(f'PBS argument "hold" is True or False, not {value!r}.')
-        if option == "resources" and not isinstance(value, Mapping):
-            raise UsageError(f'PBS argument "resources" is a dict, not {value!r}.')
+        if option == "resources":
+            named_amounts("PBS", value)
+        elif option not in ("hold", self.TIME_LIMIT):
+            check_values("PBS", option, value, _COUNTS, ("mail",))
 
     def parse_queues(self, stdout: str) -> tuple[Partition, ...]:
         """Read the table of ``qstat -Q``, whose head ends with a rule."""
@@ -112,16 +119,20 @@ class PBS(BatchScheduler):
 
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``qsub`` command; it reads the script from stdin."""
-        after = ":".join(["afterany", *map(_in_words_of_pbs, request.depends_on)])
+        after = ",".join(
+            ":".join([how, *map(_in_words_of_pbs, jobids)])
+            for how, jobids in self.awaited(request)
+        )
         return [
             # The script writes the log itself: PBS would read things into its path.
             *("qsub", "-N", to_name(request.name), "-j", "oe", "-o", "/dev/null", "-V"),
             *("-S", "/bin/sh"),
-            *(["-W", f"depend={after}"] if request.depends_on else []),
+            *(["-W", f"depend={after}"] if after else []),
             *_array(request),
             *_resources(request.options),
             *flags(_OPTIONS, request.options),
             *(["-h"] if request.options.get("hold") else []),
+            *extra_args(request.options),
         ]
 
     def submit_script(self, request: SubmitRequest) -> str:
@@ -206,9 +217,8 @@ def _resources(options: Mapping[str, object]) -> list[str]:
     limit = read_time_limit(options.get("timelimit", 0))
     if not math.isinf(limit):
         words += ["-l", f"walltime={clock(limit)}"]
-    further = options.get("resources", {})
-    assert isinstance(further, Mapping)
-    return words + [w for name, value in further.items() for w in ("-l", f"{name}={value}")]
+    further = named_amounts("PBS", options.get("resources", {}))
+    return words + [w for name, value in further for w in ("-l", f"{name}={value}")]
 
 
 def _in_words_of_pbs(jobid: JobId) -> str:

@@ -1,7 +1,7 @@
 """Site profiles: what ``site.yaml`` says of the place where tasks run.
 
-It gives defaults for `scheduler`, `scheduler_args` and `launcher`. Task files and ``psy-conf.py``
-come before it, and results never depend on it.
+It gives defaults for `scheduler`, `scheduler_args`, `launcher`, and for what prepares a node. Task
+files and ``psy-conf.py`` come before it, and results never depend on it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ VARIABLE = "PSYFLOW_SITE"
 """Environment variable with the path of the profile; empty: there is none."""
 _SCHEDULER, _ARGS = "scheduler", "scheduler_args"
 _LAUNCHER = "launcher"
-_KNOWN = (_SCHEDULER, _ARGS, _LAUNCHER)
+_PREPARING = ("prologue", "epilogue", "job_prefix")
+_KNOWN = (_SCHEDULER, _ARGS, _LAUNCHER, *_PREPARING)
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Site:
     scheduler_args : mapping
     launcher : str or list of str, optional
         What stands before each program of a `Command`.
+    preparing : mapping
+        Of the settings `prologue`, `epilogue` and `job_prefix`, those that are given.
     """
 
     path: Path
@@ -48,6 +51,7 @@ class Site:
     options: Mapping[str, Any] = field(default_factory=dict)
     scheduler_args: Mapping[str, Any] = field(default_factory=dict)
     launcher: str | list[str] | None = None
+    preparing: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Site:
@@ -68,7 +72,8 @@ class Site:
             raise TaskFileError(f"{path}: `scheduler` is missing, such as: scheduler: slurm")
         name, options = _name_and_options(path, content[_SCHEDULER])
         args = _mapping(path, _ARGS, content.get(_ARGS))
-        return cls(path, name, options, args, _words(path, content.get(_LAUNCHER)))
+        preparing = {n: content[n] for n in _PREPARING if content.get(n) is not None}
+        return cls(path, name, options, args, _words(path, content.get(_LAUNCHER)), preparing)
 
     def make_scheduler(self) -> Scheduler:
         """Return a new scheduler of the site.

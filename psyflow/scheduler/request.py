@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from psyflow.scheduler.base import JobId
+from psyflow.scheduler.extras import joined
 
 __all__ = ["SubmitRequest", "flags", "logged_command", "quoted"]
 
@@ -67,7 +68,7 @@ def quoted(arg: str, index: str | None = None) -> str:
 
 
 def flags(words: Mapping[str, str], options: Mapping[str, object]) -> list[str]:
-    """Return the options that are given, each as a word and its value.
+    """Return the options that are given, each as a word and its value, or values.
 
     Examples
     --------
@@ -75,7 +76,7 @@ def flags(words: Mapping[str, str], options: Mapping[str, object]) -> list[str]:
     ['-q', 'long']
     """
     given = [name for name in words if name in options]
-    return [word for name in given for word in (words[name], str(options[name]))]
+    return [word for name in given for word in (words[name], joined(options[name]))]
 
 
 def logged_command(request: SubmitRequest, index: str | None, before: str = "exec ") -> str:

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from psyflow.scheduler.base import DONE, HELD, QUEUED, RUNNING, UNKNOWN, ZOMBIE, JobId, JobStatus
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.extras import EXTRAS, check_values, extra_args
 from psyflow.scheduler.timelimit import read_time_limit
 from psyflow.system.files import make_folder
 
@@ -46,7 +47,8 @@ class Sqsub(BatchScheduler):
         "memory": "1G",
         "n_cpus": 1,
     }
-    ARGS = frozenset({"timelimit", "memory", "n_cpus", "n_nodes"})
+    ARGS = frozenset({*EXTRAS, "timelimit", "memory", "n_cpus", "n_nodes"})
+    OWN_WORDS = ("--idfile", "--waitfor", "-j", "-o", "-w")
     TIME_LIMIT = "timelimit"
     REQUIRED_ARGS = ("timelimit", "memory")
     KILLS_MANY = False
@@ -63,16 +65,23 @@ class Sqsub(BatchScheduler):
             raise ValueError("a time that ends, as sqsub needs one")
         return seconds
 
+    def check_value(self, option: str, value: object) -> None:
+        """Raise `UsageError` if `value` is nothing for `option`."""
+        if option != self.TIME_LIMIT:
+            check_values("Sqsub", option, value, ("n_cpus", "n_nodes"), ())
+
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``sqsub`` command."""
         options = request.options
+        awaited = [jobid for after in self.awaited(request) for jobid in after.jobids]
         return [
             *("sqsub", "-o", request.output_filename, "-j", request.name),
             *("-r", _minutes(options["timelimit"]), f"--mpp={options['memory']}"),
             *("-n", str(options.get("n_cpus", 1))),
             *(["-N", str(options["n_nodes"])] if "n_nodes" in options else []),
-            *(["-w", ",".join(request.depends_on)] if request.depends_on else []),
+            *(["-w", ",".join(awaited)] if awaited else []),
             *([f"--idfile={options[_ID_FILE]}"] if _ID_FILE in options else []),
+            *extra_args(options),
             *request.args,
         ]
 

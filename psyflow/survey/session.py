@@ -13,7 +13,7 @@ from psyflow.mapper.engines import as_executor
 from psyflow.survey.carbon import Carbon
 from psyflow.survey.logfile import LogFile
 from psyflow.survey.settings import BACKENDS, settings
-from psyflow.system.limits import usable_cpus
+from psyflow.system.allotted import usable_cpus
 
 __all__ = [
     "Session",

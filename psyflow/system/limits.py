@@ -1,22 +1,17 @@
-"""What a job may use: its time, its processors, its GPUs."""
+"""What a job may use: its time, and its processors."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, MutableMapping
 
 __all__ = [
-    "GPUS",
     "THREAD_VARIABLES",
     "deadline",
     "limit_loaded_libraries",
-    "own_gpus",
     "share_processors",
-    "usable_cpus",
 ]
 
-GPUS = "CUDA_VISIBLE_DEVICES"
 END_OF_JOB = "SLURM_JOB_END_TIME"
 TIME_OF_JOB = ("PBS_WALLTIME", "OAR_JOB_WALLTIME_SECONDS")
 """Seconds that a job has, where the cluster tells them in the job."""
@@ -74,51 +69,15 @@ def _least(time_limit: float | None, environment: Mapping[str, str]) -> float | 
     return min([*limits, *([] if time_limit is None else [time_limit])], default=None)
 
 
-def own_gpus(of_job: str | None, n_gpus: int, worker: int, pool_size: int) -> str:
-    """Return the GPUs of one worker out of those of its job.
-
-    Parameters
-    ----------
-    of_job : str or None
-        What the scheduler gave to the job, as ``CUDA_VISIBLE_DEVICES`` has it.
-    n_gpus : int
-        How many the job has, if the scheduler does not say which.
-    worker, pool_size : int
-        Number of the worker within the job, and how many there are.
-
-    Examples
-    --------
-    >>> [own_gpus("4,5,6,7", 4, worker, 2) for worker in range(2)]
-    ['4,5', '6,7']
-    >>> [own_gpus(None, 2, worker, 4) for worker in range(4)]
-    ['0', '1', '0', '1']
-    """
-    devices = of_job.split(",") if of_job else [str(number) for number in range(n_gpus)]
-    share = len(devices) // pool_size
-    if share == 0:
-        return devices[worker % len(devices)] if devices else ""
-    end = (worker + 1) * share if worker < pool_size - 1 else len(devices)
-    return ",".join(devices[worker * share : end])
-
-
-def usable_cpus() -> int:
-    """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def share_processors(
-    n_cpus: int | None, pool_size: int, environment: MutableMapping[str, str]
-) -> None:
+def share_processors(n_cpus: int, pool_size: int, environment: MutableMapping[str, str]) -> None:
     """Let the workers' numerical libraries share the processors, unless the user decided.
 
     All of them heed ``OMP_NUM_THREADS`` if their own variable is not set.
 
     Parameters
     ----------
-    n_cpus : int or None
-        Processors that the job was given; None for all that this process may use.
+    n_cpus : int
+        Processors that the job may use.
     pool_size : int
         Number of workers.
     environment : mutable mapping
@@ -134,12 +93,24 @@ def share_processors(
     >>> share_processors(8, 2, environment)
     >>> environment
     {'OMP_NUM_THREADS': '1'}
+    >>> environment = {"OMP_NUM_THREADS": "8", "NCPUS": "8", "PBS_JOBID": "7.server"}
+    >>> share_processors(8, 2, environment)
+    >>> environment["OMP_NUM_THREADS"]
+    '4'
     """
-    if "OMP_NUM_THREADS" in environment:
+    if "OMP_NUM_THREADS" in environment and not _is_of_pbs(environment):
         return
-    n_threads = max(1, (n_cpus or usable_cpus()) // pool_size)
+    n_threads = max(1, n_cpus // pool_size)
+    if "OMP_NUM_THREADS" in environment:
+        environment["OMP_NUM_THREADS"] = str(n_threads)
     for variable in THREAD_VARIABLES:
         environment.setdefault(variable, str(n_threads))
+
+
+def _is_of_pbs(environment: Mapping[str, str]) -> bool:
+    """Tell whether it is PBS that gives all processors to each process, and nobody's decision."""
+    told = environment.get("NCPUS")
+    return "PBS_JOBID" in environment and environment["OMP_NUM_THREADS"] == told
 
 
 def limit_loaded_libraries(environment: Mapping[str, str]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from psyflow.conventions import WORKDIR
 from psyflow.exceptions import TaskFileError, UnknownNameError
-from psyflow.fingerprint.reach import MEANING
+from psyflow.fingerprint.reach import MEANING, PREPARING
 from psyflow.system.place import absolute
 from psyflow.tasks import meaning
 from psyflow.tasks import settings as kinds
@@ -150,7 +150,7 @@ class Config:
     pool_size: int = setting(
         1,
         kinds.POOL_SIZE,
-        'Workers in each job. "auto" takes as many as the process may use CPUs.',
+        'Workers in each job. "auto" takes as many as the job may use CPUs, counted in the job.',
     )
     workdir: Path = setting(
         Default(WORKDIR, lambda: Path(WORKDIR)),
@@ -255,10 +255,25 @@ class Config:
         "Columns that are worked out from others when results are loaded: by name, a function "
         "of columns, which is called row by row. Whatever becomes of it, nothing runs again.",
     )
-    python: str = setting(
+    python: str | list[str] = setting(
         Default("sys.executable", lambda: sys.executable),
         kinds.PROGRAM,
-        "The Python interpreter that runs the jobs.",
+        "The Python interpreter that runs the jobs: its path, or a command line that ends in one, "
+        "such as `apptainer exec ./image.sif python`. Relative paths start from the task file.",
+    )
+    prologue: list[str] = setting(
+        Default("[]", list),
+        kinds.SHELL_LINES,
+        "Lines for the shell that prepare the node for a job, such as `module load`. If one "
+        "fails, the job does not begin.",
+    )
+    epilogue: list[str] = setting(
+        Default("[]", list),
+        kinds.SHELL_LINES,
+        "Lines for the shell when a job has ended, however it did.",
+    )
+    job_prefix: str = setting(
+        "", kinds.JOB_PREFIX, "What the names of jobs begin with, for the scheduler."
     )
     name: str = setting(
         Default("NAME of task_NAME.py", str), NAME, "Name of the task, of its folder and its jobs."
@@ -372,7 +387,7 @@ class Config:
             try:
                 setattr(self, name, vars(module)[name])
             except TaskFileError as error:
-                if name not in MEANING:
+                if name not in MEANING - PREPARING:
                     raise
                 self.others.append(
                     f"{error} So it says nothing of the results. If it is a variable of your own, "
@@ -393,7 +408,19 @@ class Config:
         >>> conf.timeout, conf.retries
         (60.0, 2)
         """
-        for name in other.given:
+        self._take(other, other.given)
+
+    def take_defaults(self, other: Config) -> None:
+        """Set what `other` sets, and this does not.
+
+        Parameters
+        ----------
+        other : Config
+        """
+        self._take(other, other.given - self.given)
+
+    def _take(self, other: Config, names: Collection[str]) -> None:
+        for name in names:
             # The value has been checked under the name of its own file.
             vars(self)[name] = vars(other)[name]
-        self.given |= other.given
+        self.given |= set(names)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import operator
 import os
+import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyflow.exceptions import TaskFileError, did_you_mean
-from psyflow.system.limits import usable_cpus
+from psyflow.system.allotted import AsManyAsCpus, usable_cpus
 
 if TYPE_CHECKING:
     from psyflow.backend import Backend
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Default", "Kind", "Setting", "setting"]
 
 _SHOWN_LENGTH = 60
+_NAME_PART = re.compile(r"[\w.+,@~:-]*")
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def _integer_from(lowest: int) -> Callable[[Any], int]:
 
 def _pool_size(value: Any) -> int:
     if isinstance(value, str) and value == "auto":
-        return usable_cpus()
+        return AsManyAsCpus(usable_cpus())
     return _integer_from(1)(value)
 
 
@@ -171,6 +174,30 @@ def _path(value: Any) -> Path:
     path = os.fspath(value)
     _refuse(isinstance(path, str) and path != "")
     return Path(path).expanduser()
+
+
+def _program(value: Any) -> str | list[str]:
+    if not isinstance(value, list | tuple):
+        text = os.fspath(value)
+        _refuse(isinstance(text, str) and bool(shlex.split(text)))
+        return str(text)
+    words = [os.fspath(word) for word in value]
+    _refuse(bool(words) and all(isinstance(word, str) and word for word in words))
+    return words
+
+
+def _shell_lines(value: Any) -> list[str]:
+    if isinstance(value, str):
+        # A text of several lines is a script: each of them is told of by itself.
+        return [line.strip() for line in value.splitlines() if line.strip()]
+    lines = _list_of(_text)(value)
+    _refuse(not any("\0" in line for line in lines), "a line cannot have a NUL")
+    return [line for line in lines if line.strip()]
+
+
+def _job_prefix(value: Any) -> str:
+    _refuse(isinstance(value, str) and _NAME_PART.fullmatch(value) is not None)
+    return str(value)
 
 
 def _path_or_none(value: Any) -> Path | None:
@@ -296,7 +323,9 @@ NAMES_OR_NONE = Kind("a list of names, or None", _names_or_none)
 POSITIVE = Kind("an integer of 1 or more", _integer_from(1))
 POOL_SIZE = Kind('an integer of 1 or more, or "auto"', _pool_size)
 BOOLEAN = Kind("True or False", _boolean)
-PROGRAM = Kind("the path of a program", lambda value: str(_path(value)))
+PROGRAM = Kind("the path of a program, a command line, or a list of its words", _program)
+SHELL_LINES = Kind("a list of lines for the shell", _shell_lines)
+JOB_PREFIX = Kind("made of letters, digits and the signs _ . - + , @ ~ :", _job_prefix)
 PATH = Kind("a path", _path)
 PATH_OR_NONE = Kind("a path or None", _path_or_none)
 NAMES = Kind("a list of names", _list_of(_text))

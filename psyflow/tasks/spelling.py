@@ -27,8 +27,10 @@ _FORMER = {
     "mapper_kwargs": "pool_size",
     "max_splits": "max_jobs",
     "method": "backend",
+    "prolog": "prologue",
+    "epilog": "epilogue",
 }
-"""Settings of the first versions of psyrun, and what came in their place."""
+"""Settings of the first versions of psyrun, and of clusters, and what they are called here."""
 _HOLDS_STATEMENTS = (
     ast.If,
     ast.For,

@@ -20,6 +20,7 @@ from psyflow.scheduler.profile import find_site
 from psyflow.tasks.afar import check_afar
 from psyflow.tasks.arguments import takes_context
 from psyflow.tasks.config import REQUIRED, Config
+from psyflow.tasks.interpreter import interpreter_words
 from psyflow.tasks.programs import (
     check_call,
     command_parts,
@@ -71,6 +72,8 @@ class TaskDef(Config):
         As in `Config`, but absolute.
     file_dep : list of pathlib.Path
         As in `Config`, but absolute.
+    interpreter : list of str
+        `python` as the words of a command, with absolute paths.
     digests : FileDigests
         Of the files that the results depend on.
     folder : pathlib.Path
@@ -195,9 +198,12 @@ class TaskDef(Config):
             self.launcher = site.launcher
         if "scheduler" not in self.given:
             self.scheduler = site.make_scheduler()
+        if isinstance(self.scheduler, site.kind()):
+            self.take_defaults(Config(site.preparing, source=str(site.path)))
         self.scheduler_args = site.with_defaults(self.scheduler, self.scheduler_args)
 
     def _resolve(self) -> None:
+        self.interpreter = interpreter_words(self.python, self.path.parent)
         self.workdir = _absolute(self.base / self.workdir)
         self.folder = self.workdir / self.name
         self.file_dep = [_absolute(self.path.parent / file) for file in self.file_dep]

@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 
 from psyflow.system.processes import fork
+from psyflow.work.gpu import uses_gpu
 from psyflow.work.oneoff import OneOffs
 
 __all__ = ["Before"]
@@ -51,6 +52,8 @@ class Before:
         """Say what keeps this process from being forked into workers; empty if nothing does."""
         if self._one_offs.end():
             return "it has asked for what no other process has"
+        if uses_gpu():
+            return "a GPU is in use"
         if any(id(generator) not in self._generators for generator in _generators()):
             return "there is a generator of random numbers"
         try:

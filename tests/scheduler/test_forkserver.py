@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from psyflow import load
-from psyflow.system.limits import usable_cpus
+from psyflow.system.allotted import usable_cpus
 from tests.support.place import Place
 from tests.support.processes import children_of, eventually, state_of
 

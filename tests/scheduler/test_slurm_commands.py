@@ -126,7 +126,7 @@ class TestCommand:
 
     @pytest.mark.parametrize(
         ("answer", "jobid"),
-        [("12\n", "12"), ("12;cluster\n", "12"), ("sbatch: hello\n12\n", "12"), ("", "")]
+        [("12\n", "12"), ("12;cluster\n", "12;cluster"), ("sbatch: hello\n12\n", "12"), ("", "")]
         + [(nonsense, "") for nonsense in ("12 jobs\n", "Submitted batch job", "12\noops\n")],
     )
     def test_job_id(self, answer: str, jobid: str) -> None:

@@ -122,7 +122,7 @@ def test_required_arguments_are_named(
 
 
 def test_arguments_of_others_are_refused() -> None:
-    with pytest.raises(UsageError, match="Known: memory, n_cpus, n_nodes, timelimit"):
+    with pytest.raises(UsageError, match="Known: dependency, extra_args, memory"):
         Sqsub().check_args({**ARGS, "partition": "x"})
 
 

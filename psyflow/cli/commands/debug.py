@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bdb
 import pdb
+import shlex
 import sys
 import tempfile
 from argparse import Namespace
@@ -44,8 +45,9 @@ def _debug(task: TaskDef, arguments: Namespace) -> int:
 def _evaluate(call: ItemCall, item: int, arguments: Namespace) -> int:
     task = call.task
     say(f"{task.name}: item {item}: {pset_text(call.pset)}")
-    if task.python != sys.executable:
-        say(f"{task.name}: runs in {sys.executable}, where jobs would run in {task.python}.")
+    if task.interpreter != [sys.executable]:
+        elsewhere = shlex.join(task.interpreter)
+        say(f"{task.name}: runs in {sys.executable}, where jobs would run in {elsewhere}.")
     try:
         with as_they_are():
             row = call(_step_through) if arguments.pdb else call()

@@ -21,7 +21,7 @@ from psyflow.exceptions import TaskWorkdirDirtyWarning, UsageError
 from psyflow.run.submit import job_command
 from psyflow.scheduler import ImmediateRun
 from psyflow.scheduler.forkserver import ForkServer
-from psyflow.system.limits import usable_cpus
+from psyflow.system.allotted import AsManyAsCpus, usable_cpus
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute", "server"]
@@ -30,13 +30,13 @@ __all__ = ["execute", "server"]
 def server() -> ForkServer:
     """Return what forks the jobs of this machine; to be entered before any task is loaded."""
     modules = ["psyflow.run.process", "threadpoolctl"]
-    return ForkServer(job_command(sys.executable), job.main, modules)
+    return ForkServer(job_command([sys.executable]), job.main, modules)
 
 
 def execute(arguments: Namespace) -> int:
     """Bring the named tasks, or all, up to date."""
     if arguments.pool_size == AUTO:
-        arguments.pool_size = usable_cpus()
+        arguments.pool_size = AsManyAsCpus(usable_cpus())
     if arguments.dry_run:
         from psyflow.cli.dry_run import dry_run  # a run needs none of what that imports
 

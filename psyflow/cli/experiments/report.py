@@ -13,7 +13,7 @@ from psyflow.cli.output import say
 from psyflow.messages import duration, shown_path
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.plan import Plan
-from psyflow.system.limits import usable_cpus
+from psyflow.system.allotted import usable_cpus
 
 __all__ = ["Report", "counted"]
 

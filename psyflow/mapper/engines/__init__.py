@@ -13,7 +13,7 @@ from psyflow.mapper.engines.base import Engine
 from psyflow.mapper.engines.here import Serial, Threads
 from psyflow.mapper.engines.remote import Remote
 from psyflow.mapper.engines.workers import Workers
-from psyflow.system.limits import usable_cpus
+from psyflow.system.allotted import usable_cpus
 
 __all__ = ["BACKENDS", "Engine", "as_executor", "check_limits", "engine_for"]
 

@@ -18,6 +18,7 @@ from psyflow.outcomes.records import Failure, Rows
 from psyflow.outcomes.table import Items
 from psyflow.pspace.unpicklable import culprit, why_not
 from psyflow.reprs import safe_repr
+from psyflow.system.allotted import usable_cpus
 from psyflow.system.exits import SETUP_FAILED
 from psyflow.system.limits import limit_loaded_libraries, share_processors
 from psyflow.texts import exception_text
@@ -104,7 +105,7 @@ def be_fork(call: Call, index: int, n_workers: int, link: Connection, slot: Slot
     # A collection would look at all that the parent has, and so copy its pages to this process.
     gc.freeze()
     writer = _LinkWriter(link)
-    share_processors(None, n_workers, os.environ)
+    share_processors(usable_cpus(), n_workers, os.environ)
     limit_loaded_libraries(os.environ)
     try:
         prepared = call.prepared(index)

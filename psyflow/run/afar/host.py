@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
             plan = unpack(data, run_id, task, Path(folder))
             del data
             work = replace(
-                work_of(plan, 0, np.empty(0, dtype=np.int64), int(number)),
+                work_of(plan, 0, np.empty(0, dtype=np.int64), plan.pool_size, worker=int(number)),
                 n_workers=1,
                 max_failures=None,
                 leases=None,

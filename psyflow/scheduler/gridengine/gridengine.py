@@ -12,6 +12,7 @@ from typing import ClassVar
 from psyflow.exceptions import UsageError
 from psyflow.scheduler.base import JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.extras import EXTRAS, check_values, extra_args, named_amounts
 from psyflow.scheduler.gridengine.texts import parse_qacct, parse_qstat
 from psyflow.scheduler.names import to_name
 from psyflow.scheduler.request import flags, logged_command
@@ -29,6 +30,8 @@ _OPTIONS = {
     "queue": "-q",
 }
 _SWITCHES = {"hold": ["-h"], "notify": ["-notify"], "reserve": ["-R", "y"]}
+_COUNTS = ("max_running", "n_cpus", "n_gpus")
+_LISTS = ("mail", "queue")
 _INDEX = '"$((SGE_TASK_ID - 1))"'
 
 
@@ -38,7 +41,8 @@ class GridEngine(BatchScheduler):
     The scheduler arguments are ``timelimit`` (``-l h_rt``), ``memory`` (``-l h_vmem``, per slot),
     ``n_cpus`` (slots of the ``parallel_environment``, which is ``smp`` if not given), ``n_gpus``
     (``-l gpu``), ``max_running`` (``-tc``), ``queue``, ``project``, ``account``, ``priority``,
-    ``mail``, ``mail_events``, ``resources`` (a dict of further ``-l``), and ``hold``, ``notify``,
+    ``mail``, ``mail_events``, ``resources`` (a dict of further ``-l``), ``dependency``,
+    ``extra_args``, and ``hold``, ``notify``,
     ``reserve``, which are switched by True.
 
     Parameters
@@ -68,8 +72,11 @@ class GridEngine(BatchScheduler):
             "n_cpus",
             "parallel_environment",
             "resources",
+            *EXTRAS,
         }
     )
+    OWN_WORDS = ("-C", "-N", "-S", "-b", "-hold_jid", "-j", "-o", "-e", "-sync", "-t", "-terse")
+    JOB_ID = r"[\w.*?-]+"
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
     tells_names = True
@@ -87,22 +94,23 @@ class GridEngine(BatchScheduler):
         """Raise `UsageError` if `value` is nothing for `option`."""
         if option in _SWITCHES and not isinstance(value, bool):
             raise UsageError(f'GridEngine argument "{option}" is True or False, not {value!r}.')
-        if option == "resources" and not isinstance(value, Mapping):
-            raise UsageError(
-                f'GridEngine argument "resources" is a dict, such as {{"scratch": "10G"}}, '
-                f"not {value!r}."
-            )
+        if option == "resources":
+            named_amounts("GridEngine", value)
+        elif option not in (*_SWITCHES, self.TIME_LIMIT):
+            check_values("GridEngine", option, value, _COUNTS, _LISTS)
 
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``qsub`` command; it reads the script from stdin."""
+        awaited = [jobid for after in self.awaited(request) for jobid in after.jobids]
         return [
             # No line of the script is taken for an option ("-C" with nothing).
             *("qsub", "-terse", "-C", "", "-wd", _folder(request), "-V", "-S", "/bin/sh"),
             # The script writes the log itself: Grid Engine would read things into its path.
             *("-j", "y", "-o", "/dev/null", "-N", to_name(request.name)),
-            *(["-hold_jid", ",".join(request.depends_on)] if request.depends_on else []),
+            *(["-hold_jid", ",".join(awaited)] if awaited else []),
             *(["-t", f"1-{request.array_size}"] if request.array_size is not None else []),
             *_options(request),
+            *extra_args(request.options),
         ]
 
     def submit_script(self, request: SubmitRequest) -> str:
@@ -174,13 +182,13 @@ def _folder(request: SubmitRequest) -> str:
 
 def _options(request: SubmitRequest) -> list[str]:
     given = request.options
-    further = given.get("resources", {})
+    further = named_amounts("GridEngine", given.get("resources", {}))
     resources = {_RESOURCES[name]: given[name] for name in _RESOURCES if name in given}
     if "timelimit" in given:
         limit = read_time_limit(given["timelimit"])
         resources["h_rt"] = "INFINITY" if math.isinf(limit) else clock(limit)
-    resources |= further if isinstance(further, Mapping) else {}
-    words = [word for name, value in resources.items() for word in ("-l", f"{name}={value}")]
+    amounts = [(n, value) for n, value in resources.items() if n not in dict(further)] + further
+    words = [word for name, value in amounts for word in ("-l", f"{name}={value}")]
     if "n_cpus" in given:
         words += ["-pe", str(given.get("parallel_environment", "smp")), str(given["n_cpus"])]
     words += flags(_OPTIONS, given)

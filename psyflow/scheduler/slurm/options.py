@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
+import re
 from numbers import Integral
 
-from psyflow.exceptions import UnknownNameError, UsageError
+from psyflow.exceptions import UnknownNameError, UsageError, did_you_mean
+from psyflow.scheduler.extras import EXTRAS, check_values, joined
 from psyflow.scheduler.timelimit import clock, read_time_limit
 
 __all__ = [
     "FLAGS",
     "FLAGS_WITH_VALUES",
+    "CLUSTERS",
     "MAX_RUNNING",
+    "OWN_WORDS",
     "VALUES",
     "canonical_option",
     "check_option",
+    "read_terms",
     "render_option",
 ]
 
+CLUSTERS = "clusters"
 MAX_RUNNING = "max-running"
 """Members of an array that may run at once; not an option of sbatch, but part of ``--array``."""
 
@@ -30,6 +36,8 @@ ALIASES = {
     "n-nodes": "nodes",
 }
 
+COUNTS = ("n_cpus", "ntasks", "ntasks-per-node", "ntasks-per-gpu", "cpus-per-gpu")
+_NAMES = {option: name.replace("-", "_") for name, option in ALIASES.items()}
 TIMES = ("time", "time-min")
 
 VALUES = """
@@ -51,11 +59,21 @@ FLAGS_WITH_VALUES = "exclusive get-user-env nice no-kill propagate".split()  # n
 
 # What psyflow needs to know about its jobs, it has to say itself.
 _RESERVED = """
-    array clusters dependency error help job-name open-mode output parsable quiet test-only usage
+    array error help job-name open-mode output parsable quiet test-only usage
     verbose version wait wrap
 """.split()  # noqa: SIM905
 
-_KNOWN = {*VALUES, *FLAGS, *FLAGS_WITH_VALUES, MAX_RUNNING}
+_KNOWN = {*VALUES, *FLAGS, *FLAGS_WITH_VALUES, *EXTRAS, MAX_RUNNING, CLUSTERS}
+OWN_WORDS = (
+    *(f"--{name}" for name in (*_RESERVED, "dependency", CLUSTERS)),
+    *(f"-{letter}{rest}" for letter in "adeoJMQW" for rest in ("", "*")),
+)
+"""What ``extra_args`` must not have."""
+_DEPENDENCY = re.compile(
+    r"(?:after|afterany|afterburstbuffer|aftercorr|afternotok|afterok)"
+    r"(?::\d+(?:_\d+)?(?:\+\d+)?)+|singleton"
+)
+_NAMED = {*_KNOWN, *_NAMES.values()}
 _TELLABLE = {name.replace("-", "_") for name in (_KNOWN - set(ALIASES.values())) | set(ALIASES)}
 
 
@@ -72,6 +90,8 @@ def canonical_option(name: str) -> str:
     >>> canonical_option("timelimit"), canonical_option("mail_type")
     ('time', 'mail-type')
     """
+    if name.replace("-", "_") in EXTRAS:
+        return name.replace("-", "_")
     option = name.replace("_", "-")
     option = ALIASES.get(option, option)
     if option in _RESERVED:
@@ -94,6 +114,8 @@ def check_option(option: str, value: object) -> None:
         raise UsageError(f'Slurm argument "{option}" is switched by True or False, not {value!r}.')
     elif option in VALUES and isinstance(value, bool):
         raise UsageError(f'Slurm argument "{option}" needs a value, not {value!r}.')
+    elif option not in (*FLAGS, *TIMES) and not isinstance(value, bool):
+        check_values("Slurm", _NAMES.get(option, option), value, COUNTS, _NAMED)
 
 
 def _check_time(option: str, value: object) -> None:
@@ -101,6 +123,42 @@ def _check_time(option: str, value: object) -> None:
         read_time_limit(value)
     except ValueError as error:
         raise UsageError(f'Slurm argument "{option}" is {error}, not {value!r}.') from None
+
+
+def read_terms(value: object) -> str:
+    """Read the argument ``dependency`` and return what ``--dependency`` is to be.
+
+    Parameters
+    ----------
+    value : object
+        As sbatch takes it; or the id of a job, which waits for its end; or a list of such.
+
+    Raises
+    ------
+    ValueError
+        If it is not understood; says what it may be.
+
+    Examples
+    --------
+    >>> read_terms("afterok:12+5"), read_terms(["12", "singleton"])
+    ('afterok:12+5', 'afterany:12,singleton')
+    """
+    values = value if isinstance(value, list | tuple) else [value]
+    words = [str(one).strip() for one in values if not isinstance(one, bool)]
+    words = [f"afterany:{word}" if re.fullmatch(r"\d+(_\d+)?", word) else word for word in words]
+    separators = {sign for word in words for sign in word if sign in ",?"} | {
+        ","[: len(words) > 1]
+    }
+    separators -= {""}
+    terms = [term for word in words for term in re.split("[,?]", word)]
+    if not terms or len(separators) > 1 or not all(map(_DEPENDENCY.fullmatch, terms)):
+        kinds = [*re.findall(r"after\w*", _DEPENDENCY.pattern), "singleton"]
+        odd = next((t.partition(":")[0] for t in terms if not _DEPENDENCY.fullmatch(t)), "")
+        hint = did_you_mean(odd, kinds) if odd not in kinds else ""
+        raise ValueError(
+            f'the id of a job, or such as "afterok:1234" or "afterok:12:13,singleton".{hint}'
+        )
+    return (separators or {","}).pop().join(terms)
 
 
 def render_option(option: str, value: object) -> list[str]:
@@ -113,12 +171,11 @@ def render_option(option: str, value: object) -> list[str]:
     >>> render_option("exclusive", True), render_option("exclusive", False)
     (['--exclusive'], [])
     """
-    if value is False or option == MAX_RUNNING:
+    if value is False or option in (MAX_RUNNING, CLUSTERS, *EXTRAS):
         return []
     if value is True:
         return [f"--{option}"]
     if option in TIMES:
         limit = read_time_limit(value)
         return [f"--{option}={'UNLIMITED' if math.isinf(limit) else clock(limit)}"]
-    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return [f"--{option}={text}"]
+    return [f"--{option}={joined(value)}"]

@@ -12,12 +12,23 @@ from psyflow.exceptions import SchedulerError, UsageError
 from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.base import JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+from psyflow.scheduler.extras import DEPENDENCY, extra_args, joined
 from psyflow.scheduler.facts import SiteFacts, are_here
 from psyflow.scheduler.request import quoted
+from psyflow.scheduler.slurm.clusters import (
+    by_cluster,
+    cluster_option,
+    jobid_of,
+    number_of,
+    of_cluster,
+)
 from psyflow.scheduler.slurm.options import (
+    CLUSTERS,
     MAX_RUNNING,
+    OWN_WORDS,
     canonical_option,
     check_option,
+    read_terms,
     render_option,
 )
 from psyflow.scheduler.slurm.texts import (
@@ -42,7 +53,8 @@ class Slurm(BatchScheduler):
 
     The scheduler arguments are ``timelimit``, ``memory``, ``memory_per_cpu``, ``n_cpus``,
     ``n_gpus``, ``n_nodes``, every other option of ``sbatch`` by its long name (``partition``,
-    ``account``, …), and ``max_running``, the number of members of an array that may run at once.
+    ``account``, …), ``max_running``, the number of members of an array that may run at once, and
+    ``extra_args``, words that are passed on as they are.
     Options without a value are switched by True: ``exclusive=True``.
 
     Parameters
@@ -73,6 +85,7 @@ class Slurm(BatchScheduler):
         "memory": "1G",
         "n_cpus": 1,
     }
+    OWN_WORDS = OWN_WORDS
     TIME_LIMIT = "time"
     HAS_ARRAYS = True
     tells_names = True
@@ -91,19 +104,26 @@ class Slurm(BatchScheduler):
         """Raise `UsageError` if `value` is nothing for `option`."""
         check_option(option, value)
 
+    def _check_dependency(self, value: object) -> None:
+        try:
+            read_terms(value)
+        except ValueError as error:
+            raise UsageError(f'Slurm argument "dependency" is {error} Not {value!r}.') from None
+
     def submit_command(self, request: SubmitRequest) -> list[str]:
         """Return the ``sbatch`` command; it reads the script from stdin."""
-        # afterany, not afterok: a job that depends on a failed one would be pending for ever.
-        after = ":".join(["afterany", *request.depends_on])
+        after = _dependency(request)
         return [
             "sbatch",
             "--parsable",
             f"--job-name={request.name}",
             f"--output={_log_pattern(request)}",
             "--open-mode=append",
-            *([f"--dependency={after}"] if request.depends_on else []),
+            *([f"--dependency={after}"] if after else []),
             *_array_option(request),
+            *_clusters(request),
             *(word for item in request.options.items() for word in render_option(*item)),
+            *extra_args(request.options),
         ]
 
     def submit_script(self, request: SubmitRequest) -> str:
@@ -114,13 +134,13 @@ class Slurm(BatchScheduler):
 
     def parse_job_id(self, stdout: str) -> JobId:
         """Read ``id`` or ``id;cluster``."""
-        match = re.search(r"^(\d+)(;\S*)?\s*\Z", stdout, re.MULTILINE)
-        return match[1] if match else ""
+        match = re.search(r"^(\d+)(?:;(\S*))?\s*\Z", stdout, re.MULTILINE)
+        return jobid_of(match[1], match[2]) if match else ""
 
     def status_command(self, jobids: Sequence[JobId]) -> list[str]:
         """Return the ``squeue`` command for all of `jobids`."""
         return [
-            *("squeue", "--noheader", "--array", "--states=all"),
+            *("squeue", "--noheader", "--array", "--states=all", *cluster_option(jobids)),
             *(f"--format={SQUEUE_FORMAT}", f"--jobs={_arrays(jobids)}"),
         ]
 
@@ -134,7 +154,12 @@ class Slurm(BatchScheduler):
 
     def kill_command(self, jobids: Sequence[JobId]) -> list[str]:
         """Return the ``scancel`` command for all of `jobids`."""
-        return ["scancel", *jobids]
+        return ["scancel", *cluster_option(jobids), *map(number_of, jobids)]
+
+    def kill_jobs(self, jobids: Iterable[JobId]) -> None:
+        """Kill `jobids`, with one command for each cluster."""
+        for some in by_cluster(jobids).values():
+            super().kill_jobs(some)
 
     def means_no_job(self, returncode: int, stderr: str) -> bool:
         """Say whether squeue, asked about a single job, only wants to say that it is gone."""
@@ -157,23 +182,36 @@ class Slurm(BatchScheduler):
 
         squeue forgets a job some minutes after its end; sacct is not there on every cluster.
         """
+        found: dict[JobId, JobStatus] = {}
+        for cluster, some in by_cluster(jobids).items():
+            plain = [number_of(jobid) for jobid in some]
+            found |= of_cluster(self._look_up_in(cluster, some, plain), cluster)
+        return found
+
+    def _look_up_in(
+        self, cluster: str | None, jobids: Sequence[JobId], plain: Sequence[JobId]
+    ) -> dict[JobId, JobStatus]:
+        """Ask one cluster about `jobids`, which are `plain` there, and return what it says."""
         try:
             found, failure = super().look_up(jobids), None
         except SchedulerError as error:
             found, failure = {}, error
         # What squeue says goes before the others, which are late or look only at the past.
-        if left := _not_in(found, jobids):
-            found = parse_sacct(self.try_query(_sacct_command(left)) or "") | found
-        if left := _not_in(found, jobids):
-            found = self._ask_scontrol(left) | found
-        if failure and _not_in(found, jobids):
+        where = [] if cluster is None else [f"--clusters={cluster}"]
+        if left := _not_in(found, plain):
+            found = parse_sacct(self.try_query([*_sacct_command(left), *where]) or "") | found
+        if left := _not_in(found, plain):
+            found = self._ask_scontrol(left, where) | found
+        if failure and _not_in(found, plain):
             raise failure
         return found
 
-    def _ask_scontrol(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
+    def _ask_scontrol(
+        self, jobids: Sequence[JobId], where: Sequence[str]
+    ) -> dict[JobId, JobStatus]:
         found: dict[JobId, JobStatus] = {}
         for array in _arrays(jobids).split(","):
-            stdout = self.try_query(["scontrol", "--oneliner", "show", "job", array])
+            stdout = self.try_query(["scontrol", *where, "--oneliner", "show", "job", array])
             if stdout is None:
                 break  # it would fail for the others too, after a long wait each
             found |= parse_scontrol(stdout)
@@ -245,7 +283,7 @@ def _sacct_command(jobids: Sequence[JobId]) -> list[str]:
 
 
 def _arrays(jobids: Iterable[JobId]) -> str:
-    return ",".join(dict.fromkeys(map(array_of, jobids)))
+    return ",".join(dict.fromkeys(array_of(number_of(jobid)) for jobid in jobids))
 
 
 def _not_in(found: Mapping[JobId, JobStatus], jobids: Sequence[JobId]) -> list[JobId]:
@@ -255,6 +293,23 @@ def _not_in(found: Mapping[JobId, JobStatus], jobids: Sequence[JobId]) -> list[J
         for jobid in jobids
         if jobid not in found and (array_of(jobid) != jobid or jobid not in arrays)
     ]
+
+
+def _dependency(request: SubmitRequest) -> str:
+    """Return what a job waits for: earlier jobs of its run, or what the user named."""
+    if request.depends_on:
+        # afterany, not afterok: a job that depends on a failed one would be pending for ever.
+        return ":".join(["afterany", *map(number_of, request.depends_on)])
+    given = request.options.get(DEPENDENCY)
+    return "" if given is None else read_terms(given)
+
+
+def _clusters(request: SubmitRequest) -> list[str]:
+    """Return where a job is to go: to the cluster on which the others of its run are, if any."""
+    if option := cluster_option(request.depends_on):
+        return option
+    given = request.options.get(CLUSTERS)
+    return [] if given is None else [f"--clusters={joined(given)}"]
 
 
 def _array_option(request: SubmitRequest) -> list[str]:

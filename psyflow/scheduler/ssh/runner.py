@@ -22,9 +22,9 @@ from psyflow.exceptions import SchedulerError
 from psyflow.scheduler.base import TIMEOUT, JobId
 from psyflow.scheduler.ssh.hosts import Leases
 from psyflow.scheduler.ssh.spool import Exit, Marks, Spool, SpooledJob
+from psyflow.system.allotted import usable_cpus
 from psyflow.system.guard import Guard
 from psyflow.system.lease import LEASE_SECONDS, Lease, server_time
-from psyflow.system.limits import usable_cpus
 
 __all__ = ["Runner", "main"]
 
