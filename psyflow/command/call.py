@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from psyflow.command.files import prune
 from psyflow.command.packs import Writer, has_packs, packer
 from psyflow.command.place import RESERVED, STDERR, STDOUT, USAGE, Folder, Place, opened
+from psyflow.command.removal import despite_rights, prune
 from psyflow.command.running import Ended, Streams, run_program, watch
 from psyflow.command.settings import Spec
 from psyflow.exceptions import CommandFailedError
@@ -90,7 +90,7 @@ class Call:
 
     def _furnish(self) -> None:
         """Have in the folder what the programs are to find, and nothing else."""
-        if len(os.listdir(self._folder)) > len(_STREAMS):  # noqa: PTH208
+        if despite_rights(self._folder, self._n_entries) > len(_STREAMS):
             prune(self._folder, self._spec.resume, _STREAMS)
             (self._folder / USAGE).unlink(missing_ok=True)
         if not self._spec.files_in and not self._spec.templates:
@@ -100,6 +100,9 @@ class Call:
             entry.put(self._folder, self._values, there)
         for template in self._spec.templates:
             template.put(self._folder, self._values, there)
+
+    def _n_entries(self) -> int:
+        return len(os.listdir(self._folder))  # noqa: PTH208
 
     def _run(self, place: Place) -> None:
         cwd = self._cwd()
@@ -163,7 +166,11 @@ class Call:
 
     def _note(self) -> None:
         """Write down what ran, and what it took, unless a program has something of that name."""
-        with contextlib.suppress(FileExistsError), (self._folder / USAGE).open("xb") as file:
+        with contextlib.suppress(FileExistsError):
+            despite_rights(self._folder, self._write_usage)
+
+    def _write_usage(self) -> None:
+        with (self._folder / USAGE).open("xb") as file:
             file.write(self._usage())
 
     def _usage(self) -> bytes:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import fnmatch
 import hashlib
 import os
 import shutil
 import string
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
 from psyflow.command.render import Text
 from psyflow.exceptions import UsageError, did_you_mean
 
-__all__ = ["FileIn", "Template", "frozen_name", "prune"]
+__all__ = ["FileIn", "Template", "clash", "frozen_name", "is_inside"]
 
 COPY = "copy:"
 JINJA = ".j2"
@@ -311,30 +310,6 @@ def is_inside(name: str) -> bool:
     """
     path = PurePath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
-
-
-def prune(folder: Path, kept: Collection[str], besides: Iterable[str]) -> None:
-    """Remove what is below a folder and neither matches a pattern nor is named in `besides`."""
-    besides = set(besides)
-    for path in _below(folder):
-        name = path.relative_to(folder).as_posix()
-        if path.is_dir() and not path.is_symlink():
-            with contextlib.suppress(OSError):  # there is something left in it
-                path.rmdir()
-        elif name not in besides and not _matches(name, kept):
-            path.unlink(missing_ok=True)
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder, topdown=False):
-        yield from (Path(root, name) for name in (*names, *folders))
-
-
-def _matches(name: str, patterns: Collection[str]) -> bool:
-    return any(
-        fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(PurePath(name).name, pattern)
-        for pattern in patterns
-    )
 
 
 def _absolute(base: Path, path: str) -> Path:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from psyflow.command.files import is_inside
+from psyflow.command.small import small_files
 from psyflow.command.spare import Spare, empty
 from psyflow.exceptions import DamagedFileError
 from psyflow.system.files import write_all
@@ -31,8 +32,6 @@ __all__ = ["FOLDER", "Packs", "Unpacked", "Writer", "has_packs", "outputs", "pac
 FOLDER = "packs"
 _SUFFIX = ".pack"
 _SPARE_SUFFIX = ".spare"
-_LARGEST_FILES = 32
-_LARGEST_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Writer:
         streams : mapping from str to int, optional
             Files in it that are open, and their descriptors.
         """
-        files = _small_files(str(folder), streams or {})
+        files = small_files(folder, streams or {})
         if files is None:
             return False
         self._append(folder.name, {**(more or {}), **files})
@@ -139,52 +138,6 @@ class Writer:
         with contextlib.suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return fd, pack
-
-
-def _small_files(
-    folder: str, streams: Mapping[str, int], prefix: str = ""
-) -> dict[str, bytes] | None:
-    """Return what is in the files of a folder, if it is little.
-
-    Links are left out, but for those to a file beside them.
-    """
-    found: dict[str, bytes] = {}
-    with os.scandir(folder) as entries:
-        listed = list(entries)
-    for entry in listed:
-        name = f"{prefix}{entry.name}"
-        if entry.is_symlink() and not (_leads_aside(entry) and entry.is_file()):
-            continue
-        if entry.is_dir():
-            inner = _small_files(entry.path, {}, f"{name}/")
-            if inner is None:
-                return None
-            found |= inner
-        elif not entry.is_file() or (content := _content(entry, streams)) is None:
-            return None
-        else:
-            found[name] = content
-        if len(found) > _LARGEST_FILES or sum(map(len, found.values())) > _LARGEST_BYTES:
-            return None
-    return found
-
-
-def _leads_aside(link: os.DirEntry[str]) -> bool:
-    return os.sep not in os.readlink(link.path)  # noqa: PTH115
-
-
-def _content(entry: os.DirEntry[str], streams: Mapping[str, int]) -> bytes | None:
-    """Return what is in a file; None if that is too much."""
-    # To open one takes longer than to ask whether there is anything in it.
-    fd = streams.get(entry.name)
-    stat = entry.stat() if fd is None else os.fstat(fd)
-    if fd is not None and stat.st_ino != entry.inode():
-        return _content(entry, {})  # a program has put another file in its place
-    if stat.st_size > _LARGEST_BYTES:
-        return None
-    if not stat.st_size:
-        return b""
-    return Path(entry.path).read_bytes() if fd is None else os.pread(fd, _LARGEST_BYTES, 0)
 
 
 _writers: dict[tuple[int, Path], Writer] = {}

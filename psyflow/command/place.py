@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import tempfile
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from psyflow.command.removal import despite_rights
 from psyflow.command.spare import Spare
 from psyflow.system.files import write_all
 from psyflow.system.identity import identity, identity_of
@@ -89,14 +91,18 @@ class Place:
 
     def put_back(self) -> None:
         """Have the files in the folder again, if a program has removed them when it tidied up."""
+        despite_rights(self.folder, self._put_back)
+
+    def _put_back(self) -> None:
         for name, fd in self.streams.items():
             path = f"{self.folder}/{name}"
-            if os.path.lexists(path):
-                continue
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with open(path, "xb", buffering=0) as file:  # noqa: PTH123
-                while block := os.pread(fd, _BLOCK, file.tell()):
-                    write_all(file.fileno(), block)
+            try:
+                os.lstat(path)  # which tells also if nobody may look
+            except FileNotFoundError:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with open(path, "xb", buffering=0) as file:  # noqa: PTH123
+                    while block := os.pread(fd, _BLOCK, file.tell()):
+                        write_all(file.fileno(), block)
 
 
 @contextlib.contextmanager
@@ -139,7 +145,7 @@ def _open_alone(file: str) -> int:
 def _taken(context: Folder) -> tuple[Path, int]:
     folder = context.dir
     while True:
-        fd = _open(f"{folder}/{STDOUT}")
+        fd = despite_rights(folder, functools.partial(_open, f"{folder}/{STDOUT}"))
         is_free = _lock(fd, _PREDECESSOR_SECONDS)
         if is_free and identity(folder / STDOUT) == identity_of(fd):
             return folder, fd

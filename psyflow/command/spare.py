@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from psyflow.command.removal import despite_rights
 from psyflow.system.files import rename
 
 __all__ = ["Spare", "empty"]
@@ -52,7 +53,8 @@ class Spare:
             empty(folder, streams)
             self._is_there = rename(folder, self.path)
         if folder.is_dir():
-            shutil.rmtree(folder)
+            empty(folder)
+            folder.rmdir()
 
 
 def empty(folder: Path, streams: Mapping[str, int] | None = None) -> None:
@@ -64,10 +66,14 @@ def empty(folder: Path, streams: Mapping[str, int] | None = None) -> None:
     streams : mapping from str to int, optional
         Files in it that stay, empty, and their descriptors.
     """
+    despite_rights(folder, lambda: _empty(folder, streams or {}))
+
+
+def _empty(folder: Path, streams: Mapping[str, int]) -> None:
     with os.scandir(folder) as entries:
         listed = list(entries)
     for entry in listed:
-        fd = streams.get(entry.name) if streams else None
+        fd = streams.get(entry.name)
         stat = None if fd is None else os.fstat(fd)
         if fd is not None and stat is not None and stat.st_ino == entry.inode():
             if stat.st_size:

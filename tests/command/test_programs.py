@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,6 +66,39 @@ def test_what_was_printed_is_there_though_a_program_removes_all_that_is_in_its_f
     assert command(code=0, ctx=ctx) == {"e": [1, 2]}
     with pytest.raises(CommandFailedError, match="in vain"):
         command(code=3, ctx=ctx)
+
+
+RIGHTS = "-dac_override,-dac_read_search,-fowner"
+AS_A_USER = ["setpriv", "--bounding-set", RIGHTS, "--inh-caps", RIGHTS]
+"""Before what root does without its special rights."""
+CLOSED = """
+import os, sys
+from pathlib import Path
+from psyflow import Command
+from tests.command.test_programs import Context
+
+context = Context(Path(sys.argv[1], "pset"))
+context.n_psets = int(sys.argv[2])
+for lock in ("chmod 500 d .", "chmod 000 d", "chmod 000 f", "chmod 000 d ."):
+    command = Command(
+        f"mkdir d; touch f d/f; {lock}; echo x 1",
+        shell=True,
+        keep=sys.argv[3],
+        parse={"x": "x (@int@)"},
+    )
+    assert command(ctx=context) == {"x": 1}, lock
+assert os.path.isdir(context.place) == (sys.argv[4] == "stays")
+"""
+
+
+@pytest.mark.parametrize(
+    ("n_psets", "keep", "then"), [(1, "all", "stays"), (1, "none", "goes"), (999, "none", "goes")]
+)
+def test_a_program_that_takes_rights_to_its_folder_costs_no_result(tmp_path, n_psets, keep, then):
+    user = AS_A_USER if os.geteuid() == 0 else []
+    words = [sys.executable, "-c", CLOSED, str(tmp_path), str(n_psets), keep, then]
+    done = subprocess.run([*user, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_file_that_a_program_calls_as_psyflow_would_is_the_programs(ctx):
