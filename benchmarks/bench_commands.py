@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.environment import Environment
 from benchmarks.figures import Figure, seconds
-from benchmarks.measure import Contender, Sample, interleaved
+from benchmarks.measure import Contender, Sample, interleaved, measured
 from benchmarks.studies import emptied, set_aside
 
 PROGRAM = "/bin/true"
@@ -19,6 +20,9 @@ SLOWER = {
 }
 LEAST_FACTOR = 5.0
 MOST_FILES = 1000
+MANY = 100_000
+MOST_PARSE_SECONDS = 20.0
+MOST_AGAIN_SECONDS = 2.0
 
 
 def run(environment: Environment) -> Iterator[Figure]:
@@ -38,6 +42,43 @@ def run(environment: Environment) -> Iterator[Figure]:
         "files",
         MOST_FILES,
         note="of 2 workers",
+    )
+    yield from _many(environment)
+
+
+def _many(environment: Environment) -> Iterator[Figure]:
+    """Ten times as many runs, once: they take a minute."""
+    n = environment.items(MANY)
+    folder = environment.folder("commands-many")
+    ran = measured(_psyflow(environment, folder, n))
+    n_files = sum(path.is_file() for path in (folder / "out").rglob("*"))
+    what = f"psy exec, {n} × {PROGRAM}, -j 2"
+    yield Figure(
+        f"{what}: files",
+        seconds(ran.wall, ran.cpu),
+        n_files,
+        "files",
+        MOST_FILES,
+        note=f"peak {ran.peak_mb:.0f} MB",
+    )
+    words = ["parse", "-e", "out/quick_experiment", "-p", "X", "(@int@)"]
+    parsed = measured(Contender([[environment.psy, *words]], folder))
+    yield Figure(
+        f"psy parse of {n} runs, CPU: a table, and the results anew",
+        seconds(parsed.wall, parsed.cpu),
+        parsed.cpu,
+        "s",
+        MOST_PARSE_SECONDS,
+        note=f"peak {parsed.peak_mb:.0f} MB",
+    )
+    more = measured(_again(environment, folder, n + 10))
+    yield Figure(
+        f"psy exec, 10 runs more than {n} that are done, CPU",
+        seconds(more.wall, more.cpu),
+        more.cpu,
+        "s",
+        MOST_AGAIN_SECONDS,
+        note=f"peak {more.peak_mb:.0f} MB",
     )
 
 
@@ -71,12 +112,13 @@ def _against(what: str, samples: Mapping[str, Sample], name: str) -> Figure:
 
 
 def _psyflow(environment: Environment, folder: Path, n: int) -> Contender:
+    again = _again(environment, folder, n)
+    return replace(again, before=lambda: set_aside(folder / "out"))
+
+
+def _again(environment: Environment, folder: Path, n: int) -> Contender:
     words = ["exec", "grid", "--va", "n", "0", str(n), "1", "-o", "out", "-j", "2", "-y"]
-    return Contender(
-        [[environment.psy, *words, "--", PROGRAM, "{n}"]],
-        folder,
-        before=lambda: set_aside(folder / "out"),
-    )
+    return Contender([[environment.psy, *words, "--", PROGRAM, "{n}"]], folder)
 
 
 def _peers(environment: Environment, n: int) -> dict[str, Contender]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from psyflow.command.packs import FOLDER as PACKS
 from psyflow.exceptions import PsyflowError
 from psyflow.outcomes.table import Items
 from psyflow.record.archived import Archive
@@ -72,7 +73,9 @@ def archive_of(assessment: Assessment, next_id: str, paths: Sequence[Path]) -> P
     return archive
 
 
-def replaceable(assessment: Assessment, *, is_whole: bool = False) -> list[Path]:
+def replaceable(
+    assessment: Assessment, *, is_whole: bool = False, keeps_folders: bool = False
+) -> list[Path]:
     """Return what of the results is not of the present code, in the order of its going.
 
     Parameters
@@ -80,26 +83,33 @@ def replaceable(assessment: Assessment, *, is_whole: bool = False) -> list[Path]
     assessment : Assessment
     is_whole : bool
         Whether all of the run goes, of whatever code it is.
+    keeps_folders : bool
+        Whether what psets keep stays: it is of the code of what comes in place of the run, too.
     """
     layout = assessment.layout
     made = [*results_of(layout, assessment.plan), layout.items_file, layout.new_items_file]
     if assessment.code_changes or is_whole:
         # The plan goes last: until then, whoever comes next archives the rest.
-        made += [layout.psets, layout.out, layout.plans, layout.plan_file]
+        made += [] if keeps_folders else [layout.psets]
+        made += [layout.out, layout.plans, layout.plan_file]
     return [path for path in made if is_there(path)]
 
 
 def put_aside(
-    assessment: Assessment, reasons: Sequence[str], *, is_whole: bool = False
+    assessment: Assessment,
+    reasons: Sequence[str],
+    *,
+    is_whole: bool = False,
+    keeps_folders: bool = False,
 ) -> Path | None:
-    """Put what is not of the present code, or all of a run, into the archive.
+    """Put what is not of the present code, or all of a run, into the archive; see `replaceable`.
 
     Returns
     -------
     Path or None
         Where it is now; None if there was nothing.
     """
-    paths = replaceable(assessment, is_whole=is_whole)
+    paths = replaceable(assessment, is_whole=is_whole, keeps_folders=keeps_folders)
     if not paths:
         return None
     archive = make_folder(archive_of(assessment, new_run_id(), paths))
@@ -142,7 +152,10 @@ def make_way(assessment: Assessment, tell: Callable[[str], None]) -> bool:
     if archived is None and not assessment.dirt:
         return False
     reasons = assessment.dirt or ["the archive had more results of the same code"]
-    aside = put_aside(assessment, reasons, is_whole=archived is not None)
+    is_whole = archived is not None
+    aside = put_aside(
+        assessment, reasons, is_whole=is_whole, keeps_folders=is_whole and not assessment.dirt
+    )
     tell("; ".join(_about_moves(assessment, archive, aside)))
     if archived is not None:
         bring_back(assessment.layout, archived.run.layout)
@@ -177,14 +190,26 @@ def finish_bringing_back(layout: Layout) -> None:
     for folder in sorted(layout.returning.iterdir()):
         place = with_own_result(layout.moved_to(folder))
         for source, target in _moves(place, layout):
-            if is_there(source) and not is_there(target):
-                make_folder(target.parent)
-                move(source, target)
+            _move_to_free(source, target)
+        for folder_of_psets, target in _folders_of_psets(place, layout):
+            _move_to_free(folder_of_psets, target)
         _note_name_of_result(layout)
         place.why_archived.unlink(missing_ok=True)
         _clear_away(folder, layout.archive(folder.name))
     layout.returning.rmdir()
     sync_folder(layout.root)
+
+
+def _move_to_free(source: Path, target: Path) -> None:
+    if is_there(source) and not is_there(target):
+        make_folder(target.parent)
+        move(source, target)
+
+
+def _folders_of_psets(place: Layout, layout: Layout) -> Iterator[tuple[Path, Path]]:
+    """Yield what psets keep in the archive and in a run, where both have something."""
+    for name in [*names_in(place.psets), *(f"{PACKS}/{n}" for n in names_in(place.psets / PACKS))]:
+        yield place.psets / name, layout.psets / name
 
 
 def _moves(place: Layout, layout: Layout) -> Iterator[tuple[Path, Path]]:

@@ -174,7 +174,8 @@ def _archived(
     run: Run, assessment: Assessment, starts_over: bool, *, is_whole: bool
 ) -> tuple[Path | None, list[Path]]:
     if starts_over or is_whole:
-        paths = replaceable(assessment, is_whole=is_whole)
+        keeps_folders = is_whole and not assessment.dirt
+        paths = replaceable(assessment, is_whole=is_whole, keeps_folders=keeps_folders)
         return archive_of(assessment, RUN_ID, paths), paths
     earlier = assessment.recovered.earlier
     if earlier is None or not earlier.is_kept_beside(run.layout.result):

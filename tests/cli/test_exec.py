@@ -154,6 +154,20 @@ def test_added_values_only_add_runs(study: Place) -> None:
     assert (again.returncode, again.stdout) == (0, lines(QUICK, "-- -- --"))
 
 
+@pytest.mark.parametrize("n", [3, 300])
+def test_values_that_were_left_out_for_a_while_keep_what_was_printed(study: Place, n: int) -> None:
+    words = ["exec", "grid", "-y", "-o", "out", "-p", "SAID", r"\[(@int@)\]", "--vl", "n"]
+    numbers = [str(number) for number in range(n)]
+    program = ["--", "echo", "[{n}]"]
+    for values in (numbers, ["1"], [*numbers, "9999"]):
+        shown = study.psy(*words, *values, *program)
+        assert shown.returncode == 0, shown.stderr
+    folder = study.folder / "out" / QUICK
+    assert study.psy("parse", "-e", str(folder), "-p", "X", r"(@int@)\]").returncode == 0
+    found = [row["OUT_X"] for row in table(folder / "output.csv")]
+    assert found == [*numbers, "9999"]
+
+
 def test_the_task_file_can_be_continued_and_is_never_overwritten_once_edited(study: Place) -> None:
     words = ["exec", "grid", "-o", "out", "--vl", "n", "1", "2", "--", "./sim", "{n}"]
     assert study.psy(*words).returncode == 0
