@@ -22,8 +22,8 @@ from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
 from psyflow.report.failures import failed_items
 from psyflow.report.longrunning import LongRunner, long_runners, median_duration
-from psyflow.report.stillborn import stillborn_of
 from psyflow.report.states import count_states, states_of
+from psyflow.report.stillborn import stillborn_of
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
 from psyflow.tasks import TaskDef
