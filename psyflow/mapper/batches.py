@@ -67,11 +67,13 @@ class Batch:
         for _, values in zip(self.items, rows, strict=False):
             yield dict(zip(self.columns, values, strict=True))
 
-    def death(self, kind: str, what: str, seconds: float = 0.0, attempt: int = 1) -> Failure:
+    def death(
+        self, kind: str, what: str, seconds: float = 0.0, attempt: int = 1, stack: str = ""
+    ) -> Failure:
         """Return the failure of its only pset, with which a worker died that had `seconds`."""
         start = time.time() - seconds
         tried = Attempt(int(self.items[0]), next(self.psets()), start, seconds, attempt)
-        return Failure.of_death(tried, kind, what)
+        return Failure.of_death(tried, kind, what, stack)
 
     def given_up(self, error: Exception) -> Returned:
         """Return the failure of its only pset, which an engine has given up for `error`."""

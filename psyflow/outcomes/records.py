@@ -193,7 +193,7 @@ class Failure:
         return cls._of(attempt, kind, text, trace)
 
     @classmethod
-    def of_death(cls, attempt: Attempt, kind: str, what: str) -> Failure:
+    def of_death(cls, attempt: Attempt, kind: str, what: str, stack: str = "") -> Failure:
         """Return what is recorded of an item with which its process ended.
 
         Parameters
@@ -203,13 +203,15 @@ class Failure:
             ``"crash"``, ``"oom"`` or ``"timeout"``.
         what : str
             What happened, in words.
+        stack : str
+            Where in the code it was; empty if nobody knows.
 
         Examples
         --------
         >>> Failure.of_death(Attempt(3, {}, 0.0, 0.1), "crash", "Its process died.").kind
         'crash'
         """
-        return cls._of(attempt, kind, what)
+        return cls._of(attempt, kind, what, stack)
 
     @classmethod
     def _of(cls, attempt: Attempt, kind: str, what: str, traceback: str = "") -> Failure:

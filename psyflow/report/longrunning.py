@@ -38,11 +38,14 @@ class LongRunner:
     since : float
         Seconds since 1970.
     host : str
+    job : str
+        Name of the lease of its job.
     """
 
     item: int
     since: float
     host: str
+    job: str = ""
 
     @property
     def seconds(self) -> float:
@@ -68,7 +71,9 @@ def _told_in(file: Path) -> Iterator[LongRunner]:
         if is_dead is None:
             is_dead = is_stale(file.stat().st_mtime, time.time())
         if not is_dead:
-            yield from (LongRunner(int(i), float(since), owner.host) for i, since in told["items"])
+            job = file.name.removeprefix(MARK)
+            for item, since in told["items"]:
+                yield LongRunner(int(item), float(since), owner.host, job)
 
 
 def median_duration(pieces: Sequence[Piece]) -> float | None:

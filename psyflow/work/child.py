@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ from psyflow.system.oserrors import is_full
 from psyflow.system.processes import HANDLED, die_with_parent, flush_standard_streams
 from psyflow.texts import traceback_text
 from psyflow.work.slot import Slot
+from psyflow.work.stacks import StackFile
 
 __all__ = ["be_worker"]
 
@@ -45,10 +45,12 @@ def _account_of(error: BaseException) -> str:
     return f"{error}\n{trace}".rstrip()
 
 
-def be_worker(supervisor: int, slot: Slot, do_work: Callable[[], int]) -> NoReturn:
+def be_worker(
+    supervisor: int, slot: Slot, stack: StackFile, do_work: Callable[[], int]
+) -> NoReturn:
     """Be a worker, or a loader of such, in a process that was just forked.
 
-    It ends with what `do_work` returns.
+    It ends with what `do_work` returns, and leaves its stack in a file if it crashes.
     """
     status = SETUP_FAILED
     try:
@@ -59,9 +61,7 @@ def be_worker(supervisor: int, slot: Slot, do_work: Callable[[], int]) -> NoRetu
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         die_with_parent(supervisor)
         _be_random()
-        # Where the standard error is no file, as in a notebook, there is nothing to print to.
-        with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
-            faulthandler.enable()
+        stack.serve()
         status = do_work()
     except BaseException as error:
         if slot.has_given_way:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from psyflow.system.processes import (
 from psyflow.work.child import be_worker
 from psyflow.work.loader import Loader, News
 from psyflow.work.slot import Slot
+from psyflow.work.stacks import StackFile
 
 __all__ = ["Child", "Claimant", "Crew"]
 
@@ -40,11 +42,14 @@ class Child:
     pid : int
     condemned : float or None
         When it was killed for an item that took too long (`time.monotonic`).
+    stack : str
+        Where it was then.
     """
 
     index: int
     pid: int = field(default=0, kw_only=True)
     condemned: float | None = field(default=None, kw_only=True)
+    stack: str = field(default="", kw_only=True)
 
 
 @dataclass
@@ -82,12 +87,14 @@ class Crew(Generic[AnyChild]):
         # The last one is the loader's.
         self._memory = mmap.mmap(-1, Slot.size * (n_slots + 1))
         self._slots = range(n_slots)
+        self._stacks: list[StackFile] = []
         self._loader: Loader | None = None
         self._loader_pid = 0
         self._adopts = False
         self.is_loading = False
 
     def __enter__(self) -> Crew[AnyChild]:
+        self._stacks = [StackFile() for _ in range(len(self._slots) + 1)]
         with signals_blocked():
             flush_standard_streams()
             self._guard = Guard(fork)
@@ -101,6 +108,8 @@ class Crew(Generic[AnyChild]):
             os.waitpid(pid, 0)
         self.end_loader()
         self._guard.dismiss()
+        for stack in self._stacks:
+            stack.close()
 
     @property
     def is_there(self) -> bool:
@@ -121,6 +130,26 @@ class Crew(Generic[AnyChild]):
             item, start = self.slot(child).read()
             if item >= 0:
                 yield item, start
+
+    def stack(self, item: int) -> str | None:
+        """Return where an item is; empty if nobody can tell, None if it is not running."""
+        for child in self.children.values():
+            if self.slot(child).read()[0] == item:
+                return self._stacks[child.index].ask(child.pid)
+        return None
+
+    def condemn(self, child: AnyChild) -> None:
+        """Kill a worker whose item takes too long, unless it ends as we look where it is."""
+        running = self.slot(child).read()
+        child.stack = self._stacks[child.index].ask(child.pid)
+        if self.slot(child).read() == running:
+            child.condemned = time.monotonic()
+            os.kill(child.pid, signal.SIGKILL)
+
+    def last_stack(self, child: AnyChild) -> str:
+        """Return where a worker was that was condemned, or that has crashed; empty if unknown."""
+        is_condemned = child.condemned is not None
+        return child.stack if is_condemned else self._stacks[child.index].of_crash()
 
     def n_failed(self) -> int:
         """Return how many items have failed, as the workers say."""
@@ -155,7 +184,10 @@ class Crew(Generic[AnyChild]):
         with signals_blocked():
             pid = fork()
             if pid == 0:
-                be_worker(supervisor, slot, lambda: self._be_loader(supervisor, loader, load))
+                stack = self._stacks[-1]
+                be_worker(
+                    supervisor, slot, stack, lambda: self._be_loader(supervisor, loader, load)
+                )
         loader.begun(pid)
         self._loader_pid, self.is_loading = pid, True
         return True
@@ -172,7 +204,8 @@ class Crew(Generic[AnyChild]):
         def start(told: tuple[int, Any]) -> NoReturn:
             index, how = told
             slot = self._slot(index)
-            be_worker(supervisor, slot, lambda: self._be(slot, lambda s: loaded[0](s, how)))
+            stack = self._stacks[index]
+            be_worker(supervisor, slot, stack, lambda: self._be(slot, lambda s: loaded[0](s, how)))
 
         return loader.serve(supervisor, obstacle, start)
 
@@ -212,6 +245,7 @@ class Crew(Generic[AnyChild]):
             If there can be no further process.
         """
         self.slot(child).clear()
+        self._stacks[child.index].clear()
         flush_standard_streams()
         with signals_blocked():
             child.pid = self._forked_by_loader(child, how) or self._forked(child, do_work)
@@ -229,7 +263,8 @@ class Crew(Generic[AnyChild]):
         slot, supervisor = self.slot(child), os.getpid()
         pid = fork()
         if pid == 0:
-            be_worker(supervisor, slot, lambda: self._be(slot, do_work))
+            stack = self._stacks[child.index]
+            be_worker(supervisor, slot, stack, lambda: self._be(slot, do_work))
         return pid
 
     def _be(self, slot: Slot, do_work: Callable[[Slot], int]) -> int:

@@ -71,9 +71,25 @@ class Deaths:
         say(f"Item {item} failed{again}: {what}")
         return is_outcome
 
-    def write(self, child: Claimant, item: int, start: float, kind: str, what: str) -> None:
-        """Bring the failure of an item, which began at `start` (`time.monotonic`), to the disk."""
-        self._writer.write_failure(Failure.of_death(self._tried(child, item, start), kind, what))
+    def write(
+        self, child: Claimant, item: int, start: float, kind: str, what: str, stack: str
+    ) -> None:
+        """Bring the failure of an item to the disk.
+
+        Parameters
+        ----------
+        child : Claimant
+            The worker that it took along.
+        item : int
+        start : float
+            When it began (`time.monotonic`).
+        kind, what, stack : str
+            As of `Failure.of_death`.
+        """
+        tried = self._tried(child, item, start)
+        self._writer.write_failure(Failure.of_death(tried, kind, what, stack))
+        if stack:
+            say(stack)
         self._writer.sync()
 
     def _tried(self, child: Claimant, item: int, start: float) -> Attempt:

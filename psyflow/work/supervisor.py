@@ -29,6 +29,7 @@ from psyflow.system.files import make_folder
 from psyflow.system.identity import identity
 from psyflow.system.oserrors import is_full
 from psyflow.system.processes import Signals, cause_of_death
+from psyflow.work.asked import Questions
 from psyflow.work.capture import say
 from psyflow.work.claims import ClaimLog
 from psyflow.work.crew import Claimant, Crew, Loaded
@@ -85,6 +86,7 @@ class Supervisor:
         self._deaths = Deaths(self._job, self._writer)
         self._failure_limit = FailureLimit(self._job, self._prefix)
         self._long_running = LongRunning(self._job.leases, self._prefix)
+        self._questions = Questions(self._job.leases, self._prefix)
         self._is_out_of_time = False
         self._standstills = Standstills()
 
@@ -138,6 +140,8 @@ class Supervisor:
                 crew.groups.pursue()
                 self._end_overdue_items()
                 self._long_running.tell(crew.running())
+                oldest = min((start for _, start in crew.running()), default=float("inf"))
+                self._questions.heed(oldest, crew.stack)
                 self._heed_failures()
                 self._heed(signals.stop_requests, orphaned=os.getppid() != parent)
 
@@ -292,7 +296,8 @@ class Supervisor:
         """Record that an item ended its process, and return whether that is its outcome."""
         is_outcome = self._deaths.count(item, kind, what, is_last=self._stop_level > 0)
         try:
-            self._deaths.write(child, item, start, kind, what)
+            stack = self._crew.last_stack(child)
+            self._deaths.write(child, item, start, kind, what, stack)
         except OSError as error:
             say(f"Cannot record the failure of item {item}: {error}")
             self._give_up(DISK_FULL if is_full(error) else SETUP_FAILED)
@@ -342,8 +347,7 @@ class Supervisor:
         for child in self._crew.children.values():
             item, start = self._crew.slot(child).read()
             if item >= 0 and child.condemned is None and self._is_overdue(start, now):
-                child.condemned = now
-                os.kill(child.pid, signal.SIGKILL)
+                self._crew.condemn(child)
 
     def _heed_failures(self) -> None:
         if self._stop_level:

@@ -1,4 +1,7 @@
-"""``psy log``: what a task's jobs printed, or what there is about one item. Writes nothing."""
+"""``psy log``: what a task's jobs printed, or what there is about one item.
+
+Writes nothing, but for a question to the job of a running item that `--stack` asks.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,22 @@ from psyflow.cli.selection import for_each_task
 from psyflow.cli.wanted import named_items
 from psyflow.command.packs import outputs
 from psyflow.command.place import STDERR, STDOUT
+from psyflow.exceptions import PsyflowError
 from psyflow.messages import shown_path
 from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem
 from psyflow.report.failures import attempts_of
+from psyflow.report.longrunning import long_runners
 from psyflow.report.printed import printed_by_failure, printed_by_item
 from psyflow.report.psets import pset_text
 from psyflow.run.run import Run
+from psyflow.run.stack import stack_of
 from psyflow.tasks import TaskDef
 from psyflow.work.context import Contexts
 
 __all__ = ["execute"]
+
+MOST_STACKS = 10
 
 
 def execute(arguments: Namespace) -> int:
@@ -35,7 +43,9 @@ def execute(arguments: Namespace) -> int:
 
 def _show(task: TaskDef, arguments: Namespace) -> int:
     run = Run(task)
-    if arguments.item is None and not arguments.where:
+    if arguments.stack:
+        _show_stack(run, arguments)
+    elif arguments.item is None and not arguments.where:
         logs = run.layout.logs()
         for log in logs:
             _print_log(log)
@@ -46,6 +56,38 @@ def _show(task: TaskDef, arguments: Namespace) -> int:
         for item in named_items(arguments, assessment):
             _show_item(task.name, assessment, item)
     return OK
+
+
+def _show_stack(run: Run, arguments: Namespace) -> None:
+    """Show where in the code an item is that is running, or all that have been for a while."""
+    assessment = run.assess()
+    plan = assessment.plan
+    runners = long_runners(plan) if plan is not None else []
+    if arguments.item is not None or arguments.where:
+        named = named_items(arguments, assessment)
+        runners = [runner for runner in runners if runner.item in named]
+        if not runners:
+            what = (
+                f"Item {named[0]} is"
+                if len(named) == 1
+                else f"None of these {len(named)} items is"
+            )
+            raise PsyflowError(
+                f"{what} running, or not for long: after some seconds, psy status names it, "
+                "and --stack shows where it is."
+            )
+    if plan is None or not runners:
+        say(f"{run.task.name}: no item has been running for some seconds.")
+        return
+    for runner in runners[:MOST_STACKS]:
+        print(f"{run.task.name}: {runner} on {runner.host}")
+        stack = stack_of(plan, runner.job, runner.item)
+        if stack is None:
+            say(f"Item {runner.item} has ended meanwhile.")
+        elif not stack:
+            say("Its process does not tell: the code it runs has taken the signal for itself.")
+        else:
+            print(stack, flush=True)
 
 
 def _print_log(log: Path) -> None:

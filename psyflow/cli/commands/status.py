@@ -90,8 +90,9 @@ def _about_long_runners(inquiry: Inquiry, most: int) -> Iterator[str]:
         yield f"half of the items that are done took less than {shortly(median)}."
     if seems_to_hang(runners[0][0], median):
         yield (
-            "what takes so much longer may hang. `timeout = SECONDS` in the task file ends such "
-            "items, and the others go on."
+            f"what takes so much longer may hang. See where it is: psy log {inquiry.name} "
+            f"{runners[0][0].item} --stack. `timeout = SECONDS` in the task file ends such items, "
+            "and the others go on."
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pickle
 import signal
 import time
@@ -239,8 +238,8 @@ class Workers(Engine):
         now = time.monotonic()
         for fork in self._forks:
             if fork.condemned is None and self._is_overdue(fork, now):
-                fork.condemned = now
-                os.kill(fork.pid, signal.SIGKILL)
+                assert self._crew is not None
+                self._crew.condemn(fork)
 
     def _is_overdue(self, fork: _Fork, now: float) -> bool:
         if self._timeout is None or self._crew is None:
@@ -309,18 +308,22 @@ class Workers(Engine):
         others = left.items
         if is_of_item:
             others = others[others != item]
-            yield from self._died_of(left.of(np.array([item])), start, kind, what)
+            assert self._crew is not None
+            stack = self._crew.last_stack(fork)
+            yield from self._died_of(left.of(np.array([item])), start, kind, what, stack)
         if len(others):
             # Before the others: they have waited long enough.
             self._again.appendleft(left.of(others))
 
-    def _died_of(self, alone: Batch, start: float, kind: str, what: str) -> Iterator[Returned]:
+    def _died_of(
+        self, alone: Batch, start: float, kind: str, what: str, stack: str
+    ) -> Iterator[Returned]:
         item = int(alone.items[0])
         attempt = self._attempts[item] = self._attempts.get(item, 0) + 1
         if self._call.retries.allow(kind, attempt):
             self._again.append(alone)
             return
-        failure = alone.death(kind, what, time.monotonic() - start, attempt)
+        failure = alone.death(kind, what, time.monotonic() - start, attempt, stack)
         yield Returned(failures=[failure], batch=alone)
 
     # -- the end ----------------------------------------------------------------------------------

@@ -1,0 +1,66 @@
+"""Where a running item is, as whoever wants to know asks the job's supervisor, from any host.
+
+The question is a file beside the lease of the job, and so is the answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from psyflow.system.files import names_in, write_atomic
+
+__all__ = ["ANSWER", "QUESTION", "Questions"]
+
+QUESTION, ANSWER = ".stack-asked-", ".stack-"
+LOOK_SECONDS = 1.0
+FROM_SECONDS = 1.0
+"""Nobody can have asked about an item that has not been running for so long."""
+
+
+class Questions:
+    """Answers questions about the running items of a job.
+
+    Parameters
+    ----------
+    leases : Path or None
+        Where the jobs of the run have their leases.
+    name : str
+        Of the job's lease.
+    """
+
+    def __init__(self, leases: Path | None, name: str) -> None:
+        self._folder = leases
+        self._name = name
+        self._looked = float("-inf")
+
+    def heed(self, oldest: float, stack: Callable[[int], str | None]) -> None:
+        """Answer, if there is a question.
+
+        Parameters
+        ----------
+        oldest : float
+            Since when the item has been running that began first (`time.monotonic`).
+        stack : callable
+            Given an item, returns its stack; None if it is not running.
+        """
+        now = time.monotonic()
+        is_pointless = now - oldest < FROM_SECONDS or now - self._looked < LOOK_SECONDS
+        if self._folder is None or is_pointless:
+            return
+        self._looked = now
+        # Whoever asks hears nothing, and says so.
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            # Listing has a file server asked, which a look for one name has not.
+            if f"{QUESTION}{self._name}" in names_in(self._folder):
+                self._answer(self._folder, stack)
+
+    def _answer(self, folder: Path, stack: Callable[[int], str | None]) -> None:
+        question = folder / f"{QUESTION}{self._name}"
+        asked = json.loads(question.read_bytes())
+        question.unlink()
+        answer = {"token": str(asked["token"]), "stack": stack(int(asked["item"]))}
+        write_atomic(folder / f"{ANSWER}{self._name}", json.dumps(answer), durable=False)
