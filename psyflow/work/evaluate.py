@@ -149,7 +149,7 @@ class Evaluator:
             self._kept.plain_rows,
             self._acceptance.plain.values_of,
         )
-        printed_now = self._output.advance if self._output else lambda: None
+        printed_now = self._output.advance if self._output and self._output.name else None
         order = () if extra else positions(execute, tuple(psets))
         names = order or tuple(psets)
         for item, values in zip(items, argument_rows(psets, names), strict=False):
@@ -178,7 +178,7 @@ class Evaluator:
                 on_start(-1, 0.0)
                 self._flush_if_due()
                 continue
-            if (printed := printed_now()) is None:
+            if (printed := printed_now and printed_now()) is None:
                 plain += (item, begin, end, *row)
             else:
                 kept.rows.extend((item, begin, end, dict(returned), 1, printed, None))
