@@ -1,4 +1,4 @@
-"""What one writes by hand for very quick items: chunks of 4096, a pickle of each, an fsync a second."""
+"""What one writes by hand for quick items: chunks of 4096, a pickle of each, an fsync a second."""
 
 import multiprocessing
 import os
