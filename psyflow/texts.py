@@ -33,6 +33,7 @@ TRACEBACK_LIMIT = 40_000
 _Places: TypeAlias = "tuple[tuple[int, int], ...]"
 
 _HEADING = "Traceback (most recent call last):\n"
+_ELABORATE = (SyntaxError, NameError, AttributeError, ImportError)
 _MOST_FRAMES = 32
 _LAST_LINES = 10
 _LAST_BYTES = 2000
@@ -73,6 +74,18 @@ def cut_joined(pieces: Iterable[str], limit: int) -> str:
     >>> cut_joined(["ab", "cd", "ef"], 10), cut_joined(["ab", "cd", "ef"], 4)
     ('abcdef', 'ab … 2 characters left out … ef')
     """
+    remaining = iter(pieces)
+    begin: list[str] = []
+    length = 0
+    for piece in remaining:
+        begin.append(piece)
+        length += len(piece)
+        if length > limit:
+            return _cut_joined(itertools.chain(begin, remaining), limit)
+    return "".join(begin)
+
+
+def _cut_joined(pieces: Iterable[str], limit: int) -> str:
     room, n_last = limit - limit // 2, limit // 2
     first, last, n_rest = "", "", 0
     for piece in pieces:
@@ -80,8 +93,6 @@ def cut_joined(pieces: Iterable[str], limit: int) -> str:
         first += piece[:at]
         n_rest += max(0, len(piece) - at)
         last = (last + piece[max(at, len(piece) - n_last) :])[-n_last:]
-    if n_rest <= n_last:
-        return first + last
     n_left_out = f"{n_rest - n_last:,}".replace(",", " ")
     return f"{first} … {n_left_out} characters left out … {last}"
 
@@ -168,8 +179,26 @@ def _traceback_pieces(error: BaseException, frames: TracebackType | None) -> Ite
             _shown.clear()
         # With what they are of: else another could get the same number.
         found = _shown[places] = [*shown.stack.format()], _codes(frames)
-    last = traceback.TracebackException(type(error), error, None, compact=True)
-    return itertools.chain([_HEADING], found[0], last.format_exception_only())
+    return itertools.chain([_HEADING], found[0], _last_line(error))
+
+
+def _last_line(error: BaseException) -> Iterable[str]:
+    """Yield how Python shows an exception without its frames."""
+    # Of some, Python tells more, such as what else a name may have been meant to be.
+    if isinstance(error, _ELABORATE) or hasattr(error, "__notes__"):
+        last = traceback.TracebackException(type(error), error, None, compact=True)
+        return last.format_exception_only()
+    kind = type(error)
+    module = "" if kind.__module__ in ("__main__", "builtins") else f"{kind.__module__}."
+    try:
+        message = str(error)
+    except BaseException:
+        message = "<exception str() failed>"
+    return [
+        f"{module}{kind.__qualname__}: {message}\n"
+        if message
+        else f"{module}{kind.__qualname__}\n"
+    ]
 
 
 def _places(frames: TracebackType | None) -> _Places:

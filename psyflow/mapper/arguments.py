@@ -209,8 +209,8 @@ def space_of(psets: Any, limit: int = 0) -> ParameterSpace:
         if is_table:
             return as_space(psets).limit(limit)
         rows = list(itertools.islice(psets, limit or None))
-        for row in rows:
-            if type(row) is not dict:
+        if set(map(type, rows)) != {dict}:
+            for row in rows:
                 as_pset(row)
         return as_space(rows)
     except (TypeError, ValueError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
@@ -126,9 +126,9 @@ class Returned:
         self.rows.append(rows)
         return _BYTES_PER_ROW * len(rows.items)
 
-    def write_failure(self, failure: Failure) -> None:
-        """Keep a failure."""
-        self.failures.append(failure)
+    def write_failures(self, failures: Sequence[Failure]) -> None:
+        """Keep failures."""
+        self.failures += failures
 
     def sync(self) -> None:
         """Do nothing: there is no disk."""

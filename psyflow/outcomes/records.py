@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -213,6 +213,11 @@ class Failure:
         """
         return cls._of(attempt, kind, what, stack)
 
+    def told(self, again: str = "") -> str:
+        """Return what is said of it in a log; `again` says that it is no outcome yet."""
+        what = "is skipped" if self.kind == SKIPPED else f"failed{again}"
+        return f"Item {self.item} {what}: {self.exception}\n{self.traceback}"
+
     @classmethod
     def _of(cls, attempt: Attempt, kind: str, what: str, traceback: str = "") -> Failure:
         return cls(
@@ -252,8 +257,8 @@ class Writer(Protocol):
     def write_rows(self, rows: Rows) -> int:
         """Append result rows, and return how long they are, in bytes."""
 
-    def write_failure(self, failure: Failure) -> None:
-        """Append a failure."""
+    def write_failures(self, failures: Sequence[Failure]) -> None:
+        """Append failures."""
 
     def sync(self) -> None:
         """Return when what was appended is on the disk."""

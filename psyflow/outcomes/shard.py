@@ -15,18 +15,14 @@ import os
 import struct
 import warnings
 from collections import deque
-from collections.abc import Iterator
-from json import dumps as to_json
+from collections.abc import Iterator, Sequence
 from os import SEEK_END, ftruncate, lseek
 from pathlib import Path
-from pickle import dumps as to_pickle
-from typing import Any
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.columns import pack_numbers
 from psyflow.exceptions import DamagedFileError, DamagedShardWarning, UnsupportedDataError
 from psyflow.outcomes.beside import packed_file
 from psyflow.outcomes.frames import (
@@ -40,7 +36,8 @@ from psyflow.outcomes.frames import (
     encode,
 )
 from psyflow.outcomes.packed import Pack, Packer, PackReader
-from psyflow.outcomes.records import SKIPPED, Failure, Rows
+from psyflow.outcomes.payloads import New, failure_frame, payload_of
+from psyflow.outcomes.records import Failure, Rows
 from psyflow.system.files import make_within, sync_file, write_all
 from psyflow.system.identity import FileId, OpenFolder, identity_of
 from psyflow.system.oserrors import naming
@@ -61,8 +58,6 @@ _NAME_LENGTH = struct.Struct("<I")
 _NAME_BYTES = 1 << 12
 # What is new in a shard is looked for in the file beside it if it is more than this, in bytes.
 _PACKED_FROM = 1 << 12
-# Up to this many rows, arrays take more time and bytes than lists.
-_FEW = 8
 
 Items = npt.NDArray[np.int64]
 
@@ -86,7 +81,7 @@ class ShardWriter:
         self._end = 0
         self._is_named = False
         self._synced = True
-        self._packer = Packer(packed_file(path), _payload_of)
+        self._packer = Packer(packed_file(path), payload_of)
 
     def write_rows(self, rows: Rows) -> int:
         """Append result rows and return the payload's length in bytes.
@@ -97,30 +92,29 @@ class ShardWriter:
             If a value cannot be pickled; nothing is written then.
         """
         try:
-            payload = _payload_of(rows)
+            payload = payload_of(rows)
         except Exception as error:
             # The values are the user's, and so may be what pickling them raises.
             raise UnsupportedDataError(f"A result cannot be pickled: {error!r}") from error
         if rows.refused_by:
             name = rows.refused_by.encode()[: _NAME_BYTES - _NAME_LENGTH.size]
             payload = _NAME_LENGTH.pack(len(name)) + name + payload
-            self._append(REFUSED, rows.items, payload)
+            self._append(New(REFUSED, rows.items, payload))
         else:
-            self._append(ROWS, rows.items, payload, rows)
+            self._append(New(ROWS, rows.items, payload, rows))
         return len(payload)
 
     def write_failure(self, failure: Failure) -> None:
         """Append a failure, or that an item is skipped."""
-        # Not `asdict`, which copies each field, and takes longer than all else.
-        fields = dict(vars(failure))
-        _leave_out_programs(fields)
-        payload = to_json(fields).encode()
-        kind = SKIP if failure.kind == SKIPPED else FAILURE
-        self._append(kind, np.array([failure.item], dtype=np.int64), payload)
+        self.write_failures([failure])
+
+    def write_failures(self, failures: Sequence[Failure]) -> None:
+        """Append failures and skips, all or none of them."""
+        self._append(*map(failure_frame, failures))
 
     def write_frame(self, frame: Frame, payload: bytes) -> None:
         """Append a frame of another shard as it is."""
-        self._append(frame.kind, frame.items, payload)
+        self._append(New(frame.kind, frame.items, payload))
 
     def sync(self) -> None:
         """Return when all that was written is on the disk."""
@@ -192,31 +186,33 @@ class ShardWriter:
         finally:
             os.close(fd)
 
-    def _append(
-        self, kind: int, items: Items, payload: bytes, packable: Rows | None = None
-    ) -> None:
+    def _append(self, *frames: New) -> None:
         if self._fd is None:
             self._fd = self._open()
             self._file = identity_of(self._fd)
         if not self._is_named and self._folder is not None:
             sync_file(self._folder.fd())
             self._is_named = True
-        data = encode(kind, items, payload, self._end)
+        data, ends = [], [self._end]
+        for kind, items, payload, _ in frames:
+            data.append(encode(kind, items, payload, ends[-1]))
+            ends.append(ends[-1] + len(data[-1]))
         self._synced = False
         # An NFS client would write everything to the server for an `fstat` each time.
         if lseek(self._fd, 0, SEEK_END) != self._end:
             self._remove_rubbish(self._fd)
         try:
             with naming(self.path):
-                write_all(self._fd, data)
+                write_all(self._fd, b"".join(data))
         except OSError:
             # A full disk may have taken half a frame; the next one must follow a whole one. Where
             # that fails, too, it is tried again before the next one.
             with contextlib.suppress(OSError):
                 ftruncate(self._fd, self._end)
             raise
-        self._packer.note(self._end, len(payload), crc32(payload), packable)
-        self._end += len(data)
+        for begin, (_, _, payload, packable) in zip(ends, frames, strict=False):
+            self._packer.note(begin, len(payload), crc32(payload), packable)
+        self._end = ends[-1]
 
     def _remove_rubbish(self, fd: int) -> None:
         """Remove what somebody else has appended, if this is the shard at all."""
@@ -224,12 +220,6 @@ class ShardWriter:
             # The user's code has closed it, and the number is another file's by now.
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self.path))
         ftruncate(fd, self._end)
-
-
-def _leave_out_programs(fields: dict[str, Any]) -> None:
-    # A psyflow that knew of none reads what has none.
-    if fields["programs"] is None:
-        del fields["programs"]
 
 
 class ShardReader:
@@ -392,12 +382,3 @@ class ShardReader:
 
     def _warn(self, what: str) -> None:
         warnings.warn(f"{self.path}: {what} run again.", DamagedShardWarning, stacklevel=5)
-
-
-def _payload_of(rows: Rows) -> bytes:
-    """Return the payload of a ``ROWS`` frame."""
-    fields = {k: v for k, v in vars(rows).items() if k not in ("items", "refused_by")}
-    _leave_out_programs(fields)
-    if len(rows.items) > _FEW:
-        fields["columns"] = {n: pack_numbers(c) for n, c in rows.columns.items()}
-    return to_pickle(fields, protocol=5)

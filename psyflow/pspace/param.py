@@ -92,7 +92,9 @@ class Param(ParameterSpace):
             return cls(**rows)
         if not isinstance(rows, Iterable):
             raise _no_table(rows)
-        psets = [_as_pset(row) for row in rows]
+        psets = list(rows)
+        if set(map(type, psets)) != {dict}:
+            psets = [_as_pset(row) for row in psets]
         return cls._of(from_rows(psets, absent=NAN), len(psets))
 
     @classmethod
@@ -229,8 +231,6 @@ def _take_range(levels: range, items: Items) -> Column:
 
 
 def _as_pset(row: Any) -> Mapping[str, Any]:
-    if type(row) is dict:  # asking for a mapping would take as long as all else
-        return row
     try:
         return row if isinstance(row, Mapping) else dict(row)
     except (TypeError, ValueError):

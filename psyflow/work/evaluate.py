@@ -29,6 +29,8 @@ from psyflow.work.rows import result_row
 __all__ = ["Evaluator", "StopNow"]
 
 WRITE_SECONDS = 0.05
+QUICK_SECONDS = 0.001
+"""Failures of items that took less are written together: little is lost with them."""
 UNFIT_AT_FIRST = 3
 """If this many results come first that cannot be kept, none will."""
 _KEPT = "It is kept: with another store, `psy run` only merges it."
@@ -95,13 +97,14 @@ class Evaluator:
         self._n_unfit = 0
         self._prepared = prepared
         self._withheld = prepared.withheld
+        self._given = prepared.given
         self._on_start = on_start
         self._here = Here(output.name if output else "")
         self._in_call = False
         self._interrupted = False
         self._changeable: list[str] = []
         self._acceptance = Acceptance(prepared.check, prepared.exclude)
-        self._kept = Kept(writer, self._here, integrity, self._acceptance.plain)
+        self._kept = Kept(writer, self._here, integrity, self._acceptance.plain, self._report_all)
 
     def __enter__(self) -> Evaluator:
         self._kept.start()
@@ -123,13 +126,12 @@ class Evaluator:
         self._changeable = changeable(psets)
         if self._retries.limit and "rng" in self._prepared.given:
             self._changeable.append("rng")
-        prepared = self._prepared
-        is_simple = not (self._changeable or self._withheld or self._attempts)
+        has_contexts = self._prepared.contexts is not None
         try:
-            if is_simple and prepared.contexts is None:
-                self._evaluate_plainly(items.tolist(), psets)
-            else:
+            if self._changeable or self._withheld or self._attempts or has_contexts:
                 self._evaluate_each(items.tolist(), psets)
+            else:
+                self._evaluate_plainly(items.tolist(), psets)
         except StopNow:
             self._in_call = False
             self._on_start(-1, 0.0)
@@ -154,7 +156,7 @@ class Evaluator:
             self._kept.plain_rows,
             self._acceptance.plain.values_of,
         )
-        printed_now = self._output.advance if self._output else lambda: None
+        printed_now = self._output.advance if self._output and self._output.name else None
         order = () if extra else positions(execute, tuple(psets))
         names = order or tuple(psets)
         for item, values in zip(items, argument_rows(psets, names), strict=False):
@@ -183,7 +185,7 @@ class Evaluator:
                 on_start(-1, 0.0)
                 self._flush_if_due()
                 continue
-            if (printed := printed_now()) is None:
+            if (printed := printed_now and printed_now()) is None:
                 plain += (item, begin, end, *row)
             else:
                 kept.rows.extend((item, begin, end, dict(returned), 1, printed, None))
@@ -250,8 +252,7 @@ class Evaluator:
 
     def _flush_if_due(self) -> None:
         now, kept = monotonic(), self._kept
-        is_long = len(kept.rows) >= kept.most or len(kept.plain_rows) >= kept.most_plain
-        if is_long or now - kept.last_write > WRITE_SECONDS:
+        if kept.is_long or now - kept.last_write > WRITE_SECONDS:
             self.flush(sync=now - kept.last_sync > FLUSH_SECONDS)
 
     def _pause(self, seconds: float) -> bool:
@@ -334,9 +335,11 @@ class Evaluator:
     ) -> bool:
         """Record a failure, or a skip, and return whether it is the item's outcome."""
         self._end_if_forked()
-        if self._integrity is not None:
+        is_quick = not self._retries.limit and monotonic() - begin < QUICK_SECONDS
+        integrity = self._integrity
+        if integrity is not None and not (is_quick and integrity.is_untouched()):
             # If others have ended since the last look, it may fail for what one of them has done.
-            self._integrity.check(is_strict=not self._kept.is_empty)
+            integrity.check(is_strict=not self._kept.is_empty)
         if self._interrupted:
             # The user's code turned the interruption into something else.
             raise StopNow from error
@@ -345,18 +348,19 @@ class Evaluator:
         failure.printed = self._printed()
         if (programs := self._programs(pset)) is not None:
             failure.programs = dict(programs)
-        is_skip = failure.kind == SKIPPED
         is_outcome = self.stopping or not self._retries.allow(failure.kind, attempt)
-        self.n_failed += is_outcome and not is_skip
+        self.n_failed += is_outcome and failure.kind != SKIPPED
         if is_outcome and not is_of_result:
             self._look_whether_doomed(error, pset)
         self._on_failed(self.n_failed)
         # What follows runs no code of the user's: if the disk is full, it is not the item's fault.
         self._on_start(-1, 0.0)
+        if is_quick and not is_of_result:
+            self._kept.failures.extend((item, begin, failure))
+            return True
         self._kept.write_failure(failure)
         again = "" if is_outcome else f" (attempt {attempt}; it is tried again)"
-        what = "is skipped" if is_skip else f"failed{again}"
-        self._report(f"Item {item} {what}: {failure.exception}\n{failure.traceback}")
+        self._report(failure.told(again))
         if is_of_result and is_outcome:
             self._count_unfit()
         return is_outcome
@@ -381,7 +385,7 @@ class Evaluator:
         here = self._here
         return Attempt(
             item=item,
-            pset=without(self._prepared.given, pset),
+            pset=without(self._given, pset),
             start=here.epoch + begin,
             duration=monotonic() - begin,
             number=attempt,
@@ -389,6 +393,9 @@ class Evaluator:
             log=here.log,
             host=here.host,
         )
+
+    def _report_all(self, failures: list[Failure]) -> None:
+        self._report("\n".join(map(Failure.told, failures)))
 
     def _report(self, text: str) -> None:
         report = self._output.report if self._output else say

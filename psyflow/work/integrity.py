@@ -102,6 +102,19 @@ class Integrity:
         if not self._has_alarm:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
+    def is_untouched(self) -> bool:
+        """Take back alarms and the umask; tell whether limits, ``print`` and its like are as ever.
+
+        To be called after an item that failed, for its exception may have kept it from doing so.
+        """
+        umask(self._umask)
+        if not self._has_alarm:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, limit in self._limits.items():
+            if getrlimit(number) != limit:
+                return False
+        return _replaced(self._free) is None
+
     def mend(self) -> str | None:
         """Put builtins and modules back, for what is left to do, and return what was broken."""
         damage = self._damage()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from os import getpid
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,8 @@ __all__ = ["Here", "Kept", "Printed", "Programs"]
 
 FLUSH_BYTES = 8 << 20
 FLUSH_ROWS = 1 << 16
-_FIELDS, _PLAIN_FIELDS = 7, 3
+FLUSH_FAILURES = 1 << 8
+_FIELDS, _PLAIN_FIELDS, _FAILURE_FIELDS = 7, 3, 3
 
 Printed: TypeAlias = tuple[int, int] | None
 Programs: TypeAlias = Mapping[str, Any] | None
@@ -52,8 +53,16 @@ class Here:
     epoch: float = field(default_factory=lambda: time.time() - monotonic())
 
 
+class _There(NamedTuple):
+    """What is to be written at once, as `Kept` has it."""
+
+    rows: list[Any]
+    plain: list[Any]
+    failures: list[Any]
+
+
 class Kept:
-    """Rows that are not written yet.
+    """Rows that are not written yet, and failures of items that failed quickly.
 
     Parameters
     ----------
@@ -63,6 +72,8 @@ class Kept:
         Without it, nobody looks whether items have broken the process before anything is written.
     plain : PlainRows
         Knows the names of the values in `plain_rows`.
+    report : callable
+        Given `failures` that have been written.
 
     Attributes
     ----------
@@ -72,8 +83,10 @@ class Kept:
         step, so that an item need not take the lock.
     plain_rows : list
         Item, begin, end and values of rows of which nothing else is to be told, flat as well.
-    most, most_plain : int
-        How long `rows` and `plain_rows` should be at most.
+    failures : list
+        Item, begin and failure of items that failed quickly, flat as well.
+    most, most_plain, most_failures : int
+        How long `rows`, `plain_rows` and `failures` should be at most.
     last_write, last_sync : float
         When they were written, and brought to the disk (`time.monotonic`).
     has_written : bool
@@ -81,13 +94,21 @@ class Kept:
     """
 
     def __init__(
-        self, writer: Writer, here: Here, integrity: Integrity | None, plain: PlainRows
+        self,
+        writer: Writer,
+        here: Here,
+        integrity: Integrity | None,
+        plain: PlainRows,
+        report: Callable[[list[Failure]], None],
     ) -> None:
         self.rows: list[Any] = []
         self._plain = plain
+        self._report = report
         self.plain_rows: list[Any] = []
+        self.failures: list[Any] = []
         self.most = _FIELDS
         self.most_plain = 1
+        self.most_failures = _FAILURE_FIELDS * FLUSH_FAILURES
         self.last_write = self.last_sync = monotonic()
         self.has_written = False
         self._writer = writer
@@ -99,7 +120,16 @@ class Kept:
     @property
     def is_empty(self) -> bool:
         """Whether all rows are written."""
-        return not (self.rows or self.plain_rows)
+        return not (self.rows or self.plain_rows or self.failures)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether they had better be written."""
+        return (
+            len(self.plain_rows) >= self.most_plain
+            or len(self.rows) >= self.most
+            or len(self.failures) >= self.most_failures
+        )
 
     @property
     def _stride(self) -> int:
@@ -128,25 +158,25 @@ class Kept:
         """
         with self._lock:
             self._flusher.raise_error()
-            kept, plain = self.rows.copy(), self.plain_rows.copy()
+            there = self._there()
             if self._integrity is not None:
                 self._integrity.check()
-            self._append(kept, plain, sync, peak_kib() if kept or plain else UNKNOWN)
+            self._append(there, sync, peak_kib() if there.rows or there.plain else UNKNOWN)
 
     def abandon(self) -> tuple[list[int], list[float]]:
         """Give up what is not written, for it may be wrong; return the items and their starts."""
         # No builtins here: they may be what is broken.
         with self._lock:
-            kept, plain = self.rows[:], self.plain_rows[:]
-            del self.rows[:], self.plain_rows[:]
+            kept, plain, failures = self.rows[:], self.plain_rows[:], self.failures[:]
+            del self.rows[:], self.plain_rows[:], self.failures[:]
         stride = self._stride
-        items = [*kept[::_FIELDS], *plain[::stride]]
-        return items, [*kept[1::_FIELDS], *plain[1::stride]]
+        items = [*kept[::_FIELDS], *plain[::stride], *failures[::_FAILURE_FIELDS]]
+        return items, [*kept[1::_FIELDS], *plain[1::stride], *failures[1::_FAILURE_FIELDS]]
 
     def write_failure(self, failure: Failure) -> None:
         """Write a failure, or a skip."""
         with self._lock:
-            self._writer.write_failure(failure)
+            self._writer.write_failures([failure])
 
     def write_refused(
         self, item: int, row: dict[str, Any], begin: float, attempt: int, by: str
@@ -160,19 +190,28 @@ class Kept:
     def _flush_beside(self) -> None:
         """Flush while an item is running, unless that has replaced something, if for a while."""
         with self._lock:
-            kept, plain = self.rows.copy(), self.plain_rows.copy()
+            there = self._there()
             if self._integrity is None or self._integrity.holds():
                 # Its memory is not theirs.
-                self._append(kept, plain, sync=True, peak=UNKNOWN)
+                self._append(there, sync=True, peak=UNKNOWN)
 
-    def _append(self, kept: list[Any], plain: list[Any], sync: bool, peak: int) -> None:
-        if plain:
+    def _there(self) -> _There:
+        """Return what there is now; items may add to it meanwhile."""
+        return _There(self.rows.copy(), self.plain_rows.copy(), self.failures.copy())
+
+    def _append(self, there: _There, sync: bool, peak: int) -> None:
+        if plain := there.plain:
             self.most_plain = self._stride * self._write(self._plain_rows(plain), peak)
             del self.plain_rows[: len(plain)]
-        if kept:
+        if kept := there.rows:
             rows = self._as_rows(*(kept[field::_FIELDS] for field in range(_FIELDS)))
             self.most = _FIELDS * self._write(rows, peak)
             del self.rows[: len(kept)]
+        if there.failures:
+            failures = there.failures[2::_FAILURE_FIELDS]
+            self._writer.write_failures(failures)
+            del self.failures[: len(there.failures)]
+            self._report(failures)
         self.last_write = monotonic()
         if sync:
             self._writer.sync()

@@ -24,7 +24,7 @@ import psyflow.outcomes.shard
 import psyflow.work.evaluate
 import psyflow.work.flusher
 import psyflow.work.kept
-from psyflow.exceptions import UnsupportedDataError
+from psyflow.exceptions import Skip, UnsupportedDataError
 from psyflow.outcomes.beside import packed_file
 from psyflow.outcomes.records import Failure
 from psyflow.outcomes.shard import ShardReader, ShardWriter
@@ -567,6 +567,101 @@ def test_texts_of_result_row() -> None:
 class Broken:
     def write(self, text: str) -> None:
         raise RuntimeError("broken")
+
+
+def test_quick_failures_are_written_together_and_slow_ones_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psyflow.work.evaluate, "WRITE_SECONDS", math.inf)
+    writes: list[int] = []
+    write_all = psyflow.outcomes.shard.write_all
+    monkeypatch.setattr(
+        psyflow.outcomes.shard,
+        "write_all",
+        lambda fd, data: (writes.append(len(data)), write_all(fd, data)),
+    )
+
+    def execute(i: int) -> dict[str, int]:
+        if i == 150:
+            time.sleep(0.01)
+        if i % 3 == 2:
+            raise Skip("dull")
+        raise ValueError(i)
+
+    said: list[str] = []
+    with ShardWriter(tmp_path / "a.rows") as writer:
+        monkeypatch.setattr(psyflow.work.evaluate, "QUICK_SECONDS", 0.005)
+        evaluator = Evaluator(Prepared(execute), writer)
+        monkeypatch.setattr(psyflow.work.evaluate, "say", said.append)
+        evaluator.evaluate(np.arange(200), {"i": list(range(200))})
+        n_at_once = len(writes)
+        evaluator.flush()
+    reader = ShardReader(tmp_path / "a.rows")
+    failures = [reader.failure(frame) for frame in reader.new_frames()]
+    assert sorted(failure.item for failure in failures) == list(range(200))
+    for failure in failures:
+        what = "dull" if failure.item % 3 == 2 else f"ValueError: {failure.item}"
+        assert failure.exception == what
+    assert 1 <= n_at_once < 20
+    assert len(writes) <= n_at_once + 1
+    text = "\n".join(said)
+    assert all(f"Item {i} " in text for i in range(200))
+
+
+def test_quick_failures_reach_the_disk_while_the_next_item_runs(tmp_path: Path) -> None:
+    path = tmp_path / "a.rows"
+
+    def execute(i: int) -> dict[str, int]:
+        if i < 5:
+            raise ValueError(i)
+        eventually(lambda: sorted(read(path)) == [0, 1, 2, 3, 4])
+        return {"y": i}
+
+    with ShardWriter(path) as writer, Evaluator(Prepared(execute), writer) as evaluator:
+        evaluator.evaluate(np.arange(6), {"i": list(range(6))})
+        evaluator.flush()
+    assert read(path)[5] == {"y": 5}
+
+
+def test_quick_failures_in_a_process_that_is_broken_are_given_up(tmp_path: Path) -> None:
+    source = """
+        import builtins
+        import sys
+        from pathlib import Path
+
+        import numpy as np
+
+        import psyflow.work.evaluate
+        from psyflow.outcomes.shard import ShardWriter
+        from psyflow.work.evaluate import Evaluator
+        from psyflow.work.integrity import BrokenProcessError, Integrity
+        from psyflow.work.prepared import Prepared
+
+        psyflow.work.evaluate.WRITE_SECONDS = 1e9
+
+        def execute(i):
+            if i == 10:
+                builtins.sorted = None
+            if i > 10:
+                raise ValueError(sorted([i]))
+            return {"y": i}
+
+        path = Path(sys.argv[1])
+        integrity = Integrity()
+        with ShardWriter(path) as writer:
+            evaluator = Evaluator(Prepared(execute), writer, integrity=integrity)
+            try:
+                evaluator.evaluate(np.arange(13), {"i": list(range(13))})
+                evaluator.flush()
+            except BrokenProcessError:
+                items, starts = evaluator.abandon()
+                integrity.mend()
+                assert items[-3:] == [10, 11, 12], items
+                assert len(starts) == len(items)
+                sys.exit(7)
+    """
+    assert script(source, tmp_path / "a.rows").wait(120) == 7
+    assert set(read(tmp_path / "a.rows")) < set(range(10))
 
 
 @pytest.mark.parametrize("stdout", [None, Broken()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,51 @@ def test_begin_and_end_of_a_long_message_are_kept() -> None:
     assert "49 990 008 characters left out" in failure.exception
 
 
+class Elaborate(Exception):
+    """With a message of two lines."""
+
+    class Within(Exception):
+        """Its name has a dot."""
+
+
+def _noted() -> Exception:
+    error = ValueError("noted")
+    error.add_note("a note")
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(),
+        ValueError("x"),
+        KeyError("x"),
+        OSError(2, "No such file", "a/b"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "odd"),
+        SystemExit(3),
+        Elaborate("one\ntwo"),
+        Elaborate.Within("x"),
+        _noted(),
+        NameError("name 'lenn' is not defined", name="lenn"),
+        SyntaxError("odd", ("f.py", 1, 2, "a b", 1, 3)),
+        ImportError("cannot import", name="x"),
+    ],
+    ids=repr,
+)
+def test_tracebacks_are_as_python_shows_them(error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    for _ in range(2):  # the second time, the frames are known
+        try:
+            fail()
+        except BaseException as caught:
+            caught.__context__ = None
+            shown = "".join(traceback.format_exception(caught))
+            assert traceback_text(caught, caught.__traceback__) == shown
+        error = error.with_traceback(None)
+
+
 def test_memory_for_texts_is_bounded() -> None:
     error = _chain(30, "x" * 1_000_000)
     tracemalloc.start()
@@ -119,7 +165,9 @@ def test_a_skip_without_a_text_is_a_skip(tmp_path: Path) -> None:
         raise Odd
 
     with ShardWriter(tmp_path / "a.rows") as writer:
-        Evaluator(Prepared(execute), writer).evaluate(np.arange(2), {"i": [0, 1]})
+        evaluator = Evaluator(Prepared(execute), writer)
+        evaluator.evaluate(np.arange(2), {"i": [0, 1]})
+        evaluator.flush()
     frames = ShardReader(tmp_path / "a.rows").new_frames()
     assert [(frame.kind, frame.items.tolist()) for frame in frames] == [(SKIP, [0]), (SKIP, [1])]
 

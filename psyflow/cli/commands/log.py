@@ -67,14 +67,10 @@ def _show_stack(run: Run, arguments: Namespace) -> None:
         named = named_items(arguments, assessment)
         runners = [runner for runner in runners if runner.item in named]
         if not runners:
-            what = (
-                f"Item {named[0]} is"
-                if len(named) == 1
-                else f"None of these {len(named)} items is"
-            )
+            what = f"Item {named[0]}" if len(named) == 1 else "Each of these items"
             raise PsyflowError(
-                f"{what} running, or not for long: after some seconds, psy status names it, "
-                "and --stack shows where it is."
+                f"{what} is not running, or has not been for long: after some seconds, psy "
+                "status names it, and --stack shows where it is."
             )
     if plan is None or not runners:
         say(f"{run.task.name}: no item has been running for some seconds.")

@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
@@ -88,8 +89,9 @@ class _LinkWriter:
         columns = {name: pack_numbers(column) for name, column in rows.columns.items()}
         return self.send(replace(rows, columns=columns))
 
-    def write_failure(self, failure: Failure) -> None:
-        self.send(failure)
+    def write_failures(self, failures: Sequence[Failure]) -> None:
+        for failure in failures:
+            self.send(failure)
 
     def sync(self) -> None:
         """Do nothing: there is no disk."""
