@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -46,6 +47,9 @@ MOST_RETURNS = 3
 
 def drive(plan: Plan, work: Work) -> int:
     """Have an engine evaluate the items of a process job, and return its exit status."""
+    with contextlib.suppress(PermissionError):
+        # What is typed at the terminal is not for what executors start: `psy` passes it on.
+        os.setpgid(0, 0)
     try:
         scheduler = plan.load_task().scheduler
         if not isinstance(scheduler, EngineScheduler):
