@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from psyflow.exceptions import UsageError
 from psyflow.scheduler.immediate import ImmediateRun
@@ -22,6 +22,9 @@ class EngineScheduler(ImmediateRun):
     and their outcomes come back. They need psyflow, in the same version, and what the task's code
     imports that is not the user's own.
     """
+
+    # Executors start processes, which Ctrl-C would end.
+    hears_terminal: ClassVar[bool] = False
 
     @abstractmethod
     def connect(self) -> Link:

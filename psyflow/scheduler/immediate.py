@@ -84,6 +84,9 @@ class ImmediateRun(Scheduler):
 
     runs_here: ClassVar[bool] = True
 
+    hears_terminal: ClassVar[bool] = True
+    """Whether a job gets what is typed at the terminal, so that Ctrl-C need not be passed on."""
+
     start: Starter = staticmethod(start_program)
     """Starts a command; `psy run` has something quicker for the jobs of psyflow."""
 
@@ -173,7 +176,7 @@ class ImmediateRun(Scheduler):
     def _run(self, jobid: JobId, name: str, args: list[str], log: str) -> None:
         if self._is_killed(jobid):
             return
-        child = self._children[jobid] = _Child(self.start)
+        child = self._children[jobid] = _Child(self.start, self.hears_terminal)
         state = CANCELLED
         self._statuses[jobid] = JobStatus(jobid, RUNNING, name)
         try:
@@ -189,8 +192,9 @@ class ImmediateRun(Scheduler):
 class _Child:
     """A command, and the signals that arrive while it runs."""
 
-    def __init__(self, start: Starter) -> None:
+    def __init__(self, start: Starter, hears_terminal: bool) -> None:
         self._start = start
+        self._hears_terminal = hears_terminal
         self._process: Process | None = None
         self._received: list[int] = []
         self._too_early: list[int] = []
@@ -249,7 +253,7 @@ class _Child:
         n_interrupts = self._received.count(signal.SIGINT)
         if signum != signal.SIGINT or self._process is None:
             self.send(signum)
-        elif n_interrupts == 2:  # the terminal has sent the first to the child as well
+        elif (n_interrupts == 1 and not self._hears_terminal) or n_interrupts == 2:
             self.send(signal.SIGTERM)
         elif n_interrupts > 2:
             self.send(signal.SIGKILL)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,11 @@ from psyflow.system.files import write_atomic
 __all__ = ["DONE", "Feed", "block_bytes"]
 
 DONE = b"+"
-"""What is answered when each item of a block has its outcome."""
+"""What is answered when no more will come of a block."""
+BLOCK_SECONDS = 0.5
+"""After how long a worker begins with nothing more of a block."""
+CHUNK_SECONDS = 0.1
+"""How long what is evaluated in one go is to take."""
 PATIENCE_SECONDS = 120.0
 """After how long without a block it counts as exhausted."""
 _POLL_SECONDS = 0.2
@@ -43,7 +48,7 @@ class Feed:
     source, answers : int
         File descriptors.
     present : Path
-        The file that has the block that is being evaluated, and whose that is.
+        The file that has the items that are being evaluated, and whose they are.
     """
 
     source: int
@@ -51,7 +56,10 @@ class Feed:
     present: Path
 
     def blocks(self, shard: str, is_stopping: Callable[[], bool]) -> Iterator[Items]:
-        """Yield block after block; asking for the next one says that all of the last is done.
+        """Yield items of block after block, and say when there is no more to come of one.
+
+        What takes much longer than it should is not done to its end: somebody else may have the
+        time, and whoever has sent it learns what there is.
 
         Parameters
         ----------
@@ -61,17 +69,27 @@ class Feed:
         """
         while True:
             if self.present.exists():
+                # Or one has died of it. What it had not begun with goes back.
                 self.present.unlink()
                 os.write(self.answers, DONE)
             if (items := self._next(is_stopping)) is None:
                 return
-            name = shard.encode()
-            head = len(name).to_bytes(_COUNT_BYTES, "little") + name
-            write_atomic(self.present, head + items.tobytes(), durable=False)
-            yield items
+            begin, size = time.monotonic(), 1
+            while len(items) and time.monotonic() - begin < BLOCK_SECONDS:
+                chunk, items = items[:size], items[size:]
+                chunk_begin = time.monotonic()
+                self._note(shard, chunk)
+                yield chunk
+                seconds = time.monotonic() - chunk_begin
+                size = max(1, min(8 * size, int(len(chunk) * CHUNK_SECONDS / seconds)))
+
+    def _note(self, shard: str, items: Items) -> None:
+        name = shard.encode()
+        head = len(name).to_bytes(_COUNT_BYTES, "little") + name
+        write_atomic(self.present, head + items.tobytes(), durable=False)
 
     def block_of(self, shard: str) -> Items | None:
-        """Return the block at which the worker of a shard is, or was; None if at none."""
+        """Return the items at which the worker of a shard is, or was; None if at none."""
         try:
             data = self.present.read_bytes()
         except FileNotFoundError:

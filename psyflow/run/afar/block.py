@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import socket
 import sys
@@ -10,7 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Facts", "Frames", "Reply", "Request", "Text"]
+from psyflow.outcomes.shard import FAILURE, REFUSED
+from psyflow.work.prepared import NO_RETRIES, Retries
+
+__all__ = ["Address", "Facts", "Frames", "Reply", "Request", "Text"]
 
 Items = npt.NDArray[np.int64]
 Frames = list[tuple[int, Items, bytes]]
@@ -51,6 +55,24 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Address:
+    """Where the driver is to be found, beside what the engine does.
+
+    Attributes
+    ----------
+    hosts : tuple of str
+        Names and addresses to try, one after the other.
+    port : int
+    key : bytes
+        What tells workers of the driver from others.
+    """
+
+    hosts: tuple[str, ...]
+    port: int
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Request:
     """Items that are to be evaluated.
 
@@ -70,6 +92,9 @@ class Request:
     facts : Facts
     n_cpus : int
         How many processors an evaluation may use.
+    driver : Address
+    retries : Retries
+        Which failures are no outcome.
     """
 
     run: str
@@ -81,6 +106,8 @@ class Request:
     items: Items
     facts: Facts
     n_cpus: int
+    driver: Address
+    retries: Retries
 
 
 @dataclass(frozen=True)
@@ -118,8 +145,11 @@ class Reply:
     status : int
         Why the worker has ended, if not 0: one of `psyflow.system.exits`, or minus a signal.
     seconds : float
+    folder : str
+        What stood there for the folder of the run.
     host : str
     facts : Facts
+    retries : Retries
     """
 
     frames: Frames = field(default_factory=list)
@@ -128,5 +158,23 @@ class Reply:
     lacks_parcel: bool = False
     status: int = 0
     seconds: float = 0.0
+    folder: str = ""
     host: str = field(default_factory=socket.gethostname)
     facts: Facts = field(default_factory=Facts.here)
+    retries: Retries = NO_RETRIES
+
+    def settled(self) -> Items:
+        """Return the items that have their outcome."""
+        settled = [np.empty(0, dtype=np.int64)]
+        settled += [items for kind, items, payload in self.frames if self._settles(kind, payload)]
+        return np.concatenate(settled)
+
+    def _settles(self, kind: int, payload: bytes) -> bool:
+        if kind == REFUSED:
+            return False  # its failure comes after it
+        return kind != FAILURE or not self.is_tried_again(payload)
+
+    def is_tried_again(self, payload: bytes) -> bool:
+        """Tell whether a failure, as it is in a shard, is no outcome yet."""
+        failure = json.loads(payload)
+        return self.retries.allow(failure["kind"], failure["attempt"])

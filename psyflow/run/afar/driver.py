@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,12 @@ from psyflow.engines.link import Link
 from psyflow.engines.shipments import Arrival, Shipments
 from psyflow.exceptions import PsyflowError
 from psyflow.outcomes.records import Attempt, Failure
-from psyflow.outcomes.shard import FAILURE, REFUSED, Frame, ShardWriter
+from psyflow.outcomes.shard import FAILURE, Frame, ShardWriter
 from psyflow.record.plan import Plan
 from psyflow.run.afar.block import Facts, Items, Reply, Request, Text
 from psyflow.run.afar.lane import evaluate_block, stop
-from psyflow.run.afar.parcel import Parcel, pack
+from psyflow.run.afar.mailbox import Mailbox
+from psyflow.run.afar.parcel import STUDY, Parcel, pack
 from psyflow.scheduler.engines import EngineScheduler
 from psyflow.system.exits import ENDED_EARLY, LOST, SETUP_FAILED, STOPPED, TOO_MANY_FAILURES
 from psyflow.system.files import make_folder
@@ -44,6 +47,9 @@ MOST_RETURNS = 3
 
 def drive(plan: Plan, work: Work) -> int:
     """Have an engine evaluate the items of a process job, and return its exit status."""
+    with contextlib.suppress(PermissionError):
+        # What is typed at the terminal is not for what executors start: `psy` passes it on.
+        os.setpgid(0, 0)
     try:
         scheduler = plan.load_task().scheduler
         if not isinstance(scheduler, EngineScheduler):
@@ -66,12 +72,14 @@ class _Block:
     ----------
     items : ndarray of int64
     with_parcel : bool
+    number : int
     n_returns : int
         How often it has come back without any outcome.
     """
 
     items: Items
     with_parcel: bool = False
+    number: int = 0
     n_returns: int = 0
 
     def __len__(self) -> int:
@@ -79,7 +87,8 @@ class _Block:
 
     def halves(self) -> list[_Block]:
         middle = len(self) // 2
-        return [_Block(self.items[:middle]), _Block(self.items[middle:])]
+        halves = _Block(self.items[:middle]), _Block(self.items[middle:])
+        return [half for half in halves if len(half)]
 
 
 class _Driver:
@@ -89,6 +98,7 @@ class _Driver:
         self._link = link
         self._parcel = parcel
         self._run = os.urandom(8).hex()
+        self._mailbox = Mailbox()
         self._prefix = f"{work.prefix}.{os.urandom(4).hex()}"
         self._writer = ShardWriter(work.out / f"{self._prefix}.engine.rows")
         self._presence = Presence(self._work, self._prefix)
@@ -115,6 +125,7 @@ class _Driver:
             say(_explained(error))
             self._status = SETUP_FAILED
         finally:
+            self._mailbox.close()
             self._link.tell_all(stop, self._run, 1 if self._is_idle else 2)
             is_settled = self._status in ENDED_EARLY or not (self._status or self._stop_level)
             is_there = self._presence.end(is_finished=is_settled)
@@ -137,6 +148,7 @@ class _Driver:
                 return
             if self._kill_time is not None and time.monotonic() > self._kill_time:
                 return
+            self._heed_parts()
             arrival = self._shipments.collect(POLL_SECONDS)
             if arrival is not None:
                 self._arrived(arrival)
@@ -160,6 +172,8 @@ class _Driver:
     def _send(self, block: _Block) -> Any:
         is_small = len(self._parcel.data) <= SMALL_BYTES
         self._number += 1
+        # One that is lost is sent again by some engines, with this number.
+        block.number = self._number
         request = Request(
             run=self._run,
             run_id=self._plan.run_id,
@@ -170,6 +184,8 @@ class _Driver:
             items=block.items,
             facts=self._facts,
             n_cpus=self._plan.n_cpus or 1,
+            driver=self._mailbox.address,
+            retries=self._work.retries,
         )
         return self._link.send(evaluate_block, request)
 
@@ -177,8 +193,12 @@ class _Driver:
 
     def _arrived(self, arrival: Arrival[_Block]) -> None:
         block = arrival.batch
+        self._heed_parts()
+        earlier = self._mailbox.settled(block.number)
+        self._mailbox.forget(block.number)
         if arrival.death is not None:
-            self._died(block, arrival.death)
+            if not len(earlier):
+                self._died(block, arrival.death)
             return
         if arrival.returned is None:
             return
@@ -186,31 +206,47 @@ class _Driver:
         if reply.lacks_parcel:
             self._shipments.submit_again(replace(block, with_parcel=True))
             return
-        self._tell(reply)
-        for text in reply.texts:
-            self._print(text)
-        settled = self._write(reply)
+        self._take(reply)
+        settled = np.concatenate([earlier, reply.settled()])
         if len(settled):
             self._pacer.took(len(settled), reply.seconds)
         self._heed_status(reply)
         self._return(block, settled)
 
-    def _write(self, reply: Reply) -> Items:
-        """Append outcomes to the shard; return the items that have theirs."""
-        settled = [np.empty(0, dtype=np.int64)]
+    def _heed_parts(self) -> None:
+        """Take what has come of blocks that are not through."""
+        for _, reply in self._mailbox.parts():
+            self._take(reply)
+
+    def _take(self, reply: Reply) -> None:
+        self._tell(reply)
+        for text in reply.texts:
+            self._print(text)
+        self._write(reply)
+
+    def _write(self, reply: Reply) -> None:
+        """Append outcomes to the shard."""
         for kind, items, payload in reply.frames:
+            if kind == FAILURE:
+                payload = self._with_paths_of_here(payload, reply.folder)
             frame = Frame(kind, items, 0, len(payload), 0)
             self._writer.write_frame(frame, payload)
-            if kind == FAILURE and self._is_tried_again(Failure(**json.loads(payload))):
-                continue
-            if kind == FAILURE:
+            if kind == FAILURE and not reply.is_tried_again(payload):
                 self._count_failure()
-            if kind != REFUSED:
-                settled.append(items)
-        return np.concatenate(settled)
 
-    def _is_tried_again(self, failure: Failure) -> bool:
-        return self._work.retries.allow(failure.kind, failure.attempt)
+    def _with_paths_of_here(self, payload: bytes, there: str) -> bytes:
+        """Return a failure whose traceback names the frozen code of this run, which stays."""
+        failure = json.loads(payload)
+        failure["traceback"] = self._as_of_here(failure["traceback"], there)
+        return json.dumps(failure).encode()
+
+    def _as_of_here(self, text: str, there: str) -> str:
+        """Put the paths of this study in the place of those where a worker had laid it out."""
+        if not there:
+            return text
+        text = text.replace(there, str(self._plan.layout.root))
+        task_folder = str(Path(self._plan.task_file).parent)
+        return text.replace(str(Path(there).parent / STUDY), task_folder)
 
     def _return(self, block: _Block, settled: Items) -> None:
         """Send again what a worker has left of a block, as one does that was told to end."""
@@ -234,7 +270,8 @@ class _Driver:
         failure = Failure.of_death(tried, "crash", what)
         self._writer.write_failure(failure)
         say(f"Item {item} failed: {what}")
-        if self._is_tried_again(failure) and not self._stop_level:
+        is_again = self._work.retries.allow(failure.kind, failure.attempt)
+        if is_again and not self._stop_level:
             self._shipments.submit_again(block)
         else:
             self._count_failure()
@@ -257,7 +294,7 @@ class _Driver:
 
     def _tell(self, reply: Reply) -> None:
         if reply.said.strip():
-            say(reply.said.rstrip("\n"))
+            say(self._as_of_here(reply.said, reply.folder).rstrip("\n"))
         for difference in self._facts.differences(reply.facts):
             if (told := (reply.host, difference)) not in self._told:
                 self._told.add(told)
@@ -296,6 +333,7 @@ class _Driver:
         """Level 1: no new items. Level 2: interrupt the running ones."""
         while self._stop_level < level:
             self._stop_level += 1
+            self._mailbox.stop_level = self._stop_level
             self._link.recall()
             self._link.tell_all(stop, self._run, self._stop_level)
             if self._stop_level == 2:

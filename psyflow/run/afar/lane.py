@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -17,8 +18,11 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
+
 from psyflow.outcomes.shard import ShardReader
-from psyflow.run.afar.block import Facts, Frames, Reply, Request, Text
+from psyflow.run.afar.block import Address, Facts, Frames, Reply, Request, Text
+from psyflow.run.afar.mailbox import DriverGoneError, Line
 from psyflow.system.exits import SETUP_FAILED
 from psyflow.system.limits import share_processors
 from psyflow.work.feed import Items, block_bytes
@@ -27,6 +31,7 @@ __all__ = ["evaluate_block", "stop"]
 
 MOST_BYTES = 256 << 20
 """How much a job may leave in its folder before another one takes its place."""
+TELL_SECONDS = 0.5
 _FAREWELL_SECONDS = 15.0
 
 _lock = threading.Lock()
@@ -60,7 +65,7 @@ def evaluate_block(request: Request) -> Reply:
         _busy.setdefault(request.run, set()).add(lane)
         level = _stopped.get(request.run, 0)
     lane.stop(level)
-    reply, is_over = lane.evaluate(request.items)
+    reply, is_over = lane.evaluate(request)
     with _lock:
         _busy[request.run].discard(lane)
         if not is_over:
@@ -81,10 +86,18 @@ def stop(run: str, level: int) -> None:
         lane.stop(level)
 
 
+def _line_to(driver: Address) -> Line | None:
+    try:
+        return Line(driver)
+    except OSError:
+        return None  # what there is comes with the block
+
+
 class _Lane:
     """A job beside, and its folder."""
 
     def __init__(self, request: Request, parcel: bytes) -> None:
+        self._line = _line_to(request.driver)
         self._folder = Path(tempfile.mkdtemp(prefix="psyflow-"))
         self._root = self._folder / request.task
         self._readers: dict[str, ShardReader] = {}
@@ -128,14 +141,16 @@ class _Lane:
             self._blocks.write(data)
             self._blocks.flush()
 
-    def evaluate(self, items: Items) -> tuple[Reply, bool]:
+    def evaluate(self, request: Request) -> tuple[Reply, bool]:
         """Evaluate items; return what became of them, and whether the job is over."""
         begin = time.monotonic()
-        self._send(block_bytes(items))
+        self._send(block_bytes(self._left_of(request)))
+        while not select.select([self._answers], [], [], TELL_SECONDS)[0]:
+            self._tell(request)
         has_answered = bool(os.read(self._answers, 1))
         status = 0 if has_answered else self._process.wait()
-        reply = Reply(self._frames(), self._texts(), self._said(), status=status)
-        reply.seconds = time.monotonic() - begin
+        reply = self._collected(request)
+        reply.status, reply.seconds = status, time.monotonic() - begin
         is_over = not has_answered
         if is_over:
             self._remove()
@@ -143,6 +158,30 @@ class _Lane:
             self.end()
             is_over = True
         return reply, is_over
+
+    def _left_of(self, request: Request) -> Items:
+        """Return the items of a block that no other worker has done, which was lost with it."""
+        if self._line is not None:
+            with contextlib.suppress(DriverGoneError):
+                return np.setdiff1d(request.items, self._line.begin(request.number))
+        return request.items
+
+    def _tell(self, request: Request) -> None:
+        """Tell the driver what there is so far, and hear from it."""
+        if self._line is None:
+            return
+        try:
+            self.stop(self._line.tell(request.number, self._collected(request)))
+        except DriverGoneError:
+            # Nobody waits for what is running.
+            self.stop(2)
+            self._line = None
+
+    def _collected(self, request: Request) -> Reply:
+        """Return what has come since the last look."""
+        reply = Reply(self._frames(), self._texts(), self._said(), retries=request.retries)
+        reply.folder = str(self._root)
+        return reply
 
     def stop(self, level: int) -> None:
         """Have it end after the running item (1), or soon (2)."""
@@ -164,6 +203,8 @@ class _Lane:
 
     def _remove(self) -> None:
         os.close(self._answers)
+        if self._line is not None:
+            self._line.close()
         with contextlib.suppress(OSError):
             self._blocks.close()
         shutil.rmtree(self._folder, ignore_errors=True)

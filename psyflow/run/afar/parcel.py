@@ -14,9 +14,9 @@ from psyflow.record.layout import Layout, PlanLayout
 from psyflow.record.plan import Plan
 from psyflow.system.files import make_folder
 
-__all__ = ["Parcel", "pack", "unpack"]
+__all__ = ["STUDY", "Parcel", "pack", "unpack"]
 
-_STUDY = "study"
+STUDY = "study"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def unpack(data: bytes, run_id: str, task: str, folder: Path) -> Plan:
         archive.extractall(frozen.folder, filter="data")
     plan = Plan.read(frozen.plan_file)
     assert plan is not None
-    study = make_folder(folder / _STUDY)
+    study = make_folder(folder / STUDY)
     _note_how_many_are_pending(plan, frozen)
     return replace(
         plan,

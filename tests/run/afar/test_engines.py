@@ -1,0 +1,270 @@
+"""Task files on engines, as they are: workers see neither the study's folder nor its modules."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import psyflow
+from psyflow.outcomes.shard import ShardReader
+from psyflow.system.exits import STOPPED
+from tests.support.engines import DaskServers, Engine, RayServers
+from tests.support.processes import eventually
+from tests.support.study import Study
+
+HELPER = "FACTOR = 3\n\n\ndef scaled(x):\n    return FACTOR * x\n"
+
+
+class Pool:
+    """Processes of a pool that each run makes."""
+
+    scheduler = """
+from concurrent.futures import ProcessPoolExecutor
+from psyflow.scheduler import Executor
+
+def make_executor():
+    return ProcessPoolExecutor(2)
+
+scheduler = Executor(make_executor)
+"""
+
+    def lose_a_worker(self) -> None:
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Do nothing: nothing was started."""
+
+
+def require(module: str) -> None:
+    if os.environ.get("PSYFLOW_REQUIRE_SERVERS") == "1":
+        importlib.import_module(module)
+    else:
+        pytest.importorskip(module)
+
+
+def started(name: str, folder: Path) -> Engine:
+    if name == "dask":
+        require("distributed")
+        return DaskServers(folder / "dask")
+    if name == "ray":
+        require("ray")
+        return RayServers(folder / "ray")
+    return Pool()
+
+
+@pytest.fixture(scope="module", params=["executor", "dask", "ray"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    # Not that of pytest: sockets of Ray have long names.
+    with tempfile.TemporaryDirectory(prefix="e-") as folder:
+        engine = started(request.param, Path(folder))
+        try:
+            yield engine
+        finally:
+            engine.end()
+
+
+def write(study: Study, scheduler: str, body: str, name: str = "t") -> None:
+    (study.tasks / "helper.py").write_text(HELPER)
+    study.write(name, "import helper\nfrom psyflow import Param\n" + scheduler + body)
+
+
+MIXED = """
+import os, random
+from pathlib import Path
+import numpy as np
+import psyflow
+
+pspace = Param(x=range(60)) * Param(name=["a", "b"])
+seed = 11
+retries = 1
+retry_on = ["error"]
+
+def setup(proc_id):
+    return {"offset": 100}
+
+def execute(x, name, rng, offset, ctx):
+    print("at", x, name)
+    if x == 5:
+        raise psyflow.Skip("dull")
+    if x == 6 or (x == 7 and ctx.attempt == 1):
+        raise ValueError("odd", x)
+    if x == 8:
+        os.abort()
+    return {
+        "y": helper.scaled(x) + offset,
+        "random": rng.random(),
+        "other": random.random() < 2,
+        "array": np.arange(x),
+        "text": name * x,
+        "none": None,
+    }
+"""
+HERE = "from psyflow import ImmediateRun\nscheduler = ImmediateRun()\npool_size = 2\n"
+
+
+def test_results_are_those_of_a_run_here(study: Study, engine: Engine) -> None:
+    write(study, HERE, MIXED, "here")
+    write(study, engine.scheduler, MIXED, "there")
+    for name in ("here", "there"):
+        study.psy("run", name, code=1)
+    here, there = (psyflow.load(n, study.tasks, study.work) for n in ("here", "there"))
+    assert list(here) == list(there)
+    for name in here:
+        assert repr(list(here[name])) == repr(list(there[name])), name
+    failed = [
+        [(f.item, f.kind, f.attempt, f.exception) for f in found]
+        for found in (failures_of(study, "here"), failures_of(study, "there"))
+    ]
+    assert failed[0] == failed[1]
+    assert {kind for _, kind, *_ in failed[0]} == {"error", "crash"}
+    assert "at 3 a\n" in study.psy("log", "there", "6").stdout
+    assert "dull" in study.psy("log", "there", "10").stdout
+    # Nobody can look at folders that are gone.
+    traces = [failure.traceback for failure in failures_of(study, "there")]
+    assert not any("/psyflow-" in trace for trace in traces)
+    assert any(str(study.work) in trace for trace in traces)
+    told = [study.psy("status", name).stdout for name in ("here", "there")]
+    assert told[0].replace("here", "there") == told[1]
+
+
+def failures_of(study: Study, name: str) -> list[psyflow.outcomes.records.Failure]:  # type: ignore[name-defined]
+    readers = map(ShardReader, sorted((study.work / name / "out").glob("*.rows")))
+    found = [r.failure(f) for r in readers for f in r.new_frames() if f.kind == 2]
+    return sorted(found, key=lambda failure: (failure.item, failure.attempt))
+
+
+GATED = """
+import time
+from pathlib import Path
+
+TRACE = Path({trace!r})
+pspace = Param(x=range({n}))
+{more}
+
+def execute(x, ctx):
+    with open(TRACE / f"{{x}}.called", "a") as file:
+        file.write(".")
+    while x >= {gate} and not (ctx.should_stop() or (TRACE / "go").exists()):
+        time.sleep(0.01)
+    return {{"y": helper.scaled(x)}}
+"""
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    folder = tmp_path / "trace"
+    folder.mkdir()
+    return folder
+
+
+def called(trace: Path) -> dict[int, int]:
+    return {int(path.stem): path.stat().st_size for path in trace.glob("*.called")}
+
+
+def n_done(study: Study) -> int:
+    readers = map(ShardReader, (study.work / "t" / "out").glob("*.rows"))
+    return sum(len(frame.items) for reader in readers for frame in reader.new_frames())
+
+
+def gated(study: Study, engine: Engine, trace: Path, more: str = "", n: int = 24) -> None:
+    body = GATED.format(trace=str(trace), n=n, gate=12, more=more)
+    write(study, engine.scheduler, body)
+
+
+def test_a_run_that_is_killed_goes_on(study: Study, engine: Engine, trace: Path) -> None:
+    gated(study, engine, trace)
+    psy = study.start("run")
+    # While others run, those that have ended are on the side of psy.
+    eventually(lambda: n_done(study) == 12 and len(called(trace)) > 12)
+    os.kill(psy.pid, signal.SIGKILL)
+    psy.communicate()
+    study.wait_until_gone()
+    assert 12 <= n_done(study) <= 14
+    (trace / "go").touch()
+    study.psy("run")
+    assert study.rows() == [(x, 3 * x) for x in range(24)]
+    assert [called(trace)[x] for x in range(12)] == [1] * 12
+
+
+def test_ctrl_c_lets_the_running_items_end(study: Study, engine: Engine, trace: Path) -> None:
+    gated(study, engine, trace)
+    psy = study.start("run")
+    eventually(lambda: n_done(study) == 12 and len(called(trace)) >= 14)
+    os.killpg(psy.pid, signal.SIGINT)
+    psy.communicate()
+    assert psy.returncode == STOPPED
+    done = n_done(study)
+    assert 12 < done < 24
+    (trace / "go").touch()
+    study.psy("run")
+    assert study.rows() == [(x, 3 * x) for x in range(24)]
+    assert set(called(trace).values()) == {1}
+
+
+def test_a_lost_node_costs_nothing(study: Study, engine: Engine, trace: Path) -> None:
+    if isinstance(engine, Pool):
+        pytest.skip("its processes are found below")
+    gated(study, engine, trace)
+    psy = study.start("run")
+    eventually(lambda: n_done(study) == 12 and len(called(trace)) > 12)
+    engine.lose_a_worker()
+    (trace / "go").touch()
+    _out, err = psy.communicate()
+    assert psy.returncode == 0, f"{err}\n{study.logs()}"
+    assert study.rows() == [(x, 3 * x) for x in range(24)]
+    assert [called(trace)[x] for x in range(12)] == [1] * 12
+
+
+def test_what_takes_too_long_is_ended(study: Study, engine: Engine, trace: Path) -> None:
+    gated(study, engine, trace, "timeout = 0.5\nmax_failures = 3")
+    study.psy("run", code=1)
+    failures = failures_of(study, "t")
+    assert {failure.kind for failure in failures} == {"timeout"}
+    assert 3 <= len(failures) <= 6
+    assert n_done(study) >= 12 + len(failures)
+    assert "stopping early" in study.logs()
+    # The space grows; what is there stays.
+    (trace / "go").touch()
+    gated(study, engine, trace, n=26)
+    study.psy("run")
+    assert study.rows() == [(x, 3 * x) for x in range(26)]
+    assert [called(trace)[x] for x in range(12)] == [1] * 12
+
+
+def test_an_edit_makes_results_old(study: Study, engine: Engine) -> None:
+    write(study, engine.scheduler, "pspace = Param(x=[1])\ndef execute(x): return {'y': x}\n")
+    study.psy("run")
+    write(study, engine.scheduler, "pspace = Param(x=[1])\ndef execute(x): return {'y': 2 * x}\n")
+    assert "execute" in study.psy("why").stdout
+    study.psy("run")
+    assert study.rows() == [(1, 2)]
+
+
+def test_a_setup_that_fails_is_said(study: Study, engine: Engine) -> None:
+    body = "pspace = Param(x=[1])\ndef setup(n): raise OSError('no licence')\n"
+    write(study, engine.scheduler, body + "def execute(x): return {}\n")
+    said = study.psy("run", code=3).stderr
+    assert "no licence" in said
+    assert "/psyflow-" not in said
+    assert "gave up" in said
+
+
+NEEDS_FOLDER = {
+    "Command": "from psyflow import Command\nexecute = Command('true {x}')\n",
+    "ctx.dir": "def execute(x, ctx): return {'y': str(ctx.dir)}\n",
+}
+
+
+@pytest.mark.parametrize("what", NEEDS_FOLDER)
+def test_what_needs_a_folder_is_refused_before_anything_runs(study: Study, what: str) -> None:
+    write(study, Pool.scheduler, "pspace = Param(x=[1])\n" + NEEDS_FOLDER[what])
+    said = study.psy("run", code=3).stderr
+    assert what.partition(".")[2] in said
+    assert "workers of Executor do not see" in said
+    assert not (study.work / "t" / "plan.json").exists()

@@ -1,0 +1,156 @@
+"""Real engines on this machine, whose workers have nothing to do with any study."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from tests.support.processes import PATIENCE, children_of, eventually
+
+__all__ = ["DaskServers", "Engine", "RayServers"]
+
+
+class Engine(Protocol):
+    """What task files name as their scheduler, and tests do harm to."""
+
+    scheduler: str
+    """The lines of a task file that set it."""
+
+    def lose_a_worker(self) -> None:
+        """Kill a worker, as a node does that goes down."""
+
+    def end(self) -> None:
+        """End all that was started."""
+
+
+class _Servers:
+    """Processes in folders of their own, with a home of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._processes: list[subprocess.Popen[bytes]] = []
+        (folder / "home").mkdir(parents=True)
+
+    def start(
+        self, name: str, words: list[str], env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        place = self.folder / name
+        place.mkdir()
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment |= {"HOME": str(self.folder / "home"), **(env or {})}
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                words,
+                cwd=place,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+    def said(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def end(self) -> None:
+        for process in reversed(self._processes):
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+class DaskServers(_Servers):
+    """A scheduler and two workers of Dask."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        port = free_port()
+        self.address = f"tcp://127.0.0.1:{port}"
+        words = ["scheduler", "--port", str(port), "--host", "127.0.0.1", "--no-dashboard"]
+        self.start("scheduler", self._dask(*words))
+        self._workers: list[subprocess.Popen[bytes]] = []
+        for _ in range(2):
+            self.add_worker()
+        self.scheduler = (
+            f"from psyflow.scheduler import Dask\nscheduler = Dask({self.address!r})\n"
+        )
+
+    @staticmethod
+    def _dask(*words: str) -> list[str]:
+        return [sys.executable, "-P", "-m", "dask", *words]
+
+    def add_worker(self, python: str = "") -> None:
+        name = f"worker-{len(self._workers)}"
+        options = ["--nthreads", "1", "--no-dashboard", "--no-nanny"]
+        words = self._dask("worker", self.address, *options)
+        self._workers.append(self.start(name, words))
+        eventually(lambda: "Registered to" in self.said(name), PATIENCE)
+
+    def lose_a_worker(self) -> None:
+        worker = next(worker for worker in self._workers if worker.poll() is None)
+        worker.kill()
+        self.add_worker()
+
+
+class RayServers(_Servers):
+    """A node of Ray with two processors."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        port = free_port()
+        words = [sys.executable, "-P", "-c", "from ray.scripts.scripts import main; main()"]
+        words += ["start", "--head", "--block", "--port", str(port), "--num-cpus", "2"]
+        words += ["--include-dashboard", "false", "--disable-usage-stats"]
+        words += ["--node-ip-address", "127.0.0.1", "--ray-client-server-port", str(free_port())]
+        self._head = self.start("head", words, {"RAY_TMPDIR": str(folder / "tmp")})
+        self.address = f"127.0.0.1:{port}"
+        eventually(lambda: "Ray runtime started" in self.said("head"), PATIENCE)
+        self.scheduler = f"from psyflow.scheduler import Ray\nscheduler = Ray({self.address!r})\n"
+
+    def lose_a_worker(self) -> None:
+        """Kill a process that is evaluating something."""
+        eventually(self._kill_one, PATIENCE)
+
+    def _kill_one(self) -> bool:
+        for pid in _below(self._head.pid):
+            if b"ray::evaluate_block" in _words_of(pid):
+                os.kill(pid, signal.SIGKILL)
+                return True
+        return False
+
+    def end(self) -> None:
+        below = _below(self._head.pid)
+        super().end()
+        for pid in below:
+            if b"ray" in _words_of(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _below(pid: int) -> list[int]:
+    children = children_of(pid)
+    return [*children, *(below for child in children for below in _below(child))]
+
+
+def _words_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
