@@ -89,6 +89,7 @@ class Round:
     def play(self, folder: Path) -> None:
         """Play the round in `folder`; AssertionError if anything is not as it has to be."""
         study = Study(folder)
+        study.is_apart = True
         try:
             self._write_task(study)
             for _ in range(self._chance.randint(1, 3)):

@@ -15,10 +15,14 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 import psyflow
+from psyflow.scheduler import ImmediateRun
 from psyflow.tasks import surroundings
+from tests.support.jobserver import JobServer
 from tests.support.place import Place
 from tests.support.study import Study
 
+# A plugin: to import it is to count.
+collect_ignore = ["support/covered.py"]
 # The machine may be busy. What is decorated takes the profile that there is at that moment.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
@@ -28,13 +32,19 @@ os.environ.pop("VIRTUAL_ENV", None)  # `psy` is to run in the Python of the test
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have all processes of the tests use a key that is not that of whoever runs them."""
+    """Have all processes of the tests use a key that is not that of whoever runs them.
+
+    Jobs that they start on this machine are forks of another one.
+    """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         # Else, where PYTHONDONTWRITEBYTECODE is set, each of thousands of processes does that.
         compileall.compile_dir(Path(psyflow.__file__).parent, quiet=2)
         folder = tempfile.TemporaryDirectory(prefix="psyflow-state-")
         config.add_cleanup(folder.cleanup)
         os.environ["XDG_STATE_HOME"] = folder.name
+    server = JobServer()
+    config.add_cleanup(server.end)
+    ImmediateRun.start = staticmethod(server.start)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +56,7 @@ def in_no_task() -> Iterator[None]:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Iterator[Study]:
-    """A study whose evaluations leave a trace; its `psy` is a program that has to succeed."""
+    """A study whose evaluations leave a trace; its `psy` has to succeed."""
     study = Study(tmp_path)
     study.tasks.mkdir()
     yield study

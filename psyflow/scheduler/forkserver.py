@@ -36,7 +36,7 @@ from psyflow.system.processes import (
     signals_blocked,
 )
 
-__all__ = ["ForkServer"]
+__all__ = ["ForkServer", "serve"]
 
 POLL_SECONDS = 1.0
 _SIGNALS = {*HANDLED, signal.SIGHUP} - {signal.SIGCHLD}
@@ -79,7 +79,7 @@ class ForkServer:
             self._pid = fork()
             if self._pid == 0:
                 self._socket.close()
-                _serve(self._psy, theirs, self._main, self._modules)
+                serve(self._psy, theirs, self._main, self._modules)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -149,8 +149,18 @@ class _Job:
         self.send_signal(signal.SIGKILL)
 
 
-def _serve(psy: int, requests: socket.socket, main: Main, modules: Sequence[str]) -> NoReturn:
-    """Fork a job per request, one after the other, until there is nobody to ask for one."""
+def serve(psy: int, requests: socket.socket, main: Main, modules: Sequence[str]) -> NoReturn:
+    """Be a fork server: fork a job per request, one after the other, until nobody can ask.
+
+    Parameters
+    ----------
+    psy : int
+        The process that asks, which is the parent of this one.
+    requests : socket.socket
+        Where it asks.
+    main, modules
+        See `ForkServer`.
+    """
     try:
         die_with_parent(psy)
         _close_inherited_files()

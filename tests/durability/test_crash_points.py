@@ -39,6 +39,13 @@ def execute(x):
 N_FINISHED = 3
 
 
+@pytest.fixture
+def study(study: Study) -> Study:
+    # What it leaves behind can be told from other processes.
+    study.is_apart = True
+    return study
+
+
 @dataclass
 class Recording:
     """What a `psy run` did, and how what is left of it is judged."""

@@ -39,6 +39,13 @@ os.execv(sys.executable, [sys.executable, "-m", "psyflow", "run"])
 
 
 @pytest.fixture
+def study(study: Study) -> Study:
+    # What it leaves behind can be told from other processes.
+    study.is_apart = True
+    return study
+
+
+@pytest.fixture
 def work(study: Study) -> Path:
     study.task(BODY)
     folder = study.folder / "psy-work"

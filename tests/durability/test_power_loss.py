@@ -56,6 +56,13 @@ def execute(x):
 """
 
 
+@pytest.fixture
+def study(study: Study) -> Study:
+    # What it leaves behind can be told from other processes.
+    study.is_apart = True
+    return study
+
+
 @dataclass
 class Loss:
     """A disk as the power loss left it, and what has to be on it."""

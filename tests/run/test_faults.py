@@ -53,6 +53,13 @@ def execute(x, ctx):
 """
 
 
+@pytest.fixture
+def study(study: Study) -> Study:
+    # What it leaves behind can be told from other processes.
+    study.is_apart = True
+    return study
+
+
 def supervisors(study: Study) -> list[int]:
     """Return the processes at work that the task's run has on record."""
     root = study.folder / "psy-work" / "t"

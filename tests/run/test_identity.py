@@ -13,6 +13,13 @@ def execute(tags, n):
 """
 
 
+@pytest.fixture
+def study(study):
+    # Each process has random hashes of its own.
+    study.is_apart = True
+    return study
+
+
 def test_sets_are_the_same_values_in_each_process(study, monkeypatch):
     study.task(TAGS % 2)
     for seed, n_calls in (("1", 4), ("2", 0), ("3", 0)):

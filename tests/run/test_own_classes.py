@@ -71,10 +71,18 @@ def _own_modules() -> Iterator[None]:
     forget()
 
 
+@pytest.fixture
+def study(study: Study) -> Study:
+    # What another process has imported is not there where the result is read.
+    study.is_apart = True
+    return study
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that has run; to be copied or read, not to be changed."""
     study = Study(tmp_path_factory.mktemp("ran"))
+    study.is_apart = True
     study.task(TASK)
     (study.tasks / "beside.py").write_text(BESIDE)
     study.psy("run")
@@ -90,6 +98,7 @@ def moved(ran: Path, tmp_path: Path) -> Iterator[Study]:
     folder = tmp_path / "study"
     study.__dict__.update(folder=folder, tasks=folder / "psy-tasks", python=sys.executable)
     study.__dict__.update(calls_log=folder / "calls.log", _processes=[])
+    study.is_apart = True
     yield study
     study.end()
     shutil.move(folder, ran)

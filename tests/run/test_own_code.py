@@ -60,6 +60,13 @@ def install():
 """
 
 
+@pytest.fixture
+def study(study: Study) -> Study:
+    # What a program can import depends on how it is started.
+    study.is_apart = True
+    return study
+
+
 def write(folder: Path, is_namespace: bool = False) -> Path:
     """Write the package `lab`, in which the tests' model is, and return its folder."""
     lab = folder / "lab"

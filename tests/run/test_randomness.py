@@ -27,6 +27,13 @@ def execute(trial):
 """
 
 
+@pytest.fixture
+def study(study: Study) -> Study:
+    # Each process has random hashes of its own.
+    study.is_apart = True
+    return study
+
+
 def write(study: Study, seeding: str, draw: str, n: int = 4, settings: str = "") -> None:
     study.task(BODY.format(seeding=seeding, draw=draw, n=n, settings=settings))
 

@@ -23,6 +23,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Before psyflow is imported, since importing goes through lines, too.
 _counting = coverage.Coverage(data_suffix=True)
 _counting.start()
+# What a fork goes through, nobody gets to know.
+os.register_at_fork(after_in_child=_counting.stop)
 
 
 @pytest.hookimpl(wrapper=True)

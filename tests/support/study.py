@@ -52,12 +52,23 @@ def wait_at_gate(seconds=600):
 """
 
 
+def _read_at_start() -> dict[str, str]:
+    """Return the part of the environment that only counts when an interpreter starts."""
+    return {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
+
+
+AT_START = _read_at_start()
+
+
 class Study:
     """A folder with task files, and `psy` as users call it there.
 
-    Some tests want a trace of each evaluation and call `psy` as a program that has to succeed
-    (`task`, `psy`); others ask for what `psy` says, and whether it succeeds (`write`, `call`).
+    Some tests want a trace of each evaluation and call `psy`, which has to succeed (`task`,
+    `psy`); others ask for what `psy` says, and whether it succeeds (`write`, `call`).
     """
+
+    is_apart = False
+    """Whether `psy` is a program: where it matters what that begins with, or leaves behind."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -128,8 +139,10 @@ class Study:
         return subprocess.CompletedProcess(words, process.returncode, out, told)
 
     def psy(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run `psy` as a program that ends with `code`."""
-        done = self.program(*words)
+        """Call `psy`, which has to end with `code`; as a program, if it would be another here."""
+        is_as_here = self.python == sys.executable and _read_at_start() == AT_START
+        is_apart = self.is_apart or not is_as_here
+        done = self.program(*words) if is_apart else self.call(*words)
         assert done.returncode == code, f"{done.stdout}\n{done.stderr}\n{self.logs()}"
         return done
 
