@@ -12,6 +12,7 @@ from psyflow.cli.reading import report_each
 from psyflow.messages import shortly
 from psyflow.outcomes.states import WITHOUT_ROW, State
 from psyflow.record.jobs import STATE_WORDS
+from psyflow.report.asking import Asker
 from psyflow.report.longrunning import seems_to_hang
 from psyflow.report.psets import pset_text
 from psyflow.report.status import Inquiry
@@ -24,19 +25,24 @@ MOST_SHOWN = 3
 
 def execute(arguments: Namespace) -> int:
     """Print how much of the named tasks, or of all, is done."""
+    askers: list[Asker] = []
     return report_each(
         arguments,
-        lambda task: _print(Inquiry(task), arguments.verbose),
-        lambda task: _as_json(Inquiry(task), arguments.verbose),
+        lambda task: _print(Inquiry(task, asker=askers[0]), arguments.verbose),
+        lambda task: _as_json(Inquiry(task, asker=askers[0]), arguments.verbose),
+        # One question is for all tasks.
+        lambda tasks: askers.append(Asker(tasks)),
     )
 
 
 def _print(inquiry: Inquiry, verbose: bool) -> None:
-    lines = [f"{inquiry.name}:"]
     tally = inquiry.tally
-    lines.append(f"  {tally[State.DONE]} out of {tally.n_items} rows completed.")
-    lines += _details(inquiry) if verbose else []
-    print("\n".join(lines), end="\n\n")
+    # What is on the disk is shown before a scheduler is asked, which may hang.
+    print(
+        f"{inquiry.name}:\n  {tally[State.DONE]} out of {tally.n_items} rows completed.",
+        flush=True,
+    )
+    print("".join(f"{line}\n" for line in _details(inquiry)) if verbose else "")
     for note in _notes(inquiry):
         say(f"{inquiry.name}: {note}")
     for line in inquiry.undeclared:
