@@ -18,12 +18,14 @@ from psyflow.record.archived import Archive, Archived
 from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem
 from psyflow.record.jobs import Jobs
+from psyflow.record.remedies import remedies_of
 from psyflow.report.asking import Asker, Members
 from psyflow.report.failures import failed_items
 from psyflow.report.longrunning import LongRunner, long_runners, median_duration
 from psyflow.report.states import count_states, states_of
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
+from psyflow.scheduler.remedies import Remedy
 from psyflow.tasks import TaskDef
 
 __all__ = ["Inquiry", "Members"]
@@ -144,6 +146,13 @@ class Inquiry:
         if isinstance(self.members, SchedulerError):
             return []
         return [status for some in self.members.values() for status in some]
+
+    @functools.cached_property
+    def remedies(self) -> dict[str, Remedy]:
+        """What somebody has to do so that jobs go on, by their ids."""
+        if isinstance(self.members, SchedulerError):
+            return {}
+        return remedies_of(self._assessment.task.scheduler, self.members)
 
     @functools.cached_property
     def failed_jobs(self) -> list[str]:
