@@ -9,6 +9,7 @@ from psyflow.scheduler.base import JobId, JobStatus, Scheduler
 
 if TYPE_CHECKING:
     from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
+    from psyflow.scheduler.flux import Flux
     from psyflow.scheduler.gridengine import GridEngine
     from psyflow.scheduler.hyperqueue import HyperQueue
     from psyflow.scheduler.immediate import ImmediateRun
@@ -23,6 +24,7 @@ __all__ = [
     "LSF",
     "PBS",
     "BatchScheduler",
+    "Flux",
     "GridEngine",
     "HyperQueue",
     "ImmediateRun",
@@ -42,6 +44,7 @@ _HOME_OF = {
     "BatchScheduler": "batch",
     "LSF": "lsf",
     "PBS": "pbs",
+    "Flux": "flux",
     "GridEngine": "gridengine",
     "HyperQueue": "hyperqueue",
     "ImmediateRun": "immediate",
