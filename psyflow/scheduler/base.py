@@ -15,6 +15,7 @@ from typing import ClassVar, NamedTuple, TypeAlias
 
 from psyflow.exceptions import SchedulerError
 from psyflow.scheduler.facts import SiteFacts
+from psyflow.scheduler.remedies import Remedy
 
 __all__ = [
     "CANCELLED",
@@ -175,6 +176,9 @@ class Scheduler(ABC):
 
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {}
     """Arguments that `psy new-task` writes into a new task file."""
+
+    UNVERIFIED: ClassVar[str] = ""
+    """What was never tried on a real one, for `psy doctor`; empty if it was."""
 
     runs_here: ClassVar[bool] = False
     """Whether a job runs on this machine inside `submit`, which returns when it has ended."""
@@ -368,6 +372,28 @@ class Scheduler(ABC):
 
     def check_args(self, scheduler_args: Mapping[str, object] | None) -> None:  # noqa: B027
         """Raise `UsageError` for arguments that `submit` would not take; contact nothing."""
+
+    def remedy(self, status: JobStatus) -> Remedy | None:
+        """Return what somebody has to do so that a job goes on; None if nothing, or unknown.
+
+        Parameters
+        ----------
+        status : JobStatus
+            What this scheduler said of the job.
+        """
+        return None
+
+    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
+        """Return how many jobs the cluster lets its user have, in words; none if it does not say.
+
+        Asks the cluster. For messages about a submission that it refused, and for `psy doctor`.
+
+        Parameters
+        ----------
+        scheduler_args : mapping, optional
+            Of the jobs: limits may be those of their account or QOS.
+        """
+        return []
 
     def site(self) -> SiteFacts | None:
         """Look at the site; None if this scheduler cannot be used here."""

@@ -26,6 +26,7 @@ from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_values, extra_args
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import from_name, to_name
+from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
 from psyflow.scheduler.timelimit import minutes_clock
 
@@ -81,6 +82,9 @@ class LSF(BatchScheduler):
     bsub -J t=process[1-10]%5 -o /dev/null -w ended(7) -W 1:00
     """
 
+    UNVERIFIED: ClassVar[str] = (
+        "tried with programs that answer as LSF's do, never with a real LSF"
+    )
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "1:00:00", "n_cpus": 1}
     ARGS = frozenset(
         {*_OPTIONS, *_SWITCHES, *EXTRAS, _REQUIREMENTS, "max_running", "n_gpus", "timelimit"}
@@ -180,6 +184,20 @@ class LSF(BatchScheduler):
     def means_no_job(self, returncode: int, stderr: str) -> bool:
         """Say whether bjobs only wants to say that it does not know some of the jobs."""
         return "is not found" in stderr or "No matching job found" in stderr
+
+    def remedy(self, status: JobStatus) -> Remedy | None:
+        """Return what somebody has to do so that a job goes on; None if nothing."""
+        if status.status != HELD:
+            return None
+        return Remedy("is suspended by somebody", f'bresume "{_in_words_of_lsf(status.id)}"')
+
+    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
+        """Return what ``bparams`` and ``busers`` say."""
+        size = self.max_array_size()
+        users = (self.try_query(["busers"]) or "").splitlines()
+        rows = [dict(zip(users[0].split(), row.split(), strict=False)) for row in users[1:]]
+        found = [] if size is None else [f"MAX_JOB_ARRAY_SIZE = {size}"]
+        return found + [f"MAX = {r['MAX']} slots" for r in rows if r.get("MAX", "-").isdecimal()]
 
     def cluster_name(self) -> str | None:
         """Return the cluster's name, as ``lsid`` tells it."""

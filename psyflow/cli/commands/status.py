@@ -9,11 +9,14 @@ from itertools import islice
 
 from psyflow.cli.output import EMPTY_SPACE, MOST_LINES, first_lines, say
 from psyflow.cli.reading import report_each
+from psyflow.cli.selection import suggestion
 from psyflow.cli.wanted import part_of
 from psyflow.messages import shortly
 from psyflow.outcomes.states import WITHOUT_ROW, State
 from psyflow.record.jobs import STATE_WORDS
+from psyflow.record.remedies import told_remedies
 from psyflow.record.wanted import Wanted
+from psyflow.report.asking import Asker
 from psyflow.report.longrunning import seems_to_hang
 from psyflow.report.psets import pset_text
 from psyflow.report.status import Inquiry
@@ -27,31 +30,43 @@ MOST_SHOWN = 3
 
 def execute(arguments: Namespace) -> int:
     """Print how much of the named tasks, or of all, is done."""
+    askers: list[Asker] = []
     part = part_of(arguments)
     return report_each(
         arguments,
-        lambda task: _print(Inquiry(task), arguments.verbose, part),
-        lambda task: _as_json(Inquiry(task), arguments.verbose, part),
+        lambda task: _print(
+            Inquiry(task, asker=askers[0]),
+            arguments.verbose,
+            part,
+            suggestion(arguments, task.name, command="kill"),
+        ),
+        lambda task: _as_json(Inquiry(task, asker=askers[0]), arguments.verbose, part),
+        # One question is for all tasks.
+        lambda tasks: askers.append(Asker(tasks)),
     )
 
 
-def _print(inquiry: Inquiry, verbose: bool, part: Wanted | None) -> None:
-    lines = [f"{inquiry.name}:"]
+def _print(inquiry: Inquiry, verbose: bool, part: Wanted | None, kill: str) -> None:
     tally = inquiry.tally
-    lines.append(f"  {tally[State.DONE]} out of {tally.n_items} rows completed.")
-    if part is not None:
-        found, conditions = inquiry.part(part), " and ".join(part.where)
-        told = found.told(*WITHOUT_ROW, State.TODO)
-        lines.append(
-            f"  {found[State.DONE]} out of {found.n_items} rows with {conditions} completed"
-            f"{f'; {told}' if told else ''}."
-        )
-    lines += _details(inquiry) if verbose else []
-    print("\n".join(lines), end="\n\n")
-    for note in _notes(inquiry):
+    lines = [
+        f"{inquiry.name}:",
+        f"  {tally[State.DONE]} out of {tally.n_items} rows completed.",
+        *([] if part is None else [_about_part(inquiry, part)]),
+    ]
+    # What is on the disk is shown before a scheduler is asked, which may hang.
+    print("\n".join(lines), flush=True)
+    print("".join(f"{line}\n" for line in _details(inquiry)) if verbose else "")
+    for note in (*_notes(inquiry), *told_remedies(inquiry.remedies, kill)):
         say(f"{inquiry.name}: {note}")
     for line in inquiry.undeclared:
         say(line)
+
+
+def _about_part(inquiry: Inquiry, part: Wanted) -> str:
+    found, conditions = inquiry.part(part), " and ".join(part.where)
+    told = found.told(*WITHOUT_ROW, State.TODO)
+    done = f"  {found[State.DONE]} out of {found.n_items} rows with {conditions} completed"
+    return f"{done}{f'; {told}' if told else ''}."
 
 
 def _notes(inquiry: Inquiry) -> Iterator[str]:
@@ -161,6 +176,14 @@ def _as_json(inquiry: Inquiry, verbose: bool, part: Wanted | None) -> dict[str, 
         "job_details": [
             {"id": s.id, "name": s.name, "state": STATE_WORDS[s.status], "reason": s.reason}
             for s in inquiry.job_statuses
+        ],
+        "waiting_for_somebody": [
+            {
+                "job": job,
+                "why": remedy.why,
+                "command": remedy.command or f"psy kill {inquiry.name}",
+            }
+            for job, remedy in inquiry.remedies.items()
         ],
         "result": str(inquiry.result) if inquiry.result.exists() else None,
         "failed": [

@@ -14,6 +14,7 @@ from psyflow.scheduler.base import JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.extras import DEPENDENCY, extra_args, joined
 from psyflow.scheduler.facts import SiteFacts, are_here
+from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import quoted
 from psyflow.scheduler.slurm.clusters import (
     by_cluster,
@@ -22,6 +23,7 @@ from psyflow.scheduler.slurm.clusters import (
     number_of,
     of_cluster,
 )
+from psyflow.scheduler.slurm.limits import ASSOC_FORMAT, QOS_FORMAT, parse_limits, told_limits
 from psyflow.scheduler.slurm.options import (
     CLUSTERS,
     MAX_RUNNING,
@@ -31,6 +33,7 @@ from psyflow.scheduler.slurm.options import (
     read_terms,
     render_option,
 )
+from psyflow.scheduler.slurm.remedies import remedy
 from psyflow.scheduler.slurm.texts import (
     SACCT_FORMAT,
     SINFO_FORMAT,
@@ -45,6 +48,7 @@ from psyflow.scheduler.slurm.texts import (
 
 __all__ = ["Slurm"]
 
+_SACCTMGR = ("sacctmgr", "--parsable2", "--readonly")
 _CONFIG = ("scontrol", "show", "config")
 
 
@@ -216,6 +220,29 @@ class Slurm(BatchScheduler):
                 break  # it would fail for the others too, after a long wait each
             found |= parse_scontrol(stdout)
         return found
+
+    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
+        """Return ``MaxArraySize``, and what the accounting says of the user and the QOS."""
+        told = parse_config(self.try_query(_CONFIG) or "")
+        array = told.get("MaxArraySize")
+        found = [f"MaxArraySize = {array}"] if array else []
+        found += [f"MaxJobCount = {told['MaxJobCount']}"] if "MaxJobCount" in told else []
+        if told.get("AccountingStorageType", "").endswith("/none"):
+            return found
+        options = {} if scheduler_args is None else self._canonical_args(scheduler_args)
+        of_user = ["show", "assoc", f"user={getpass.getuser()}", f"format={ASSOC_FORMAT}"]
+        rows = parse_limits(self.try_query([*_SACCTMGR, *of_user]) or "")
+        qos = str(options.get("qos") or ",".join(filter(None, (r.get("QOS") for r in rows))))
+        if qos:
+            names = ",".join(dict.fromkeys(qos.split(",")))
+            of_qos = ["show", "qos", f"where name={names}", f"format={QOS_FORMAT}"]
+            rows += parse_limits(self.try_query([*_SACCTMGR, *of_qos]) or "")
+        account = options.get("account")
+        return found + told_limits(rows, None if account is None else str(account))
+
+    def remedy(self, status: JobStatus) -> Remedy | None:
+        """Return what somebody has to do so that a job goes on; None if nothing."""
+        return remedy(status)
 
     def get_jobs(self, *, of_user: bool = False) -> Sequence[JobId]:
         """Return the jobs that are queued or running.
