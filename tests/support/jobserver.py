@@ -32,7 +32,7 @@ class JobServer(ForkServer):
     """A fork server that is a program; it begins with the first job."""
 
     def __init__(self) -> None:
-        super().__init__(job_command(sys.executable), _do_job)
+        super().__init__(job_command([sys.executable]), _do_job)
         self._environment = dict(os.environ)
         self._tests = os.getpid()
         self._program: subprocess.Popen[bytes] | None = None
