@@ -24,14 +24,15 @@ __all__ = ["JobServer", "be_server"]
 
 MODULES = ["psyflow.run.process", "threadpoolctl"]
 # What a job may be told when it has begun. All else may be read at the start of an interpreter.
-TOLD_LATER = ("COLUMNS", "PSYFLOW_", "PYTEST_")
+# The last ones are set by joblib, polars and Ray, wherever these are imported.
+TOLD_LATER = ("COLUMNS", "PSYFLOW_", "PYTEST_", "KMP_INIT_AT_FORK", "_RJEM_MALLOC_CONF", "RAY_")
 
 
 class JobServer(ForkServer):
     """A fork server that is a program; it begins with the first job."""
 
     def __init__(self) -> None:
-        super().__init__(job_command(sys.executable), _do_job)
+        super().__init__(job_command([sys.executable]), _do_job)
         self._environment = dict(os.environ)
         self._tests = os.getpid()
         self._program: subprocess.Popen[bytes] | None = None
@@ -42,7 +43,7 @@ class JobServer(ForkServer):
         if os.getpid() != self._tests or not self._can_do(args):
             return start_program(args, output)
         with self._beginning:
-            if self._program is None:
+            if self._program is None or self._program.poll() is not None:
                 self._begin()
         return super().start(args, output)
 
@@ -53,6 +54,10 @@ class JobServer(ForkServer):
             self._program.wait()
 
     def _begin(self) -> None:
+        if self._program is not None:
+            # A test has ended it, and the job that kept it busy.
+            self._socket.close()
+            self._free = threading.Lock()
         self._socket, theirs = socket.socketpair()
         root = str(Path(__file__).parents[2])
         source = f"import sys; sys.path.insert(0, {root!r}); from {__name__} import be_server\n"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from pathlib import Path
+
 import pytest
 
 from tests.support.place import Place
+from tests.support.processes import children_of, eventually, state_of
 from tests.support.study import Study
 
 ANCESTORS = """
@@ -68,3 +73,21 @@ def test_psy_is_a_program_where_it_would_be_another_one_here(
     study.is_apart = False
     monkeypatch.setenv("PYTHONHASHSEED", "1")
     assert is_program()
+
+
+def test_who_forks_jobs_is_replaced_when_a_test_has_ended_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "71")
+    place.task("t", ANCESTORS)
+    assert place.call("run").returncode == 0
+    (server,) = [p for p in children_of(os.getpid()) if "be_server" in _command(p)]
+    os.kill(server, signal.SIGKILL)
+    eventually(lambda: state_of(server) == "Z")
+    place.call("clean", "t")
+    assert place.call("run").returncode == 0
+    assert "be_server" in place.load()["started"][0]
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
