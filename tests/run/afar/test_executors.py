@@ -52,7 +52,12 @@ _OPTIONAL = ("mpi4py", "parsl")
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_executors_of_other_libraries(study: Study, name: str) -> None:
+def test_executors_of_other_libraries(
+    study: Study, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Open MPI asks for this where tests run as root.
+    for variable in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"):
+        monkeypatch.setenv(variable, "1")
     module, make = MAKERS[name]
     if name in _OPTIONAL:
         pytest.importorskip(module)
