@@ -49,8 +49,9 @@ PUBLIC = {
     """,
     "psyflow.results": "Results folder load",
     "psyflow.scheduler": """
-        BatchScheduler Flux GridEngine HyperQueue ImmediateRun JobId JobStatus LSF PBS Scheduler
-        Slurm Sqsub Ssh SubmitRequest scheduler_by_name scheduler_names
+        BatchScheduler Dask Executor Flux GridEngine HyperQueue ImmediateRun JobId
+        JobStatus LSF PBS Ray Scheduler Slurm Sqsub Ssh SubmitRequest scheduler_by_name
+        scheduler_names
     """,
     "psyflow.store": """
         AutodetectStore DefaultStore H5Store NpzStore PickleStore Store as_store known_extensions

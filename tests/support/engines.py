@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -113,10 +115,9 @@ class RayServers(_Servers):
         words = [sys.executable, "-P", "-c", "from ray.scripts.scripts import main; main()"]
         words += ["start", "--head", "--block", "--port", str(port), "--num-cpus", "2"]
         words += ["--include-dashboard", "false", "--disable-usage-stats"]
-        words += ["--node-ip-address", "127.0.0.1", "--ray-client-server-port", str(free_port())]
         self._head = self.start("head", words, {"RAY_TMPDIR": str(folder / "tmp")})
-        self.address = f"127.0.0.1:{port}"
-        eventually(lambda: "Ray runtime started" in self.said("head"), PATIENCE)
+        told = eventually(lambda: re.search(r"--address='(.+?)'", self.said("head")), PATIENCE)
+        self.address = told[1]
         self.scheduler = f"from psyflow.scheduler import Ray\nscheduler = Ray({self.address!r})\n"
 
     def lose_a_worker(self) -> None:
@@ -131,11 +132,11 @@ class RayServers(_Servers):
         return False
 
     def end(self) -> None:
-        below = _below(self._head.pid)
-        super().end()
-        for pid in below:
-            if b"ray" in _words_of(pid):
+        # Asked to end, it would wait for half a minute.
+        for pid in [self._head.pid, *_below(self._head.pid)]:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        super().end()
 
 
 def _below(pid: int) -> list[int]:

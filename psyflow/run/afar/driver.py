@@ -71,6 +71,7 @@ class _Block:
     Attributes
     ----------
     items : ndarray of int64
+    mailbox : Mailbox
     with_parcel : bool
     number : int
     n_returns : int
@@ -78,6 +79,7 @@ class _Block:
     """
 
     items: Items
+    mailbox: Mailbox
     with_parcel: bool = False
     number: int = 0
     n_returns: int = 0
@@ -86,8 +88,10 @@ class _Block:
         return len(self.items)
 
     def halves(self) -> list[_Block]:
-        middle = len(self) // 2
-        halves = _Block(self.items[:middle]), _Block(self.items[middle:])
+        """Cut in two what has not come back before its worker died."""
+        left = np.setdiff1d(self.items, self.mailbox.settled(self.number))
+        middle = len(left) // 2
+        halves = (_Block(part, self.mailbox) for part in (left[:middle], left[middle:]))
         return [half for half in halves if len(half)]
 
 
@@ -166,7 +170,7 @@ class _Driver:
         if claim is None:
             return False
         items = np.asarray(self._work.items[claim.start : claim.stop])
-        self._shipments.submit(_Block(items))
+        self._shipments.submit(_Block(items, self._mailbox))
         return True
 
     def _send(self, block: _Block) -> Any:
@@ -258,7 +262,7 @@ class _Driver:
             say(f"Items {left[:5].tolist()} come back without any outcome.")
             self._give_up(SETUP_FAILED)
             return
-        self._shipments.submit_again(_Block(left, n_returns=n_returns))
+        self._shipments.submit_again(_Block(left, self._mailbox, n_returns=n_returns))
 
     def _died(self, block: _Block, error: Exception) -> None:
         """Record that an item took the worker of the engine along, though it was alone there."""
