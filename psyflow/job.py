@@ -70,16 +70,25 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
     try:
         return 0 if merge(plan, task).tally.is_settled or _is_continued(plan, task) else 1
     finally:
-        _note_over(plan)
+        _note_over(plan, task)
 
 
-def _note_over(plan: Plan) -> None:
-    """Note that no job of the plan is at work: the merge job runs after all others."""
-    from psyflow.record.jobs import Jobs
+def _note_over(plan: Plan, task: TaskDef) -> None:
+    """Note that no job of the plan is at work: the merge job runs after all others.
+
+    And how they ended, if their cluster says so here: then nobody has to ask it again.
+    """
+    from psyflow.exceptions import SchedulerError
+    from psyflow.record.jobs import Jobs, note_ends
     from psyflow.work.capture import say
 
+    jobs = Jobs(plan.layout)
     try:
-        Jobs(plan.layout).record_over(plan.run_id)
+        jobs.record_over(plan.run_id)
+        note_ends(jobs, plan.run_id, task.scheduler, but="merge")
+    except SchedulerError as error:
+        # Not every cluster lets jobs ask.
+        say(f"How the jobs ended is not known here: {error}")
     except OSError as error:
         # The scheduler knows it, too, at least for a while.
         say(f"It could not be noted that all jobs are over: {error}")

@@ -19,9 +19,14 @@ __all__ = ["report_each", "without_bytecode"]
 
 
 def report_each(
-    arguments: Namespace, show: Callable[[TaskDef], None], as_json: Callable[[TaskDef], object]
+    arguments: Namespace,
+    show: Callable[[TaskDef], None],
+    as_json: Callable[[TaskDef], object],
+    begin: Callable[[list[TaskDef]], None] = lambda tasks: None,
 ) -> int:
     """Call `show` for each named task, or print what `as_json` returns for all of them.
+
+    `begin` is called before, with the tasks that load.
 
     Returns
     -------
@@ -40,7 +45,7 @@ def report_each(
     # A space may be computed by code that prints.
     quiet = contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext()
     with without_bytecode(), quiet:
-        status = for_each_task(arguments, report)
+        status = for_each_task(arguments, report, begin)
     if arguments.json:
         print(json.dumps(reports, indent=1))
     return status

@@ -75,12 +75,17 @@ def _base_of(taskdir: Path) -> Path:
     return study
 
 
-def for_each_task(arguments: Namespace, act: Callable[[TaskDef], int]) -> int:
+def for_each_task(
+    arguments: Namespace,
+    act: Callable[[TaskDef], int],
+    begin: Callable[[list[TaskDef]], None] = lambda tasks: None,
+) -> int:
     """Call `act` for each named task, which returns an exit code; return the highest.
 
-    A task for which it raises does not stop the others.
+    A task for which it raises does not stop the others. `begin` is called before, with all.
     """
     tasks, status = load_tasks(arguments)
+    begin(tasks)
     for task in tasks:
         try:
             status = max(status, act(task))

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import socket
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,6 +51,9 @@ class JobRecord:
         What the scheduler called its cluster.
     host : str or None
         Where it was submitted. This and the three before it are None in records of old.
+    ends : dict from str to list of str, or None
+        Of ``over``: state, name and reason of each job that did not end well; None if that is
+        not known.
     """
 
     run_id: str
@@ -61,6 +65,7 @@ class JobRecord:
     mark: str | None = None
     cluster: str | None = None
     host: str | None = None
+    ends: Mapping[str, Sequence[str]] | None = None
 
     def to_line(self) -> str:
         """Return the record as its file holds it."""

@@ -8,11 +8,12 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from psyflow.exceptions import StoreError
+from psyflow.record.answers import LOOK_SECONDS, Answers, Question
 from psyflow.record.jobrecord import OVER_STEP, JobRecord
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
@@ -35,7 +36,7 @@ from psyflow.system.lease import is_over, owner_of
 from psyflow.system.orphans import wait_until_dead
 from psyflow.system.owner import Owner
 
-__all__ = ["STATE_WORDS", "JobRecord", "Jobs", "Killed", "in_words"]
+__all__ = ["STATE_WORDS", "JobRecord", "Jobs", "Killed", "in_words", "note_ends"]
 
 STATE_WORDS = {
     QUEUED: "queued",
@@ -160,11 +161,59 @@ class Jobs:
         """Return where the jobs of a plan were submitted; None if nobody noted it."""
         return next((r.host for r in self.records() if r.run_id == run_id and r.host), None)
 
-    def record_over(self, run_id: str) -> None:
-        """Note that no job of a plan is at work any more, whatever the scheduler remembers."""
-        self._append(JobRecord(run_id, OVER_STEP))
+    def record_over(self, run_id: str, ends: Iterable[JobStatus] | None = None) -> None:
+        """Note that no job of a plan is at work any more, whatever the scheduler remembers.
 
-    def members(self, run_id: str, scheduler: Scheduler) -> dict[str, list[JobStatus]]:
+        Parameters
+        ----------
+        run_id : str
+        ends : iterable of JobStatus, optional
+            How the jobs ended that did not end well, if that is known: nobody needs to ask then.
+        """
+        known = None if ends is None else {s.id: [s.status, s.name, s.reason] for s in ends}
+        self._append(JobRecord(run_id, OVER_STEP, ends=known))
+
+    def ends(self, run_id: str, answers: Answers, *, but: str = "") -> list[JobStatus] | None:
+        """Return the jobs of a plan that did not end well; None if not all are said to be over.
+
+        Parameters
+        ----------
+        run_id : str
+        answers : Answers
+            To the plan's `question`.
+        but : str
+            The step that asks, and so is not over.
+        """
+        seen = self._look(run_id, answers)
+        statuses = [s for one in seen if one.record.step != but for s in one.members]
+        if any(s.status not in OVER for s in statuses):
+            return None
+        return [s for s in statuses if s.status != DONE]
+
+    def are_over(self, run_id: str) -> bool:
+        """Tell whether it was noted that no job of a plan is at work any more."""
+        return _over_record(self._of_plan(run_id)) is not None
+
+    def members_as_noted(
+        self, run_id: str, *, even_if_unknown: bool = False
+    ) -> dict[str, list[JobStatus]] | None:
+        """Return how the jobs of a plan ended that was noted to be over; nobody is asked.
+
+        Parameters
+        ----------
+        run_id : str
+        even_if_unknown : bool
+            Whether jobs count as done of which nobody noted how they ended; otherwise, None is
+            returned then.
+        """
+        of_plan = self._of_plan(run_id)
+        over = _over_record(of_plan)
+        if over is None or (over.ends is None and not even_if_unknown):
+            return None
+        records = [self._named(record) for record in of_plan if record.jobid is not None]
+        return {str(r.jobid): _as_noted(r, over.ends or {}) for r in records}
+
+    def members(self, run_id: str, scheduler: Scheduler | Answers) -> dict[str, list[JobStatus]]:
         """Ask `scheduler`, in one query, about the jobs of one plan, members of arrays one by one.
 
         A job that it has forgotten is unknown, and so is one whose id is somebody else's now, or
@@ -178,24 +227,32 @@ class Jobs:
         """
         return {seen.jobid: seen.members for seen in self._look(run_id, scheduler)}
 
-    def _look(self, run_id: str, scheduler: Scheduler) -> list[_Seen]:
-        of_plan = [record for record in self.records() if record.run_id == run_id]
-        is_over = any(record.step == OVER_STEP for record in of_plan)
-        found = [record for record in of_plan if record.jobid is not None]
-        if not is_over:
-            found += _accepted_unnoted(of_plan, scheduler)
-        records = [self._named(record) for record in found]
-        if not records:
-            return []
-        here = scheduler.cluster_name() if any(record.cluster for record in records) else None
-        near = [record for record in records if not record.is_elsewhere(here)]
-        # An array is asked about by its own id, too, which may be another job's that is no array.
-        ids = dict.fromkeys(i for r in near for i in (*r.member_ids, str(r.jobid)))
-        told = scheduler.get_statuses(ids) if ids else {}
+    def question(self, run_id: str) -> Question:
+        """Return what has to be asked to know of the jobs of one plan."""
+        of_plan = self._of_plan(run_id)
+        noted = [record for record in of_plan if record.jobid is not None]
+        intents = {} if _over_record(of_plan) else _unnoted(of_plan)
+        return Question([self._named(record) for record in noted], intents)
+
+    def _of_plan(self, run_id: str) -> list[JobRecord]:
+        return [record for record in self.records() if record.run_id == run_id]
+
+    def _look(self, run_id: str, scheduler: Scheduler | Answers) -> list[_Seen]:
+        if (
+            isinstance(scheduler, Scheduler)
+            and (noted := self.members_as_noted(run_id)) is not None
+        ):
+            records = [self._named(r) for r in self._of_plan(run_id) if r.jobid is not None]
+            return [_Seen(record, noted[str(record.jobid)]) for record in records]
+        is_over, question = self.are_over(run_id), self.question(run_id)
+        answers = (
+            scheduler if isinstance(scheduler, Answers) else Answers.of(scheduler, [question])
+        )
+        records = [*question.records, *map(self._named, question.accepted(answers.found))]
         return [
-            _far(record, here, is_over=is_over)
-            if record.is_elsewhere(here)
-            else _near(record, here, told, scheduler.tells_names, is_over=is_over)
+            _far(record, answers.cluster, is_over=is_over)
+            if record.is_elsewhere(answers.cluster)
+            else _near(record, answers, is_over=is_over)
             for record in records
         ]
 
@@ -301,6 +358,26 @@ class Jobs:
         append_line(self._layout.jobs_file, record.to_line())
 
 
+def note_ends(jobs: Jobs, run_id: str, scheduler: Scheduler, *, but: str = "") -> None:
+    """Note how the jobs of a plan ended that was noted to be over: then nobody asks again.
+
+    Parameters
+    ----------
+    jobs, run_id, scheduler
+    but : str
+        The step that does this.
+
+    Raises
+    ------
+    SchedulerError
+        If the scheduler does not answer soon. Whoever looks at what is missing asks then.
+    """
+    answers = Answers.within(LOOK_SECONDS, scheduler, lambda: [jobs.question(run_id)])
+    ends = jobs.ends(run_id, answers, but=but)
+    if ends is not None:
+        jobs.record_over(run_id, ends)
+
+
 def in_words(statuses: Sequence[JobStatus], *, counts_one: bool = False) -> str:
     """Say how many jobs are in each state, and why, if the scheduler says so.
 
@@ -327,21 +404,29 @@ def in_words(statuses: Sequence[JobStatus], *, counts_one: bool = False) -> str:
     return ", ".join(shown)
 
 
-def _accepted_unnoted(of_plan: Sequence[JobRecord], scheduler: Scheduler) -> list[JobRecord]:
-    """Return the jobs that were to be submitted, and were, though nobody noted their ids.
+def _unnoted(of_plan: Sequence[JobRecord]) -> dict[str, JobRecord]:
+    """Return the jobs that were to be submitted, though nobody noted their ids, by their marks.
 
     Whoever submitted them may have died just then, or may be about to note it.
     """
     noted = {record.mark for record in of_plan if record.jobid is not None}
-    intents = {
+    return {
         record.mark: record
         for record in of_plan
         if record.jobid is None and record.mark is not None and record.mark not in noted
     }
-    if not intents or not scheduler.tells_names:
-        return []
-    found = scheduler.find_marked(list(intents))
-    return [dataclasses.replace(intents[mark], jobid=jobid) for mark, jobid in found.items()]
+
+
+def _over_record(of_plan: Sequence[JobRecord]) -> JobRecord | None:
+    """Return the line that says most of how the jobs of a plan ended, if they are over."""
+    found = [record for record in of_plan if record.step == OVER_STEP]
+    return max(found, key=lambda record: record.ends is not None, default=None)
+
+
+def _as_noted(record: JobRecord, ends: Mapping[str, Sequence[str]]) -> list[JobStatus]:
+    """Return the members of a job as they ended."""
+    done = {i: (DONE, record.name_of(i), "") for i in record.member_ids}
+    return [JobStatus(i, *(ends.get(i) or as_done)) for i, as_done in done.items()]
 
 
 def _far(record: JobRecord, here: str | None, *, is_over: bool) -> _Seen:
@@ -354,26 +439,26 @@ def _far(record: JobRecord, here: str | None, *, is_over: bool) -> _Seen:
 
 def _near(
     record: JobRecord,
-    here: str | None,
-    told: Mapping[str, JobStatus],
-    tells_names: bool,
+    answers: Answers,
     *,
     is_over: bool,
 ) -> _Seen:
     """Say what is believed of an answer."""
-    ids = record.member_ids
-    answers = [told[i] for i in (*ids, str(record.jobid)) if not _is_forgotten(told[i])]
-    strangers = [status for status in answers if tells_names and not record.is_in(status)]
+    ids, tells_names = record.member_ids, answers.tells_names
+    told = [
+        status for i in (*ids, str(record.jobid)) if not _is_forgotten(status := answers.status(i))
+    ]
+    strangers = [status for status in told if tells_names and not record.is_in(status)]
     if strangers:
         members = [JobStatus(i, UNKNOWN, "") for i in ids]
     else:
-        members = [record.readable(told[i]) for i in ids]
+        members = [record.readable(answers.status(i)) for i in ids]
     if is_over:
         members = [_over_if_forgotten(status) for status in members]
     if strangers:
         return _Seen(record, members, other=strangers[0].name or "?")
     # An id that nothing else confirms is only a number.
-    is_sure = (record.cluster and here) or (tells_names and answers)
+    is_sure = (record.cluster and answers.cluster) or (tells_names and told)
     if is_sure or not record.is_of_other_host():
         return _Seen(record, members)
     reason = f"was submitted on {record.host}, and here its id may be another job's"

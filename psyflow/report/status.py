@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem
 from psyflow.record.joblogs import Stillborn
 from psyflow.record.jobs import Jobs
-from psyflow.record.plan import Plan
 from psyflow.record.wanted import Wanted
+from psyflow.report.asking import Asker, Members
 from psyflow.report.failures import failed_items
 from psyflow.report.longrunning import LongRunner, long_runners, median_duration
 from psyflow.report.states import count_states, states_of
@@ -29,9 +29,7 @@ from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
 from psyflow.tasks import TaskDef
 
-__all__ = ["Inquiry", "Members", "ask"]
-
-Members: TypeAlias = Mapping[str, Sequence[JobStatus]]
+__all__ = ["Inquiry", "Members"]
 
 
 class Inquiry:
@@ -42,6 +40,8 @@ class Inquiry:
     task : TaskDef
     members : mapping or SchedulerError, optional
         What the scheduler said a short while ago, so that it need not be asked again.
+    asker : Asker, optional
+        Asks about the jobs of other tasks at the same time.
 
     Attributes
     ----------
@@ -50,7 +50,13 @@ class Inquiry:
         The result file, whether it exists or not.
     """
 
-    def __init__(self, task: TaskDef, members: Members | SchedulerError | None = None) -> None:
+    def __init__(
+        self,
+        task: TaskDef,
+        members: Members | SchedulerError | None = None,
+        asker: Asker | None = None,
+    ) -> None:
+        self._asker = asker or Asker([task])
         if members is not None:
             self.members = members
         self.name = task.name
@@ -135,7 +141,7 @@ class Inquiry:
     @functools.cached_property
     def members(self) -> Members | SchedulerError:
         """What the scheduler says of the jobs, which is asked once, or why it does not."""
-        return ask(self._assessment.task, self._jobs, self._assessment.plan)
+        return self._asker.members(self._assessment.task, is_complete=not self.reasons)
 
     @functools.cached_property
     def jobs(self) -> list[str]:
@@ -167,16 +173,6 @@ class Inquiry:
     def failures(self) -> list[FailedItem]:
         """Return the latest failure of each item that has no result, in item order."""
         return failed_items(self._assessment)
-
-
-def ask(task: TaskDef, jobs: Jobs, plan: Plan | None) -> Members | SchedulerError:
-    """Ask the scheduler about the jobs of a plan; return why, if it does not answer."""
-    if plan is None:
-        return {}
-    try:
-        return jobs.members(plan.run_id, task.scheduler)
-    except SchedulerError as error:
-        return error
 
 
 def _in_words(status: JobStatus) -> str:

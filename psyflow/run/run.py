@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection
 
+from psyflow.exceptions import SchedulerError
 from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
 from psyflow.record.assess import Assessment
-from psyflow.record.jobs import Jobs, Killed
+from psyflow.record.jobs import Jobs, Killed, note_ends
 from psyflow.record.layout import Layout
 from psyflow.record.ownership import check_folder
 from psyflow.run.archive import finish_bringing_back
@@ -109,4 +111,6 @@ class Run:
         left = self.jobs.lingering(plan.run_id, self.task.scheduler)
         if is_all and not left:
             self.jobs.record_over(plan.run_id)
+            with contextlib.suppress(SchedulerError):  # whoever looks at what is missing asks
+                note_ends(self.jobs, plan.run_id, self.task.scheduler)
         return left

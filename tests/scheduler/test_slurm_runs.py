@@ -256,3 +256,23 @@ def test_long_item_saves_its_state_and_goes_on(place: Place, slurm: PrivateSlurm
 
 def test_task_file_of_the_page(place: Place) -> None:
     check_task_file("slurm", place)
+
+
+def test_nobody_asks_slurm_about_what_is_over(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = 'pspace = Param(x=range(4))\ndef execute(x):\n    {}return {{"y": x**2}}\n'
+    place.task("t", HEAD + source.format(""))
+    place.task("u", HEAD + source.format("os.kill(os.getpid(), 9) if x == 2 else 0\n    "))
+    assert place.program("run").returncode == 0
+    for task in ("t", "u"):
+        wait(place, task)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    calls = tmp_path / "calls"
+    for name in ("squeue", "sacct", "scontrol"):
+        (programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{calls}\nexit 1\n')
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    assert place.program("status").returncode == 0
+    assert not calls.exists(), calls.read_text()

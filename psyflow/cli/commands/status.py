@@ -14,6 +14,7 @@ from psyflow.messages import shortly
 from psyflow.outcomes.states import WITHOUT_ROW, State
 from psyflow.record.jobs import STATE_WORDS
 from psyflow.record.wanted import Wanted
+from psyflow.report.asking import Asker
 from psyflow.report.longrunning import seems_to_hang
 from psyflow.report.psets import pset_text
 from psyflow.report.status import Inquiry
@@ -28,26 +29,31 @@ MOST_SHOWN = 3
 def execute(arguments: Namespace) -> int:
     """Print how much of the named tasks, or of all, is done."""
     part = part_of(arguments)
+    askers: list[Asker] = []
     return report_each(
         arguments,
-        lambda task: _print(Inquiry(task), arguments.verbose, part),
-        lambda task: _as_json(Inquiry(task), arguments.verbose, part),
+        lambda task: _print(Inquiry(task, asker=askers[0]), arguments.verbose, part),
+        lambda task: _as_json(Inquiry(task, asker=askers[0]), arguments.verbose, part),
+        # One question is for all tasks.
+        lambda tasks: askers.append(Asker(tasks)),
     )
 
 
 def _print(inquiry: Inquiry, verbose: bool, part: Wanted | None) -> None:
-    lines = [f"{inquiry.name}:"]
     tally = inquiry.tally
-    lines.append(f"  {tally[State.DONE]} out of {tally.n_items} rows completed.")
+    # What is on the disk is shown before a scheduler is asked, which may hang.
+    print(
+        f"{inquiry.name}:\n  {tally[State.DONE]} out of {tally.n_items} rows completed.",
+        flush=True,
+    )
     if part is not None:
         found, conditions = inquiry.part(part), " and ".join(part.where)
         told = found.told(*WITHOUT_ROW, State.TODO)
-        lines.append(
+        print(
             f"  {found[State.DONE]} out of {found.n_items} rows with {conditions} completed"
             f"{f'; {told}' if told else ''}."
         )
-    lines += _details(inquiry) if verbose else []
-    print("\n".join(lines), end="\n\n")
+    print("".join(f"{line}\n" for line in _details(inquiry)) if verbose else "")
     for note in _notes(inquiry):
         say(f"{inquiry.name}: {note}")
     for line in inquiry.undeclared:

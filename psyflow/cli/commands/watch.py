@@ -18,10 +18,9 @@ from psyflow.cli.streams import drawing_board
 from psyflow.exceptions import SchedulerError
 from psyflow.messages import duration
 from psyflow.outcomes.states import State, Tally
-from psyflow.record.jobs import Jobs, in_words
-from psyflow.record.layout import Layout
-from psyflow.record.plan import Plan
-from psyflow.report.status import Inquiry, Members, ask
+from psyflow.record.jobs import in_words
+from psyflow.report.asking import Asker, Members
+from psyflow.report.status import Inquiry
 from psyflow.tasks import TaskDef
 from psyflow.texts import printable
 
@@ -118,7 +117,7 @@ class _Asker:
 
     def __init__(self, task: TaskDef) -> None:
         self._task = task
-        self._layout = Layout(task.folder, task.name, task.resultfile)
+
         self._answer: Members | SchedulerError = SchedulerError("no answer yet")
         self._thread: threading.Thread | None = None
         self._asked = 0.0
@@ -141,7 +140,8 @@ class _Asker:
 
     def _ask(self) -> None:
         try:
-            self._answer = ask(self._task, Jobs(self._layout), Plan.present(self._layout))
+            # Whether it is complete is looked up by whoever shows it, and how jobs ended, too.
+            self._answer = Asker([self._task]).members(self._task, is_complete=False)
         except Exception as error:
             self._answer = SchedulerError(f"{type(error).__name__}: {error}")
 
