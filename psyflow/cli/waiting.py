@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
 
 from psyflow.cli.output import FAILED, INTERRUPTED, OK, TROUBLE, describe, say
 from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
 from psyflow.cli.telling import tell_undeclared
+from psyflow.record.remedies import told_remedies
 from psyflow.report.stillborn import about_stillborn, stillborn_of
 from psyflow.run.run import Run
 from psyflow.run.wait import wait
+from psyflow.scheduler.remedies import Remedy
 from psyflow.tasks import TaskDef
 
 __all__ = ["wait_for"]
@@ -28,11 +31,17 @@ def wait_for(task: TaskDef, arguments: Namespace) -> int:
         did not get to some, `INTERRUPTED` if the waiting was: the jobs go on.
     """
     run = Run(task)
+
+    def tell_remedies(remedies: Mapping[str, Remedy]) -> None:
+        for line in told_remedies(remedies, suggestion(arguments, task.name, command="kill")):
+            say(f"{task.name}: {line}")
+
     try:
         are_over = wait(
             run,
             lambda plan: Progress(plan, only_looks=True),
             lambda error: say(f"{task.name}: {describe(error)}"),
+            tell_remedies,
         )
     except KeyboardInterrupt:
         command = suggestion(arguments, task.name, command="watch")

@@ -19,6 +19,7 @@ from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem
 from psyflow.record.joblogs import Stillborn
 from psyflow.record.jobs import Jobs
+from psyflow.record.remedies import remedies_of
 from psyflow.record.wanted import Wanted
 from psyflow.report.asking import Asker, Members
 from psyflow.report.failures import failed_items
@@ -27,6 +28,7 @@ from psyflow.report.states import count_states, states_of
 from psyflow.report.stillborn import stillborn_of
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.scheduler.base import CANCELLED, FAILED, JobStatus
+from psyflow.scheduler.remedies import Remedy
 from psyflow.tasks import TaskDef
 
 __all__ = ["Inquiry", "Members"]
@@ -156,6 +158,13 @@ class Inquiry:
         if isinstance(self.members, SchedulerError):
             return []
         return [status for some in self.members.values() for status in some]
+
+    @functools.cached_property
+    def remedies(self) -> dict[str, Remedy]:
+        """What somebody has to do so that jobs go on, by their ids."""
+        if isinstance(self.members, SchedulerError):
+            return {}
+        return remedies_of(self._assessment.task.scheduler, self.members)
 
     @functools.cached_property
     def failed_jobs(self) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
 from psyflow.exceptions import SchedulerError
 from psyflow.record.plan import Plan
+from psyflow.record.remedies import remedies_of
 from psyflow.run.run import Run
+from psyflow.scheduler.remedies import Remedy
 
 __all__ = ["pauses", "wait"]
 
@@ -30,6 +32,7 @@ def wait(
     run: Run,
     follow: Callable[[Plan], AbstractContextManager[object]],
     tell: Callable[[SchedulerError], object],
+    tell_remedies: Callable[[Mapping[str, Remedy]], object] = lambda remedies: None,
 ) -> bool:
     """Wait until no job of a run is at work.
 
@@ -40,6 +43,8 @@ def wait(
         Makes what is entered while the jobs of a plan are at work.
     tell : callable
         Told each time that the scheduler does not answer, which says nothing about the jobs.
+    tell_remedies : callable
+        Told what somebody has to do so that jobs go on, whenever that has changed.
 
     Returns
     -------
@@ -47,7 +52,7 @@ def wait(
         Whether they are over; False if the scheduler knows nothing of them any more, and has not
         for so long that nobody waits.
     """
-    waiting = _Waiting(run, tell)
+    waiting = _Waiting(run, tell, tell_remedies)
     while (plan := Plan.present(run.layout)) and waiting.is_at_work():
         # A merge job may have continued the plan with another one.
         with follow(plan):
@@ -66,9 +71,16 @@ def _is_replaced(run: Run, plan: Plan) -> bool:
 class _Waiting:
     """Whether jobs are at work, and for how long the scheduler has known nothing of them."""
 
-    def __init__(self, run: Run, tell: Callable[[SchedulerError], object]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        tell: Callable[[SchedulerError], object],
+        tell_remedies: Callable[[Mapping[str, Remedy]], object],
+    ) -> None:
         self._run = run
         self._tell = tell
+        self._tell_remedies = tell_remedies
+        self._told: Mapping[str, Remedy] = {}
         self._forgotten_since: float | None = None
 
     def is_at_work(self) -> bool:
@@ -79,6 +91,10 @@ class _Waiting:
         try:
             members = run.jobs.members(plan.run_id, run.task.scheduler)
             self._heed(is_forgotten=run.jobs.are_forgotten(members))
+            remedies = remedies_of(run.task.scheduler, members)
+            if remedies != self._told:
+                self._told = remedies
+                self._tell_remedies(remedies)
             return bool(run.jobs.alive_among(members)) and not self.has_lost_patience
         except SchedulerError as error:
             self._tell(error)

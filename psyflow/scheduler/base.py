@@ -15,6 +15,7 @@ from typing import ClassVar, NamedTuple, TypeAlias
 
 from psyflow.exceptions import SchedulerError
 from psyflow.scheduler.facts import SiteFacts
+from psyflow.scheduler.remedies import Remedy
 
 __all__ = [
     "CANCELLED",
@@ -368,6 +369,16 @@ class Scheduler(ABC):
 
     def check_args(self, scheduler_args: Mapping[str, object] | None) -> None:  # noqa: B027
         """Raise `UsageError` for arguments that `submit` would not take; contact nothing."""
+
+    def remedy(self, status: JobStatus) -> Remedy | None:
+        """Return what somebody has to do so that a job goes on; None if nothing, or unknown.
+
+        Parameters
+        ----------
+        status : JobStatus
+            What this scheduler said of the job.
+        """
+        return None
 
     def site(self) -> SiteFacts | None:
         """Look at the site; None if this scheduler cannot be used here."""

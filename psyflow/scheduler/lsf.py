@@ -26,6 +26,7 @@ from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_values, extra_args
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import from_name, to_name
+from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
 from psyflow.scheduler.timelimit import minutes_clock
 
@@ -180,6 +181,12 @@ class LSF(BatchScheduler):
     def means_no_job(self, returncode: int, stderr: str) -> bool:
         """Say whether bjobs only wants to say that it does not know some of the jobs."""
         return "is not found" in stderr or "No matching job found" in stderr
+
+    def remedy(self, status: JobStatus) -> Remedy | None:
+        """Return what somebody has to do so that a job goes on; None if nothing."""
+        if status.status != HELD:
+            return None
+        return Remedy("is suspended by somebody", f'bresume "{_in_words_of_lsf(status.id)}"')
 
     def cluster_name(self) -> str | None:
         """Return the cluster's name, as ``lsid`` tells it."""

@@ -27,6 +27,7 @@ from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_mem
 from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_values, extra_args, named_amounts
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import from_name, to_name
+from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
 from psyflow.scheduler.timelimit import clock, read_time_limit
 
@@ -54,6 +55,7 @@ _KILLED_BY_QDEL = {256 + 15, 256 + 9}
 _DELETED = 91
 """Substate of a job that was deleted, before or while it ran."""
 _ID = re.compile(r"(\d+)(?:\[(\d*)\])?(\..*)?")
+_BY_SOMEBODY = "held by somebody"
 _UNDERSCORE = "~"
 """Stands for ``_`` in a server's name: in the id of a member, that comes before the index."""
 _UNKNOWN_JOB = 153
@@ -191,6 +193,12 @@ class PBS(BatchScheduler):
         """Say whether qstat only wants to say that it does not know some of the jobs."""
         return returncode == _UNKNOWN_JOB or "Unknown Job Id" in stderr
 
+    def remedy(self, status: JobStatus) -> Remedy | None:
+        """Return what somebody has to do so that a job goes on; None if nothing."""
+        if status.status == HELD and _BY_SOMEBODY in status.reason:
+            return Remedy(f"is {status.reason}", f"qrls {_in_words_of_pbs(status.id)}")
+        return None
+
     def cluster_name(self) -> str | None:
         """Return the name of the server, which is also a part of its jobs' ids."""
         match = re.search(r"^Server:\s*(\S+)", self.ask_once(_SERVER), re.MULTILINE)
@@ -244,7 +252,11 @@ def _state(job: Mapping[str, Any]) -> tuple[str, str]:
     letter, code = job.get("job_state"), job.get("Exit_status")
     if letter not in _OVER:
         state = _STATES.get(str(letter), UNKNOWN)
-        return state, str(job.get("comment", "")) if state in (QUEUED, HELD) else ""
+        comment = str(job.get("comment", "")) if state in (QUEUED, HELD) else ""
+        # A hold for another job is the system's.
+        if state == HELD and set(str(job.get("Hold_Types", ""))) & set("uop"):
+            return state, f"{_BY_SOMEBODY} ({comment})" if comment else _BY_SOMEBODY
+        return state, comment
     if job.get("substate") == _DELETED:
         return CANCELLED, ""
     if not isinstance(code, int):

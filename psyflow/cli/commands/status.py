@@ -9,10 +9,12 @@ from itertools import islice
 
 from psyflow.cli.output import EMPTY_SPACE, MOST_LINES, first_lines, say
 from psyflow.cli.reading import report_each
+from psyflow.cli.selection import suggestion
 from psyflow.cli.wanted import part_of
 from psyflow.messages import shortly
 from psyflow.outcomes.states import WITHOUT_ROW, State
 from psyflow.record.jobs import STATE_WORDS
+from psyflow.record.remedies import told_remedies
 from psyflow.record.wanted import Wanted
 from psyflow.report.asking import Asker
 from psyflow.report.longrunning import seems_to_hang
@@ -32,14 +34,19 @@ def execute(arguments: Namespace) -> int:
     askers: list[Asker] = []
     return report_each(
         arguments,
-        lambda task: _print(Inquiry(task, asker=askers[0]), arguments.verbose, part),
+        lambda task: _print(
+            Inquiry(task, asker=askers[0]),
+            arguments.verbose,
+            part,
+            suggestion(arguments, task.name, command="kill"),
+        ),
         lambda task: _as_json(Inquiry(task, asker=askers[0]), arguments.verbose, part),
         # One question is for all tasks.
         lambda tasks: askers.append(Asker(tasks)),
     )
 
 
-def _print(inquiry: Inquiry, verbose: bool, part: Wanted | None) -> None:
+def _print(inquiry: Inquiry, verbose: bool, part: Wanted | None, kill: str) -> None:
     tally = inquiry.tally
     # What is on the disk is shown before a scheduler is asked, which may hang.
     print(
@@ -54,7 +61,7 @@ def _print(inquiry: Inquiry, verbose: bool, part: Wanted | None) -> None:
             f"{f'; {told}' if told else ''}."
         )
     print("".join(f"{line}\n" for line in _details(inquiry)) if verbose else "")
-    for note in _notes(inquiry):
+    for note in (*_notes(inquiry), *told_remedies(inquiry.remedies, kill)):
         say(f"{inquiry.name}: {note}")
     for line in inquiry.undeclared:
         say(line)
@@ -167,6 +174,14 @@ def _as_json(inquiry: Inquiry, verbose: bool, part: Wanted | None) -> dict[str, 
         "job_details": [
             {"id": s.id, "name": s.name, "state": STATE_WORDS[s.status], "reason": s.reason}
             for s in inquiry.job_statuses
+        ],
+        "waiting_for_somebody": [
+            {
+                "job": job,
+                "why": remedy.why,
+                "command": remedy.command or f"psy kill {inquiry.name}",
+            }
+            for job, remedy in inquiry.remedies.items()
         ],
         "result": str(inquiry.result) if inquiry.result.exists() else None,
         "failed": [

@@ -19,6 +19,7 @@ from psyflow.exceptions import SchedulerError
 from psyflow.messages import duration
 from psyflow.outcomes.states import State, Tally
 from psyflow.record.jobs import in_words
+from psyflow.record.remedies import told_remedies
 from psyflow.report.asking import Asker, Members
 from psyflow.report.status import Inquiry
 from psyflow.tasks import TaskDef
@@ -109,7 +110,8 @@ class _Watch:
     def _jobs(self, inquiry: Inquiry) -> str:
         if isinstance(inquiry.members, SchedulerError):
             return f"unknown ({inquiry.members})"
-        return in_words(inquiry.job_statuses, counts_one=True) or ", ".join(inquiry.jobs)
+        told = in_words(inquiry.job_statuses, counts_one=True) or ", ".join(inquiry.jobs)
+        return "; ".join([told, *told_remedies(inquiry.remedies, f"psy kill {inquiry.name}")])
 
 
 class _Asker:

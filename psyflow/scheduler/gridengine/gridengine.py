@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import ClassVar
 
 from psyflow.exceptions import UsageError
-from psyflow.scheduler.base import JobId, JobStatus, array_of
+from psyflow.scheduler.base import HELD, JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.extras import EXTRAS, check_values, extra_args, named_amounts
-from psyflow.scheduler.gridengine.texts import parse_qacct, parse_qstat
+from psyflow.scheduler.gridengine.texts import (
+    BY_SOMEBODY,
+    IN_ERROR,
+    parse_error,
+    parse_qacct,
+    parse_qstat,
+)
 from psyflow.scheduler.names import to_name
+from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
 from psyflow.scheduler.timelimit import clock, read_time_limit
 
@@ -144,6 +151,7 @@ class GridEngine(BatchScheduler):
         listed = self.parse_status(self.query(self.status_command(jobids)))
         wanted = set(map(array_of, jobids))
         found = {i: status for i, status in listed.items() if array_of(i) in wanted}
+        found |= self._explained(found)
         arrays = set(map(array_of, found))
         left = [i for i in jobids if i not in found and (array_of(i) != i or i not in arrays)]
         over: dict[JobId, JobStatus] = {}
@@ -151,6 +159,36 @@ class GridEngine(BatchScheduler):
             # One at a time: it takes no list.
             over |= parse_qacct(self.try_query(["qacct", "-j", array]) or "")
         return over | found
+
+    def _explained(self, found: Mapping[JobId, JobStatus]) -> dict[JobId, JobStatus]:
+        """Return those that wait for somebody, with the reason, for which qstat is asked again."""
+        explained = {}
+        in_error = [status for status in found.values() if status.reason == IN_ERROR]
+        told = {i: self._error_of(i) for i in {array_of(status.id) for status in in_error}}
+        for status in in_error:
+            reason = f"{IN_ERROR}: {told[array_of(status.id)]}".rstrip(": ")
+            explained[status.id] = JobStatus(status.id, HELD, status.name, reason)
+        # Jobs of a run are held for each other, too, which is no reason to ask.
+        held = {i for i, s in found.items() if s.status == HELD and not s.reason}
+        if held:
+            by_whom = parse_qstat(self.try_query([*self.status_command([]), "-s", "huho"]) or "")
+            for jobid in held & by_whom.keys():
+                explained[jobid] = JobStatus(jobid, HELD, found[jobid].name, BY_SOMEBODY)
+        return explained
+
+    def _error_of(self, array: JobId) -> str:
+        return parse_error(self.try_query(["qstat", "-j", array]) or "")
+
+    def remedy(self, status: JobStatus) -> Remedy | None:
+        """Return what somebody has to do so that a job goes on; None if nothing."""
+        if status.status != HELD:
+            return None
+        if status.reason.startswith(IN_ERROR):
+            why = f"is in error, {status.reason.removeprefix(IN_ERROR).lstrip(': ')}".rstrip(", ")
+            return Remedy(why, f"qmod -cj {_as_task(status.id)}")
+        if status.reason == BY_SOMEBODY:
+            return Remedy("is held by somebody", f"qrls {_as_task(status.id)}")
+        return None
 
     def cluster_name(self) -> str | None:
         """Return the name of the cell's cluster, which asks nobody."""

@@ -22,8 +22,9 @@ from psyflow.scheduler.base import (
 )
 from psyflow.scheduler.names import from_name
 
-__all__ = ["parse_qacct", "parse_qstat"]
+__all__ = ["BY_SOMEBODY", "IN_ERROR", "parse_error", "parse_qacct", "parse_qstat"]
 
+IN_ERROR, BY_SOMEBODY = "error state", "held by somebody"
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 _RULE = re.compile(r"^=+$", re.MULTILINE)
 _LIMIT_ENFORCED = 37
@@ -40,12 +41,24 @@ def parse_qstat(stdout: str) -> dict[JobId, JobStatus]:
     return {status.id: status for job in jobs for status in _of_qstat(job)}
 
 
+def parse_error(stdout: str) -> str:
+    r"""Read why a job is in error from what ``qstat -j`` prints; '' if it does not say.
+
+    Examples
+    --------
+    >>> parse_error("error reason    1:          can't open output file\n")
+    "can't open output file"
+    """
+    match = re.search(r"^error reason\s+\d+:\s*(.+?)\s*$", stdout, re.MULTILINE)
+    return match[1] if match else ""
+
+
 def _of_qstat(job: ElementTree.Element) -> Iterator[JobStatus]:
     number, letters = job.findtext("JB_job_number", ""), job.findtext("state", "")
     if not number.isdecimal():
         return
     name = from_name(job.findtext("JB_name", ""))
-    reason = "error state" if "E" in letters else ""
+    reason = IN_ERROR if "E" in letters else ""
     yield from _statuses(number, job.findtext("tasks"), _state(letters), name, reason)
 
 

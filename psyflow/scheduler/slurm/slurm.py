@@ -14,6 +14,7 @@ from psyflow.scheduler.base import JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.extras import DEPENDENCY, extra_args, joined
 from psyflow.scheduler.facts import SiteFacts, are_here
+from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import quoted
 from psyflow.scheduler.slurm.clusters import (
     by_cluster,
@@ -31,6 +32,7 @@ from psyflow.scheduler.slurm.options import (
     read_terms,
     render_option,
 )
+from psyflow.scheduler.slurm.remedies import remedy
 from psyflow.scheduler.slurm.texts import (
     SACCT_FORMAT,
     SINFO_FORMAT,
@@ -216,6 +218,10 @@ class Slurm(BatchScheduler):
                 break  # it would fail for the others too, after a long wait each
             found |= parse_scontrol(stdout)
         return found
+
+    def remedy(self, status: JobStatus) -> Remedy | None:
+        """Return what somebody has to do so that a job goes on; None if nothing."""
+        return remedy(status)
 
     def get_jobs(self, *, of_user: bool = False) -> Sequence[JobId]:
         """Return the jobs that are queued or running.

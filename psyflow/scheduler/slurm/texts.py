@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from collections.abc import Iterator
 
@@ -82,7 +84,14 @@ _REASONS = {
 }
 _LONG = {code: name for code, name, _ in _STATES}
 
-_HELD_FOR = {"Dependency", "DependencyNeverSatisfied", "JobHeldUser", "JobHeldAdmin"}
+_HELD_FOR = {
+    "Dependency",
+    "DependencyNeverSatisfied",
+    "JobHeldAdmin",
+    "JobHeldUser",
+    "JobHoldMaxRequeue",
+    "launch_failed_requeued_held",
+}
 
 _ID = r"(?P<base>\d+)(?:_(?P<index>\d+|\[[^\]]*\]))?"
 _SQUEUE = re.compile(rf"{_ID}\|(?P<state>\w+)\|(?P<reason>[^|]*)\|(?P<name>.*)")
@@ -91,6 +100,8 @@ _SCONTROL = re.compile(
     r"JobId=(?P<id>\d+) (?:ArrayJobId=(?P<base>\d+) ArrayTaskId=(?P<index>\S+) .*?)?"
     r"JobName=(?P<name>.*) UserId=\S+ .*JobState=(?P<state>\w+) Reason=(?P<reason>\S+) "
 )
+_CANCELLED_BY = re.compile(r"CANCELLED by (\d+)")
+_HOLDS = ("REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
 _TIME_LIMIT = re.compile(r"(?:(?P<days>\d+)-)?(?P<clock>\d+(?::\d+){0,2})")
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 
@@ -258,7 +269,19 @@ def _reason(state: str, told: str = "None") -> str:
         # sacct cuts a state to "OUT_OF_ME+".
         if state == name or (state.endswith("+") and name.startswith(state[:-1])):
             return reason
+    if (match := _CANCELLED_BY.match(state)) and match[1] != str(os.getuid()):
+        # sacct tells the number of whoever did it.
+        return f"by {_user(int(match[1]))}"
+    if told == "None" and state in _HOLDS:
+        return state
     return "" if told == "None" else told
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _by_name(text: str) -> str:
