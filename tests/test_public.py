@@ -49,8 +49,8 @@ PUBLIC = {
     """,
     "psyflow.results": "Results folder load",
     "psyflow.scheduler": """
-        BatchScheduler GridEngine HyperQueue ImmediateRun JobId JobStatus LSF PBS Scheduler Slurm
-        Sqsub Ssh SubmitRequest scheduler_by_name scheduler_names
+        BatchScheduler Flux GridEngine HyperQueue ImmediateRun JobId JobStatus LSF PBS Scheduler
+        Slurm Sqsub Ssh SubmitRequest scheduler_by_name scheduler_names
     """,
     "psyflow.store": """
         AutodetectStore DefaultStore H5Store NpzStore PickleStore Store as_store known_extensions

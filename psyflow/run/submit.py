@@ -195,16 +195,6 @@ def _as_number(value: object) -> int | None:
     return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
 
 
-def _hint_at_limits(refusal: str, n_jobs: int) -> str:
-    """Say what to change if a cluster may have refused so many jobs; otherwise ''."""
-    if n_jobs < 2 or not _LIMIT.search(refusal):
-        return ""
-    return (
-        f"The task asks for {n_jobs} process jobs. If that is more than you may have here at "
-        f"once, set a smaller max_jobs in the task file. "
-    )
-
-
 class Submission:
     """Hands the jobs of a plan to the task's scheduler.
 
@@ -236,13 +226,25 @@ class Submission:
         try:
             self._submit_steps()
         except SchedulerError as error:
-            hint = _hint_at_limits(str(error), self._plan.n_jobs)
+            hint = self._hint_at_limits(str(error))
             text = f"{str(error).rstrip()}\n{hint}{self._withdraw()}"
             raise SchedulerError(text.rstrip()) from error
         except BaseException:
             # Also Ctrl-C, and arguments that a function gives for a later step only.
             self._withdraw()
             raise
+
+    def _hint_at_limits(self, refusal: str) -> str:
+        """Say what to change if a cluster may have refused so many jobs; otherwise ''."""
+        n_jobs = self._plan.n_jobs
+        if n_jobs < 2 or not _LIMIT.search(refusal):
+            return ""
+        told = self._task.scheduler.limits(resolve(self._task.scheduler_args, self._plan.task))
+        limits = f" What it says of limits: {'; '.join(told)}." if told else ""
+        return (
+            f"The task asks for {n_jobs} process jobs.{limits} If that is more than you may have "
+            f"here at once, set a smaller max_jobs in the task file. "
+        )
 
     def _withdraw(self) -> str:
         """End what was submitted, and say in a sentence what became of it; '' if nothing was."""

@@ -10,6 +10,7 @@ from psyflow.scheduler.base import JobId, JobStatus, Scheduler
 if TYPE_CHECKING:
     from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
     from psyflow.scheduler.engines import Dask, Executor, Ray
+    from psyflow.scheduler.flux import Flux
     from psyflow.scheduler.gridengine import GridEngine
     from psyflow.scheduler.hyperqueue import HyperQueue
     from psyflow.scheduler.immediate import ImmediateRun
@@ -26,6 +27,7 @@ __all__ = [
     "BatchScheduler",
     "Dask",
     "Executor",
+    "Flux",
     "GridEngine",
     "HyperQueue",
     "ImmediateRun",
@@ -48,6 +50,7 @@ _HOME_OF = {
     "Executor": "engines",
     "LSF": "lsf",
     "PBS": "pbs",
+    "Flux": "flux",
     "GridEngine": "gridengine",
     "HyperQueue": "hyperqueue",
     "ImmediateRun": "immediate",

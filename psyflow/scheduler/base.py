@@ -380,6 +380,18 @@ class Scheduler(ABC):
         """
         return None
 
+    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
+        """Return how many jobs the cluster lets its user have, in words; none if it does not say.
+
+        Asks the cluster. For messages about a submission that it refused, and for `psy doctor`.
+
+        Parameters
+        ----------
+        scheduler_args : mapping, optional
+            Of the jobs: limits may be those of their account or QOS.
+        """
+        return []
+
     def site(self) -> SiteFacts | None:
         """Look at the site; None if this scheduler cannot be used here."""
         return None

@@ -188,6 +188,14 @@ class LSF(BatchScheduler):
             return None
         return Remedy("is suspended by somebody", f'bresume "{_in_words_of_lsf(status.id)}"')
 
+    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
+        """Return what ``bparams`` and ``busers`` say."""
+        size = self.max_array_size()
+        users = (self.try_query(["busers"]) or "").splitlines()
+        rows = [dict(zip(users[0].split(), row.split(), strict=False)) for row in users[1:]]
+        found = [] if size is None else [f"MAX_JOB_ARRAY_SIZE = {size}"]
+        return found + [f"MAX = {r['MAX']} slots" for r in rows if r.get("MAX", "-").isdecimal()]
+
     def cluster_name(self) -> str | None:
         """Return the cluster's name, as ``lsid`` tells it."""
         match = re.search(r"^My cluster name is (\S+)", self.ask_once(["lsid"]), re.MULTILINE)

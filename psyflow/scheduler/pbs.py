@@ -199,6 +199,15 @@ class PBS(BatchScheduler):
             return Remedy(f"is {status.reason}", f"qrls {_in_words_of_pbs(status.id)}")
         return None
 
+    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
+        """Return what the server says of queued jobs and arrays."""
+        found = re.findall(
+            r"^\s*(max_array_size|max_queued|max_user_queuable|max_run|max_user_run)\s*=\s*(.+)$",
+            self.try_query(_SERVER) or "",
+            re.MULTILINE,
+        )
+        return [f"{name} = {value.strip()}" for name, value in found]
+
     def cluster_name(self) -> str | None:
         """Return the name of the server, which is also a part of its jobs' ids."""
         match = re.search(r"^Server:\s*(\S+)", self.ask_once(_SERVER), re.MULTILINE)

@@ -190,6 +190,15 @@ class GridEngine(BatchScheduler):
             return Remedy("is held by somebody", f"qrls {_as_task(status.id)}")
         return None
 
+    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
+        """Return what ``qconf -sconf`` says of jobs and arrays; 0 is no limit."""
+        found = re.findall(
+            r"^(max_u_jobs|max_jobs|max_aj_tasks|max_aj_instances)\s+([1-9]\d*)",
+            self.try_query(["qconf", "-sconf"]) or "",
+            re.MULTILINE,
+        )
+        return [f"{name} = {number}" for name, number in found]
+
     def cluster_name(self) -> str | None:
         """Return the name of the cell's cluster, which asks nobody."""
         root, cell = os.environ.get("SGE_ROOT", ""), os.environ.get("SGE_CELL", "default")

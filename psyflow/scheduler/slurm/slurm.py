@@ -23,6 +23,7 @@ from psyflow.scheduler.slurm.clusters import (
     number_of,
     of_cluster,
 )
+from psyflow.scheduler.slurm.limits import ASSOC_FORMAT, QOS_FORMAT, parse_limits, told_limits
 from psyflow.scheduler.slurm.options import (
     CLUSTERS,
     MAX_RUNNING,
@@ -47,6 +48,7 @@ from psyflow.scheduler.slurm.texts import (
 
 __all__ = ["Slurm"]
 
+_SACCTMGR = ("sacctmgr", "--parsable2", "--readonly")
 _CONFIG = ("scontrol", "show", "config")
 
 
@@ -218,6 +220,25 @@ class Slurm(BatchScheduler):
                 break  # it would fail for the others too, after a long wait each
             found |= parse_scontrol(stdout)
         return found
+
+    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
+        """Return ``MaxArraySize``, and what the accounting says of the user and the QOS."""
+        told = parse_config(self.try_query(_CONFIG) or "")
+        array = told.get("MaxArraySize")
+        found = [f"MaxArraySize = {array}"] if array else []
+        found += [f"MaxJobCount = {told['MaxJobCount']}"] if "MaxJobCount" in told else []
+        if told.get("AccountingStorageType", "").endswith("/none"):
+            return found
+        options = {} if scheduler_args is None else self._canonical_args(scheduler_args)
+        of_user = ["show", "assoc", f"user={getpass.getuser()}", f"format={ASSOC_FORMAT}"]
+        rows = parse_limits(self.try_query([*_SACCTMGR, *of_user]) or "")
+        qos = str(options.get("qos") or ",".join(filter(None, (r.get("QOS") for r in rows))))
+        if qos:
+            names = ",".join(dict.fromkeys(qos.split(",")))
+            of_qos = ["show", "qos", f"where name={names}", f"format={QOS_FORMAT}"]
+            rows += parse_limits(self.try_query([*_SACCTMGR, *of_qos]) or "")
+        account = options.get("account")
+        return found + told_limits(rows, None if account is None else str(account))
 
     def remedy(self, status: JobStatus) -> Remedy | None:
         """Return what somebody has to do so that a job goes on; None if nothing."""
