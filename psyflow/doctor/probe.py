@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from psyflow.doctor.folder import nearest_folder
+from psyflow.doctor.place import PlaceFacts
 from psyflow.exceptions import SchedulerError
 from psyflow.messages import duration
 from psyflow.scheduler import Scheduler
@@ -24,6 +26,7 @@ __all__ = ["Probe", "ProbeFacts"]
 
 ASK_SECONDS = 5.0
 LOOK_SECONDS = 0.02
+SKEW_SECONDS = 30.0
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 _JOB = """
@@ -40,6 +43,13 @@ def now():
     probe.touch()
     return probe.stat().st_mtime
 
+try:
+    from dataclasses import asdict
+    from psyflow.doctor.place import look_at_place
+    about = asdict(look_at_place())
+except ImportError as error:
+    about = {"problem": str(error)}
+write("about", {**about, "skew": time.time() - now()})
 write("there", socket.gethostname())
 deadline = time.monotonic() + float(sys.argv[2])
 while "here" not in os.listdir(folder) and time.monotonic() < deadline:
@@ -62,6 +72,12 @@ class ProbeFacts:
         Seconds from its submission until its first file was seen.
     seen_here, seen_there : float or None
         Seconds until this host saw a file of the job's, and the other way round.
+    about : PlaceFacts or None
+        What the job found there; None if psyflow cannot be imported there.
+    skew : float
+        Seconds by which the clock there is ahead of the file server's.
+    lost : list of str
+        Variables of the environment that did not reach the job.
     problem : str
         What went wrong, empty if nothing did.
     """
@@ -71,6 +87,9 @@ class ProbeFacts:
     queued: float = 0.0
     seen_here: float | None = None
     seen_there: float | None = None
+    about: PlaceFacts | None = None
+    skew: float = 0.0
+    lost: list[str] = field(default_factory=list)
     problem: str = ""
 
     def lines(self) -> Iterator[str]:
@@ -82,6 +101,16 @@ class ProbeFacts:
         for seconds, where in ((self.seen_here, "here"), (self.seen_there, "there")):
             if seconds is not None:
                 yield f"  a new file was seen {where} after {max(seconds, 0.0):.2f} s"
+        if abs(self.skew) > SKEW_SECONDS:
+            yield f"  its clock is {self.skew:+.0f} s ahead of the file server's, which counts"
+        if self.about is not None:
+            yield f"  it ran as {self.about.user}"
+            yield from self.about.lines()
+        if self.lost:
+            shown = ", ".join(self.lost[:5]) + (", …" if len(self.lost) > 5 else "")
+            yield f"  {len(self.lost)} variables of the environment did not reach it: {shown}"
+        else:
+            yield "  the environment of the submission reached it"
 
 
 class Probe:
@@ -122,7 +151,7 @@ class Probe:
             return self._try(Path(folder), patience)
 
     def _try(self, folder: Path, patience: float) -> ProbeFacts:
-        words = [sys.executable, "-c", _JOB, str(folder), str(patience)]
+        words = [sys.executable, "-P", "-c", _JOB, str(folder), str(patience)]
         begin = time.monotonic()
         jobid = None
         try:
@@ -134,6 +163,8 @@ class Probe:
                 return ProbeFacts(self._name, problem=self._why(jobid, folder, patience))
             seen_here = server_time(folder) - (folder / "there").stat().st_mtime
             queued = time.monotonic() - begin
+            about = json.loads((folder / "about").read_text())
+            skew, problem = about.pop("skew"), about.pop("problem", "")
             (folder / "here").touch()
             self._wait_for(folder / "seen", jobid, time.monotonic() + patience)
             return ProbeFacts(
@@ -142,6 +173,10 @@ class Probe:
                 queued=queued,
                 seen_here=seen_here,
                 seen_there=json.loads((folder / "seen").read_text()),
+                about=None if problem else PlaceFacts(**about),
+                skew=skew,
+                lost=sorted(os.environ.keys() - set(about.get("variables", os.environ))),
+                problem=f"psyflow cannot be imported in a job: {problem}" if problem else "",
             )
         except (SchedulerError, FileNotFoundError) as error:
             return ProbeFacts(self._name, problem=f"{self._name}: {error}")

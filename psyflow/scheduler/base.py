@@ -177,6 +177,9 @@ class Scheduler(ABC):
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {}
     """Arguments that `psy new-task` writes into a new task file."""
 
+    UNVERIFIED: ClassVar[str] = ""
+    """What was never tried on a real one, for `psy doctor`; empty if it was."""
+
     runs_here: ClassVar[bool] = False
     """Whether a job runs on this machine inside `submit`, which returns when it has ended."""
 

@@ -79,6 +79,9 @@ class Flux(BatchScheduler):
 --time-limit=3600s --cores-per-slot 2
     """
 
+    UNVERIFIED: ClassVar[str] = (
+        "written from the manual of Flux; tried with a program that answers as that says"
+    )
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "01:00:00", "n_cpus": 1}
     ARGS = frozenset({*_OPTIONS, *EXTRAS, "exclusive", "timelimit"})
     TIME_LIMIT = "timelimit"

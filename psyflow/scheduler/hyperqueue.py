@@ -94,6 +94,9 @@ class HyperQueue(BatchScheduler):
     exec timeout -k 30 3600 echo 'a b'
     """
 
+    UNVERIFIED: ClassVar[str] = (
+        "tried with a program that answers as `hq` does, never with a real one"
+    )
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "01:00:00", "n_cpus": 1}
     OWN_WORDS = (
         "--array",

@@ -82,6 +82,9 @@ class LSF(BatchScheduler):
     bsub -J t=process[1-10]%5 -o /dev/null -w ended(7) -W 1:00
     """
 
+    UNVERIFIED: ClassVar[str] = (
+        "tried with programs that answer as LSF's do, never with a real LSF"
+    )
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "1:00:00", "n_cpus": 1}
     ARGS = frozenset(
         {*_OPTIONS, *_SWITCHES, *EXTRAS, _REQUIREMENTS, "max_running", "n_gpus", "timelimit"}

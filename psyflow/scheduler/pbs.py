@@ -84,6 +84,9 @@ class PBS(BatchScheduler):
 -l walltime=1:00:00
     """
 
+    UNVERIFIED: ClassVar[str] = (
+        "tried with programs that answer as PBS's do, never with a real PBS"
+    )
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {
         "timelimit": "01:00:00",
         "memory": "1gb",

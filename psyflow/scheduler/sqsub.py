@@ -42,6 +42,9 @@ class Sqsub(BatchScheduler):
     sqsub -o /tmp/log -j t:merge -r 15m --mpp=1G -n 1 -w 7,8 echo a b
     """
 
+    UNVERIFIED: ClassVar[str] = (
+        "tried with programs that answer as SHARCNET's do, never with the real ones"
+    )
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {
         "timelimit": "60m",
         "memory": "1G",

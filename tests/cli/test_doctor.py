@@ -344,3 +344,14 @@ def test_file_system_that_lacks_something(
     assert f"Problem: . (ext4): {failing}" in told.stderr or f"): {failing}" in told.stderr
     assert "Choose another workdir." in told.stderr
     assert not list(place.folder.glob(".psyflow-doctor-*"))
+
+
+def test_what_was_never_tried_is_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = place.folder / "bin"
+    programs.mkdir()
+    (programs / "flux").write_text("#!/bin/sh\necho commands: 0.70\n")
+    (programs / "flux").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    shown = place.psy("doctor")
+    assert "Scheduler flux (commands: 0.70)\n  unverified: written from the manual" in shown.stdout
+    assert "This machine:\n" in shown.stdout

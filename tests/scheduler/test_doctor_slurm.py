@@ -94,3 +94,18 @@ def test_probe_that_slurm_refuses(place: Place) -> None:
     assert told.returncode == 3
     assert "sbatch failed" in told.stderr
     assert "invalid partition" in told.stderr
+
+
+def test_what_a_job_finds_there(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_THE_SUBMISSION", "1")
+    told = place.program("doctor", "--json", "--probe", "-s", "slurm")
+    assert told.returncode == 0, told.stderr
+    probe = json.loads(told.stdout)["probe"]
+    assert (probe["about"]["cpus"], probe["about"]["cpus_told"]) == (1, 1)
+    assert "OF_THE_SUBMISSION" in probe["about"]["variables"]
+    assert abs(probe["skew"]) < 30
+    monkeypatch.setenv("SBATCH_EXPORT", "NONE")
+    shown = place.program("doctor", "--probe", "-s", "slurm")
+    assert shown.returncode == 0, shown.stderr
+    assert "variables of the environment did not reach it: " in shown.stdout
+    assert "1 CPUs may be used; the cluster tells 1" in shown.stdout

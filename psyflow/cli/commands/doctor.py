@@ -14,6 +14,7 @@ from pathlib import Path
 from psyflow import __version__
 from psyflow.cli.output import OK, TROUBLE, say
 from psyflow.doctor.folder import FolderFacts, look_at_folder
+from psyflow.doctor.place import PlaceFacts, look_at_place
 from psyflow.doctor.probe import Probe, ProbeFacts
 from psyflow.exceptions import PsyflowError, UnknownNameError, UsageError
 from psyflow.messages import shown_path
@@ -36,6 +37,7 @@ class _Report:
     site: Site | None
     schedulers: dict[str, SiteFacts]
     folder: FolderFacts
+    place: PlaceFacts
     probe: ProbeFacts | None = None
 
     def problems(self) -> list[str]:
@@ -88,7 +90,7 @@ def execute(arguments: Namespace) -> int:
 def _look(arguments: Namespace) -> _Report:
     site = find_site(Path(arguments.taskdir).absolute())
     schedulers = {name: f for name in scheduler_names() if (f := _facts_of(name, site))}
-    report = _Report(site, schedulers, look_at_folder(Path(arguments.workdir)))
+    report = _Report(site, schedulers, look_at_folder(Path(arguments.workdir)), look_at_place())
     if not arguments.probe:
         return report
     name, scheduler = _scheduler_to_probe(report, arguments.scheduler)
@@ -131,6 +133,8 @@ def _chosen(report: _Report, name: str | None) -> str:
 def _lines(report: _Report) -> Iterator[str]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield f"psyflow {__version__}, Python {python}, {sys.executable}"
+    yield "This machine:"
+    yield from report.place.lines()
     yield from _about_folder(report.folder)
     if not report.schedulers:
         yield "No scheduler was found: tasks run on this machine."
@@ -165,6 +169,8 @@ def _in_brackets(text: str) -> str:
 
 def _about_scheduler(name: str, facts: SiteFacts) -> Iterator[str]:
     yield f"Scheduler {name}{_in_brackets(facts.version)}"
+    if unverified := scheduler_by_name(name).UNVERIFIED:
+        yield f"  unverified: {unverified}"
     yield from (f"  problem: {problem}" for problem in facts.problems)
     for partition in facts.partitions:
         told = {
@@ -194,6 +200,7 @@ def _as_json(report: _Report) -> dict[str, object]:
         "site": None if report.site is None else str(report.site.path),
         "schedulers": {name: dataclasses.asdict(f) for name, f in report.schedulers.items()},
         "workdir": folder,
+        "machine": dataclasses.asdict(report.place),
         "probe": None if report.probe is None else dataclasses.asdict(report.probe),
         "problems": report.problems(),
     }
