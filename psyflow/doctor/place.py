@@ -43,8 +43,6 @@ class PlaceFacts:
         Which of them libraries are told to use.
     container : str
         The kind of container this is in; empty if it seems to be in none.
-    pid_namespace : str
-        Which processes can be seen.
     clock : float
         Seconds since 1970.
     variables : list of str
@@ -59,7 +57,6 @@ class PlaceFacts:
     gpu_devices: int = 0
     gpus: Mapping[str, list[str]] = field(default_factory=dict)
     container: str = ""
-    pid_namespace: str = ""
     clock: float = 0.0
     variables: list[str] = field(default_factory=list)
 
@@ -106,7 +103,6 @@ def look_at_place() -> PlaceFacts:
         or len(list(Path("/dev/dri").glob("renderD*"))),
         gpus=Gpus(os.environ).masks,
         container=_container(),
-        pid_namespace=_namespace("pid"),
         clock=time.time(),
         variables=sorted(os.environ),
     )
@@ -124,10 +120,3 @@ def _container() -> str:
         if os.environ.get(variable):
             return kind
     return next((kind for file, kind in _MARKS.items() if Path(file).exists()), "")
-
-
-def _namespace(kind: str) -> str:
-    try:
-        return str(Path(f"/proc/self/ns/{kind}").readlink())
-    except OSError:
-        return ""
