@@ -1,4 +1,4 @@
-"""A million cheap items, end to end, against a bare loop of the function."""
+"""A million cheap items, end to end, against a bare loop, and against a pool by hand."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from collections.abc import Iterator
 from benchmarks.environment import Environment
 from benchmarks.figures import Figure, seconds
 from benchmarks.measure import Contender, interleaved
-from benchmarks.studies import STORES, cold_run, square
+from benchmarks.studies import STORES, cold_run, emptied, square
+
+POOL = "script: multiprocessing.Pool(2), a pickle of each 4096, an fsync a second, savez"
 
 
 def run(environment: Environment) -> Iterator[Figure]:
     n = environment.items(1_000_000)
+    by_hand = environment.folder("million-by-hand")
     contenders = {
         "loop": Contender([environment.program("loop.py", str(n))], environment.folder("loop")),
+        "pool": Contender(
+            [environment.own_peer("chunks.py", str(n))], by_hand, before=lambda: emptied(by_hand)
+        ),
         **{
             store: cold_run(environment, square(environment, f"million-{store}", n, store))
             for store in STORES
@@ -22,6 +28,7 @@ def run(environment: Environment) -> Iterator[Figure]:
     samples = interleaved(contenders, environment.repeats(3))
     # Two workers share the calls, so they hide half of what the loop takes, and no more.
     function = samples["loop"].reported("seconds") / 2
+    pool = samples["pool"]
     for store in STORES:
         mine = samples[store]
         what = f"psy run, {n} psets, {store}"
@@ -34,5 +41,18 @@ def run(environment: Environment) -> Iterator[Figure]:
             "the function alone, on 2 cores",
             seconds(function),
             note=f"CPU {mine.cpu / n * 1e6:.2f} µs per item; start-up included",
+        )
+        took = seconds(pool.wall, pool.cpu)
+        yield Figure(
+            f"{what}: wall",
+            seconds(mine.wall, mine.cpu),
+            mine.wall / pool.wall,
+            "×",
+            1.5,
+            POOL,
+            took,
+        )
+        yield Figure(
+            f"{what}: CPU", seconds(mine.wall, mine.cpu), mine.cpu / pool.cpu, "×", 2.0, POOL, took
         )
         yield Figure(f"{what}: memory", f"{mine.peak_mb:.0f} MB", mine.peak_mb, "MB", 400.0)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from psyflow.columns import without
 from psyflow.exceptions import UnsupportedDataError
-from psyflow.outcomes.records import SKIPPED, Attempt, Failure, Writer
+from psyflow.outcomes.records import SKIPPED, Failure, Writer
 from psyflow.work.acceptance import Acceptance, RefusedError
 from psyflow.work.capture import Heard, say
 from psyflow.work.context import StopNow
@@ -273,9 +273,7 @@ class Evaluator:
             # Psets share values, and attempts do: none may see what another has changed.
             given = fresh(pset, self._changeable) if self._changeable else pset
             if self._withheld:
-                given = dict(given)
-                for name in self._withheld:
-                    del given[name]
+                given = without(self._withheld, given)
             self._in_call = True
             returned = self._prepared.execute(**self._prepared.extra, **given)
             self._in_call = False
@@ -343,7 +341,7 @@ class Evaluator:
         if self._interrupted:
             # The user's code turned the interruption into something else.
             raise StopNow from error
-        tried = self._tried(item, pset, begin, attempt)
+        tried = self._here.tried(item, without(self._given, pset), begin, attempt)
         failure = Failure.of_exception(tried, error, is_of_result=is_of_result)
         failure.printed = self._printed()
         if (programs := self._programs(pset)) is not None:
@@ -381,25 +379,11 @@ class Evaluator:
         if is_early and self._prepared.n_unfit() >= UNFIT_AT_FIRST:
             self.keeps_nothing = self.stopping = True
 
-    def _tried(self, item: int, pset: dict[str, Any], begin: float, attempt: int) -> Attempt:
-        here = self._here
-        return Attempt(
-            item=item,
-            pset=without(self._given, pset),
-            start=here.epoch + begin,
-            duration=monotonic() - begin,
-            number=attempt,
-            pid=here.pid,
-            log=here.log,
-            host=here.host,
-        )
-
     def _report_all(self, failures: list[Failure]) -> None:
         self._report("\n".join(map(Failure.told, failures)))
 
     def _report(self, text: str) -> None:
-        report = self._output.report if self._output else say
-        report(text)
+        (self._output.report if self._output else say)(text)
 
     def _printed(self) -> Printed:
         return self._output.advance() if self._output else None

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import from_rows, pack
-from psyflow.outcomes.records import OF_PROGRAMS, UNKNOWN, Failure, Rows, Writer
+from psyflow.outcomes.records import OF_PROGRAMS, UNKNOWN, Attempt, Failure, Rows, Writer
 from psyflow.system.memory import peak_kib
 from psyflow.work.flusher import Flusher
 from psyflow.work.integrity import Integrity
@@ -51,6 +51,11 @@ class Here:
     pid: int = field(default_factory=getpid)
     # One monotonic clock: a clock that is set while an item runs must not bend durations.
     epoch: float = field(default_factory=lambda: time.time() - monotonic())
+
+    def tried(self, item: int, pset: Mapping[str, Any], begin: float, number: int) -> Attempt:
+        """Return an attempt here that began at `begin` (`time.monotonic`) and has just ended."""
+        start, duration = self.epoch + begin, monotonic() - begin
+        return Attempt(item, pset, start, duration, number, self.pid, self.log, self.host)
 
 
 class _There(NamedTuple):
