@@ -18,6 +18,7 @@ from psyflow.record.alike import alike
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.nearmisses import near_misses
 from psyflow.record.reads import note_told
+from psyflow.record.usersfiles import of_users_files
 from psyflow.report.alike import about_alike
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.run.observer import Observer
@@ -122,7 +123,8 @@ class Telling(Observer):
         if not self._has_told_alike and (found := alike(plan)):
             self._has_told_alike = True
             again = suggestion(self._arguments, self._name)
-            self._say(about_alike(found[0], again, is_running=is_running))
+            told = about_alike(found[0], again, is_running=is_running)
+            self._say(of_users_files(told, plan.layout, self._run.task.path.parent))
 
     def stopped_early(self, plan: Plan, status: int) -> None:
         """Say why."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 
 from psyflow.messages import shown_path
 from psyflow.record.assess import Assessment
 from psyflow.record.joblogs import Stillborn, stillborn
+from psyflow.record.usersfiles import of_users_files
 
 __all__ = ["about_stillborn", "stillborn_of"]
 
@@ -17,7 +19,9 @@ def stillborn_of(assessment: Assessment) -> list[Stillborn]:
     plan = assessment.plan
     if plan is None or assessment.is_complete or not len(assessment.recovered.never_ran()):
         return []
-    return stillborn(plan)
+    layout, folder = plan.layout, assessment.task.path.parent
+    found = stillborn(plan)
+    return [replace(one, words=of_users_files(one.words, layout, folder)) for one in found]
 
 
 def about_stillborn(found: Stillborn) -> Iterator[str]:

@@ -16,6 +16,7 @@ from psyflow.record.joblogs import last_words
 from psyflow.record.jobs import Jobs
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
+from psyflow.record.usersfiles import of_users_files
 from psyflow.run.merge import Merged, merge
 from psyflow.run.observer import Observer
 from psyflow.run.split import split
@@ -146,7 +147,7 @@ class Here:
         if status:
             raise PsyflowError(
                 f"the workers gave up (exit status {status}); see {shown_path(log)}\n"
-                f"{last_words(log, start)}"
+                f"{of_users_files(last_words(log, start), plan.layout, self._task.path.parent)}"
             )
 
 

@@ -31,6 +31,8 @@ __all__ = ["ImmediateRun", "Process", "start_program"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 10.0
+OWN_JOB = "psyflow.job"
+"""The module of psyflow's own jobs, which take two SIGINT, one right after the other, for one."""
 # What a shell says, for want of a better convention.
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
@@ -69,7 +71,8 @@ class ImmediateRun(Scheduler):
 
     Ctrl-C reaches the job as well as psyflow: `submit` waits until the job has ended in its own
     way, and only then raises KeyboardInterrupt. A second Ctrl-C terminates the job, a third kills
-    it. SIGTERM and SIGHUP are passed on to the job, and obeyed when it has ended.
+    it. SIGTERM and SIGHUP are passed on to the job, and obeyed when it has ended; so is SIGINT to
+    jobs of psyflow's own, since it may have come to this process alone.
 
     Examples
     --------
@@ -196,6 +199,7 @@ class _Child:
         self._start = start
         self._hears_terminal = hears_terminal
         self._process: Process | None = None
+        self._takes_two_for_one = False
         self._received: list[int] = []
         self._too_early: list[int] = []
 
@@ -208,6 +212,8 @@ class _Child:
             raise
 
     def _run(self, args: list[str], log: str) -> int:
+        # Nobody else's program is told twice, and perhaps while it cleans up.
+        self._takes_two_for_one = OWN_JOB in args
         output = _open_log(log)
         try:
             self._process = self._start(args, output)
@@ -253,7 +259,11 @@ class _Child:
         n_interrupts = self._received.count(signal.SIGINT)
         if signum != signal.SIGINT or self._process is None:
             self.send(signum)
-        elif (n_interrupts == 1 and not self._hears_terminal) or n_interrupts == 2:
+        elif n_interrupts == 1 and self._hears_terminal:
+            # A terminal has sent it to the child as well; an IDE, or another supervisor, has not.
+            if self._takes_two_for_one:
+                self.send(signum)
+        elif n_interrupts <= 2:
             self.send(signal.SIGTERM)
         elif n_interrupts > 2:
             self.send(signal.SIGKILL)

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -40,14 +41,26 @@ WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 HANDLED = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, *WARNINGS)
 """The signals that a supervisor handles."""
 
+SAME_SECONDS = 2.0
+"""Within this time, a second SIGINT is the first one once more."""
+
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class Signals:
-    """Counts requests to stop, and ends a wait when a child ends or a request comes."""
+    """Counts requests to stop, and ends a wait when a child ends or a request comes.
+
+    Attributes
+    ----------
+    stop_requests : int
+    is_to_pause : bool
+        Whether a terminal has asked to stand still, as Ctrl-Z does; whoever does so takes it back.
+    """
 
     def __init__(self) -> None:
         self.stop_requests = 0
+        self.is_to_pause = False
+        self._interrupted = float("-inf")
 
     def __enter__(self) -> Signals:
         self._receiver, self._sender = socket.socketpair()
@@ -59,6 +72,8 @@ class Signals:
         # With `nohup`, the end of the terminal is to be ignored.
         is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         heeded = [number for number in HANDLED if number != signal.SIGHUP or not is_ignored]
+        if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:  # a shell without job control
+            heeded.append(signal.SIGTSTP)
         self._old = {number: signal.signal(number, self._handle) for number in heeded}
         self._old_fd = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         return self
@@ -81,6 +96,13 @@ class Signals:
         if number in WARNINGS:
             # A warning asks to stop, but never to hurry.
             self.stop_requests = max(self.stop_requests, 1)
+        elif number == signal.SIGTSTP:
+            self.is_to_pause = True
+        elif number == signal.SIGINT:
+            now, before = time.monotonic(), self._interrupted
+            self._interrupted = now
+            # A terminal sends it to `psy` and to its jobs, and `psy` passes it on.
+            self.stop_requests += now - before > SAME_SECONDS
         elif number != signal.SIGCHLD:
             self.stop_requests += 1
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
 
 from psyflow.outcomes.table import Items
-from psyflow.system.guard import Groups, Guard
+from psyflow.system.guard import Groups, Guard, signal_group
 from psyflow.system.processes import (
     adopt_orphans,
     bury_orphans,
@@ -292,6 +292,16 @@ class Crew(Generic[AnyChild]):
         for child in self.children.values():
             self.slot(child).tell_to_stop(level)
         self.signal(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """Stand still with all workers, and with what they run, until somebody says go on."""
+        workers = [*self.children, *([self._loader_pid] if self._loader_pid else [])]
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in workers:
+                # Its process group, which is its own, and of which a terminal knows nothing.
+                signal_group(pid, number)
+            if number == signal.SIGSTOP:
+                os.kill(os.getpid(), signal.SIGSTOP)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all workers."""

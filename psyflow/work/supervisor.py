@@ -129,6 +129,9 @@ class Supervisor:
             while crew.is_there:
                 patience = self._patience()
                 signals.wait(patience)
+                if signals.is_to_pause:
+                    signals.is_to_pause = False
+                    crew.pause()
                 self._postpone(self._standstills.look(patience))
                 self._heed_presence()
                 if crew.is_loading:

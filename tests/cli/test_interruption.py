@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -51,12 +53,12 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, without_rows(without_progress(err))
 
 
-@pytest.mark.parametrize("whom", ["terminal", "psy alone"])
+@pytest.mark.parametrize("whom", ["terminal", "psy alone", "psy alone, as an IDE does"])
 def test_an_interrupted_run_says_how_to_continue_and_does(place, slow, whom):
     if whom == "terminal":
         os.killpg(slow.pid, signal.SIGINT)
     else:
-        slow.send_signal(signal.SIGTERM)
+        slow.send_signal(signal.SIGINT if "IDE" in whom else signal.SIGTERM)
     told = ""
     while not told:
         assert select.select([slow.stderr], [], [], PATIENCE)[0]
@@ -123,3 +125,28 @@ def test_run_killed_outright_goes_on_where_it_was(place, slow):
     shown = place.program("run", "-c")
     assert shown.returncode == 0, shown.stderr
     assert place.result("slow")["x"] == list(range(600))
+
+
+def states_of_workers(psy: int) -> set[str]:
+    """Return the states of the descendants of `psy` that lead process groups of their own."""
+    found, families = set(), {psy}
+    for _ in range(4):
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                state, parent, group = stat.read_text().rpartition(")")[2].split()[:3]
+                pid = int(stat.parent.name)
+                if int(parent) in families:
+                    families.add(pid)
+                    if int(group) == pid:
+                        found.add(state)
+    return found
+
+
+def test_ctrl_z_stops_the_workers_too_and_they_go_on(place, slow):
+    os.killpg(slow.pid, signal.SIGTSTP)
+    eventually(lambda: "T" in states_of_workers(slow.pid))
+    os.killpg(slow.pid, signal.SIGCONT)
+    eventually(lambda: "T" not in states_of_workers(slow.pid))
+    slow.send_signal(signal.SIGINT)
+    let_end(place)
+    assert end(slow)[0] == 130

@@ -14,10 +14,10 @@ from psyflow.cli.wanted import part_of
 from psyflow.exceptions import SchedulerError
 from psyflow.messages import shown_path
 from psyflow.outcomes.states import State
-from psyflow.pspace import ParameterSpace
 from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem
 from psyflow.record.joblogs import Stillborn
+from psyflow.record.usersfiles import of_users_files
 from psyflow.record.wanted import Wanted
 from psyflow.report.failures import FailureGroup, groups
 from psyflow.report.psets import pset_text
@@ -54,7 +54,7 @@ def _show(task: TaskDef, arguments: Namespace, part: Wanted | None) -> None:
     n_items = assessment.n_items if part is None else len(part.of_all(assessment))
     print(f"{task.name}: {n_failed} of {n_items} items failed.")
     for group in found:
-        print("\n".join(("", *_lines(group, assessment.space))))
+        print("\n".join(("", *_lines(group, assessment))))
     print()
     first = str(found[0].items[0].item)
     command = suggestion(arguments, task.name, first, command="debug")
@@ -70,7 +70,7 @@ def _stillborn(run: Run, assessment: Assessment) -> list[Stillborn]:
         return found
 
 
-def _lines(group: FailureGroup, space: ParameterSpace) -> Iterator[str]:
+def _lines(group: FailureGroup, assessment: Assessment) -> Iterator[str]:
     kinds = ", ".join(f"{number} {kind}" for kind, number in group.kinds.items())
     yield f"  {group.place} ({kinds})"
     exceptions = list(group.exceptions.items())
@@ -84,22 +84,26 @@ def _lines(group: FailureGroup, space: ParameterSpace) -> Iterator[str]:
             f"    {suspect.name} = {suspect.value} in {suspect.n_group} of {len(group.items)} of "
             f"these, but in {suspect.n_ran} of all {group.n_ran} that ran (p {p})"
         )
-    yield from _example(group.items[0], space)
+    yield from _example(group.items[0], assessment)
 
 
-def _example(example: FailedItem, space: ParameterSpace) -> Iterator[str]:
+def _example(example: FailedItem, assessment: Assessment) -> Iterator[str]:
     failure = example.failure
-    yield f"    for example item {example.item}: {pset_text(space[example.item])}"
+    pset = assessment.space[example.item]
+    yield f"    for example item {example.item}: {pset_text(pset)}"
     yield (
         f"    attempt {failure.attempt}, process {failure.pid} on {failure.host}, "
         f"log {shown_path(example.log)}"
     )
     if failure.traceback:
-        yield textwrap.indent(failure.traceback.rstrip(), "      ")
+        folder = assessment.task.path.parent
+        told = of_users_files(failure.traceback, assessment.layout, folder)
+        yield textwrap.indent(told.rstrip(), "      ")
 
 
 def _one_line(text: str) -> str:
-    return textwrap.shorten(text, 250, placeholder=" …")
+    # What says what to do is at the end.
+    return textwrap.shorten(text, 1000, placeholder=" …")
 
 
 def _as_json(task: TaskDef, part: Wanted | None) -> dict[str, object]:

@@ -21,6 +21,7 @@ from psyflow.exceptions import PsyflowError
 from psyflow.messages import shown_path
 from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem
+from psyflow.record.usersfiles import of_users_files
 from psyflow.report.failures import attempts_of
 from psyflow.report.longrunning import long_runners
 from psyflow.report.printed import printed_by_failure, printed_by_item
@@ -83,7 +84,7 @@ def _show_stack(run: Run, arguments: Namespace) -> None:
         elif not stack:
             say("Its process does not tell: the code it runs has taken the signal for itself.")
         else:
-            print(stack, flush=True)
+            print(of_users_files(stack, run.layout, run.task.path.parent), flush=True)
 
 
 def _print_log(log: Path) -> None:
@@ -107,7 +108,9 @@ def _show_item(name: str, assessment: Assessment, item: int) -> None:
     print(f"{name}: item {item}: {pset_text(assessment.space[item])}")
     for attempt in attempts_of(assessment, item):
         failure = attempt.failure
-        print(f"{_heading(attempt)}\n{failure.traceback or failure.exception}".rstrip())
+        folder = assessment.task.path.parent
+        told = of_users_files(failure.traceback, layout, folder) or failure.exception
+        print(f"{_heading(attempt)}\n{told}".rstrip())
         if failure.log:
             _print_printed(printed_by_failure(layout, failure))
         else:
