@@ -11,7 +11,7 @@ import os
 import random
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,8 @@ class OneOffs:
         self._are_given = False
         self._seeded: set[str] = set()
         self._states = _global_states()
-        self._replaced: list[tuple[Any, str, Any]] = []
+        # By what is in its place; that is kept alive, so that nothing else gets its id.
+        self._replaced: dict[int, tuple[Any, Any]] = {}
         for module, name in _GIVERS:
             self._replace(module, name, self._noting_gift)
         for module, name in _SEEDERS:
@@ -48,15 +49,24 @@ class OneOffs:
 
     def end(self) -> bool:
         """Take note no longer, and tell whether the user's code was given anything."""
-        for module, name, function in self._replaced:
-            setattr(module, name, function)
+        self._put_back()
         drawn = {name for name, state in _global_states().items() if state != self._states[name]}
         return self._are_given or bool(drawn - self._seeded)
 
     def _replace(self, module: Any, name: str, noting: Callable[..., Any]) -> None:
         if (function := getattr(module, name, None)) is not None:
-            self._replaced.append((module, name, function))
-            setattr(module, name, noting(module.__name__, function))
+            substitute = noting(module.__name__, function)
+            self._replaced[id(substitute)] = substitute, function
+            setattr(module, name, substitute)
+
+    def _put_back(self) -> None:
+        # Whoever has imported a function by its name has it, too; it could not be pickled.
+        modules = [thing for thing in sys.modules.values() if issubclass(type(thing), ModuleType)]
+        for module in modules:
+            # Some load what is in them as soon as anybody asks in the usual way.
+            names = object.__getattribute__(module, "__dict__")
+            for name in [name for name, value in names.items() if id(value) in self._replaced]:
+                names[name] = self._replaced[id(names[name])][1]
 
     def _noting_gift(self, module: str, give: Callable[..., Any]) -> Callable[..., Any]:
         def noting(*args: Any) -> Any:

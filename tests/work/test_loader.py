@@ -115,6 +115,23 @@ def test_what_a_fork_may_have_keeps_no_code_from_being_loaded_once(
     run.check_all_done()
 
 
+def test_functions_that_are_watched_while_code_is_loaded_are_theirs_again(study: Study) -> None:
+    study.task(
+        """
+import os, pickle, random
+from os import getpid, urandom
+from random import seed as sow
+pspace = Param(x=range(2))
+pool_size = 2
+def execute(x):
+    pickle.dumps([getpid, urandom, sow])
+    return {"y": (getpid, urandom, sow) == (os.getpid, os.urandom, random.seed)}
+"""
+    )
+    study.psy("run")
+    assert all(study.load()["y"])
+
+
 def test_workers_name_no_file_alike(study: Study) -> None:
     study.task(
         """
