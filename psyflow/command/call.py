@@ -14,7 +14,7 @@ from typing import Any
 from psyflow.command.packs import Writer, has_packs, packer
 from psyflow.command.place import RESERVED, STDERR, STDOUT, USAGE, Folder, Place, opened
 from psyflow.command.removal import despite_rights, prune
-from psyflow.command.running import Ended, Streams, run_program, watch
+from psyflow.command.running import Ended, Streams, anyone_left, run_program, watch
 from psyflow.command.settings import Spec
 from psyflow.exceptions import CommandFailedError
 from psyflow.system.processes import cause_of_death, signal_name
@@ -180,6 +180,9 @@ class Call:
     def _leave(self, place: Place, *, has_failed: bool) -> None:
         """Remove from the folder what is not to be kept."""
         keep, writer = self._spec.keep, self._packer(self._folder.parent)
+        # What goes on in this folder would go on in that of another pset.
+        if writer is not None and anyone_left():
+            writer.spare.leave_next()
         if keep == "none" or (keep == "failed" and not has_failed):
             if writer is not None:
                 writer.drop(self._folder, place.streams)

@@ -22,9 +22,9 @@ from typing import Any
 
 from psyflow.exceptions import CommandFailedError
 from psyflow.system.guard import Guard, group_lives, kill_marked, signal_group
-from psyflow.system.processes import fork, oom_kills
+from psyflow.system.processes import adopt_orphans, children, fork, oom_kills
 
-__all__ = ["Ended", "Streams", "run_program", "watch"]
+__all__ = ["Ended", "Streams", "anyone_left", "run_program", "watch"]
 
 GRACE_SECONDS = 5.0
 """How long a program may take to end after SIGTERM."""
@@ -88,10 +88,23 @@ class _Keeper:
         self._numbers = itertools.count()
         self._oom_kills = oom_kills()
         self.guard = Guard(fork, f"{_MARK}={self._id}.")
+        self._adopts = adopt_orphans()
+        self._known = children() if self._adopts else None
+        self._left: set[int] = set()
 
     def mark(self) -> str:
         """Return what is to stand in the environment of one program, and of no other."""
         return f"{self._id}.{next(self._numbers)}."
+
+    def anyone_left(self) -> bool:
+        """Tell whether a program has left a process that this was not told of before."""
+        present = None if self._known is None else children()
+        if present is None or self._known is None:
+            return True  # nobody can tell
+        self._left -= {pid for pid in self._left if _has_ended(pid)}
+        new = {pid for pid in present - self._known - self._left if not _has_ended(pid)}
+        self._left |= new
+        return bool(new)
 
     def is_oom(self, code: int) -> bool:
         """Tell whether a program that ended so was killed because the memory ran out."""
@@ -118,6 +131,21 @@ def watch() -> None:
     What is open by then stays so in the process that watches.
     """
     _keeper()
+
+
+def anyone_left() -> bool:
+    """Tell whether programs that have ended left processes behind, in sessions of their own.
+
+    Those are told of once. They are ended with this process.
+    """
+    return _keeper().anyone_left()
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
 
 
 def _leave_those_of_parents() -> None:

@@ -29,6 +29,7 @@ class Spare:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._is_there = path.is_dir()
+        self._is_shared = False
 
     def become(self, folder: Path) -> bool:
         """Let it be a pset's; tell whether it is.
@@ -40,6 +41,10 @@ class Spare:
         self._is_there = False
         return True
 
+    def leave_next(self) -> None:
+        """Keep not the next folder that could be taken: somebody may still be at work in it."""
+        self._is_shared = True
+
     def take(self, folder: Path, streams: Mapping[str, int]) -> None:
         """Empty the folder of a pset, and keep it.
 
@@ -49,12 +54,13 @@ class Spare:
         streams : mapping from str to int
             Files in it that stay, empty, and their descriptors.
         """
-        if not self._is_there:
+        if not (self._is_there or self._is_shared):
             empty(folder, streams)
             self._is_there = rename(folder, self.path)
         if folder.is_dir():
             empty(folder)
             folder.rmdir()
+        self._is_shared = False
 
 
 def empty(folder: Path, streams: Mapping[str, int] | None = None) -> None:

@@ -213,3 +213,28 @@ def test_only_files_that_are_parsed_are_unpacked_whatever_their_name_looks_like(
         assert parse.of_folder(found) == {"x": 1, "z": 3}
     assert Parse({"x": ("*.log", "(@int@)")}).reads is None
     assert Parse({"*": lambda folder: {}}).reads is None
+
+
+LINGERS = """
+from psyflow import Command, Param
+
+WRITES = "while :; do echo x > foreign.txt; sleep 0.002; done"
+LINGERS = f"setsid sh -c '{WRITES}' > /dev/null 2>&1 < /dev/null &"
+BEGUN = "until [ -e foreign.txt ]; do sleep 0.001; done"
+
+pspace = Param(n=range(260))
+execute = Command(
+    f"if [ {{n}} = 3 ]; then {LINGERS} {BEGUN}; fi; sleep 0.004; ls",
+    shell=True,
+    parse={"seen": r"^foreign.(@slug@)"},
+)
+"""
+
+
+def test_what_a_program_leaves_behind_writes_into_no_other_folder(place):
+    place.task("lingers", LINGERS)
+    shown = place.psy("run")
+    assert shown.returncode == 0, shown.stderr
+    results = psyflow.load("lingers", place.tasks, place.work)
+    seen = [n for n, text in zip(results["n"], results["seen"], strict=True) if text == "txt"]
+    assert (seen, results.n_rows) == ([3], 260)
