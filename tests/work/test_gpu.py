@@ -52,6 +52,8 @@ def test_no_worker_is_a_fork_of_what_uses_the_driver(
     tmp_path: Path, driver: str, begins: bool
 ) -> None:
     study = Study(tmp_path)
+    # What has loaded the driver once, has it for good.
+    study.is_apart = True
     study.task(TASK.format(driver=driver, begin="driver.cuInit(0)" if begins else ""))
     study.psy("run")
     assert set(study.load()["forked"]) == {not begins}
