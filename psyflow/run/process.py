@@ -45,8 +45,6 @@ def process(plan: Plan, job: int) -> int:
     """Evaluate the items of one process job, and return its exit status."""
     Jobs(plan.layout).record_process(plan.run_id, f"process:{job}")
     batch = plan.batch_of_job[job]
-    gpus = gpus_of_job(plan)
-    pool_size = workers_of_job(plan, gpus)
     # Not what is above: a folder that is gone was moved, perhaps.
     make_within(plan.frozen.folder, plan.frozen.leases.name)
     make_within(plan.frozen.folder, *plan.frozen.claims(batch).parts[-2:])
