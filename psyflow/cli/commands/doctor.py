@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import sys
 import time
@@ -104,9 +105,17 @@ def _facts_of(name: str, site: Site | None) -> SiteFacts | None:
     try:
         if site is not None and site.scheduler == name:
             return site.make_scheduler().site()
-        return scheduler_by_name(name)().site()
+        kind = scheduler_by_name(name)
+        # What nobody can make without being told more is no part of the site.
+        return None if _needs_arguments(kind) else kind().site()
     except PsyflowError as error:
         return SiteFacts(problems=(str(error),))
+
+
+def _needs_arguments(kind: type[Scheduler]) -> bool:
+    parameters = inspect.signature(kind).parameters.values()
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return any(p.default is p.empty and p.kind not in variadic for p in parameters)
 
 
 def _scheduler_to_probe(report: _Report, name: str | None) -> tuple[str, Scheduler]:
