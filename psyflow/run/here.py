@@ -113,7 +113,8 @@ class Here:
         if exit_code is None:
             raise SchedulerError(f"{jobid} of {type(self._task.scheduler).__name__} never ran.")
         # A signal may come before the job has had the time to prepare for it.
-        return STOPPED if exit_code in (-signal.SIGINT, -signal.SIGTERM) else exit_code
+        requests = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGUSR1)
+        return STOPPED if exit_code in requests else exit_code
 
     def merge(self, plan: Plan) -> Merged:
         """Do the merge step in this process."""

@@ -32,7 +32,7 @@ __all__ = ["ImmediateRun", "Process", "start_program"]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 10.0
 OWN_JOB = "psyflow.job"
-"""The module of psyflow's own jobs, which take two SIGINT, one right after the other, for one."""
+"""The module of psyflow's own jobs, for which SIGUSR1 is a request to stop, but not to hurry."""
 # What a shell says, for want of a better convention.
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
@@ -199,7 +199,7 @@ class _Child:
         self._start = start
         self._hears_terminal = hears_terminal
         self._process: Process | None = None
-        self._takes_two_for_one = False
+        self._heeds_warnings = False
         self._received: list[int] = []
         self._too_early: list[int] = []
 
@@ -213,7 +213,7 @@ class _Child:
 
     def _run(self, args: list[str], log: str) -> int:
         # Nobody else's program is told twice, and perhaps while it cleans up.
-        self._takes_two_for_one = OWN_JOB in args
+        self._heeds_warnings = OWN_JOB in args
         output = _open_log(log)
         try:
             self._process = self._start(args, output)
@@ -261,8 +261,8 @@ class _Child:
             self.send(signum)
         elif n_interrupts == 1 and self._hears_terminal:
             # A terminal has sent it to the child as well; an IDE, or another supervisor, has not.
-            if self._takes_two_for_one:
-                self.send(signum)
+            if self._heeds_warnings:
+                self.send(signal.SIGUSR1)
         elif n_interrupts <= 2:
             self.send(signal.SIGTERM)
         elif n_interrupts > 2:

@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -42,9 +41,6 @@ WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 HANDLED = (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, *WARNINGS)
 """The signals that a supervisor handles."""
 
-SAME_SECONDS = 2.0
-"""Within this time, a second SIGINT is the first one once more."""
-
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -61,7 +57,6 @@ class Signals:
     def __init__(self) -> None:
         self.stop_requests = 0
         self.is_to_pause = False
-        self._interrupted = float("-inf")
 
     def __enter__(self) -> Signals:
         self._receiver, self._sender = socket.socketpair()
@@ -99,11 +94,6 @@ class Signals:
             self.stop_requests = max(self.stop_requests, 1)
         elif number == signal.SIGTSTP:
             self.is_to_pause = True
-        elif number == signal.SIGINT:
-            now, before = time.monotonic(), self._interrupted
-            self._interrupted = now
-            # A terminal sends it to `psy` and to its jobs, and `psy` passes it on.
-            self.stop_requests += now - before > SAME_SECONDS
         elif number != signal.SIGCHLD:
             self.stop_requests += 1
 

@@ -139,12 +139,10 @@ class Crew(Generic[AnyChild]):
         return None
 
     def condemn(self, child: AnyChild) -> None:
-        """Kill a worker whose item takes too long, unless it ends as we look where it is."""
-        running = self.slot(child).read()
-        child.stack = self._stacks[child.index].ask(child.pid)
-        if self.slot(child).read() == running:
-            child.condemned = time.monotonic()
-            os.kill(child.pid, signal.SIGKILL)
+        """Kill a worker whose item takes too long, and note where that was."""
+        child.condemned = time.monotonic()
+        child.stack = self._stacks[child.index].ask_for_the_last_time(child.pid)
+        os.kill(child.pid, signal.SIGKILL)
 
     def last_stack(self, child: AnyChild) -> str:
         """Return where a worker was that was condemned, or that has crashed; empty if unknown."""

@@ -6,6 +6,8 @@ import signal
 import threading
 from collections.abc import Callable
 
+from psyflow.work.stacks import answer_here
+
 __all__ = ["FLUSH_SECONDS", "Flusher"]
 
 FLUSH_SECONDS = 1.0
@@ -38,6 +40,7 @@ class Flusher:
     def _run(self) -> None:
         # A signal that came to this thread would not wake the main one from what it waits for.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
+        answer_here()
         while not self._ending.wait(FLUSH_SECONDS / 2):
             try:
                 self._flush()

@@ -1,8 +1,9 @@
 """Where a worker is in the user's code: asked for from outside, or left by a crash.
 
 Python's `faulthandler` writes it from within a signal handler, which runs no Python code and needs
-no lock: so it answers in native code and in an endless loop, too. System calls that it interrupts
-are begun again. It writes to a file in memory, one for each slot, which outlives the worker.
+no lock: so it answers in native code and in an endless loop, too. The signal comes to the thread
+that writes outcomes, so that nothing of the item's is interrupted. It writes to a file in memory,
+one for each slot, which outlives the worker.
 """
 
 from __future__ import annotations
@@ -46,6 +47,12 @@ def _number() -> int | None:
     return None if last is None else last - 3
 
 
+def answer_here() -> None:
+    """Have this thread be the one that is interrupted, and not one that runs the user's code."""
+    if (number := _number()) is not None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number, number - 1])
+
+
 class StackFile:
     """The file in which a worker leaves its stack; made by its supervisor, before it forks."""
 
@@ -87,12 +94,24 @@ class StackFile:
         with contextlib.suppress(OSError, ValueError, RuntimeError):
             faulthandler.enable(self._fd)
             if (number := _number()) is not None:
+                # Native code that waits would return too early, as if all were well.
+                signal.pthread_sigmask(signal.SIG_BLOCK, [number, number - 1])
                 faulthandler.register(number, self._fd)
+                # With this one the process ends: it never comes back to the item.
+                faulthandler.register(number - 1, self._fd, chain=True)
 
     def ask(self, pid: int) -> str:
         """Return the stack of a worker, in words; nothing if it does not answer."""
         number = _number()
-        if number is None or not self._listens(pid, number):
+        return "" if number is None else self._ask(pid, number)
+
+    def ask_for_the_last_time(self, pid: int) -> str:
+        """Do what `ask` does, and end the process thereby, if it answers."""
+        number = _number()
+        return "" if number is None else self._ask(pid, number - 1)
+
+    def _ask(self, pid: int, number: int) -> str:
+        if not self._listens(pid, number):
             return ""
         self.clear()
         with contextlib.suppress(ProcessLookupError):

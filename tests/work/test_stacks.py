@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from psyflow.work.stacks import StackFile, in_words
+from psyflow.work.stacks import StackFile, answer_here, in_words
 from tests.support.processes import eventually
+
+
+def answer(is_ready: threading.Event) -> None:
+    answer_here()
+    is_ready.set()
+    time.sleep(600)
 
 
 @contextmanager
@@ -24,6 +32,9 @@ def process(stack: StackFile, be: Callable[[int], object]) -> Iterator[tuple[int
     if pid == 0:
         try:
             stack.serve()
+            is_ready = threading.Event()
+            threading.Thread(target=answer, args=[is_ready], daemon=True).start()
+            is_ready.wait()
             os.write(writer, b"begun;")
             be(writer)
             os.write(writer, b"done")
@@ -67,7 +78,7 @@ def test_what_waits_goes_on_waiting(stack: StackFile) -> None:
         os.write(writer, gate.recv(5))
 
     with process(stack, waits) as (pid, results):
-        assert "in waits" in stack.ask(pid)
+        eventually(lambda: "in waits" in stack.ask(pid))
         assert os.read(results, 6) == b"slept;"
         assert "in waits" in stack.ask(pid)
         assert not select.select([results], [], [], 0)[0]
@@ -75,6 +86,25 @@ def test_what_waits_goes_on_waiting(stack: StackFile) -> None:
         assert os.read(results, 5) == b"open;"
     gate.close()
     opener.close()
+
+
+def sleep_in_native_code(writer: int) -> None:
+    os.write(writer, b"ready;")
+    os.write(writer, b"%d;" % ctypes.PyDLL(None).sleep(3))
+
+
+def test_native_code_is_not_interrupted(stack: StackFile) -> None:
+    with process(stack, sleep_in_native_code) as (pid, results):
+        assert os.read(results, 6) == b"ready;"
+        assert "in sleep_in_native_code" in stack.ask(pid)
+        assert os.read(results, 2) == b"0;"  # nothing was left to sleep
+
+
+def test_who_is_asked_for_the_last_time_goes_nowhere(stack: StackFile) -> None:
+    with process(stack, sleep_in_native_code) as (pid, results):
+        assert os.read(results, 6) == b"ready;"
+        assert "in sleep_in_native_code" in stack.ask_for_the_last_time(pid)
+        assert os.read(results, 2) == b""
 
 
 def without_handlers(writer: int) -> None:
