@@ -38,8 +38,11 @@ def about_alike(found: Alike, again: str, *, is_running: bool) -> str:
     Every other item would fail there, too: the run stops. Correct the code, and go on: psy run a
     To evaluate all the same, set max_failures = "100%" in the task file.
     """
-    text = cut(found.traceback.strip(), _SHOWN_TRACEBACK) or cut(found.exception, MESSAGE_LIMIT)
-    lines = [f"{found.n_failed} items have failed, none is done, and all for one reason:", text]
+    text, exception = cut(found.traceback.strip(), _SHOWN_TRACEBACK), found.exception
+    lines = [f"{found.n_failed} items have failed, none is done, and all for one reason:"]
+    # A traceback ends with its exception, and a stack does not say what happened.
+    lines += [] if exception.partition(":")[0] in text else [cut(exception, MESSAGE_LIMIT)]
+    lines += [text] if text else []
     if found.stops:
         kind = found.exception.partition(":")[0]
         remedy = _REMEDIES.get(kind, "Correct the code")

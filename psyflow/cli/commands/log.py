@@ -34,6 +34,7 @@ from psyflow.work.context import Contexts
 __all__ = ["execute"]
 
 MOST_STACKS = 10
+DEATHS = ("crash", "timeout")
 
 
 def execute(arguments: Namespace) -> int:
@@ -109,7 +110,10 @@ def _show_item(name: str, assessment: Assessment, item: int) -> None:
     for attempt in attempts_of(assessment, item):
         failure = attempt.failure
         folder = assessment.task.path.parent
-        told = of_users_files(failure.traceback, layout, folder) or failure.exception
+        told = of_users_files(failure.traceback, layout, folder)
+        # A traceback ends with its exception, and a stack does not say what happened.
+        if not told or failure.kind in DEATHS:
+            told = f"{failure.exception}\n{told}"
         print(f"{_heading(attempt)}\n{told}".rstrip())
         if failure.log:
             _print_printed(printed_by_failure(layout, failure))
