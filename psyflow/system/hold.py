@@ -167,6 +167,8 @@ class Hold:
         """Give the hold back, and remove its folder unless somebody else wants it."""
         if self._mine is not None:
             with self._given_back():
+                if self._look_at(self._mine) != self._file:
+                    return  # another folder is in the place of one that was moved
                 (self.folder / f"{self._mine:08d}").unlink()
             # Others may remove the folder from now on, even while its names are read.
             for name in self._names():
@@ -199,6 +201,8 @@ class Hold:
     def _keep(self, mark: Path) -> None:
         self._ending = ending = threading.Event()
         lease = Lease(mark, say=_say)
+        # What it is has to be known before anything can be in its place.
+        lease.renew()
 
         def keep() -> None:
             while not ending.wait(RETRY_SECONDS):

@@ -117,13 +117,17 @@ class Lease:
 
     def _renew(self) -> bool:
         before = self.path.stat()
-        file = before.st_dev, before.st_ino
-        if file != (self._file or file):
-            return False  # of a copy that has taken the place of what was moved away
+        if not self._is_own(before):
+            return False
         os.utime(self.path)
         self._has_lapsed |= is_stale(before.st_mtime, self.path.stat().st_mtime)
-        self._file, self._is_failing = file, False
+        self._file, self._is_failing = (before.st_dev, before.st_ino), False
         return True
+
+    def _is_own(self, found: os.stat_result) -> bool:
+        """Tell whether it is not of a copy that has taken the place of what was moved away."""
+        file = found.st_dev, found.st_ino
+        return file == (self._file or file)
 
     def has_lapsed(self) -> bool:
         """Tell whether, since this was last asked, others may have taken the owner for dead."""
@@ -140,7 +144,8 @@ class Lease:
 
     def _end(self, how: Callable[[], object]) -> None:
         try:
-            how()
+            if self._is_own(self.path.stat()):
+                how()
         except FileNotFoundError:
             pass  # whoever removed it has seen to it that nobody asks
         except OSError as error:

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,21 @@ def test_never_two_hold_at_once(tmp_path: Path, n_rivals: int) -> None:
     assert {rival.returncode for rival in rivals[::2]} == {0}, errors
     assert {rival.returncode for rival in rivals[1::2]} <= {0, -signal.SIGKILL}, errors
     Hold(tmp_path / "hold", "x").acquire()
+
+
+@pytest.mark.parametrize("end", [Hold.leave, Hold.release])
+def test_a_copy_in_the_place_of_a_hold_that_was_moved_is_left_alone(
+    tmp_path: Path, monkeypatch: Any, end: Any
+) -> None:
+    monkeypatch.setattr("psyflow.system.hold.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("psyflow.system.lease.RENEW_SECONDS", 0.0)
+    hold, others = Hold(tmp_path / "hold", "It"), {*threading.enumerate()}
+    hold.acquire()
+    (keeper,) = {*threading.enumerate()} - others
+    (tmp_path / "hold").rename(tmp_path / "moved")
+    shutil.copytree(tmp_path / "moved", tmp_path / "hold")
+    (mark,) = (tmp_path / "hold").iterdir()
+    os.utime(mark, (1, 1))
+    keeper.join(60)  # it renews, and sees that it is not its own
+    end(hold)
+    assert [file.stat().st_mtime for file in (tmp_path / "hold").iterdir()] == [1]

@@ -3,9 +3,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,3 +173,14 @@ def test_lease_that_names_nobody_is_judged_by_its_age(path: Path, content: str) 
     assert not is_over(path, time.time())
     os.utime(path, (1, 1))
     assert is_over(path, time.time())
+
+
+@pytest.mark.parametrize("end", [Lease.release, Lease.give_up])
+def test_ending_a_lease_does_nothing_to_a_copy_in_its_place(path: Path, end: Any) -> None:
+    lease = Lease(path)
+    lease.take()
+    path.rename(path.with_name("moved"))
+    shutil.copy2(path.with_name("moved"), path)
+    before = path.stat()
+    end(lease)
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
