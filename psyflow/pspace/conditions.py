@@ -6,7 +6,7 @@ import ast
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,9 +110,7 @@ def rows_with(conditions: list[Condition], columns: Mapping[str, Column]) -> Row
     >>> rows_with(conditions, {"a": [1, 2, 3, 4], "b": ["x", "y", "x", "y"]})
     array([1, 3])
     """
-    for condition in conditions:
-        if condition.name not in columns:
-            raise UnknownColumnError(condition.name, columns)
+    _check_names(conditions, columns)
     rows = np.arange(table_length(columns))
     for condition in conditions:
         rows = rows[condition.holds(take(columns[condition.name], rows))]
@@ -134,14 +132,18 @@ def items_with(conditions: list[Condition], space: ParameterSpace, items: Rows) 
     >>> items_with([Condition.parse("a>1"), Condition.parse("b=x")], space, np.arange(8))
     array([4, 6])
     """
-    for condition in conditions:
-        if condition.name not in space.keys():  # noqa: SIM118 - a space holds psets, not names
-            raise UnknownColumnError(condition.name, space.keys())
+    _check_names(conditions, space.keys())
     found = [items[:0]]
     for start in range(0, len(items), _BLOCK):
         block = items[start : start + _BLOCK]
         found.append(block[rows_with(conditions, space.take(block))])
     return np.concatenate(found)
+
+
+def _check_names(conditions: list[Condition], known: Collection[str]) -> None:
+    for condition in conditions:
+        if condition.name not in known:
+            raise UnknownColumnError(condition.name, known)
 
 
 def _value(text: str) -> Any:
