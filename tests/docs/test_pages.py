@@ -20,7 +20,7 @@ from .pictures import PICTURES, shown_in
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-NEEDS = {"examples.md": "cc"}  # what not every machine has
+NEEDS = {"examples.md": "cc", "code.md": "cc"}  # what not every machine has
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 SET_UP = [
     "python3 -m venv .venv && .venv/bin/pip install . "
