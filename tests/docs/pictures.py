@@ -22,12 +22,13 @@ PICTURES = DOCS / "pictures"
 
 def shown_in(page: Path) -> list[str]:
     """Return the names of the pictures that a page shows."""
-    return re.findall(r"!\[[^]]*\]\(pictures/([\w.-]+)\)", page.read_text(encoding="utf-8"))
+    pattern = r"!\[[^]]*\]\((?:docs/)?pictures/([\w.-]+)\)"
+    return re.findall(pattern, page.read_text(encoding="utf-8"))
 
 
 def _make() -> None:
     PICTURES.mkdir(exist_ok=True)
-    for page in sorted(DOCS.glob("**/*.md")):
+    for page in [DOCS.parent / "README.md", *sorted(DOCS.glob("**/*.md"))]:
         names = shown_in(page)
         if not names:
             continue
