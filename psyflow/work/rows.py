@@ -12,6 +12,11 @@ from psyflow.reprs import safe_repr
 __all__ = ["beside", "result_row"]
 
 _SHOWN = 60
+_AS_DICTS = {
+    ("pandas", "DataFrame"): 'frame.to_dict("list")',
+    ("pandas", "Series"): "series.to_dict()",
+    ("polars", "DataFrame"): "frame.to_dict(as_series=False)",
+}
 
 
 def result_row(returned: Any) -> dict[str, Any]:
@@ -29,8 +34,8 @@ such as {"y": ...}.
     """
     if not isinstance(returned, Mapping):
         raise TypeError(
-            f"execute returned {safe_repr(returned, 80)}, of type {type(returned).__name__}. "
-            f'It has to return a dict of names and values, such as {{"y": ...}}.'
+            f"execute returned {_said(returned)}. It has to return a dict of names and values, "
+            f"such as {_instead(returned)}."
         )
     for name in returned:
         if not isinstance(name, str):
@@ -39,6 +44,18 @@ such as {"y": ...}.
                 f"keys have to be text."
             )
     return dict(returned)
+
+
+def _said(returned: Any) -> str:
+    """Return what a value is; of one that takes several lines, such as a table, the type alone."""
+    shown, kind = safe_repr(returned, 80), type(returned).__name__
+    return f"a {kind}" if "\n" in shown else f"{shown}, of type {kind}"
+
+
+def _instead(returned: Any) -> str:
+    kind = type(returned)
+    package = kind.__module__.partition(".")[0]
+    return _AS_DICTS.get((package, kind.__name__), '{"y": ...}')
 
 
 def beside(pset: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:

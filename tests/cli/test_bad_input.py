@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.place import SQUARE, lines
 
 
@@ -144,3 +146,18 @@ def test_conf_that_does_not_load(place):
     assert "psy-conf.py" in shown.stderr
     assert "ZeroDivisionError" in shown.stderr
     assert "psyflow/cli" not in shown.stderr
+
+
+def test_data_frame_that_is_returned(place):
+    pytest.importorskip("pandas")
+    frame = "pandas.DataFrame({'y': [x, x]})"
+    place.task("frame", "import pandas\n" + SQUARE.replace('{"y": x**2}', frame))
+    shown = place.psy("run")
+    assert shown.returncode == 1
+    said = (
+        "TypeError: execute returned a DataFrame. It has to return a dict of names and values, "
+        'such as frame.to_dict("list").'
+    )
+    assert said in shown.stderr
+    # All of them are one group: what is said does not depend on what was in the frame.
+    assert f"3 × {said}" in place.psy("failures").stdout
