@@ -73,6 +73,18 @@ class Wanted:
         if self.limit is not None:
             yield from ("--limit", str(self.limit))
 
+    def check(self, space: ParameterSpace) -> None:
+        """Raise what `of` would for conditions that say nothing of a space, also if none is due.
+
+        Raises
+        ------
+        UnknownColumnError
+            If a condition names no parameter of the space.
+        UsageError
+            If a text is no condition.
+        """
+        self.among(space, np.empty(0, dtype=np.int64))
+
     def of(self, assessment: Assessment) -> Items:
         """Return the items of a run that are to be evaluated, ascending.
 

@@ -78,6 +78,7 @@ def bringing(
     Whoever goes through this has to release the run at the end, whatever that is.
     """
     assessment = run.assess(again=wanted.to_renew)
+    wanted.check(assessment.space)
     reasons = assessment.reasons()
     if not reasons:
         _finish_merge(run)

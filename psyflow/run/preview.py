@@ -127,8 +127,9 @@ def preview(
     TaskFileError
         If ``execute`` cannot be called with the names of the space.
     UsageError
-        If the scheduler would not take its arguments.
+        If the scheduler would not take its arguments, or if conditions say nothing of the space.
     """
+    wanted.check(assessment.space)
     reasons = assessment.reasons()
     if not reasons:
         return Preview([], assessment.n_items)

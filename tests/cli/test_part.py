@@ -67,6 +67,15 @@ def test_an_unknown_parameter_is_a_mistake_with_a_hint(pairs):
     assert "is no condition" in shown.stderr
 
 
+@pytest.mark.parametrize("options", [(), ("-n",)])
+def test_a_mistake_is_one_also_where_nothing_is_due(pairs, options):
+    pairs.psy("run")
+    shown = pairs.psy("run", *options, "--where", "mod=a")
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert 'Did you mean "mode"?' in shown.stderr
+    assert "is no condition" in pairs.psy("run", *options, "--where", "mode").stderr
+
+
 def test_what_is_to_be_typed_for_the_rest_of_a_part():
     wanted = Wanted(where=["mode=b c"], limit=2, again=[range(3, 5)])
     assert wanted.options() == ["--where", "mode=b c", "--limit", "2"]
