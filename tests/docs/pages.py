@@ -153,11 +153,14 @@ class Session:
         Its name, for messages.
     folder : Path
         Where files are written to and commands run; has to be the working directory.
+    columns : int
+        How wide the terminal says it is.
     """
 
-    def __init__(self, page: str, folder: Path) -> None:
+    def __init__(self, page: str, folder: Path, columns: int = 100) -> None:
         self.page = page
         self.folder = folder
+        self.columns = columns
         self.names: dict[str, Any] = {"__name__": f"page_{Path(page).stem}"}
 
     def run(self, block: Block) -> None:
@@ -205,7 +208,7 @@ class Session:
 
     def _converse(self, block: Block, place: str) -> None:
         exchanges = list(_exchanges(block.text, place))
-        answers = _answers([command for command, _ in exchanges], self.folder)
+        answers = _answers([command for command, _ in exchanges], self.folder, self.columns)
         for (command, expected), (answer, status) in zip(exchanges, answers, strict=True):
             if not _matches(expected, answer):
                 raise PageError(
@@ -228,7 +231,7 @@ def _exchanges(text: str, place: str) -> Iterator[tuple[str, str]]:
         yield command, "\n".join(lines[n_command:])
 
 
-def _answers(commands: list[str], folder: Path) -> list[tuple[str, int]]:
+def _answers(commands: list[str], folder: Path, columns: int) -> list[tuple[str, int]]:
     """Run commands in one shell; return the output and the exit status of each."""
     mark = "=====end of command====="
     ends = f'status=$?; printf "\\n{mark}%s\\n" "$status"; (exit "$status")'
@@ -238,7 +241,7 @@ def _answers(commands: list[str], folder: Path) -> list[tuple[str, int]]:
         **{k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PYTHON"))},
         "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
         "TERM": "dumb",
-        "COLUMNS": "100",
+        "COLUMNS": str(columns),
     }
     done = subprocess.run(
         ["bash", "-c", script],
@@ -265,10 +268,10 @@ def _matches(expected: str, answer: str) -> bool:
 
 
 @contextlib.contextmanager
-def session(page: str, folder: Path) -> Iterator[Session]:
+def session(page: str, folder: Path, columns: int = 100) -> Iterator[Session]:
     """Be in `folder` for the session of a page; what its code imports from there is forgotten."""
     path, modules = list(sys.path), set(sys.modules)
-    running = Session(page, folder)
+    running = Session(page, folder, columns)
     with contextlib.chdir(folder):
         try:
             yield running
