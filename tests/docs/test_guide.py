@@ -9,11 +9,13 @@ from psyflow.tasks import Config
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
 
+SETTINGS = GUIDE.partition("### Settings")[2].partition("\n### ")[0]
+
 _TOLD_IN_WORDS = ("pspace", "execute", "name")
 
 
 def settings_rows() -> list[str]:
-    """Return the lines of the guide's table of settings, to be pasted where they have changed."""
+    """Return the lines of the guide's tables of settings, to be pasted where they have changed."""
     rows = []
     for name, default, _, meaning in Config.rows():
         shown = default if name in _TOLD_IN_WORDS else f"`{default}`"
@@ -27,9 +29,14 @@ def _as_code(text: str) -> str:
 
 
 def test_settings_are_those_of_config() -> None:
-    section = GUIDE.partition("### Settings")[2].partition("\n#")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| `")]
-    assert "\n".join(rows) == "\n".join(settings_rows())
+    rows = [line for line in SETTINGS.splitlines() if line.startswith("| `")]
+    assert "\n".join(sorted(rows)) == "\n".join(sorted(settings_rows()))
+
+
+def test_settings_are_in_groups_that_can_be_read_at_once() -> None:
+    groups = [group.count("\n| `") for group in SETTINGS.split("\n#### ")[1:]]
+    assert len(groups) > 4
+    assert max(groups) < 10
 
 
 def test_code_in_settings_stays_code() -> None:
