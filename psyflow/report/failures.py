@@ -19,7 +19,7 @@ from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem, last_of, read
 from psyflow.record.layout import Layout
 from psyflow.record.wanted import Wanted
-from psyflow.reprs import safe_repr
+from psyflow.report.psets import value_text
 
 __all__ = [
     "FailureGroup",
@@ -36,7 +36,6 @@ MAX_P = 0.05
 MIN_COUNT = 3
 MOST_SUSPECTS = 5
 _BLOCK = 1 << 16
-_SHOWN = 200
 _FRAME = re.compile(r'^[\s|]*File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 
 
@@ -48,7 +47,7 @@ class Suspect:
     ----------
     name : str
     value : str
-        Its ``repr``.
+        As text that Python would read.
     n_group, n_ran : int
         How many items of the group, and of all that ran, have the value.
     p : float
@@ -232,9 +231,12 @@ def suspects(space: ParameterSpace, group: Iterable[int], ran: Items) -> list[Su
             continue
         p = len(counted) * hypergeometric_tail(n_group, len(ran), n_ran, len(chosen))
         if p < MAX_P:
-            value = safe_repr(space[item][name], _SHOWN)
-            found.append(Suspect(name, value, n_group, n_ran, p))
-    return sorted(found, key=lambda suspect: suspect.p)[:MOST_SUSPECTS]
+            found.append((p, item, name, n_group, n_ran))
+    # Of those that are as likely, the order of the space is the order to read them in.
+    return [
+        Suspect(name, value_text(space[item][name]), n_group, n_ran, p)
+        for p, item, name, n_group, n_ran in sorted(found)[:MOST_SUSPECTS]
+    ]
 
 
 def _counts(

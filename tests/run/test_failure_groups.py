@@ -56,6 +56,12 @@ def test_the_value_that_all_failures_share_is_a_suspect():
     assert found(SPACE, range(10, 16)) == [("a", "1.5", 6, 10)]
 
 
+def test_suspects_are_shown_as_psets_are_and_in_the_order_of_the_space():
+    space = Param(a=np.linspace(2.0, 0.5, 4)) * Param(b=range(20))
+    group = [*range(12), *range(20, 32)]
+    assert found(space, group) == [("a", "2.0", 12, 20), ("a", "1.5", 12, 20)]
+
+
 def test_scattered_failures_have_no_suspects():
     assert found(SPACE, [0, 3, 11, 14, 22, 28]) == []
     assert found(SPACE, range(30)) == []
