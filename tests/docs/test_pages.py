@@ -105,6 +105,18 @@ def test_readme_gives_exactly_the_two_commands() -> None:
     assert set_up_commands((ROOT / "README.md").read_text()) == SET_UP
 
 
+def test_both_lists_of_pages_are_the_same_and_whole() -> None:
+    """A newcomer finds every page, from the README as from the folder `docs`."""
+    lists = []
+    for page in (ROOT / "README.md", ROOT / "docs" / "README.md"):
+        entries = re.findall(r"^- \*\*\[(.*?)\]\(([^)#\s]+)", page.read_text(), re.MULTILINE)
+        lists.append([(name, (page.parent / path).resolve()) for name, path in entries])
+    assert lists[0] == lists[1]
+    own_pages = set((ROOT / "docs").glob("*.md")) - {ROOT / "docs" / "README.md"}
+    assert own_pages <= {path for _, path in lists[0]}
+    assert lists[0][0][0] == "Tutorial"
+
+
 def test_guide_is_a_page() -> None:
     assert {"README.md", "docs/guide.md", "docs/architecture.md"} <= set(NAMES)
 
