@@ -50,7 +50,7 @@ PUBLIC = {
     "psyflow.results": "Results folder load",
     "psyflow.scheduler": """
         BatchScheduler Dask Executor Flux GridEngine HyperQueue ImmediateRun JobId
-        JobStatus LSF PBS Ray Scheduler Slurm Sqsub Ssh SubmitRequest scheduler_by_name
+        JobStatus LSF OAR PBS Ray Scheduler Slurm Sqsub Ssh SubmitRequest scheduler_by_name
         scheduler_names
     """,
     "psyflow.store": """

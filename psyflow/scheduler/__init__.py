@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from psyflow.scheduler.hyperqueue import HyperQueue
     from psyflow.scheduler.immediate import ImmediateRun
     from psyflow.scheduler.lsf import LSF
+    from psyflow.scheduler.oar import OAR
     from psyflow.scheduler.pbs import PBS
     from psyflow.scheduler.registry import scheduler_by_name, scheduler_names
     from psyflow.scheduler.slurm import Slurm
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LSF",
+    "OAR",
     "PBS",
     "BatchScheduler",
     "Dask",
@@ -49,6 +51,7 @@ _HOME_OF = {
     "Dask": "engines",
     "Executor": "engines",
     "LSF": "lsf",
+    "OAR": "oar",
     "PBS": "pbs",
     "Flux": "flux",
     "GridEngine": "gridengine",

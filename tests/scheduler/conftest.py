@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from . import private_gridengine, private_sshd
+from . import private_gridengine, private_oar, private_sshd
 from .fake_programs import FakePrograms
 from .private_gridengine import PrivateGridEngine, running_gridengine
+from .private_oar import PrivateOar, running_oar
 from .private_slurm import PrivateSlurm, running_slurm, why_not
 from .private_sshd import PrivateSshd, running_sshd
 
@@ -37,6 +38,21 @@ def gridengine(
     for name in ("SGE_ROOT", "SGE_CELL"):
         monkeypatch.setenv(name, gridengine_cluster.environment[name])
     return gridengine_cluster
+
+
+@pytest.fixture(scope="module")
+def oar_cluster() -> Iterator[PrivateOar]:
+    """A real OAR of one node."""
+    require("OAR", private_oar.why_not())
+    with running_oar() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def oar(oar_cluster: PrivateOar, monkeypatch: pytest.MonkeyPatch) -> PrivateOar:
+    """The real OAR, found by its programs while the test runs."""
+    monkeypatch.setenv("PATH", f"{oar_cluster.programs}:{os.environ['PATH']}")
+    return oar_cluster
 
 
 @pytest.fixture(scope="session")
