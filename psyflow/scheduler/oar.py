@@ -177,8 +177,10 @@ class OAR(BatchScheduler):
     def _members(self, jobids: Iterable[JobId]) -> list[str]:
         """Return what OAR calls the members of arrays, and jobs."""
         arrays = list(dict.fromkeys(map(array_of, jobids)))
-        told = _jobs(self.query(_ask("oarstat", "-J", where=_among(arrays))))
-        found = {str(job["array_id"]) for job in told.values()}
+        # Users may name a member by the id that it has for itself.
+        where = f"{_among(arrays)} OR {_among(arrays, 'job_id')}"
+        told = _jobs(self.query(_ask("oarstat", "-J", where=where)))
+        found = {*told, *(str(job["array_id"]) for job in told.values())}
         # OAR would take a job that waits for one that it does not know, and never start it.
         if unknown := [jobid for jobid in arrays if jobid not in found]:
             raise SchedulerError(
@@ -254,9 +256,9 @@ def _ask(*command: str, where: str) -> list[str]:
     return [*command, "--sql", where]
 
 
-def _among(arrays: Iterable[JobId]) -> str:
+def _among(arrays: Iterable[JobId], column: str = "array_id") -> str:
     # An id that is none of OAR's must not become a part of its SQL.
-    return f"array_id IN ({', '.join(str(int(jobid)) for jobid in arrays)})"
+    return f"{column} IN ({', '.join(str(int(jobid)) for jobid in arrays)})"
 
 
 def _jobs(stdout: str) -> dict[str, dict[str, Any]]:

@@ -42,11 +42,14 @@ def test_one_member_is_killed_the_rest_goes_on_and_a_job_waits_for_all(
 ) -> None:
     array = OAR().submit_array(3, ["sleep", "600"], log, "a:b")
     after = OAR().submit(["true"], log, "merge", [array])
+    of_one = {"dependency": str(int(array) + 1)}
+    soon = OAR().submit(["true"], log, "t", None, of_one)
     members = [f"{array}_{i}" for i in range(3)]
     until(lambda: states(*members) == "R R R", "all members run", 180)
-    OAR().kill(members[0])
-    OAR().kill(members[0])  # it may be ending still
-    until(lambda: states(*members) == "C R R", "one of them is killed", 180)
+    OAR().kill(members[1])
+    OAR().kill(members[1])  # it may be ending still
+    until(lambda: states(*members) == "R C R", "one of them is killed", 180)
+    until(lambda: states(soon) == "D", "what waited for that one alone has run", 180)
     assert states(array, after) == "R Q"
     OAR().kill(array)
     until(lambda: states(array, *members, after) == "C C C C D", "the other job has run", 180)
