@@ -9,7 +9,7 @@ from psyflow.record.assess import Assessment, Choice
 from psyflow.record.wanted import Wanted
 from psyflow.run.debug import item_number
 
-__all__ = ["named_items", "part_of", "wanted_of"]
+__all__ = ["check_named", "named_items", "part_of", "wanted_of"]
 
 
 def wanted_of(arguments: Namespace) -> Wanted:
@@ -23,6 +23,12 @@ def part_of(arguments: Namespace) -> Wanted | None:
     return Wanted(where=tuple(arguments.where)) if arguments.where else None
 
 
+def check_named(arguments: Namespace) -> None:
+    """Raise UsageError if items are not named in just one way, ``ITEM`` or ``--where``."""
+    if bool(arguments.where) == (arguments.item is not None):
+        raise UsageError("Name an item, by its number or by --where, and not by both.")
+
+
 def named_items(arguments: Namespace, assessment: Assessment) -> list[int]:
     """Return the items of a task that ``ITEM`` or ``--where`` names, at least one.
 
@@ -31,9 +37,8 @@ def named_items(arguments: Namespace, assessment: Assessment) -> list[int]:
     UsageError
         If there is none, or if not just one of both is given.
     """
+    check_named(arguments)
     part = part_of(arguments)
-    if (part is None) == (arguments.item is None):
-        raise UsageError("Name an item, by its number or by --where, and not by both.")
     if part is None:
         return [item_number(assessment, arguments.item)]
     items: list[int] = part.of_all(assessment).tolist()

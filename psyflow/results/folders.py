@@ -45,22 +45,21 @@ def folder(
 
     Examples
     --------
-    >>> import os, subprocess, tempfile
+    >>> import tempfile
     >>> from pathlib import Path
+    >>> from psyflow.run.bring import bring
+    >>> from psyflow.tasks import Config, TaskDef
     >>> code = '''
     ... pspace = {"x": [1, 2]}
     ... def execute(x, ctx):
     ...     (ctx.dir / "model.txt").write_text(str(x))
     ...     return {"y": x}
     ... '''
-    >>> here = os.getcwd()
     >>> with tempfile.TemporaryDirectory() as study:
-    ...     os.chdir(study)
-    ...     os.mkdir("psy-tasks")
-    ...     _ = Path("psy-tasks/task_fit.py").write_text(code)
-    ...     _ = subprocess.run(["psy", "run"], check=True, capture_output=True)
-    ...     (folder("fit", x=2) / "model.txt").read_text()
-    ...     os.chdir(here)
+    ...     file = Path(study, "task_fit.py")
+    ...     _ = file.write_text(code)
+    ...     bring(TaskDef(file, Config(), study))
+    ...     (folder(f"{study}/psy-work/fit", x=2) / "model.txt").read_text()
     '2'
     """
     table, _n_rows = peek(task, taskdir, n_ends=1)

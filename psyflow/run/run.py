@@ -100,17 +100,24 @@ class Run:
         plan = self.assess().plan
         return self.jobs.kill(plan.run_id, self.task.scheduler) if plan is not None else Killed()
 
-    def lingering(self, *, is_all: bool = True) -> list[str]:
+    def lingering(self, *, left: bool = False, forget: bool = False) -> list[str]:
         """Return what is still at work after `kill`, in words; if nothing is, note that.
 
-        Unless `is_all` is false: then `kill` had to leave jobs that may be at work all the same.
+        Parameters
+        ----------
+        left : bool
+            Whether `kill` had to leave jobs that may be at work all the same.
+        forget : bool
+            Whether these are taken for gone.
         """
         plan = self.assess().plan
         if plan is None:
             return []
-        left = self.jobs.lingering(plan.run_id, self.task.scheduler)
-        if is_all and not left:
+        lingering = self.jobs.lingering(plan.run_id, self.task.scheduler)
+        if not lingering and (forget or not left):
             self.jobs.record_over(plan.run_id)
-            with contextlib.suppress(SchedulerError):  # whoever looks at what is missing asks
-                note_ends(self.jobs, plan.run_id, self.task.scheduler)
-        return left
+            # Of what is only taken for gone, others may know better. So may whoever asks later.
+            with contextlib.suppress(SchedulerError):
+                if not left:
+                    note_ends(self.jobs, plan.run_id, self.task.scheduler)
+        return lingering

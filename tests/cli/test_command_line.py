@@ -77,7 +77,6 @@ def test_alone_it_shows_the_help_and_fails(capsys):
         (["merge", "only-one"], "required: FILE"),
         (["new-task"], "required: NAME"),
         (["run", "--failed", "--missing"], "--missing: not allowed with argument --failed"),
-        (["debug", "circle"], "required: ITEM"),
         (["log"], "required: TASK"),
     ],
 )

@@ -158,7 +158,7 @@ class TestRegistry:
         assert {"immediate", "slurm", "sqsub"} <= set(scheduler_names())
 
     def test_misspelt_name_gets_a_suggestion(self) -> None:
-        with pytest.raises(UnknownNameError, match=r'Did you mean "slurm"\? Known: .*sqsub'):
+        with pytest.raises(UnknownNameError, match=r'Did you mean "slurm"\?'):
             scheduler_by_name("slrum")
 
     @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def execute(x):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ("python = '/no/such/python'", "/no/such/python"),
+        ("python = 'env /no/such/python'", "/no/such/python"),
         ("def setup(proc_id):\n    raise OSError('no licence')", "OSError: no licence"),
         ("import os\nif 'SLURM_JOB_ID' in os.environ: import no_such_module", "no_such_module"),
     ],

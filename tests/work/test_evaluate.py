@@ -819,8 +819,9 @@ def test_a_full_disk_is_not_an_items_fault(tmp_path: Path) -> None:
         path = tmp_path / f"{how}.rows"
         process = script(source, path, how, stdout=-3)
         assert process.wait(120) == 7
-        outcomes = read(path)
-        assert sorted(outcomes) == list(range(len(outcomes)))
+        items = sorted(read(path))
+        # A failure that is told at once may find the room that those told together did not.
+        assert items[0] == 0 if how == "failure" else items == list(range(len(items)))
 
 
 def test_a_child_that_the_function_forks_does_not_go_on_as_a_worker(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def _kill(task: TaskDef, arguments: Namespace) -> int:
         return OK
     told = _kill_jobs(run)
     is_all = arguments.forget or not told.left
-    left = _wait_until_gone(run, is_all=is_all)
+    left = _wait_until_gone(run, left=bool(told.left), forget=arguments.forget)
     if left:
         command = suggestion(arguments, task.name, command="status")
         say(f"{task.name}: still at work: {', '.join(left)}. Look again with: {command}")
@@ -87,14 +87,14 @@ def _say_what_is_left(task: TaskDef, told: Killed, arguments: Namespace) -> None
     )
 
 
-def _wait_until_gone(run: Run, *, is_all: bool) -> list[str]:
+def _wait_until_gone(run: Run, *, left: bool, forget: bool) -> list[str]:
     """Return what is still at work after a while; what was killed needs time to write and end."""
     end, waiting = time.monotonic() + PATIENCE, pauses(0.1, LONGEST_PAUSE)
     killed = Plan.present(run.layout)
-    while (left := run.lingering(is_all=is_all)) and time.monotonic() < end:
+    while (found := run.lingering(left=left, forget=forget)) and time.monotonic() < end:
         if (present := Plan.present(run.layout)) and killed and present.run_id != killed.run_id:
             # The merge job was just continuing the plan with another one.
             killed = present
             _kill_jobs(run)
         time.sleep(next(waiting))
-    return left
+    return found

@@ -51,6 +51,7 @@ def execute(x):
 _OPTIONAL = ("mpi4py", "parsl")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of their own dependencies
 @pytest.mark.parametrize("name", MAKERS)
 def test_executors_of_other_libraries(
     study: Study, name: str, monkeypatch: pytest.MonkeyPatch
