@@ -136,12 +136,16 @@ class Returned:
 
 def evaluate(evaluator: Evaluator, prepared: Prepared, batch: Batch) -> None:
     """Have an evaluator evaluate a batch, up to what it writes at the end of that."""
-    arguments: dict[str, Iterable[Any]] = {**batch.columns}
-    if prepared.streams is not None:
-        space = LazyTable.of_columns(batch.columns, len(batch))
-        arguments["rng"] = prepared.streams.generators(space, np.arange(len(batch)))
-    evaluator.evaluate(batch.items, arguments)
-    evaluator.flush()
+    while len(batch):
+        arguments: dict[str, Iterable[Any]] = {**batch.columns}
+        if prepared.streams is not None:
+            space = LazyTable.of_columns(batch.columns, len(batch))
+            arguments["rng"] = prepared.streams.generators(space, np.arange(len(batch)))
+        left = evaluator.evaluate(batch.items, arguments)
+        evaluator.flush()
+        if evaluator.stopping:
+            return
+        batch = batch.of(left)
 
 
 def evaluated(call: Call, prepared: Prepared, batch: Batch) -> Returned:
