@@ -136,16 +136,12 @@ class Returned:
 
 def evaluate(evaluator: Evaluator, prepared: Prepared, batch: Batch) -> None:
     """Have an evaluator evaluate a batch, up to what it writes at the end of that."""
-    while len(batch):
-        arguments: dict[str, Iterable[Any]] = {**batch.columns}
-        if prepared.streams is not None:
-            space = LazyTable.of_columns(batch.columns, len(batch))
-            arguments["rng"] = prepared.streams.generators(space, np.arange(len(batch)))
-        left = evaluator.evaluate(batch.items, arguments)
-        evaluator.flush()
-        if evaluator.stopping:
-            return
-        batch = batch.of(left)
+    arguments: dict[str, Iterable[Any]] = {**batch.columns}
+    if prepared.streams is not None:
+        space = LazyTable.of_columns(batch.columns, len(batch))
+        arguments["rng"] = prepared.streams.generators(space, np.arange(len(batch)))
+    evaluator.evaluate(batch.items, arguments)
+    evaluator.flush()
 
 
 def evaluated(call: Call, prepared: Prepared, batch: Batch) -> Returned:

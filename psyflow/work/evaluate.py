@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from os import _exit, getpid
 from time import monotonic
 from typing import Any
@@ -15,21 +16,23 @@ from psyflow.exceptions import UnsupportedDataError
 from psyflow.outcomes.records import SKIPPED, Failure, Writer
 from psyflow.work.acceptance import Acceptance, RefusedError
 from psyflow.work.capture import Heard, say
-from psyflow.work.conditions import Conditions
 from psyflow.work.context import StopNow
 from psyflow.work.copies import changeable, fresh
 from psyflow.work.flusher import FLUSH_SECONDS
+from psyflow.work.inescapable import Inescapable
 from psyflow.work.integrity import Integrity
 from psyflow.work.kept import Here, Kept, Printed, Programs
-from psyflow.work.looks import QUICK_SECONDS, Looks
 from psyflow.work.plain import argument_rows, as_pset, positions
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
-from psyflow.work.prospects import Prospects
 from psyflow.work.rows import result_row
 
 __all__ = ["Evaluator", "StopNow"]
 
 WRITE_SECONDS = 0.05
+QUICK_SECONDS = 0.001
+"""Failures of items that took less are written together: little is lost with them."""
+UNFIT_AT_FIRST = 3
+"""If this many results come first that cannot be kept, none will."""
 _KEPT = "It is kept: with another store, `psy run` only merges it."
 
 
@@ -66,8 +69,8 @@ class Evaluator:
         Items whose outcome is a failure.
     keeps_nothing : bool
         Whether it stopped because none of the first results could be kept.
-    prospects : Prospects
-        Of further items.
+    is_doomed : bool
+        Whether an item has failed in a way that no other one can escape.
     """
 
     def __init__(
@@ -87,9 +90,11 @@ class Evaluator:
         self._retries = retries
         self._attempts = {} if attempts is None else attempts
         self.stopping = False
-        self._is_stopping = lambda: self.stopping
         self.n_failed = 0
         self.keeps_nothing = False
+        self.is_doomed = False
+        self._inescapable = Inescapable(prepared.execute)
+        self._n_unfit = 0
         self._prepared = prepared
         self._withheld = prepared.withheld
         self._given = prepared.given
@@ -100,8 +105,6 @@ class Evaluator:
         self._changeable: list[str] = []
         self._acceptance = Acceptance(prepared.check, prepared.exclude)
         self._kept = Kept(writer, self._here, integrity, self._acceptance.plain, self._report_all)
-        self.prospects = Prospects(prepared, self._kept)
-        self._looks = Looks(self._kept, integrity, self._end_if_forked, prepared)
 
     def __enter__(self) -> Evaluator:
         self._kept.start()
@@ -110,20 +113,8 @@ class Evaluator:
     def __exit__(self, *exc: object) -> None:
         self._kept.end()
 
-    def look_after(self, conditions: Conditions) -> None:
-        """Have each item begin under `conditions`, whatever others do to them."""
-        self._looks.conditions = conditions
-
-    def evaluate(
-        self, items: npt.NDArray[np.int64], psets: Mapping[str, Iterable[Any]]
-    ) -> npt.NDArray[np.int64]:
+    def evaluate(self, items: npt.NDArray[np.int64], psets: Mapping[str, Iterable[Any]]) -> None:
         """Evaluate `items`, whose arguments are the rows of `psets`.
-
-        Returns
-        -------
-        ndarray of int64
-            Those of `items` that are left, to be given again, with fresh arguments: some had
-            begun under conditions that others had changed.
 
         Raises
         ------
@@ -136,19 +127,17 @@ class Evaluator:
         if self._retries.limit and "rng" in self._prepared.given:
             self._changeable.append("rng")
         has_contexts = self._prepared.contexts is not None
-        is_plain = not (self._changeable or self._withheld or self._attempts or has_contexts)
-        numbers = self._looks.begin(items.tolist())
         try:
-            (self._evaluate_plainly if is_plain else self._evaluate_each)(numbers, psets)
+            if self._changeable or self._withheld or self._attempts or has_contexts:
+                self._evaluate_each(items.tolist(), psets)
+            else:
+                self._evaluate_plainly(items.tolist(), psets)
         except StopNow:
             self._in_call = False
             self._on_start(-1, 0.0)
-            self._looks.look()
             raise
-        self._looks.look()
-        return np.array(self._looks.again, dtype=np.int64)
 
-    def _evaluate_each(self, items: Iterator[int], psets: Mapping[str, Iterable[Any]]) -> None:
+    def _evaluate_each(self, items: list[int], psets: Mapping[str, Iterable[Any]]) -> None:
         names = tuple(psets)
         for item, values in zip(items, argument_rows(psets, names), strict=False):
             if self.stopping:
@@ -156,7 +145,7 @@ class Evaluator:
             # As many values as names, and asking for it would cost 0.15 µs per item.
             self._evaluate_one(item, dict(zip(names, values)))  # noqa: B905
 
-    def _evaluate_plainly(self, items: Iterator[int], psets: Mapping[str, Iterable[Any]]) -> None:
+    def _evaluate_plainly(self, items: list[int], psets: Mapping[str, Iterable[Any]]) -> None:
         """Do so where psets ask for nothing but the call: as `_evaluate_each`, but in one loop.
 
         What is out of the ordinary is left to the other methods.
@@ -170,7 +159,6 @@ class Evaluator:
         printed_now = self._output.advance if self._output and self._output.name else None
         order = () if extra else positions(execute, tuple(psets))
         names = order or tuple(psets)
-        due = self._looks.due
         for item, values in zip(items, argument_rows(psets, names), strict=False):
             if self.stopping:
                 break
@@ -187,7 +175,7 @@ class Evaluator:
                 raise
             except BaseException as error:
                 self._in_call = False
-                due = self._fail_at_first(item, as_pset(psets, names, values), error, begin)
+                self._fail_at_first(item, as_pset(psets, names, values), error, begin)
                 continue
             end = monotonic()
             row = values_of(returned)
@@ -195,27 +183,26 @@ class Evaluator:
                 self._keep(item, as_pset(psets, names, values), returned, begin, 1)
                 del returned  # it may be large
                 on_start(-1, 0.0)
-                due = self._flush_if_due(begin)
+                self._flush_if_due()
                 continue
             if (printed := printed_now and printed_now()) is None:
                 plain += (item, begin, end, *row)
             else:
                 kept.rows.extend((item, begin, end, dict(returned), 1, printed, None))
-            is_due = printed or end > due or end - begin > QUICK_SECONDS
-            if is_due or len(plain) >= kept.most_plain:
+            if printed or end - kept.last_write > WRITE_SECONDS or len(plain) >= kept.most_plain:
                 on_start(-1, 0.0)
-                due = self._flush_if_due(begin)
+                self._flush_if_due()
         on_start(-1, 0.0)
 
     def _fail_at_first(
         self, item: int, pset: dict[str, Any], error: BaseException, begin: float
-    ) -> float:
+    ) -> None:
         """Record what the first attempt raised, and do all that follows from that."""
         is_outcome = self._fail(item, pset, error, begin, 1)
         self._on_start(-1, 0.0)
         if not is_outcome:
             self._try_again(item, pset, 1)
-        return self._flush_if_due(begin)
+        self._flush_if_due()
 
     def stop(self, *, now: bool = False) -> None:
         """Have `evaluate` end after the running item, or `now`.
@@ -250,29 +237,30 @@ class Evaluator:
 
     def _evaluate_one(self, item: int, pset: dict[str, Any]) -> None:
         attempt = self._attempts.get(item, 0) + 1 if self._attempts else 1
-        if attempt > 1 and not self._retries.wait(attempt - 1, self._is_stopping):
+        if attempt > 1 and not self._pause(self._retries.pause(attempt - 1)):
             return
-        begin = monotonic()
         if not self._attempt(item, pset, attempt):
             self._try_again(item, pset, attempt)
-        self._flush_if_due(begin)
+        self._flush_if_due()
 
     def _try_again(self, item: int, pset: dict[str, Any], attempt: int) -> None:
         """Call the function again after an attempt of which nothing became, as often as may be."""
-        while self._retries.wait(attempt, self._is_stopping):
+        while self._pause(self._retries.pause(attempt)):
             attempt += 1
             if self._attempt(item, pset, attempt):
                 return
 
-    def _flush_if_due(self, begin: float) -> float:
-        """Look after what began then, and write, if that is due; return when it will be again."""
+    def _flush_if_due(self) -> None:
         now, kept = monotonic(), self._kept
-        is_to_write = kept.is_long or now - kept.last_write > WRITE_SECONDS
-        if is_to_write or now > self._looks.due or now - begin > QUICK_SECONDS:
-            self._looks.look()
-        if is_to_write:
+        if kept.is_long or now - kept.last_write > WRITE_SECONDS:
             self.flush(sync=now - kept.last_sync > FLUSH_SECONDS)
-        return min(self._looks.due, kept.last_write + WRITE_SECONDS)
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait, and return whether to go on after it."""
+        end = monotonic() + seconds
+        while not self.stopping and monotonic() < end:
+            time.sleep(min(0.1, seconds))
+        return not self.stopping
 
     def _attempt(self, item: int, pset: dict[str, Any], attempt: int) -> bool:
         """Call the function once, and return whether what became of it is the item's outcome."""
@@ -326,8 +314,6 @@ class Evaluator:
         self, item: int, pset: dict[str, Any], refused: RefusedError, begin: float, attempt: int
     ) -> None:
         """Record the failure of a row that the store cannot hold; keep it for another store."""
-        if not self._looks.look(item):
-            return
         error = refused.reason
         if self._prepared.store:
             self._end_if_forked()
@@ -345,10 +331,8 @@ class Evaluator:
         *,
         is_of_result: bool = False,
     ) -> bool:
-        """Record a failure, or a skip, and return whether nothing is to be tried again now."""
+        """Record a failure, or a skip, and return whether it is the item's outcome."""
         self._end_if_forked()
-        if not self._looks.look(item):
-            return True  # it may be another item's doing
         is_quick = not self._retries.limit and monotonic() - begin < QUICK_SECONDS
         integrity = self._integrity
         if integrity is not None and not (is_quick and integrity.is_untouched()):
@@ -365,7 +349,7 @@ class Evaluator:
         is_outcome = self.stopping or not self._retries.allow(failure.kind, attempt)
         self.n_failed += is_outcome and failure.kind != SKIPPED
         if is_outcome and not is_of_result:
-            self.prospects.learn(error, pset)
+            self._look_whether_doomed(error, pset)
         self._on_failed(self.n_failed)
         # What follows runs no code of the user's: if the disk is full, it is not the item's fault.
         self._on_start(-1, 0.0)
@@ -375,9 +359,25 @@ class Evaluator:
         self._kept.write_failure(failure)
         again = "" if is_outcome else f" (attempt {attempt}; it is tried again)"
         self._report(failure.told(again))
-        if is_of_result and is_outcome and not self.prospects.has_hope():
-            self.keeps_nothing = self.stopping = True
+        if is_of_result and is_outcome:
+            self._count_unfit()
         return is_outcome
+
+    def _look_whether_doomed(self, error: BaseException, pset: Mapping[str, Any]) -> None:
+        if not self.is_doomed and self._inescapable.may_be(error):
+            given = {*self._prepared.extra, *pset} - {*self._withheld}
+            # The first frame is the call of the function.
+            frames = error.__traceback__ and error.__traceback__.tb_next
+            self.is_doomed = self._inescapable(error, frames, given)
+
+    def _count_unfit(self) -> None:
+        """Stop if no result could be kept so far, here and elsewhere: all would be in vain."""
+        self._n_unfit += 1
+        has_rows = self._kept.has_written or not self._kept.is_empty
+        # Later on, it would have to be asked after each of very many items.
+        is_early = self._n_unfit <= UNFIT_AT_FIRST and not has_rows
+        if is_early and self._prepared.n_unfit() >= UNFIT_AT_FIRST:
+            self.keeps_nothing = self.stopping = True
 
     def _report_all(self, failures: list[Failure]) -> None:
         self._report("\n".join(map(Failure.told, failures)))

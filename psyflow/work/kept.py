@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import threading
 import time
@@ -97,8 +96,6 @@ class Kept:
         When they were written, and brought to the disk (`time.monotonic`).
     has_written : bool
         Whether there were any.
-    settled : float
-        What began later may be given up, and is not written by the thread (`time.monotonic`).
     """
 
     def __init__(
@@ -119,7 +116,6 @@ class Kept:
         self.most_failures = _FAILURE_FIELDS * FLUSH_FAILURES
         self.last_write = self.last_sync = monotonic()
         self.has_written = False
-        self.settled = math.inf
         self._writer = writer
         self._here = here
         self._integrity = integrity
@@ -182,21 +178,6 @@ class Kept:
         items = [*kept[::_FIELDS], *plain[::stride], *failures[::_FAILURE_FIELDS]]
         return items, [*kept[1::_FIELDS], *plain[1::stride], *failures[1::_FAILURE_FIELDS]]
 
-    def give_up(self) -> tuple[int | None, list[int]]:
-        """Give up what is not settled, but for the first one; return that item, and the others."""
-        with self._lock:
-            lists = ((self.rows, _FIELDS), (self.plain_rows, self._stride))
-            unsettled = sorted(
-                (flat[place + 1], flat[place])
-                for flat, stride in lists
-                for place in range(_end_before(self.settled, flat, stride), len(flat), stride)
-            )
-            if len(unsettled) > 1:
-                for flat, stride in lists:
-                    del flat[_end_before(unsettled[1][0], flat, stride) :]
-        items = [item for _, item in unsettled]
-        return (items[0] if items else None), items[1:]
-
     def write_failure(self, failure: Failure) -> None:
         """Write a failure, or a skip."""
         with self._lock:
@@ -214,10 +195,8 @@ class Kept:
     def _flush_beside(self) -> None:
         """Flush while an item is running, unless that has replaced something, if for a while."""
         with self._lock:
-            there, settled = self._there(), self.settled
+            there = self._there()
             if self._integrity is None or self._integrity.holds():
-                del there.rows[_end_before(settled, there.rows, _FIELDS) :]
-                del there.plain[_end_before(settled, there.plain, self._stride) :]
                 # Its memory is not theirs.
                 self._append(there, sync=True, peak=UNKNOWN)
 
@@ -291,14 +270,6 @@ class Kept:
             printed=np.array([p or (-1, -1) for p in printed]) if any(printed) else None,
             programs=_columns_of(programs) if any(programs) else None,
         )
-
-
-def _end_before(moment: float, flat: list[Any], stride: int) -> int:
-    """Return where the part of a flat list ends that began before a moment."""
-    end = len(flat)
-    while end and flat[end - stride + 1] >= moment:
-        end -= stride
-    return end
 
 
 def _columns_of(programs: list[Programs]) -> dict[str, npt.NDArray[Any]]:

@@ -26,7 +26,6 @@ from psyflow.system.processes import WARNINGS
 from psyflow.work.account import Account
 from psyflow.work.capture import Output
 from psyflow.work.claims import ClaimLog
-from psyflow.work.conditions import Conditions
 from psyflow.work.evaluate import Evaluator, StopNow
 from psyflow.work.feed import Feed
 from psyflow.work.integrity import Integrity
@@ -250,16 +249,17 @@ def _evaluate_batch(
     evaluator: Evaluator, space: ParameterSpace, prepared: Prepared, items: Items, size: int
 ) -> None:
     for start in range(0, len(items), size):
-        left = np.asarray(items[start : start + size])
-        while len(left) and not evaluator.stopping:
-            arguments: dict[str, Iterable[Any]] = {**space.take(left)}
-            if prepared.streams is not None:
-                arguments["rng"] = prepared.streams.generators(space, left)
-            if prepared.contexts is not None:
-                arguments["ctx"] = prepared.contexts(space, left)
-            left = evaluator.evaluate(left, arguments)
-            # To the shard; a thread of the evaluator brings it to the disk within a second.
-            evaluator.flush(sync=False)
+        block = np.asarray(items[start : start + size])
+        arguments: dict[str, Iterable[Any]] = {**space.take(block)}
+        if prepared.streams is not None:
+            arguments["rng"] = prepared.streams.generators(space, block)
+        if prepared.contexts is not None:
+            arguments["ctx"] = prepared.contexts(space, block)
+        evaluator.evaluate(block, arguments)
+        # To the shard; a thread of the evaluator brings it to the disk within a second.
+        evaluator.flush(sync=False)
+        if evaluator.stopping:
+            break
 
 
 def _is_late(deadline: float | None) -> bool:
@@ -317,7 +317,7 @@ def work(
 
     def note_failures(n_items: int) -> None:
         slot.failed(n_items)
-        if evaluator.prospects.are_doomed:
+        if evaluator.is_doomed:
             slot.doom()
         if job.max_failures is not None and n_items >= job.max_failures:
             # The supervisor, which counts those of all workers, may not have looked yet.
@@ -331,7 +331,6 @@ def work(
     with output or contextlib.nullcontext(), account, writer, evaluator, account:
         _StopSignal(evaluator, slot)
         os.register_at_fork(after_in_child=evaluator.leave_child)
-        evaluator.look_after(Conditions())
         pacer = Pacer(job.n_workers)
         pacer.quota = job.max_tasks_per_child
         is_stopping = lambda: evaluator.stopping or slot.stop_level > 0  # noqa: E731

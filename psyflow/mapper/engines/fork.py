@@ -25,7 +25,6 @@ from psyflow.system.limits import limit_loaded_libraries, share_processors
 from psyflow.texts import exception_text
 from psyflow.work.account import Account
 from psyflow.work.capture import Unheard
-from psyflow.work.conditions import Conditions
 from psyflow.work.evaluate import Evaluator
 from psyflow.work.integrity import Integrity
 from psyflow.work.slot import Slot
@@ -129,7 +128,6 @@ def be_fork(call: Call, index: int, n_workers: int, link: Connection, slot: Slot
     account = Account(evaluator, slot, integrity)
     with account, evaluator, account:
         os.register_at_fork(after_in_child=evaluator.leave_child)
-        evaluator.look_after(Conditions())
         waiting = time.monotonic()
         while (task := _received(link)) is not None:
             begin = time.monotonic()
