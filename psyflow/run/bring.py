@@ -86,13 +86,14 @@ def bringing(
     observer.looked(assessment, reasons)
     if not reasons:
         return
-    if _is_nothing_wanted(assessment, wanted, keep=keep):
+    n_wanted = len(wanted.of(assessment))
+    if _is_nothing_wanted(assessment, wanted, n_wanted, keep=keep):
         observer.nothing_wanted(assessment)
         return
     run.task.check_execute()
     check_start(run.task)
     # Of results that make way none is there to be shown, but then none was asked for.
-    n_left_out = len(assessment.pending()) - len(wanted.of(assessment))
+    n_left_out = len(assessment.pending()) - n_wanted
     del assessment  # it may be large
     plan = begin(run, observer, keep=keep, pool_size=pool_size, wanted=wanted)
     if plan is None:
@@ -114,11 +115,13 @@ def _note_meaning(run: Run, assessment: Assessment) -> None:
             meaning.record(plan, run.task)
 
 
-def _is_nothing_wanted(assessment: Assessment, wanted: Wanted, *, keep: bool) -> bool:
+def _is_nothing_wanted(
+    assessment: Assessment, wanted: Wanted, n_wanted: int, *, keep: bool
+) -> bool:
     if wanted.is_everything:
         return False
     if not (assessment.dirt and not keep):
-        return not len(wanted.of(assessment))
+        return not n_wanted
     # All results make way, unless it takes these to say what is wanted: then it is refused.
     return not (wanted.goes_by_results or len(wanted.of_all(assessment)))
 
