@@ -16,6 +16,7 @@ __all__ = [
     "EXTRA_ARGS",
     "After",
     "check_extra_args",
+    "check_switch",
     "check_values",
     "extra_args",
     "joined",
@@ -118,6 +119,12 @@ def extra_args(options: Mapping[str, object]) -> list[str]:
     words = options.get(EXTRA_ARGS, ())
     assert isinstance(words, list | tuple)
     return list(words)
+
+
+def check_switch(kind: str, option: str, value: object) -> None:
+    """Raise `UsageError` if `value` neither sets a switch nor leaves it."""
+    if not isinstance(value, bool):
+        raise UsageError(f'{kind} argument "{option}" is True or False, not {value!r}.')
 
 
 def check_values(

@@ -23,7 +23,7 @@ from psyflow.scheduler.base import (
     JobStatus,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
-from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_values, extra_args
+from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_switch, check_values, extra_args
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
@@ -103,8 +103,7 @@ class Flux(BatchScheduler):
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
         if option == "exclusive":
-            if not isinstance(value, bool):
-                raise UsageError(f'Flux argument "exclusive" is True or False, not {value!r}.')
+            check_switch("Flux", option, value)
         elif option != self.TIME_LIMIT:
             check_values("Flux", option, value, _COUNTS, ("requires",))
 

@@ -23,7 +23,7 @@ from psyflow.scheduler.base import (
     array_of,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
-from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_values, extra_args
+from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_switch, check_values, extra_args
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.remedies import Remedy
@@ -113,8 +113,8 @@ class LSF(BatchScheduler):
 
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
-        if option in _SWITCHES and not isinstance(value, bool):
-            raise UsageError(f'LSF argument "{option}" is True or False, not {value!r}.')
+        if option in _SWITCHES:
+            check_switch("LSF", option, value)
         if option not in (*_SWITCHES, self.TIME_LIMIT):
             check_values("LSF", option, value, _COUNTS, ("queue", _REQUIREMENTS))
 

@@ -27,7 +27,7 @@ from psyflow.scheduler.base import (
     array_of,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_members
-from psyflow.scheduler.extras import DEPENDENCY, EXTRAS, check_values, extra_args
+from psyflow.scheduler.extras import DEPENDENCY, EXTRAS, check_switch, check_values, extra_args
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import shortened
 from psyflow.scheduler.remedies import Remedy
@@ -106,8 +106,7 @@ class OAR(BatchScheduler):
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
         if option == "hold":
-            if not isinstance(value, bool):
-                raise UsageError(f'OAR argument "hold" is True or False, not {value!r}.')
+            check_switch("OAR", option, value)
         elif option != self.TIME_LIMIT:
             check_values("OAR", option, value, _COUNTS, ("types",))
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from psyflow.exceptions import SchedulerError, UsageError
+from psyflow.exceptions import SchedulerError
 from psyflow.scheduler.base import (
     CANCELLED,
     DONE,
@@ -24,7 +24,14 @@ from psyflow.scheduler.base import (
     array_of,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_members
-from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_values, extra_args, named_amounts
+from psyflow.scheduler.extras import (
+    AFTER_END,
+    EXTRAS,
+    check_switch,
+    check_values,
+    extra_args,
+    named_amounts,
+)
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.remedies import Remedy
@@ -111,8 +118,8 @@ class PBS(BatchScheduler):
 
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
-        if option == "hold" and not isinstance(value, bool):
-            raise UsageError(f'PBS argument "hold" is True or False, not {value!r}.')
+        if option == "hold":
+            check_switch("PBS", option, value)
         if option == "resources":
             named_amounts("PBS", value)
         elif option not in ("hold", self.TIME_LIMIT):

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from psyflow.exceptions import UsageError
 from psyflow.scheduler.base import HELD, JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
-from psyflow.scheduler.extras import EXTRAS, check_values, extra_args, named_amounts
+from psyflow.scheduler.extras import EXTRAS, check_switch, check_values, extra_args, named_amounts
 from psyflow.scheduler.gridengine.texts import (
     BY_SOMEBODY,
     IN_ERROR,
@@ -99,8 +98,8 @@ class GridEngine(BatchScheduler):
 
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
-        if option in _SWITCHES and not isinstance(value, bool):
-            raise UsageError(f'GridEngine argument "{option}" is True or False, not {value!r}.')
+        if option in _SWITCHES:
+            check_switch("GridEngine", option, value)
         if option == "resources":
             named_amounts("GridEngine", value)
         elif option not in (*_SWITCHES, self.TIME_LIMIT):
