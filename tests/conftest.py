@@ -17,7 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 import psyflow
 from psyflow.scheduler import ImmediateRun
 from psyflow.tasks import surroundings
-from tests.support.jobserver import JobServer
+from tests.support.jobserver import JobServers
 from tests.support.place import Place
 from tests.support.study import Study
 
@@ -42,9 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.TemporaryDirectory(prefix="psyflow-state-")
         config.add_cleanup(folder.cleanup)
         os.environ["XDG_STATE_HOME"] = folder.name
-    server = JobServer()
-    config.add_cleanup(server.end)
-    ImmediateRun.start = staticmethod(server.start)
+    servers = JobServers()
+    config.add_cleanup(servers.end)
+    ImmediateRun.start = staticmethod(servers.start)
 
 
 @pytest.fixture(autouse=True)

@@ -20,59 +20,85 @@ from psyflow.run.submit import job_command
 from psyflow.scheduler.forkserver import ForkServer, serve
 from psyflow.scheduler.immediate import Process, start_program
 
-__all__ = ["JobServer", "be_server"]
+__all__ = ["JobServers", "be_server"]
 
 MODULES = ["psyflow.run.process", "threadpoolctl"]
 # What a job may be told when it has begun. All else may be read at the start of an interpreter.
 # The last ones are set by joblib, polars and Ray, wherever these are imported.
 TOLD_LATER = ("COLUMNS", "PSYFLOW_", "PYTEST_", "KMP_INIT_AT_FORK", "_RJEM_MALLOC_CONF", "RAY_")
+MOST_SERVERS = 3
 
 
-class JobServer(ForkServer):
-    """A fork server that is a program; it begins with the first job."""
+class JobServers:
+    """Fork servers that are programs, one for each environment that jobs are started in."""
 
     def __init__(self) -> None:
-        super().__init__(job_command([sys.executable]), _do_job)
-        self._environment = dict(os.environ)
         self._tests = os.getpid()
-        self._program: subprocess.Popen[bytes] | None = None
-        self._beginning = threading.Lock()
+        self._servers: dict[frozenset[tuple[str, str]], _JobServer] = {}
+        self._choosing = threading.Lock()
 
     def start(self, args: list[str], output: IO[bytes]) -> Process:
         """Start a command that prints to `output`."""
-        if os.getpid() != self._tests or not self._can_do(args):
+        if os.getpid() != self._tests:
             return start_program(args, output)
-        with self._beginning:
-            if self._program is None or self._program.poll() is not None:
-                self._begin()
-        return super().start(args, output)
+        with self._choosing:
+            server = self._chosen()
+        return server.start(args, output)
 
     def end(self) -> None:
-        """Let it end."""
-        if self._program is not None and os.getpid() == self._tests:
-            self._socket.close()
-            self._program.wait()
+        """Let them end."""
+        if os.getpid() == self._tests:
+            for server in self._servers.values():
+                server.end()
+            self._servers.clear()
 
-    def _begin(self) -> None:
-        if self._program is not None:
-            # A test has ended it, and the job that kept it busy.
-            self._socket.close()
-            self._free = threading.Lock()
+    def _chosen(self) -> _JobServer:
+        present = frozenset(_at_start(os.environ).items())
+        server = self._servers.pop(present, None)
+        if server is not None and server.has_ended:
+            server.end()
+            server = None
+        if server is None:
+            # One that is not idle is kept, of those that were used last.
+            idle = [key for key, other in self._servers.items() if not other.is_busy]
+            for key in idle[: max(0, len(self._servers) - MOST_SERVERS + 1)]:
+                self._servers.pop(key).end()
+            server = _JobServer(self._tests)
+        self._servers[present] = server
+        return server
+
+
+class _JobServer(ForkServer):
+    """A fork server that is a program, for the environment that there is now."""
+
+    def __init__(self, tests: int) -> None:
+        super().__init__(job_command([sys.executable]), _do_job)
         self._socket, theirs = socket.socketpair()
         root = str(Path(__file__).parents[2])
         source = f"import sys; sys.path.insert(0, {root!r}); from {__name__} import be_server\n"
-        source += f"del sys.path[0]; be_server({self._tests}, {theirs.fileno()})"
+        source += f"del sys.path[0]; be_server({tests}, {theirs.fileno()})"
         with theirs:
             self._program = subprocess.Popen(
                 [sys.executable, "-P", "-c", source],
-                env=self._environment,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether a test has ended it, and the job that kept it busy."""
+        return self._program.poll() is not None
+
+    @property
+    def is_busy(self) -> bool:
+        return self._free.locked()
+
+    def end(self) -> None:
+        self._socket.close()
+        self._program.wait()
+
     def _can_do(self, args: list[str]) -> bool:
-        is_environment_same = _at_start(os.environ) == _at_start(self._environment)
-        return is_environment_same and args[: len(self._command)] == self._command
+        return args[: len(self._command)] == self._command
 
     def _fork(self, words: list[str], output: IO[bytes]) -> Any:
         told = {name: value for name, value in os.environ.items() if name.startswith(TOLD_LATER)}
