@@ -78,6 +78,7 @@ def check_execute(
     source : str
         The task file, for the message.
     """
+    _check_returns(execute, source)
     parameters = _parameters(execute)
     if parameters is None:
         return
@@ -127,6 +128,20 @@ def _parameters(function: Callable[..., Any]) -> list[Parameter] | None:
     except (ValueError, TypeError):
         # Some functions written in C do not say what they take.
         return None
+
+
+def _check_returns(execute: Callable[..., Any], source: str) -> None:
+    if inspect.iscoroutinefunction(execute):
+        raise TaskFileError(
+            f"{source}: `execute` is an `async def`, which only returns a coroutine when it is "
+            "called. Name it otherwise, and write "
+            "`def execute(...): return asyncio.run(evaluate(...))`."
+        )
+    if inspect.isgeneratorfunction(execute) or inspect.isasyncgenfunction(execute):
+        raise TaskFileError(
+            f"{source}: `execute` has a `yield`, so that it only returns a generator when it "
+            "is called. Collect the values in a list, and `return` a dict."
+        )
 
 
 def _check_positional(parameters: list[Parameter], source: str) -> None:

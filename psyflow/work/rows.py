@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +18,8 @@ _AS_DICTS = {
     ("pandas", "DataFrame"): 'frame.to_dict("list")',
     ("pandas", "Series"): "series.to_dict()",
     ("polars", "DataFrame"): "frame.to_dict(as_series=False)",
+    ("xarray", "Dataset"): "{name: array.values for name, array in dataset.items()}",
+    ("xarray", "DataArray"): '{"y": array.values}',
 }
 
 
@@ -35,7 +39,7 @@ such as {"y": ...}.
     if not isinstance(returned, Mapping):
         raise TypeError(
             f"execute returned {_said(returned)}. It has to return a dict of names and values, "
-            f"such as {_instead(returned)}."
+            f"{_advice(returned)}"
         )
     for name in returned:
         if not isinstance(name, str):
@@ -52,10 +56,26 @@ def _said(returned: Any) -> str:
     return f"a {kind}" if "\n" in shown else f"{shown}, of type {kind}"
 
 
-def _instead(returned: Any) -> str:
+def _advice(returned: Any) -> str:
+    """Return what to write instead, as the end of a sentence."""
+    if returned is None:
+        return 'such as {"y": ...}; does it come to its end without a `return`?'
+    if inspect.iscoroutine(returned):
+        return "such as what `asyncio.run(...)` gives of this coroutine."
+    if inspect.isgenerator(returned):
+        return "not to `yield` them one by one."
     kind = type(returned)
+    if dataclasses.is_dataclass(kind):
+        return f"such as dataclasses.asdict({_name_of(kind)})."
+    if isinstance(returned, tuple) and hasattr(returned, "_asdict"):
+        return f"such as {_name_of(kind)}._asdict()."
     package = kind.__module__.partition(".")[0]
-    return _AS_DICTS.get((package, kind.__name__), '{"y": ...}')
+    instead = _AS_DICTS.get((package, kind.__name__), '{"y": ...}')
+    return f"such as {instead}."
+
+
+def _name_of(kind: type) -> str:
+    return kind.__name__.lower()
 
 
 def beside(pset: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:

@@ -148,6 +148,55 @@ def test_conf_that_does_not_load(place):
     assert "psyflow/cli" not in shown.stderr
 
 
+@pytest.mark.parametrize(
+    ("body", "advice"),
+    [
+        ("Point(x, 0.5)", "such as dataclasses.asdict(point)."),
+        ("Pair(x, 0.5)", "such as pair._asdict()."),
+        ("None", 'such as {"y": ...}; does it come to its end without a `return`?'),
+        ("wait()", "such as what `asyncio.run(...)` gives of this coroutine."),
+        ("(x for x in [x])", "not to `yield` them one by one."),
+    ],
+)
+def test_other_things_that_are_returned(place, body, advice):
+    head = """\
+import dataclasses
+from typing import NamedTuple
+
+@dataclasses.dataclass
+class Point:
+    y: int
+    z: float
+
+class Pair(NamedTuple):
+    y: int
+    z: float
+
+async def wait():
+    return {"y": 1}
+
+"""
+    place.task("other", head + SQUARE.replace('{"y": x**2}', body))
+    shown = place.psy("run")
+    assert shown.returncode == 1
+    assert f"It has to return a dict of names and values, {advice}" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (SQUARE.replace("def execute", "async def execute"), "asyncio.run(evaluate(...))"),
+        (SQUARE.replace("return", "yield"), "`execute` has a `yield`"),
+    ],
+)
+def test_execute_that_returns_nothing_when_it_is_called(place, source, said):
+    place.task("later", source)
+    shown = place.psy("run")
+    assert shown.returncode == 3
+    assert said in shown.stderr
+    assert not (place.work / "later").exists()
+
+
 def test_data_frame_that_is_returned(place):
     pytest.importorskip("pandas")
     frame = "pandas.DataFrame({'y': [x, x]})"
