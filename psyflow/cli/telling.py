@@ -70,12 +70,8 @@ class Telling(Observer):
             if assessment.dirt:
                 self._say(refusals.unknown_code(assessment.task, assessment.dirt))
             tell_undeclared(assessment)
-        elif assessment.gone is not None:
-            gone = shown_path(assessment.gone.result)
-            self._say(
-                f"{gone}, which had {assessment.gone.n_rows} rows, is gone. What is nowhere else "
-                "is computed again; to keep it, stop this and put the file back."
-            )
+        else:
+            self._about_results_elsewhere(assessment)
         if about_files := assessment.files.about_changed():
             self._say(about_files)
         if not reasons:
@@ -85,6 +81,16 @@ class Telling(Observer):
         if self._arguments.keep or not assessment.dirt:
             for hint in near_misses(assessment).sentences():
                 self._say(hint)
+
+    def _about_results_elsewhere(self, assessment: Assessment) -> None:
+        if assessment.gone is not None:
+            gone = shown_path(assessment.gone.result)
+            self._say(
+                f"{gone}, which had {assessment.gone.n_rows} rows, is gone. What is nowhere else "
+                "is computed again; to keep it, stop this and put the file back."
+            )
+        elif assessment.left_behind:
+            self._say(f"{assessment.left_behind}. Stop this before; it computes them anew.")
 
     def nothing_wanted(self, assessment: Assessment) -> None:
         """Say that nothing is run."""

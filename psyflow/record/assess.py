@@ -31,6 +31,7 @@ from psyflow.record.ownership import check_folder
 from psyflow.record.plan import Plan, digest_of
 from psyflow.record.reads import paths_made
 from psyflow.record.recover import Recovered, find
+from psyflow.record.renamed import about_left_behind
 from psyflow.record.renewals import Renewals
 from psyflow.system.files import checksum_of, is_there
 from psyflow.system.place import is_same_file
@@ -288,7 +289,14 @@ class Assessment:
             return f"; {self.about_gone()}"
         told = self.tally.told(*WITHOUT_ROW)
         changed = self.files.about_changed() or self.recovered.about_edited()
+        changed = changed or self.left_behind
         return f"{f', of which {told}' if told else ''}{f'; {changed}' if changed else ''}"
+
+    @functools.cached_property
+    def left_behind(self) -> str:
+        """How results of this task under an earlier name are taken up; empty if none are."""
+        args = self.layout, self.task.path, self._fingerprint
+        return "" if self.is_known else about_left_behind(*args)
 
     def about_gone(self) -> str:
         """Say which result is gone; empty if none is."""

@@ -46,6 +46,8 @@ class Explanation:
         How many items have not run since a file that they name has changed.
     changed_files : sequence of str
         These files, as psets name them.
+    left_behind : str
+        How results of the task under an earlier name are taken up; empty if there are none.
     """
 
     has_run: bool
@@ -59,6 +61,7 @@ class Explanation:
     near_misses: NearMisses
     n_changed: int = 0
     changed_files: Sequence[str] = ()
+    left_behind: str = ""
 
     @property
     def is_up_to_date(self) -> bool:
@@ -84,6 +87,7 @@ def explain(run: Run) -> Explanation:
         near_misses=_near_misses(assessment),
         n_changed=n_changed,
         changed_files=assessment.files.changed if n_changed else [],
+        left_behind=assessment.left_behind,
     )
 
 

@@ -41,7 +41,8 @@ def _show(arguments: Namespace, task: TaskDef) -> None:
     for line in first_lines(changed, len(changed)):
         print(f"  {line}")
     unknown = explanation.dirt[len(explanation.changes) :]
-    for sentence in (*unknown, _about_items(explanation), *_about_run(explanation)):
+    left = [f"{explanation.left_behind}."] if explanation.left_behind else []
+    for sentence in (*unknown, _about_items(explanation), *left, *_about_run(explanation)):
         print(f"  {sentence}")
     for sentence in explanation.near_misses.sentences():
         print(f"  {sentence}")
