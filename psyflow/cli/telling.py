@@ -21,13 +21,13 @@ from psyflow.record.reads import note_told
 from psyflow.record.usersfiles import of_users_files
 from psyflow.report.alike import about_alike
 from psyflow.report.undeclared import about_undeclared, undeclared
-from psyflow.run.observer import Observer
+from psyflow.runs.observer import Observer
 from psyflow.system.exits import ALL_WOULD_FAIL, TOO_MANY_FAILURES
 
 if TYPE_CHECKING:
     from psyflow.record.plan import Plan
-    from psyflow.run.merge import Merged
-    from psyflow.run.run import Run
+    from psyflow.runs.merge import Merged
+    from psyflow.runs.run import Run
 
 __all__ = ["Telling", "tell_undeclared"]
 
