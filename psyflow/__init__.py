@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         map_pspace_hdd_backed,
         map_pspace_parallel,
     )
+    from psyflow.notebook.running import run
     from psyflow.pspace import (
         Param,
         ParameterSpace,
@@ -70,6 +71,7 @@ __all__ = [
     "map_pspace_hdd_backed",
     "map_pspace_parallel",
     "missing",
+    "run",
     "sweep",
 ]
 
@@ -84,6 +86,7 @@ _HOMES = {
         "map_pspace_hdd_backed",
         "map_pspace_parallel",
     ),
+    "psyflow.notebook.running": ("run",),
     "psyflow.pspace": (
         "Param",
         "ParameterSpace",

@@ -56,12 +56,12 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
         _log_to(plan.layout.log(f"process:{job}"))
     say(plan.heading(f"process:{job}" if step == "process" else step))
     if step == "process":
-        from psyflow.run import process as processing
+        from psyflow.runs import process as processing
 
         return processing.process(plan, job)
     # Before the user's code is loaded, which may change what an import finds.
-    from psyflow.run.merge import merge
-    from psyflow.run.split import split
+    from psyflow.runs.merge import merge
+    from psyflow.runs.split import split
 
     task = plan.load_task()
     if step == "split":
@@ -95,8 +95,8 @@ def _note_over(plan: Plan, task: TaskDef) -> None:
 
 
 def _is_continued(plan: Plan, task: TaskDef) -> bool:
-    from psyflow.run.continuation import continue_plan
-    from psyflow.run.run import Run
+    from psyflow.runs.continuation import continue_plan
+    from psyflow.runs.run import Run
 
     return continue_plan(Run(task), plan)
 

@@ -21,7 +21,7 @@ PUBLIC = {
         AutodetectStore Command DefaultStore DistributeBackend H5Store ImmediateRun
         LoadBalancingBackend NpzStore Param ParameterSpace Parse PickleStore Skip Slurm Sqsub
         __version__ arange folder geom igeom imap linspace load logspace map map_pspace
-        map_pspace_hdd_backed map_pspace_parallel missing sweep
+        map_pspace_hdd_backed map_pspace_parallel missing run sweep
     """,
     "psyflow.backend": "Backend DefaultBackend DistributeBackend LoadBalancingBackend",
     "psyflow.columns": """

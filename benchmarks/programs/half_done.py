@@ -9,8 +9,8 @@ import numpy as np
 
 from psyflow.outcomes.records import Failure, Rows
 from psyflow.outcomes.shard import ShardWriter
-from psyflow.run.begin import begin
-from psyflow.run.run import Run
+from psyflow.runs.begin import begin
+from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
 
 FRAME = 8192

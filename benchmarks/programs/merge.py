@@ -6,7 +6,7 @@ import json
 import time
 
 import psyflow.record.jobs
-import psyflow.run.merge
+import psyflow.runs.merge
 import psyflow.store._h5write  # noqa: F401
 from psyflow import job
 

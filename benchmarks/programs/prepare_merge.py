@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from psyflow.run.begin import begin
-from psyflow.run.run import Run
+from psyflow.runs.begin import begin
+from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
 
 run = Run(TaskDef("psy-tasks/task_study.py"))

@@ -15,8 +15,8 @@ import numpy as np
 import psyflow.outcomes.shard
 from psyflow.outcomes.records import Rows
 from psyflow.outcomes.shard import ShardWriter
-from psyflow.run.begin import begin
-from psyflow.run.run import Run
+from psyflow.runs.begin import begin
+from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
 
 HOST = socket.gethostname()

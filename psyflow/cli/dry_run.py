@@ -12,8 +12,8 @@ from psyflow.cli.output import MOST_LINES
 from psyflow.cli.reading import report_each
 from psyflow.cli.wanted import wanted_of
 from psyflow.messages import shown_path
-from psyflow.run.preview import JobPreview, Preview, preview
-from psyflow.run.run import Run
+from psyflow.runs.preview import JobPreview, Preview, preview
+from psyflow.runs.run import Run
 from psyflow.scheduler.timelimit import duration_text
 from psyflow.tasks import TaskDef
 

@@ -11,8 +11,8 @@ from psyflow.cli.telling import Telling
 from psyflow.cli.wanted import wanted_of
 from psyflow.exceptions import JobsRunningWarning, NotWrittenError, PsyflowError
 from psyflow.messages import shown_path
-from psyflow.run.bring import bringing
-from psyflow.run.run import Run
+from psyflow.runs.bring import bringing
+from psyflow.runs.run import Run
 from psyflow.system.oserrors import is_failing, is_full
 from psyflow.tasks import TaskDef
 

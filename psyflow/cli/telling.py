@@ -15,24 +15,23 @@ from psyflow.outcomes.records import OF_RESULT
 from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
 from psyflow.record import refusals
 from psyflow.record.alike import alike
-from psyflow.record.assess import Assessment, Choice
+from psyflow.record.assess import Assessment
 from psyflow.record.nearmisses import near_misses
 from psyflow.record.reads import note_told
 from psyflow.record.usersfiles import of_users_files
 from psyflow.report.alike import about_alike
 from psyflow.report.undeclared import about_undeclared, undeclared
-from psyflow.run.observer import Observer
+from psyflow.runs.observer import Observer
 from psyflow.system.exits import ALL_WOULD_FAIL, TOO_MANY_FAILURES
 
 if TYPE_CHECKING:
     from psyflow.record.plan import Plan
-    from psyflow.run.merge import Merged
-    from psyflow.run.run import Run
+    from psyflow.runs.merge import Merged
+    from psyflow.runs.run import Run
 
 __all__ = ["Telling", "tell_undeclared"]
 
 _UNKNOWN = -1
-NOT_CHOSEN = {Choice.FAILED: "failed", Choice.TODO: "is left that has not run"}
 
 
 class Telling(Observer):
@@ -98,16 +97,9 @@ class Telling(Observer):
         self._there(assessment.n_done, assessment.n_items)
         command = suggestion(self._arguments, self._name)
         self._say(
-            f"{self._about_nothing()}, so nothing is run. "
+            f"{self._wanted.about_nothing}, so nothing is run. "
             f"{n_missing} of {assessment.n_items} items have no result; run them: {command}"
         )
-
-    def _about_nothing(self) -> str:
-        if self._wanted.where:
-            conditions = " and ".join(self._wanted.where)
-            state = "" if self._wanted.which is Choice.ALL else f"{self._wanted.which.value} "
-            return f"no {state}item without a result fulfils {conditions}"
-        return f"no item {NOT_CHOSEN[self._wanted.which]}"
 
     def made_way(self, said: str) -> None:
         """Say it."""

@@ -11,8 +11,8 @@ from psyflow.cli.selection import suggestion
 from psyflow.cli.telling import tell_undeclared
 from psyflow.record.remedies import told_remedies
 from psyflow.report.stillborn import about_stillborn, stillborn_of
-from psyflow.run.run import Run
-from psyflow.run.wait import wait
+from psyflow.runs.run import Run
+from psyflow.runs.wait import wait
 from psyflow.scheduler.remedies import Remedy
 from psyflow.tasks import TaskDef
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from psyflow.exceptions import UsageError
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.wanted import Wanted
-from psyflow.run.debug import item_number
+from psyflow.runs.debug import item_number
 
 __all__ = ["check_named", "named_items", "part_of", "wanted_of"]
 

@@ -29,8 +29,8 @@ from psyflow.outcomes.shard import ShardWriter
 from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
 from psyflow.record.plan import Plan
-from psyflow.run.bring import bring
-from psyflow.run.here import Here
+from psyflow.runs.bring import bring
+from psyflow.runs.here import Here
 from psyflow.system.files import make_folder, write_atomic
 from psyflow.system.hold import Hold
 from psyflow.system.trust import Origin, is_own, seal, unpickled, unsealed

@@ -1,4 +1,4 @@
-"""Showing how far a map is: on a terminal, in a notebook, or in lines elsewhere."""
+"""Showing how far a map, or a run, is: on a terminal, in a notebook, or in lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from psyflow.messages import duration
 from psyflow.results.performance import Progress
 from psyflow.texts import printable
 
-__all__ = ["in_notebook", "is_interactive", "say", "shown"]
+__all__ = ["following", "in_notebook", "is_interactive", "say", "shown"]
 
 PATIENCE = 0.5
 """Seconds before anything is shown: short maps need no progress."""
 DRAW_SECONDS = 0.2
 LINE_SECONDS = 30.0
+HEED_SECONDS = 1.0
 
 
 def say(text: str) -> None:
@@ -29,8 +30,7 @@ def say(text: str) -> None:
         print(printable(text), file=sys.stderr, flush=True)
 
 
-@contextlib.contextmanager
-def shown(name: str, progress: Callable[[], Progress]) -> Iterator[None]:
+def shown(name: str, progress: Callable[[], Progress]) -> contextlib.AbstractContextManager[None]:
     """Show how far a map is while the block is executed, if that takes a while.
 
     Parameters
@@ -40,20 +40,43 @@ def shown(name: str, progress: Callable[[], Progress]) -> Iterator[None]:
     progress : callable
         Tells how many psets have ended.
     """
+    return following(lambda elapsed: _told(name, progress(), elapsed))
+
+
+@contextlib.contextmanager
+def following(
+    tell: Callable[[float], str], heed: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Show what is told while the block is executed, if that takes a while.
+
+    Parameters
+    ----------
+    tell : callable
+        Given the seconds since the beginning, returns a line.
+    heed : callable
+        Called about once a second, to say what else there is to say.
+    """
     is_over = threading.Event()
     drawing = _NotebookLine() if in_notebook() else _TerminalLine() if _is_terminal() else None
     begin = time.monotonic()
 
+    def has_ended_after(seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if is_over.wait(min(left, HEED_SECONDS)):
+                return True
+            heed()
+        return False
+
     def show() -> None:
-        if is_over.wait(PATIENCE if drawing else LINE_SECONDS):
+        if has_ended_after(PATIENCE if drawing else LINE_SECONDS):
             return
         while True:
-            text = _told(name, progress(), time.monotonic() - begin)
-            (drawing or say)(text)
-            if is_over.wait(DRAW_SECONDS if drawing else LINE_SECONDS):
+            (drawing or say)(tell(time.monotonic() - begin))
+            if has_ended_after(DRAW_SECONDS if drawing else LINE_SECONDS):
                 break
         if drawing is not None:
-            drawing.end(_told(name, progress(), time.monotonic() - begin))
+            drawing.end(tell(time.monotonic() - begin))
 
     thread = threading.Thread(target=show, name="psyflow-progress", daemon=True)
     thread.start()

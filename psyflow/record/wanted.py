@@ -16,6 +16,8 @@ from psyflow.record.assess import Assessment, Choice
 
 __all__ = ["EVERYTHING", "Wanted"]
 
+_NOT_CHOSEN = {Choice.FAILED: "failed", Choice.TODO: "is left that has not run"}
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -52,6 +54,21 @@ class Wanted:
     @functools.cached_property
     def _conditions(self) -> list[Condition]:
         return [Condition.parse(text) for text in self.where]
+
+    @property
+    def about_nothing(self) -> str:
+        """What is said if no item without a result is wanted.
+
+        Examples
+        --------
+        >>> Wanted(Choice.FAILED).about_nothing, Wanted(where=["a=2"]).about_nothing
+        ('no item failed', 'no item without a result fulfils a=2')
+        """
+        if self.where:
+            conditions = " and ".join(self.where)
+            state = "" if self.which is Choice.ALL else f"{self.which.value} "
+            return f"no {state}item without a result fulfils {conditions}"
+        return f"no item {_NOT_CHOSEN[self.which]}"
 
     def options(self) -> list[str]:
         """Return what has to be typed for the same items, without asking for them anew again."""

@@ -47,7 +47,7 @@ def folder(
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from psyflow.run.bring import bring
+    >>> from psyflow.runs.bring import bring
     >>> from psyflow.tasks import Config, TaskDef
     >>> code = '''
     ... pspace = {"x": [1, 2]}

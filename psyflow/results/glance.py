@@ -22,6 +22,7 @@ from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.merged import MergedTable
 from psyflow.record.plan import Plan
 from psyflow.record.recover import Recovered, recover
+from psyflow.record.usersfiles import of_users_files
 from psyflow.reprs import safe_repr
 from psyflow.results.origins import (
     in_bytes,
@@ -149,11 +150,18 @@ class RunGlance:
         recovered = self._recovered
         found = self._last(recovered.failed, recovered.outcomes.failures)
         table = {name: comparable([getattr(f, name) for _, f, _ in found]) for name in _OF_FAILURE}
+        table["traceback"] = comparable(self._of_users_files([f.traceback for _, f, _ in found]))
         printed = np.array([f.printed or (-1, -1) for _, f, _ in found], dtype=np.int64)
         start, stop = printed.reshape(-1, 2).T
         logs = comparable([log for _, _, log in found])
         table |= {"log": logs, "log_start": start, "log_stop": stop}
         return self._with_psets(found, table | of_failed_programs([f for _, f, _ in found]))
+
+    def _of_users_files(self, tracebacks: list[str]) -> list[str]:
+        """Return tracebacks with the user's files in place of their copies."""
+        layout, folder = self.plan.layout, Path(self.plan.task_file).parent
+        told = {text: of_users_files(text, layout, folder) for text in set(tracebacks)}
+        return [told[text] for text in tracebacks]
 
     def skipped(self) -> dict[str, Column]:
         """Return the psets that were skipped and have no result, with the reason."""

@@ -8,8 +8,8 @@ import pytest
 
 import psyflow
 from psyflow.record.wanted import Wanted
-from psyflow.run.begin import begin
-from psyflow.run.run import Run
+from psyflow.runs.begin import begin
+from psyflow.runs.run import Run
 from psyflow.tasks import Config, TaskDef
 from tests.support.place import lines
 

@@ -97,7 +97,16 @@ def test_options_may_stand_between_tasks(place):
     assert shown.stderr == "a: nothing to remove.\nb: nothing to remove.\n"
 
 
-HEAVY = ["numpy", "tables", "joblib", "doit", "rich", "pandas", "psyflow.tasks", "psyflow.run.run"]
+HEAVY = [
+    "numpy",
+    "tables",
+    "joblib",
+    "doit",
+    "rich",
+    "pandas",
+    "psyflow.tasks",
+    "psyflow.runs.run",
+]
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"]])

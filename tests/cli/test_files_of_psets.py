@@ -11,8 +11,8 @@ import pytest
 
 import psyflow
 from psyflow.record.plan import Plan
-from psyflow.run.begin import begin
-from psyflow.run.run import Run
+from psyflow.runs.begin import begin
+from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
 
 READS = """
@@ -331,7 +331,7 @@ def test_what_a_pset_kept_of_another_content_is_put_aside_also_by_a_run_that_die
     run(study)
     edit(study, "data/b.csv", "new")
     with monkeypatch.context() as dying:
-        dying.setattr("psyflow.run.begin.freeze", lambda *_: 1 / 0)
+        dying.setattr("psyflow.runs.begin.freeze", lambda *_: 1 / 0)
         assert study.psy("run").returncode == 3
     run(study)
     assert loaded(study) == [1] * 6

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from psyflow.record.plan import Plan
-from psyflow.run.process import OBSERVED, _Observer
+from psyflow.runs.process import OBSERVED, _Observer
 from psyflow.system import audit
 from tests.support.place import SQUARE
 
@@ -153,7 +153,7 @@ def test_what_goes_wrong_while_watching_is_said_and_raised_nowhere(plan, study, 
         (study.folder / "psy-tasks" / "model.json").read_text()
         observer(1)
     assert "Nobody can say which files are read: ZeroDivisionError" in said.getvalue()
-    monkeypatch.setattr("psyflow.run.process.note_read", lambda *_: 1 / 0)
+    monkeypatch.setattr("psyflow.runs.process.note_read", lambda *_: 1 / 0)
     with contextlib.redirect_stdout(said):
         observer(1)
     assert said.getvalue().count("Nobody can say") == 2

@@ -84,7 +84,7 @@ def test_waiting_for_jobs_that_are_at_work_is_no_reason_to_warn(cluster: Place) 
 
 def test_nobody_waits_for_jobs_that_are_forgotten(cluster: Place) -> None:
     says(cluster, "?")
-    code = "import psyflow.run.wait as w; w.FORGOTTEN_SECONDS = 1; import psyflow.main as m; "
+    code = "import psyflow.runs.wait as w; w.FORGOTTEN_SECONDS = 1; import psyflow.main as m; "
     told = subprocess.run(
         [sys.executable, "-c", code + "raise SystemExit(m.psy_main(['run', '--wait']))"],
         cwd=cluster.folder,

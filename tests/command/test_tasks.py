@@ -10,8 +10,8 @@ import pytest
 import psyflow
 from psyflow.exceptions import CommandWarning, PsyflowWarning, TaskFileError
 from psyflow.record.plan import Plan
-from psyflow.run.begin import begin
-from psyflow.run.run import Run
+from psyflow.runs.begin import begin
+from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
 from tests.support.place import Place
 from tests.support.processes import eventually

@@ -244,8 +244,8 @@ def _serve() -> None:
     import psyflow.cli.commands.run
     import psyflow.cli.commands.status
     import psyflow.main
-    import psyflow.run.merge
-    import psyflow.run.process  # noqa: F401
+    import psyflow.runs.merge
+    import psyflow.runs.process  # noqa: F401
 
     for line in sys.stdin:
         pid = os.fork()

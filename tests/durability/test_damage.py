@@ -19,7 +19,7 @@ from psyflow.record.assess import Assessment
 from psyflow.tasks import TaskDef
 from tests.durability.images import mounted
 from tests.durability.requirements import need_tmpfs
-from tests.run.test_faults import check_complete
+from tests.runs.test_faults import check_complete
 from tests.support.study import Study
 
 BODY = """

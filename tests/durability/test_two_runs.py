@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.run.test_faults import check_complete
+from tests.runs.test_faults import check_complete
 from tests.support.study import Study
 
 PAUSES = (0.0, 0.0, 0.0, 0.01, 0.1, 0.2)

@@ -14,7 +14,7 @@ import coverage
 import pytest
 
 COVERED = tuple(
-    f"tests/{room}/" for room in ("outcomes", "pspace", "record", "run", "store", "work")
+    f"tests/{room}/" for room in ("outcomes", "pspace", "record", "runs", "store", "work")
 )
 
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from psyflow import job
-from psyflow.run.submit import job_command
+from psyflow.runs.submit import job_command
 from psyflow.scheduler.forkserver import ForkServer, serve
 from psyflow.scheduler.immediate import Process, start_program
 
 __all__ = ["JobServers", "be_server"]
 
-MODULES = ["psyflow.run.process", "threadpoolctl"]
+MODULES = ["psyflow.runs.process", "threadpoolctl"]
 # What a job may be told when it has begun. All else may be read at the start of an interpreter.
 # The last ones are set by joblib, polars and Ray, wherever these are imported.
 TOLD_LATER = ("COLUMNS", "PSYFLOW_", "PYTEST_", "KMP_INIT_AT_FORK", "_RJEM_MALLOC_CONF", "RAY_")

@@ -13,7 +13,7 @@ from psyflow import Param, map_pspace, map_pspace_hdd_backed, map_pspace_paralle
 from psyflow.exceptions import ItemsFailedError, TaskFileError, UnknownSettingWarning
 from psyflow.pspace import ParameterSpace
 from psyflow.tasks import TaskDef
-from tests.run.test_places import square
+from tests.runs.test_places import square
 from tests.support.study import Study
 
 

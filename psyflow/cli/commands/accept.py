@@ -9,8 +9,8 @@ from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task, none_named, suggestion
 from psyflow.exceptions import UsageError
 from psyflow.record import refusals
-from psyflow.run.accept import accept
-from psyflow.run.run import Run
+from psyflow.runs.accept import accept
+from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]

@@ -8,8 +8,8 @@ from psyflow.cli.output import OK, is_confirmed, say
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task, none_named
 from psyflow.messages import shown_path
-from psyflow.run.clear import clear, generated, refuse_if_alive
-from psyflow.run.run import Run
+from psyflow.runs.clear import clear, generated, refuse_if_alive
+from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]

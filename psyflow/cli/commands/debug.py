@@ -19,8 +19,8 @@ from psyflow.cli.streams import as_they_are
 from psyflow.cli.wanted import check_named, named_items
 from psyflow.exceptions import Skip, StoreError
 from psyflow.report.psets import pset_text, value_text
-from psyflow.run.debug import ItemCall
-from psyflow.run.run import Run
+from psyflow.runs.debug import ItemCall
+from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
 from psyflow.texts import exception_text, traceback_text
 from psyflow.work.context import StopNow

@@ -21,7 +21,7 @@ from psyflow.conventions import TASKDIR
 from psyflow.exceptions import UnknownNameError, UsageError
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
-from psyflow.run.folders import link_folders
+from psyflow.runs.folders import link_folders
 from psyflow.system.files import make_folder
 from psyflow.tasks.config import NAME
 

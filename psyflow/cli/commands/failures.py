@@ -22,7 +22,7 @@ from psyflow.record.wanted import Wanted
 from psyflow.report.failures import FailureGroup, groups
 from psyflow.report.psets import pset_text
 from psyflow.report.stillborn import about_stillborn, stillborn_of
-from psyflow.run.run import Run
+from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]

@@ -9,8 +9,8 @@ from psyflow.cli.output import OK, TROUBLE, is_confirmed, say
 from psyflow.cli.selection import for_each_task, none_named, suggestion
 from psyflow.record.jobs import Killed
 from psyflow.record.plan import Plan
-from psyflow.run.run import Run
-from psyflow.run.wait import pauses
+from psyflow.runs.run import Run
+from psyflow.runs.wait import pauses
 from psyflow.system.lease import LEASE_SECONDS
 from psyflow.system.owner import Owner
 from psyflow.tasks import TaskDef

@@ -26,8 +26,8 @@ from psyflow.report.failures import attempts_of
 from psyflow.report.longrunning import long_runners
 from psyflow.report.printed import printed_by_failure, printed_by_item
 from psyflow.report.psets import pset_text
-from psyflow.run.run import Run
-from psyflow.run.stack import stack_of
+from psyflow.runs.run import Run
+from psyflow.runs.stack import stack_of
 from psyflow.tasks import TaskDef
 from psyflow.work.context import Contexts
 

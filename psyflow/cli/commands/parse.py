@@ -18,8 +18,8 @@ from psyflow.command.parse import Parse
 from psyflow.exceptions import UsageError
 from psyflow.messages import shown_path
 from psyflow.record.plan import Plan
-from psyflow.run.reparse import Reparsed, reparse
-from psyflow.run.run import Run
+from psyflow.runs.reparse import Reparsed, reparse
+from psyflow.runs.run import Run
 from psyflow.system.files import atomic_path
 from psyflow.tasks import TaskDef
 

@@ -13,10 +13,10 @@ from psyflow.cli.selection import for_each_task, suggestion
 from psyflow.exceptions import UsageError
 from psyflow.messages import shown_path
 from psyflow.record.assess import Assessment
-from psyflow.run.archive import archive_of, replaceable
-from psyflow.run.preview import RUN_ID
-from psyflow.run.restore import Shelved, check_restorable, in_archive, restore, shelved
-from psyflow.run.run import Run
+from psyflow.runs.archive import archive_of, replaceable
+from psyflow.runs.preview import RUN_ID
+from psyflow.runs.restore import Shelved, check_restorable, in_archive, restore, shelved
+from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]

@@ -18,7 +18,7 @@ from psyflow.cli.selection import load_tasks
 from psyflow.cli.task_run import TaskRun
 from psyflow.cli.waiting import wait_for
 from psyflow.exceptions import TaskWorkdirDirtyWarning, UsageError
-from psyflow.run.submit import job_command
+from psyflow.runs.submit import job_command
 from psyflow.scheduler import ImmediateRun
 from psyflow.scheduler.forkserver import ForkServer
 from psyflow.system.allotted import AsManyAsCpus, usable_cpus
@@ -29,7 +29,7 @@ __all__ = ["execute", "server"]
 
 def server() -> ForkServer:
     """Return what forks the jobs of this machine; to be entered before any task is loaded."""
-    modules = ["psyflow.run.process", "threadpoolctl"]
+    modules = ["psyflow.runs.process", "threadpoolctl"]
     return ForkServer(job_command([sys.executable]), job.main, modules)
 
 

@@ -9,7 +9,7 @@ from psyflow.cli.selection import for_each_task
 from psyflow.cli.wanted import part_of
 from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.report.psets import value_text
-from psyflow.run.trial import try_task
+from psyflow.runs.trial import try_task
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]

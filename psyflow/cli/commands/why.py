@@ -14,9 +14,9 @@ from psyflow.fingerprint import Change
 from psyflow.fingerprint.watched import Watched
 from psyflow.messages import shown_path
 from psyflow.outcomes.states import OUTCOMES, State
-from psyflow.run.preview import Preview
-from psyflow.run.run import Run
-from psyflow.run.why import Explanation, explain
+from psyflow.runs.preview import Preview
+from psyflow.runs.run import Run
+from psyflow.runs.why import Explanation, explain
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute"]

@@ -15,7 +15,7 @@ from psyflow.cli.experiments.kept import About, read_about
 from psyflow.command.parse import Parse
 from psyflow.record.plan import Plan
 from psyflow.results import load
-from psyflow.run.folders import Folders
+from psyflow.runs.folders import Folders
 
 __all__ = ["BOOKKEEPING", "OutputTable"]
 

@@ -1,0 +1,243 @@
+"""In the processes of an engine: blocks of items, evaluated by a job beside (`host`).
+
+A job is kept for the blocks to come, so that the task is loaded once. It ends by itself when none
+come for a while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from psyflow.outcomes.shard import ShardReader
+from psyflow.runs.afar.block import Address, Facts, Frames, Reply, Request, Text
+from psyflow.runs.afar.mailbox import DriverGoneError, Line
+from psyflow.system.exits import SETUP_FAILED
+from psyflow.system.limits import share_processors
+from psyflow.work.feed import Items, block_bytes
+
+__all__ = ["evaluate_block", "stop"]
+
+MOST_BYTES = 256 << 20
+"""How much a job may leave in its folder before another one takes its place."""
+TELL_SECONDS = 0.5
+_FAREWELL_SECONDS = 15.0
+
+_lock = threading.Lock()
+_parcels: dict[str, bytes] = {}
+_idle: dict[str, list[_Lane]] = {}
+_busy: dict[str, set[_Lane]] = {}
+_stopped: dict[str, int] = {}
+
+
+def evaluate_block(request: Request) -> Reply:
+    """Have the items of a block evaluated, and return what became of them."""
+    ours = Facts.here()
+    if ours.psyflow != request.facts.psyflow:
+        versions = f"psyflow {ours.psyflow}, and here is {request.facts.psyflow}"
+        said = f"There is {versions}. Install the same there: what is sent is written otherwise."
+        return Reply(said=said, status=SETUP_FAILED)
+    with _lock:
+        if request.parcel is not None and request.digest not in _parcels:
+            # One run at a time, as a rule, and parcels may be large.
+            _parcels.clear()
+            _parcels[request.digest] = request.parcel
+        parcel = _parcels.get(request.digest)
+        if parcel is None:
+            return Reply(lacks_parcel=True)
+        if request.run in _stopped:
+            return Reply()
+        idle = _idle.setdefault(request.run, [])
+        lane = idle.pop() if idle else None
+    lane = lane or _Lane(request, parcel)
+    with _lock:
+        _busy.setdefault(request.run, set()).add(lane)
+        level = _stopped.get(request.run, 0)
+    lane.stop(level)
+    reply, is_over = lane.evaluate(request)
+    with _lock:
+        _busy[request.run].discard(lane)
+        if not is_over:
+            _idle[request.run].append(lane)
+    return reply
+
+
+def stop(run: str, level: int) -> None:
+    """Have the jobs of a run end: after the running item (level 1), or soon (2)."""
+    with _lock:
+        _stopped[run] = level
+        busy, idle = list(_busy.get(run, ())), _idle.pop(run, [])
+        _idle[run] = []
+    for lane in idle:
+        # Engines may be waiting for this.
+        threading.Thread(target=lane.end, daemon=True).start()
+    for lane in busy:
+        lane.stop(level)
+
+
+def _line_to(driver: Address) -> Line | None:
+    try:
+        return Line(driver)
+    except OSError:
+        return None  # what there is comes with the block
+
+
+class _Lane:
+    """A job beside, and its folder."""
+
+    def __init__(self, request: Request, parcel: bytes) -> None:
+        self._line = _line_to(request.driver)
+        self._folder = Path(tempfile.mkdtemp(prefix="psyflow-"))
+        self._root = self._folder / request.task
+        self._readers: dict[str, ShardReader] = {}
+        self._read_to: dict[str, int] = {}
+        self._log = self._folder / "said.log"
+        self._level = 0
+        answers, theirs = os.pipe()
+        self._answers = answers
+        try:
+            self._process = self._started(request, theirs)
+        finally:
+            os.close(theirs)
+        assert self._process.stdin is not None
+        self._blocks = self._process.stdin
+        self._send(len(parcel).to_bytes(8, "little") + parcel)
+
+    def _started(self, request: Request, answers: int) -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-P", "-m", "psyflow.runs.afar.host"]
+        words += [str(answers), str(self._folder), request.run_id, request.task]
+        words += [str(request.number)]
+        environment = dict(os.environ)
+        share_processors(request.n_cpus, 1, environment)
+        # The engine may find psyflow where a fresh interpreter would not look.
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        with self._log.open("wb") as log:
+            return subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=[answers],
+                cwd=self._folder,
+                env=environment,
+                # What is typed at the terminal is for the driver, which tells what to stop.
+                start_new_session=True,
+            )
+
+    def _send(self, data: bytes) -> None:
+        # If it has ended, the end of its answers says so.
+        with contextlib.suppress(BrokenPipeError):
+            self._blocks.write(data)
+            self._blocks.flush()
+
+    def evaluate(self, request: Request) -> tuple[Reply, bool]:
+        """Evaluate items; return what became of them, and whether the job is over."""
+        begin = time.monotonic()
+        self._send(block_bytes(self._left_of(request)))
+        while not select.select([self._answers], [], [], TELL_SECONDS)[0]:
+            self._tell(request)
+        has_answered = bool(os.read(self._answers, 1))
+        status = 0 if has_answered else self._process.wait()
+        reply = self._collected(request)
+        reply.status, reply.seconds = status, time.monotonic() - begin
+        is_over = not has_answered
+        if is_over:
+            self._remove()
+        elif self._size() > MOST_BYTES:
+            self.end()
+            is_over = True
+        return reply, is_over
+
+    def _left_of(self, request: Request) -> Items:
+        """Return the items of a block that no other worker has done, which was lost with it."""
+        if self._line is not None:
+            with contextlib.suppress(DriverGoneError):
+                return np.setdiff1d(request.items, self._line.begin(request.number))
+        return request.items
+
+    def _tell(self, request: Request) -> None:
+        """Tell the driver what there is so far, and hear from it."""
+        if self._line is None:
+            return
+        try:
+            self.stop(self._line.tell(request.number, self._collected(request)))
+        except DriverGoneError:
+            # Nobody waits for what is running.
+            self.stop(2)
+            self._line = None
+
+    def _collected(self, request: Request) -> Reply:
+        """Return what has come since the last look."""
+        reply = Reply(self._frames(), self._texts(), self._said(), retries=request.retries)
+        reply.folder = str(self._root)
+        return reply
+
+    def stop(self, level: int) -> None:
+        """Have it end after the running item (1), or soon (2)."""
+        while self._level < level:
+            self._level += 1
+            # Two of one kind may become one on their way.
+            self._process.send_signal((signal.SIGTERM, signal.SIGINT)[self._level - 1])
+
+    def end(self) -> None:
+        """End it, while it has nothing to do."""
+        with contextlib.suppress(OSError):
+            self._blocks.close()
+        try:
+            self._process.wait(_FAREWELL_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._remove()
+
+    def _remove(self) -> None:
+        os.close(self._answers)
+        if self._line is not None:
+            self._line.close()
+        with contextlib.suppress(OSError):
+            self._blocks.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _shards(self) -> list[Path]:
+        return sorted((self._root / "out").glob("*.rows"))
+
+    def _size(self) -> int:
+        return sum(shard.stat().st_size for shard in self._shards())
+
+    def _frames(self) -> Frames:
+        frames: Frames = []
+        for shard in self._shards():
+            reader = self._readers.setdefault(shard.name, ShardReader(shard))
+            new = reader.new_frames()
+            frames += [(frame.kind, frame.items, reader.payload(frame)) for frame in new]
+        return frames
+
+    def _texts(self) -> list[Text]:
+        logs = sorted(self._root.glob("*.log"))
+        texts = [Text(log.name, self._read_to.get(log.name, 0), self._new(log)) for log in logs]
+        return [text for text in texts if text.data]
+
+    def _said(self) -> str:
+        return self._new(self._log).decode(errors="replace")
+
+    def _new(self, log: Path) -> bytes:
+        """Return what has come to a log since the last look."""
+        try:
+            with log.open("rb") as file:
+                file.seek(self._read_to.get(log.name, 0))
+                data = file.read()
+        except FileNotFoundError:
+            return b""  # it had nothing to do for long, and is gone
+        self._read_to[log.name] = self._read_to.get(log.name, 0) + len(data)
+        return data
