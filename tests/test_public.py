@@ -65,10 +65,12 @@ PUBLIC = {
         pgrid plist prep_batch pset_hash run run_local stargrid
     """,
     "psyflow.survey": """
-        MapResults backend current_core_count current_resources finalize init map params utils
+        MapResults backend current_core_count current_resources finalize init map params stats
+        utils
     """,
     "psyflow.survey.params": "add_column product",
-    "psyflow.survey.utils": "subprocess_run_worker vmem",
+    "psyflow.survey.stats": "PerfStats record_iowait record_wallclock",
+    "psyflow.survey.utils": "flatten_results subprocess_run_worker vmem",
     "psyflow.tasks": """
         Config PackageLoader REQUIRED Setting TASK_PREFIX TaskDef streams_of takes_context
     """,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -36,14 +37,14 @@ class Collected:
         How many have a result.
     failures : dict from int to Failure
         Failures and skips, by the numbers of their items.
-    keeps_rows : bool
-        Whether what the function returned is kept; if not, the table has parameters only.
+    kept_names : collection of str or None
+        What is kept of that which the function returned; None for all of it.
     """
 
     def __init__(self, n_items: int) -> None:
         self.n_items = n_items
         self.n_done = 0
-        self.keeps_rows = True
+        self.kept_names: Collection[str] | None = None
         self.failures: dict[int, Failure] = {}
         self._rows: list[Rows] = []
         self._waiting: list[float] = []
@@ -51,13 +52,18 @@ class Collected:
 
     def add(self, returned: Returned) -> None:
         """Take up what became of some psets."""
-        some = returned.rows
-        self._rows += some if self.keeps_rows else [replace(rows, columns={}) for rows in some]
+        self._rows += map(self._kept, returned.rows)
         self.n_done += sum(len(rows.items) for rows in returned.rows)
         self.failures |= {failure.item: failure for failure in returned.failures}
         if returned.ended is not None:
             self._waiting.append(returned.ended.waited)
             self._memory.append(returned.ended.memory)
+
+    def _kept(self, rows: Rows) -> Rows:
+        if self.kept_names is None:
+            return rows
+        kept = {name: c for name, c in rows.columns.items() if name in self.kept_names}
+        return replace(rows, columns=kept)
 
     @property
     def n_failed(self) -> int:

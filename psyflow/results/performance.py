@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +11,11 @@ import numpy.typing as npt
 
 from psyflow.messages import duration
 
-__all__ = ["Progress", "Spread", "Stats"]
+__all__ = ["Histogram", "Progress", "Spread", "Stats"]
 
 PERCENTILES = (50, 90, 95, 99)
+BAR = 40
+"""The length of the longest bar of a histogram, in characters."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,80 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Histogram:
+    """How many of some numbers lie where.
+
+    Attributes
+    ----------
+    bounds : tuple of float
+        Ascending; round numbers. If the largest number is ten times the smallest, or more, these
+        are 1, 2 and 5 times powers of ten.
+    counts : tuple of int
+        How many numbers lie between each bound, itself included, and the next one.
+
+    Examples
+    --------
+    >>> print(Histogram.of([0.11, 0.13, 0.15, 0.3, 7]))
+    0.1 to 0.2  3  ########################################
+    0.2 to 0.5  1  ##############
+      0.5 to 1  0
+        1 to 2  0
+        2 to 5  0
+       5 to 10  1  ##############
+    >>> print(Histogram.of([2.0, 2.25, 2.5, 4.5]))
+    2 to 2.5  2  ########################################
+    2.5 to 3  1  ####################
+    3 to 3.5  0
+    3.5 to 4  0
+    4 to 4.5  0
+    4.5 to 5  1  ####################
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, numbers: npt.ArrayLike) -> Histogram:
+        """Return that of some numbers; those that are NaN do not count, and none is below 0."""
+        array = np.asarray(numbers, dtype=np.float64)
+        array = np.maximum(array[np.isfinite(array)], 0.0)
+        if not len(array):
+            return cls((), ())
+        bounds = _bounds(float(array.min()), float(array.max()))
+        # Rounding may have put a number beside the bound that it is.
+        places = np.searchsorted(bounds, array, side="right").clip(1, len(bounds) - 1)
+        counts = np.bincount(places, minlength=len(bounds))[1 : len(bounds)]
+        return cls(tuple(bounds), tuple(counts.tolist()))
+
+    def __str__(self) -> str:
+        pairs = itertools.pairwise(self.bounds)
+        between = [f"{low:.4g} to {high:.4g}" for low, high in pairs]
+        widths = [max(map(len, column), default=0) for column in (between, map(str, self.counts))]
+        most = max(self.counts, default=0)
+        return "\n".join(
+            f"{where:>{widths[0]}}  {n:>{widths[1]}}  {'#' * math.ceil(BAR * n / most)}".rstrip()
+            for where, n in zip(between, self.counts, strict=True)
+        )
+
+
+def _bounds(smallest: float, largest: float) -> list[float]:
+    """Return round numbers of which the first is not above all, and the last one above all."""
+    exponent = math.floor(math.log10(largest)) if largest > 0 else -3
+    if largest < 10 * smallest:
+        unit = 10.0 ** (exponent - 1)
+        step = next(s for s in (1, 2, 5, 10) if (largest - smallest) / unit / s <= 10)
+        first = math.floor(smallest / unit / step)
+        last = math.floor(largest / unit / step) + 1
+        return [float(f"{k * step * unit:.9g}") for k in range(first, last + 1)]
+    lowest = max(math.floor(math.log10(smallest)) if smallest > 0 else exponent - 3, exponent - 9)
+    scale = [m * 10.0**e for e in range(lowest, exponent + 2) for m in (1, 2, 5)]
+    inside = [bound for bound in scale if smallest < bound <= largest]
+    above = next(bound for bound in scale if bound > largest)
+    below = max((bound for bound in scale if bound <= smallest), default=0.0)
+    return [below, *inside, above]
+
+
+@dataclass(frozen=True)
 class Stats:
     """How long psets took, and what they used.
 
@@ -103,6 +181,8 @@ class Stats:
     memory : Spread
         The most memory, in bytes, that each worker had used each time that it had evaluated some
         psets; of runs in a folder, as `Results.bookkeeping` has it.
+    histogram : Histogram
+        How many took how long.
     """
 
     elapsed: float
@@ -110,6 +190,7 @@ class Stats:
     duration: Spread
     waiting: Spread
     memory: Spread
+    histogram: Histogram
 
     @classmethod
     def of(
@@ -130,8 +211,8 @@ class Stats:
         n = len(starts)
         elapsed = float((starts + durations).max() - starts.min()) if n else 0.0
         rate = n / elapsed if elapsed > 0 else float("nan")
-        spreads = (Spread.of(numbers) for numbers in (durations, waiting, memory))
-        return cls(elapsed, rate, *spreads)
+        duration, waited, used = map(Spread.of, (durations, waiting, memory))
+        return cls(elapsed, rate, duration, waited, used, Histogram.of(durations))
 
     def __str__(self) -> str:
         lines = [f"{self.duration.n} results in {duration(self.elapsed)}, {self.rate:.3g}/s"]

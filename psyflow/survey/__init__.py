@@ -7,7 +7,7 @@
 Everything is evaluated, counted and kept from harm as by `psyflow.map`; here are words only.
 """
 
-from psyflow.survey import params, utils
+from psyflow.survey import params, stats, utils
 from psyflow.survey.results import MapResults
 from psyflow.survey.session import (
     backend,
@@ -27,5 +27,6 @@ __all__ = [
     "init",
     "map",
     "params",
+    "stats",
     "utils",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import warnings
 from dataclasses import dataclass
@@ -36,11 +37,14 @@ class Session:
     ray : dict
         What `init` was told for Ray.
     log : LogFile
+    has_limited_threads : bool
+        Whether it has set ``OMP_NUM_THREADS``.
     """
 
     settings: dict[str, Any]
     ray: dict[str, Any]
     log: LogFile
+    has_limited_threads: bool = False
 
     @property
     def n_workers(self) -> int:
@@ -60,6 +64,8 @@ class Session:
             chosen["carbon_server"], chosen["carbon_port"], chosen["carbon_prefix"], self.log.write
         )
 
+
+_THREADS = "OMP_NUM_THREADS"
 
 _sessions: list[Session] = []
 
@@ -108,6 +114,8 @@ def init(backend: Any = None, **keywords: Any) -> None:
             )
         warnings.warn(PsyflowWarning("init() was called before; ignored."), stacklevel=2)
         return
+    if limits_threads := _THREADS not in os.environ:
+        notes.append(f"{_THREADS} is not set; workers compute with one thread each.")
     log = LogFile(chosen["pslogger_prefix"], chosen["pslogger_fd"])
     log.begin()
     for note in notes:
@@ -115,7 +123,9 @@ def init(backend: Any = None, **keywords: Any) -> None:
         if chosen["verbose"]:
             print(note, file=sys.stderr)
     log.write(f"settings: {chosen}")
-    _sessions.append(Session(chosen, dict(of_backend["ray"]), log))
+    if limits_threads:
+        os.environ[_THREADS] = "1"
+    _sessions.append(Session(chosen, dict(of_backend["ray"]), log, limits_threads))
     atexit.register(finalize)
 
 
@@ -140,6 +150,8 @@ def finalize() -> None:
     ended = _sessions.pop()
     log = ended.log
     log.close()
+    if ended.has_limited_threads:
+        os.environ.pop(_THREADS, None)
     if log.n_exceptions and log.path is not None and ended.settings["verbose"]:
         print(f"The tracebacks of {log.n_exceptions} psets are in {log.path}", file=sys.stderr)
     if ended.settings["backend"] == "ray" and (ray := sys.modules.get("ray")) is not None:
@@ -191,7 +203,5 @@ def current_resources() -> list[dict[str, Any]]:
     [1]
     >>> survey.finalize()
     """
-    import os
-
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return [{"num_cores": current_core_count(), "memory": memory}]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from psyflow.columns import without
 from psyflow.exceptions import UsageError
 from psyflow.mapper.arguments import Asked, name_of, space_of
 from psyflow.mapper.call import AsPset, Call
@@ -16,11 +18,12 @@ from psyflow.survey.report import Reporter
 from psyflow.survey.results import EXCEPTION, TRACEBACK, MapResults
 from psyflow.survey.session import Session, session
 from psyflow.survey.settings import BACKENDS, settings
-from psyflow.survey.worker import Worker
+from psyflow.survey.worker import IOWAIT, RAW_STATS, Worker
 
 __all__ = ["map"]
 
 _RESERVED = ("_pset_id", EXCEPTION, TRACEBACK)
+_OF_WORKER = (IOWAIT, RAW_STATS)
 _OF_RAY = {"name", "memory", "num_cpus", "num_gpus"}
 
 
@@ -109,6 +112,8 @@ def map(
     of.log.write(f"map {called}: {len(space)} psets")
 
     def heard(outcome: Outcome) -> None:
+        if outcome.is_done:
+            outcome = replace(outcome, result=without(_OF_WORKER, outcome.result or {}))
         reporter.heard(outcome)
         if out_func is not None and outcome.is_done:
             out_func(outcome.row, system, user_kwargs)
@@ -120,8 +125,10 @@ def map(
         on_outcome=heard,
         group_size=chosen["group_size"] or None,
     )
-    mapped.collected.keeps_rows = keep_results
-    results = MapResults(mapped.results(), mapped.collected.failures, chosen["verbose"])
+    if not keep_results:
+        mapped.collected.kept_names = _OF_WORKER
+    failures = mapped.collected.failures
+    results = MapResults(mapped.results(), failures, chosen["verbose"], called)
     reporter.end(results)
     return results
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from psyflow.mapper.batches import peak_memory
 
-__all__ = ["subprocess_run_worker", "vmem"]
+__all__ = ["flatten_results", "subprocess_run_worker", "vmem"]
 
 
 def vmem() -> float:
@@ -25,6 +25,32 @@ def vmem() -> float:
     unit = 1 if sys.platform == "darwin" else 1024
     of_children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
     return max(peak_memory(), of_children) / 1e9
+
+
+def flatten_results(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Make one dict of each pset and its result.
+
+    Parameters
+    ----------
+    results : iterable of mapping
+        Each with ``pset``, a mapping, and ``result``, another; either may be missing.
+
+    Raises
+    ------
+    ValueError
+        If any result has a name that any pset has.
+
+    Examples
+    --------
+    >>> from psyflow.survey.utils import flatten_results
+    >>> flatten_results([{"pset": {"x": 1}, "result": {"y": 2}}])
+    [{'x': 1, 'y': 2}]
+    """
+    pairs = [(one.get("pset") or {}, one.get("result") or {}) for one in results]
+    of_psets, of_results = ({name for pair in pairs for name in pair[part]} for part in (0, 1))
+    if both := sorted(of_psets & of_results):
+        raise ValueError(f"`{both[0]}` is in a pset and in a result. Rename one of them.")
+    return [{**pset, **result} for pset, result in pairs]
 
 
 def subprocess_run_worker(

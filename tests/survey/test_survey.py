@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import multiprocessing
 import os
 import pickle
 import signal
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -355,12 +358,92 @@ def test_a_worker_that_dies_costs_its_pset_alone() -> None:
     assert "SIGKILL" in results.missing["_exception"][0]
 
 
-def test_every_behaviour_that_must_work_has_a_test_that_names_it() -> None:
-    told = {
-        int(word[1:])
-        for line in Path(__file__).read_text().splitlines()
-        if line.startswith("# V")
-        for word in line[2:].split()
+# V36
+def test_libraries_of_workers_compute_with_one_thread_unless_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def threads(pset: Any, system_kwargs: Any, user_kwargs: Any) -> dict[str, Any]:
+        return {"threads": os.environ["OMP_NUM_THREADS"]}
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    survey.init(ncores=1)
+    assert mapped(threads, [{"x": 1}])["threads"].tolist() == ["1"]
+    assert "OMP_NUM_THREADS is not set" in capfd.readouterr().err
+    survey.finalize()
+    assert "OMP_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    survey.init(ncores=1)
+    assert mapped(threads, [{"x": 1}])["threads"].tolist() == ["3"]
+    assert "OMP_NUM_THREADS" not in capfd.readouterr().err
+    survey.finalize()
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+
+
+# V39: where paramsurvey ends the worker, such a pool works
+def test_workers_may_have_pools_of_their_own() -> None:
+    def pooling(pset: Any, system_kwargs: Any, user_kwargs: Any) -> dict[str, Any]:
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            return {"y": sum(pool.map(abs, [pset["x"], -1]))}
+
+    survey.init(verbose=0)
+    assert mapped(pooling, [{"x": -3}, {"x": 4}])["y"].tolist() == [4, 5]
+
+
+def timed(pset: dict[str, Any], system_kwargs: Any, user_kwargs: Any) -> dict[str, Any] | None:
+    if pset["x"] == 1:
+        with survey.stats.record_wallclock("sleep wallclock", system_kwargs["raw_stats"]):
+            time.sleep(0.02)
+        with survey.stats.record_iowait("sum iowait", raw_stats=system_kwargs["raw_stats"]):
+            sum(range(10_000))
+    return None
+
+
+# V41
+def test_times_that_workers_record() -> None:
+    survey.init(verbose=0)
+    results = mapped(timed, [{"x": 1}, {"x": 2}, {"x": 1}], name="mine", keep_results=False)
+    assert list(results) == ["x"]
+    stats = results.stats
+    assert stats.rate > 0 and stats.duration.n == 3  # as of every map
+    found = {name: stats.read_stats(name) for name in stats.all_stat_names()}
+    assert {name: told and told[0] for name, told in found.items()} == {
+        "mine_wallclock": 3,
+        "mine_iowait": 3,
+        "sleep wallclock": 2,
+        "sum iowait": 2,
     }
-    wanted = {*range(1, 17), *range(18, 19), *range(20, 28), 29, 30, 31}
-    assert wanted <= told
+    recorded = stats.read_stats("sleep wallclock")
+    assert recorded is not None
+    _, mean, histogram = recorded
+    assert mean > 0.02 and sum(histogram.counts) == 2
+    assert stats.read_stats("other") is None
+    file = io.StringIO()
+    stats.print_histograms(file=file)
+    assert "counter mine_wallclock, counts 3\n" in file.getvalue() and "##" in file.getvalue()
+    stats.print_histogram("other", file=file)
+    stats.print_percentile("sleep wallclock", file=file)
+    assert "counter sleep wallclock, 99%tile: 0.0" in file.getvalue()
+
+    by_hand = survey.stats.PerfStats()
+    with survey.stats.record_wallclock("block", obj=by_hand):
+        pass
+    assert list(by_hand.all_stat_names()) == ["block"] and by_hand.duration.n == 0
+
+
+# V42
+def test_results_are_a_data_frame_themselves() -> None:
+    survey.init(verbose=0)
+    results = mapped(half, [{"x": 1}, {"x": 3}, {"x": 4}])
+    assert results.verbose == 0
+    assert results["half"].tolist() == [0.5, 2.0] and len(results) == 2
+    assert results[results.x > 2].to_dict("list")["half"] == [2.0]
+    assert type(results.to_df()) is type(results.results) is pandas.DataFrame
+    assert [row["x"] for row in results.missing.iterdicts()] == [3]
+    assert pickle.loads(pickle.dumps(results.results))["x"].tolist() == [1, 4]
+    flatten = survey.utils.flatten_results
+    assert flatten([{"pset": {"x": 1}, "result": {"y": 2}}, {"pset": {"x": 2}}]) == [
+        {"x": 1, "y": 2},
+        {"x": 2},
+    ]
+    with pytest.raises(ValueError, match="`x` is in a pset and in a result"):
+        flatten([{"pset": {"x": 1}}, {"result": {"x": 2}}])
