@@ -35,6 +35,7 @@ NAMES = (
     "status",
     "show",
     "balance",
+    "claims",
     "results",
     "sweeper",
     "study",

@@ -34,6 +34,7 @@ __all__ = [
     "make_within",
     "move",
     "names_in",
+    "read_small",
     "remove_temporaries",
     "rename",
     "reopen",
@@ -46,6 +47,7 @@ __all__ = [
 TEMPORARY_MARK = ".psytmp-"
 _SYNC_FILE_RANGE_WRITE = 2
 _READ_BYTES = 4 << 20
+_SMALL_BYTES = 1 << 16
 
 T = TypeVar("T")
 
@@ -101,6 +103,15 @@ def names_in(folder: Path) -> list[str]:
         return ask_again(lambda: os.listdir(folder), folder)  # noqa: PTH208 (there may be many)
     except FileNotFoundError:
         return []
+
+
+def read_small(path: Path) -> bytes:
+    """Return what a small file holds, by as few calls of the system as there can be."""
+    with _opened(path, os.O_RDONLY) as fd:
+        data = os.read(fd, _SMALL_BYTES)
+        while len(data) % _SMALL_BYTES == 0 and (part := os.read(fd, _SMALL_BYTES)):
+            data += part
+        return data
 
 
 def sync_file(fd: int) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from psyflow.system.files import (
@@ -61,7 +61,8 @@ class Claim:
 
     def to_bytes(self) -> bytes:
         """Return the claim as its file holds it."""
-        return json.dumps(asdict(self)).encode()
+        # `asdict` would take longer than to write the file.
+        return json.dumps({**vars(self), "owner": vars(self.owner)}).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Claim:
@@ -102,6 +103,7 @@ class ClaimLog:
         self._files = NumberedFiles(folder)
         self._known = -1  # the highest number that is known to be taken
         self._stop = 0  # where that claim ends
+        self._is_made = False
 
     def claim(self, owner: Owner, shard: str, size_of: Callable[[int], int]) -> Claim | None:
         """Take the next positions.
@@ -118,18 +120,21 @@ class ClaimLog:
         Claim or None
             None if every position is taken.
         """
-        # Not its parents: where they are gone, the run is.
-        make_within(self.folder.parent, self.folder.name)
-        while True:
-            self._find_tail()
-            remaining = self.total - self._stop
-            if remaining <= 0:
-                return None
-            size = min(max(1, size_of(remaining)), remaining)
-            claim = Claim(self._known + 1, self._stop, self._stop + size, owner, shard)
-            if self._files.add(claim.number, claim.to_bytes()):
-                self._known, self._stop = claim.number, claim.stop
-                return claim
+        if not self._is_made:
+            # Not its parents: where they are gone, the run is.
+            make_within(self.folder.parent, self.folder.name)
+            self._is_made = True
+        with self._files.in_turn():
+            while True:
+                self._find_tail()
+                remaining = self.total - self._stop
+                if remaining <= 0:
+                    return None
+                size = min(max(1, size_of(remaining)), remaining)
+                claim = Claim(self._known + 1, self._stop, self._stop + size, owner, shard)
+                if self._files.add(claim.number, claim.to_bytes()):
+                    self._known, self._stop = claim.number, claim.stop
+                    return claim
 
     def n_taken(self) -> int:
         """Return how many positions are taken."""
@@ -210,4 +215,4 @@ class ClaimLog:
         known = self._known
         self._known = self._files.last()
         if self._known != known:
-            self._stop = self.read(self._known).stop
+            self._stop = json.loads(self._files.read(self._known))["stop"]

@@ -2,15 +2,36 @@
 
 What the claim logs stand on: giving a file a name that nobody has yet, which a file system, NFS
 too, does whole or not at all. Numbers are taken without gaps.
+
+Many may want the next number at once, and all but one of them have worked in vain. So those of one
+host stand in line, if they say that they want a number (`in_turn`); and whoever was late, because
+another host was first, steps aside for a moment that nobody else has drawn, which needs no word
+between hosts.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from psyflow.system.files import link_new
+from psyflow.system.files import link_new, read_small
+from psyflow.system.turn import turn
 
 __all__ = ["NumberedFiles"]
+
+MOST_SECONDS = 0.05
+"""Longest time to step aside, even where the file system is slow."""
+MOST_AT_ONCE = 16
+"""How many times as long as an attempt one that was late steps aside at most."""
+IMPATIENT = 4
+"""After being late so often, one steps aside for ever shorter times: nobody waits for long."""
+SOON = 10
+"""Another number is taken right after the last one if fewer attempts would fit in between."""
+PASS_SECONDS = 0.0001
+"""How long the next in line takes to wake up, so that it is not overtaken."""
 
 
 class NumberedFiles:
@@ -31,39 +52,72 @@ class NumberedFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._prefix = f"{folder}/"
         self._known = -1  # the highest number that is known to be taken
+        self._looked = 0.0  # when that was looked for
+        self._rate = 0.0  # how many others took in a second then
+        self._n_late = 0  # how often others were first since a number was taken
+        self._rivals = 0.0  # how many others take one meanwhile, on the average
+        self._attempt = 0.0  # seconds that it took to take the last one
+        self._added = float("-inf")  # when that was
 
     def path(self, number: int) -> Path:
         """Return the path of a number."""
         return self.folder / f"{number:08d}"
 
     def add(self, number: int, data: bytes) -> bool:
-        """Take a number, if nobody has it, and tell whether that was so."""
+        """Take a number, if nobody has it, and tell whether that was so; if not, after a while."""
+        begin = time.monotonic()
         # Not fsynced: numbers matter only among processes that are alive.
         is_first = link_new(self.path(number), data, durable=False)
+        self._known = max(self._known, number)
+        now = time.monotonic()
         if is_first:
-            self._known = max(self._known, number)
+            self._n_late, self._attempt, self._added = 0, now - begin, now
+        else:
+            self._n_late += 1
+            times = min(2**self._n_late, MOST_AT_ONCE) / max(1, self._n_late - IMPATIENT)
+            _step_aside(times * (now - begin))
         return is_first
+
+    @contextlib.contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Try to be the only one of this host that takes a number."""
+        if self._rivals and time.monotonic() - self._added < SOON * self._attempt:
+            time.sleep(PASS_SECONDS)
+        with turn(self.folder):
+            yield
 
     def read(self, number: int) -> bytes:
         """Return what a number holds."""
-        return self.path(number).read_bytes()
+        return read_small(self.path(number))
 
     def last(self) -> int:
         """Return the highest number that is taken; −1 if none is."""
-        # Doubling steps and halving them finds it: a worker that was away for a long item looks
+        # As many are taken in a second as between the last two looks, or nearly. From there on,
+        # doubling steps and halving them finds it: a worker that was away for a long item looks
         # at a few files, not at all that were made meanwhile.
-        if not self._is_taken(self._known + 1):
-            return self._known
-        step = 1
-        while self._is_taken(self._known + 2 * step):
-            step *= 2
-        low, high = self._known + step, self._known + 2 * step
+        known, now = self._known, time.monotonic()
+        seconds = now - self._looked
+        low, high = self._around(known + max(1, int(self._rate * seconds)))
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self._is_taken(middle) else (low, middle)
+        self._rate, self._looked = (low - known) / max(seconds, 1e-6), now
+        self._rivals += (low - known - self._rivals) / 4
         self._known = low
         return low
+
+    def _around(self, guess: int) -> tuple[int, int]:
+        """Return a number that is taken, or the one that was known, and one that is not."""
+        step = 1
+        if self._is_taken(guess):
+            while self._is_taken(guess + step):
+                guess, step = guess + step, 2 * step
+            return guess, guess + step
+        while guess - step > self._known and not self._is_taken(guess - step):
+            guess, step = guess - step, 2 * step
+        return max(guess - step, self._known), guess
 
     def look_anew(self) -> None:
         """Forget what is known, if the last number has been removed since."""
@@ -71,4 +125,11 @@ class NumberedFiles:
             self._known = -1
 
     def _is_taken(self, number: int) -> bool:
-        return self.path(number).exists()
+        # Not a `Path`, which would take as long to make as the look.
+        return os.path.exists(f"{self._prefix}{number:08d}")  # noqa: PTH110
+
+
+def _step_aside(at_most: float) -> None:
+    # Of the system: forks have the states of all other generators in common.
+    drawn = int.from_bytes(os.urandom(4), "little") / 2**32
+    time.sleep(drawn * min(at_most, MOST_SECONDS))
