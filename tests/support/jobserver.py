@@ -6,6 +6,7 @@ threads, and has run the code of many studies. So another one is there for it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -94,7 +95,9 @@ class _JobServer(ForkServer):
         return self._free.locked()
 
     def end(self) -> None:
-        self._socket.close()
+        with self._socket, contextlib.suppress(OSError):
+            # Not only closed: a process that a test has forked may have it, too.
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._program.wait()
 
     def _can_do(self, args: list[str]) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing as mp
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 import psyflow
+from tests.support.jobserver import MOST_SERVERS
 from tests.support.place import Place
 
 ANCESTORS = """\
@@ -58,3 +61,16 @@ def test_jobs_of_another_environment_are_forks_of_another_process(
     west = run("west")
     assert east[0] != west[0]
     assert (east[1], west[1]) == ("east", "west")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # pytest-xdist has threads
+def test_a_server_ends_though_a_forked_process_has_its_socket(
+    run: Callable[[str], tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_ZONE", "first")
+    server, _ = run("first")
+    with mp.get_context("fork").Pool(1):
+        for number in range(MOST_SERVERS):
+            monkeypatch.setenv("A_ZONE", str(number))
+            run(f"other{number}")
+        assert not Path(f"/proc/{server}").exists()
