@@ -7,7 +7,6 @@ import dataclasses
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,18 +14,13 @@ from pathlib import Path
 from psyflow.exceptions import StoreError
 from psyflow.record.answers import LOOK_SECONDS, Answers, Question
 from psyflow.record.jobrecord import OVER_STEP, JobRecord
+from psyflow.record.jobseen import Seen, far, is_forgotten, near
+from psyflow.record.jobwords import in_words
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
 from psyflow.scheduler.base import (
-    CANCELLED,
     DONE,
-    FAILED,
-    HELD,
     OVER,
-    QUEUED,
-    RUNNING,
-    UNKNOWN,
-    ZOMBIE,
     JobStatus,
     Scheduler,
     combine,
@@ -36,18 +30,7 @@ from psyflow.system.lease import is_over, owner_of
 from psyflow.system.orphans import wait_until_dead
 from psyflow.system.owner import Owner
 
-__all__ = ["STATE_WORDS", "JobRecord", "Jobs", "Killed", "in_words", "note_ends"]
-
-STATE_WORDS = {
-    QUEUED: "queued",
-    HELD: "held",
-    RUNNING: "running",
-    ZOMBIE: "zombie",
-    UNKNOWN: "unknown",
-    DONE: "done",
-    FAILED: "failed",
-    CANCELLED: "cancelled",
-}
+__all__ = ["JobRecord", "Jobs", "Killed", "note_ends"]
 
 
 @dataclass(frozen=True)
@@ -70,36 +53,6 @@ class Killed:
     others: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """A recorded job, as it is seen from here.
-
-    Attributes
-    ----------
-    record : JobRecord
-    members : list of JobStatus
-        What is believed: of an array the members, one by one.
-    other : str
-        The name of somebody else's job that has its id now, if there is one.
-    out_of_reach : str
-        Why it may not be killed from here; empty if it may.
-    """
-
-    record: JobRecord
-    members: list[JobStatus]
-    other: str = ""
-    out_of_reach: str = ""
-
-    @property
-    def jobid(self) -> str:
-        assert self.record.jobid is not None
-        return self.record.jobid
-
-    @property
-    def is_over(self) -> bool:
-        return all(status.status in OVER for status in self.members)
 
 
 class Jobs:
@@ -237,22 +190,22 @@ class Jobs:
     def _of_plan(self, run_id: str) -> list[JobRecord]:
         return [record for record in self.records() if record.run_id == run_id]
 
-    def _look(self, run_id: str, scheduler: Scheduler | Answers) -> list[_Seen]:
+    def _look(self, run_id: str, scheduler: Scheduler | Answers) -> list[Seen]:
         if (
             isinstance(scheduler, Scheduler)
             and (noted := self.members_as_noted(run_id)) is not None
         ):
             records = [self._named(r) for r in self._of_plan(run_id) if r.jobid is not None]
-            return [_Seen(record, noted[str(record.jobid)]) for record in records]
+            return [Seen(record, noted[str(record.jobid)]) for record in records]
         is_over, question = self.are_over(run_id), self.question(run_id)
         answers = (
             scheduler if isinstance(scheduler, Answers) else Answers.of(scheduler, [question])
         )
         records = [*question.records, *map(self._named, question.accepted(answers.found))]
         return [
-            _far(record, answers.cluster, is_over=is_over)
+            far(record, answers.cluster, is_over=is_over)
             if record.is_elsewhere(answers.cluster)
-            else _near(record, answers, is_over=is_over)
+            else near(record, answers, is_over=is_over)
             for record in records
         ]
 
@@ -303,7 +256,7 @@ class Jobs:
     def are_forgotten(self, members: Mapping[str, Sequence[JobStatus]]) -> bool:
         """Tell whether the scheduler knows of no job that is alive, and no process shows one."""
         alive = [s for some in members.values() for s in some if s.status not in OVER]
-        return bool(alive) and all(map(_is_forgotten, alive)) and not self.owners()
+        return bool(alive) and all(map(is_forgotten, alive)) and not self.owners()
 
     def kill(self, run_id: str, scheduler: Scheduler) -> Killed:
         """End the recorded jobs of a plan that are alive, and no other's that has an id of theirs.
@@ -345,7 +298,7 @@ class Jobs:
         """
         seen = self._look(run_id, scheduler)
         members = {
-            one.jobid: [status for status in one.members if not _is_forgotten(status)]
+            one.jobid: [status for status in one.members if not is_forgotten(status)]
             for one in seen
             if not one.out_of_reach
         }
@@ -378,32 +331,6 @@ def note_ends(jobs: Jobs, run_id: str, scheduler: Scheduler, *, but: str = "") -
         jobs.record_over(run_id, ends)
 
 
-def in_words(statuses: Sequence[JobStatus], *, counts_one: bool = False) -> str:
-    """Say how many jobs are in each state, and why, if the scheduler says so.
-
-    Parameters
-    ----------
-    statuses : sequence of JobStatus
-    counts_one : bool
-        Whether a single job is said to be one.
-
-    Examples
-    --------
-    >>> in_words([JobStatus("7_0", "R", "t"), JobStatus("7_1", "Q", "t", "Resources")])
-    '1 running, 1 queued (Resources)'
-    >>> in_words([JobStatus("8", "*Q", "t")])
-    'held'
-    """
-    states = Counter((STATE_WORDS[status.status], status.reason) for status in statuses)
-    shown = [
-        (f"{n} " if counts_one or len(statuses) > 1 else "")
-        + word
-        + (f" ({reason})" if reason else "")
-        for (word, reason), n in states.items()
-    ]
-    return ", ".join(shown)
-
-
 def _unnoted(of_plan: Sequence[JobRecord]) -> dict[str, JobRecord]:
     """Return the jobs that were to be submitted, though nobody noted their ids, by their marks.
 
@@ -429,54 +356,9 @@ def _as_noted(record: JobRecord, ends: Mapping[str, Sequence[str]]) -> list[JobS
     return [JobStatus(i, *(ends.get(i) or as_done)) for i, as_done in done.items()]
 
 
-def _far(record: JobRecord, here: str | None, *, is_over: bool) -> _Seen:
-    """Say what can be said of a job of another cluster than `here`."""
-    state = DONE if is_over else UNKNOWN
-    reason = "" if is_over else f"submitted on {record.cluster}"
-    members = [JobStatus(i, state, record.name_of(i), reason) for i in record.member_ids]
-    return _Seen(record, members, out_of_reach=f"was submitted on {record.cluster}, not on {here}")
-
-
-def _near(
-    record: JobRecord,
-    answers: Answers,
-    *,
-    is_over: bool,
-) -> _Seen:
-    """Say what is believed of an answer."""
-    ids, tells_names = record.member_ids, answers.tells_names
-    told = [
-        status for i in (*ids, str(record.jobid)) if not _is_forgotten(status := answers.status(i))
-    ]
-    strangers = [status for status in told if tells_names and not record.is_in(status)]
-    if strangers:
-        members = [JobStatus(i, UNKNOWN, "") for i in ids]
-    else:
-        members = [record.readable(answers.status(i)) for i in ids]
-    if is_over:
-        members = [_over_if_forgotten(status) for status in members]
-    if strangers:
-        return _Seen(record, members, other=strangers[0].name or "?")
-    # An id that nothing else confirms is only a number.
-    is_sure = (record.cluster and answers.cluster) or (tells_names and told)
-    if is_sure or not record.is_of_other_host():
-        return _Seen(record, members)
-    reason = f"was submitted on {record.host}, and here its id may be another job's"
-    return _Seen(record, members, out_of_reach=reason)
-
-
 def _alive_jobs(members: Mapping[str, Sequence[JobStatus]]) -> list[str]:
     alive = {
         jobid: [status for status in some if status.status not in OVER]
         for jobid, some in members.items()
     }
     return [f"job {jobid}: {in_words(some)}" for jobid, some in alive.items() if some]
-
-
-def _is_forgotten(status: JobStatus) -> bool:
-    """Tell whether the scheduler knows nothing of a job, not even that its state is odd."""
-    return status.status == UNKNOWN and not (status.name or status.reason)
-
-
-def _over_if_forgotten(status: JobStatus) -> JobStatus:
-    return JobStatus(status.id, DONE, status.name) if _is_forgotten(status) else status

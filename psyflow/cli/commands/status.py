@@ -13,7 +13,7 @@ from psyflow.cli.selection import suggestion
 from psyflow.cli.wanted import part_of
 from psyflow.messages import shortly
 from psyflow.outcomes.states import WITHOUT_ROW, State
-from psyflow.record.jobs import STATE_WORDS
+from psyflow.record.jobwords import STATE_WORDS
 from psyflow.record.remedies import told_remedies
 from psyflow.record.wanted import Wanted
 from psyflow.report.asking import Asker

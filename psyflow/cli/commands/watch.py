@@ -18,7 +18,7 @@ from psyflow.cli.streams import drawing_board
 from psyflow.exceptions import SchedulerError
 from psyflow.messages import duration
 from psyflow.outcomes.states import State, Tally
-from psyflow.record.jobs import in_words
+from psyflow.record.jobwords import in_words
 from psyflow.record.remedies import told_remedies
 from psyflow.report.asking import Asker, Members
 from psyflow.report.status import Inquiry
