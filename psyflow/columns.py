@@ -13,6 +13,7 @@ of text, too, since a list compares with a text as a whole: see `psyflow.store.c
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import chain
 from operator import itemgetter
@@ -207,13 +208,11 @@ def from_rows(rows: Sequence[Mapping[str, Any]], absent: Any = float("nan")) -> 
     >>> from_rows([{"a": 1}, {"a": 2, "b": "x"}], absent=None)
     {'a': [1, 2], 'b': [None, 'x']}
     """
+    if set(map(type, rows)) == {dict} and len(set(map(len, rows))) == 1:
+        # Much faster, if all have the same names, as is usual. Other mappings may invent values.
+        with contextlib.suppress(KeyError):
+            return {name: pack([*map(itemgetter(name), rows)]) for name in rows[0]}
     names = dict.fromkeys(chain.from_iterable(rows))
-    if set(map(type, rows)) == {dict}:
-        # Much faster, if no row lacks a name, as is usual. Other mappings may invent values.
-        try:
-            return {name: pack([*map(itemgetter(name), rows)]) for name in names}
-        except KeyError:
-            pass
     return {name: pack([row.get(name, absent) for row in rows]) for name in names}
 
 
@@ -273,6 +272,8 @@ def take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
         return repeated(column[0], len(rows)) if is_repeated(column) else column[rows]
     if isinstance(column, Numbers):
         return Numbers(column.array[rows])
+    if len(rows) and (rows[0] >= 0) and (np.diff(rows) == 1).all() and rows[-1] < len(column):
+        return column[int(rows[0]) : int(rows[-1]) + 1]
     return [*map(column.__getitem__, rows.tolist())]
 
 

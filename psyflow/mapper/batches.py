@@ -135,13 +135,12 @@ class Returned:
 
 
 def evaluate(evaluator: Evaluator, prepared: Prepared, batch: Batch) -> None:
-    """Have an evaluator evaluate a batch, up to what it writes at the end of that."""
+    """Have an evaluator evaluate a batch, but for what it writes at the end of that."""
     arguments: dict[str, Iterable[Any]] = {**batch.columns}
     if prepared.streams is not None:
         space = LazyTable.of_columns(batch.columns, len(batch))
         arguments["rng"] = prepared.streams.generators(space, np.arange(len(batch)))
     evaluator.evaluate(batch.items, arguments)
-    evaluator.flush()
 
 
 def evaluated(call: Call, prepared: Prepared, batch: Batch) -> Returned:
@@ -154,8 +153,9 @@ def evaluated(call: Call, prepared: Prepared, batch: Batch) -> Returned:
     try:
         evaluate(evaluator, prepared, batch)
     except StopNow:
-        evaluator.flush()
         return returned
+    finally:
+        evaluator.flush()
     seconds = time.monotonic() - begin
     returned.ended = Ended(len(batch), seconds, float("nan"), peak_memory())
     return returned

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 __all__ = [
     "THREAD_VARIABLES",
     "deadline",
     "limit_loaded_libraries",
+    "loaded_libraries",
     "share_processors",
 ]
 
@@ -113,17 +115,34 @@ def _is_of_pbs(environment: Mapping[str, str]) -> bool:
     return "PBS_JOBID" in environment and environment["OMP_NUM_THREADS"] == told
 
 
-def limit_loaded_libraries(environment: Mapping[str, str]) -> None:
+def loaded_libraries() -> list[Any]:
+    """Return the numerical libraries that are loaded, as threadpoolctl has them.
+
+    It looks at all files that this process has mapped, which takes some milliseconds, and for their
+    functions in these the first time. Forks of this process have both done already.
+    """
+    from threadpoolctl import ThreadpoolController  # not where nothing is loaded
+
+    found: list[Any] = ThreadpoolController().lib_controllers
+    for library in found:
+        if library.num_threads is not None:
+            library.set_num_threads(library.num_threads)
+    return found
+
+
+def limit_loaded_libraries(
+    environment: Mapping[str, str], libraries: list[Any] | None = None
+) -> None:
     """Have numerical libraries obey `environment` that have been loaded already.
 
     Parameters
     ----------
     environment : mapping
         Where libraries that are loaded from now on look.
+    libraries : list, optional
+        What `loaded_libraries` has returned, in this process or in one that it is a fork of.
     """
-    from threadpoolctl import ThreadpoolController  # not where nothing is loaded
-
-    for library in ThreadpoolController().lib_controllers:
+    for library in loaded_libraries() if libraries is None else libraries:
         variable = f"{library.internal_api.upper()}_NUM_THREADS"
         wanted = environment.get(variable, environment.get("OMP_NUM_THREADS", ""))
         if wanted.isdecimal():

@@ -43,5 +43,7 @@ def peak_kib() -> int:
 
 
 def _high_water_mark() -> int:
-    lines = dict(line.split(b":", 1) for line in _STATUS.read_bytes().splitlines())
-    return int(lines[b"VmHWM"].split()[0])
+    _, found, rest = _STATUS.read_bytes().partition(b"VmHWM:")
+    if not found:
+        raise LookupError
+    return int(rest.split(None, 1)[0])

@@ -28,7 +28,6 @@ from psyflow.work.rows import result_row
 
 __all__ = ["Evaluator", "StopNow"]
 
-WRITE_SECONDS = 0.05
 QUICK_SECONDS = 0.001
 """Failures of items that took less are written together: little is lost with them."""
 UNFIT_AT_FIRST = 3
@@ -39,7 +38,7 @@ _KEPT = "It is kept: with another store, `psy run` only merges it."
 class Evaluator:
     """Evaluates items, and appends their outcomes to a shard.
 
-    Rows are buffered. They are written at least every `WRITE_SECONDS`, so that a crash costs
+    Rows are buffered. They are written at least every `kept.WRITE_SECONDS`, so that a crash costs
     little, and at every `flush`. As a context manager it also brings them to the disk within a
     second while an item is running, however long that takes: a thread does it.
 
@@ -151,11 +150,8 @@ class Evaluator:
         What is out of the ordinary is left to the other methods.
         """
         execute, extra, on_start = self._prepared.execute, self._prepared.extra, self._on_start
-        kept, plain, values_of = (
-            self._kept,
-            self._kept.plain_rows,
-            self._acceptance.plain.values_of,
-        )
+        kept, plain, kinds = self._kept, self._kept.plain_rows, self._acceptance.plain
+        values_of, due, most = kinds.values_of, kept.due, kept.most_plain
         printed_now = self._output.advance if self._output and self._output.name else None
         order = () if extra else positions(execute, tuple(psets))
         names = order or tuple(psets)
@@ -184,14 +180,16 @@ class Evaluator:
                 del returned  # it may be large
                 on_start(-1, 0.0)
                 self._flush_if_due()
+                values_of, due, most = kinds.values_of, kept.due, kept.most_plain
                 continue
             if (printed := printed_now and printed_now()) is None:
                 plain += (item, begin, end, *row)
             else:
                 kept.rows.extend((item, begin, end, dict(returned), 1, printed, None))
-            if printed or end - kept.last_write > WRITE_SECONDS or len(plain) >= kept.most_plain:
+            if printed or end > due or len(plain) >= most:
                 on_start(-1, 0.0)
                 self._flush_if_due()
+                due, most = kept.due, kept.most_plain
         on_start(-1, 0.0)
 
     def _fail_at_first(
@@ -252,7 +250,7 @@ class Evaluator:
 
     def _flush_if_due(self) -> None:
         now, kept = monotonic(), self._kept
-        if kept.is_long or now - kept.last_write > WRITE_SECONDS:
+        if kept.is_long or now > kept.due:
             self.flush(sync=now - kept.last_sync > FLUSH_SECONDS)
 
     def _pause(self, seconds: float) -> bool:

@@ -23,6 +23,7 @@ from psyflow.work.plain import PlainRows
 
 __all__ = ["Here", "Kept", "Printed", "Programs"]
 
+WRITE_SECONDS = 0.05
 FLUSH_BYTES = 8 << 20
 FLUSH_ROWS = 1 << 16
 FLUSH_FAILURES = 1 << 8
@@ -92,8 +93,10 @@ class Kept:
         Item, begin and failure of items that failed quickly, flat as well.
     most, most_plain, most_failures : int
         How long `rows`, `plain_rows` and `failures` should be at most.
-    last_write, last_sync : float
-        When they were written, and brought to the disk (`time.monotonic`).
+    due : float
+        Until when they should be written again (`time.monotonic`).
+    last_sync : float
+        When they were brought to the disk.
     has_written : bool
         Whether there were any.
     """
@@ -114,7 +117,8 @@ class Kept:
         self.most = _FIELDS
         self.most_plain = 1
         self.most_failures = _FAILURE_FIELDS * FLUSH_FAILURES
-        self.last_write = self.last_sync = monotonic()
+        self.last_sync = monotonic()
+        self.due = self.last_sync + WRITE_SECONDS
         self.has_written = False
         self._writer = writer
         self._here = here
@@ -217,7 +221,7 @@ class Kept:
             self._writer.write_failures(failures)
             del self.failures[: len(there.failures)]
             self._report(failures)
-        self.last_write = monotonic()
+        self.due = monotonic() + WRITE_SECONDS
         if sync:
             self._writer.sync()
             self.last_sync = monotonic()

@@ -9,9 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import itemgetter
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeAlias
 
 __all__ = ["LEAST", "MOST", "PlainRows", "argument_rows", "as_pset", "positions"]
+
+ValuesOf: TypeAlias = "Callable[[Any], tuple[Any, ...] | None]"
 
 LEAST, MOST = -(1 << 63), (1 << 64) - 1
 """Between which every store holds integers."""
@@ -24,6 +26,9 @@ class PlainRows:
     ----------
     names : tuple of str
         Those of each row; empty as long as none is known.
+    values_of : callable
+        Returns the values of a row in the order of `names`, or None if its kind is not known. It
+        is another one after `learn`.
 
     Examples
     --------
@@ -37,11 +42,10 @@ class PlainRows:
 
     def __init__(self) -> None:
         self.names: tuple[str, ...] = ()
-        self._n_names = 0
-        self._only: str | None = None
-        self._get: Callable[[Mapping[str, Any]], Any] = tuple
         # By the types of a row's values, or of its only one.
-        self._bounded: dict[type | tuple[type, ...], tuple[int, ...]] = {}
+        self._bounded: dict[Any, tuple[int, ...]] = {}
+        # A function, and not a method, because it is called for each item.
+        self.values_of: ValuesOf = _not_known
 
     def learn(self, row: Mapping[str, Any], bounded: Collection[str]) -> None:
         """Take note of a kind of row that is kept as it is, if it is one of this table.
@@ -53,32 +57,54 @@ class PlainRows:
             Names of integers in it that the store may not hold if they are larger.
         """
         if not self.names and row:
-            self.names, self._n_names = tuple(row), len(row)
-            self._only = self.names[0] if len(row) == 1 else None
-            self._get = itemgetter(*self.names)
+            self.names = tuple(row)
+            make = _values_of_one if len(row) == 1 else _values_of_several
+            self.values_of = make(self.names, self._bounded)
         if row and self.names == tuple(row):
             types = tuple(map(type, row.values()))
             places = tuple(map(self.names.index, bounded))
-            self._bounded[types[0] if self._only is not None else types] = places
+            self._bounded[types[0] if len(row) == 1 else types] = places
 
-    def values_of(self, returned: Any) -> tuple[Any, ...] | None:
-        """Return the values of a row in the order of `names`; None if its kind is not known."""
-        if type(returned) is not dict or len(returned) != self._n_names:
+
+def _not_known(returned: Any) -> tuple[Any, ...] | None:
+    return None
+
+
+def _values_of_one(names: tuple[str, ...], bounded: dict[Any, tuple[int, ...]]) -> ValuesOf:
+    (name,), places_of = names, bounded.get
+
+    def values_of(returned: Any) -> tuple[Any, ...] | None:
+        if type(returned) is not dict or len(returned) != 1:
             return None
         try:
-            if self._only is not None:
-                row = (returned[self._only],)
-                bounded = self._bounded.get(type(row[0]))
-            else:
-                row = self._get(returned)
-                bounded = self._bounded.get((*map(type, row),))
+            value = returned[name]
+            places = places_of(type(value))
         except Exception:
             return None  # it has other names, or whatever their class raises
-        if bounded:
-            for place in bounded:
-                if not LEAST <= row[place] <= MOST:
-                    return None
-        return None if bounded is None else row
+        if places and not LEAST <= value <= MOST:
+            return None
+        return None if places is None else (value,)
+
+    return values_of
+
+
+def _values_of_several(names: tuple[str, ...], bounded: dict[Any, tuple[int, ...]]) -> ValuesOf:
+    n_names, get, places_of = len(names), itemgetter(*names), bounded.get
+
+    def values_of(returned: Any) -> tuple[Any, ...] | None:
+        if type(returned) is not dict or len(returned) != n_names:
+            return None
+        try:
+            row: tuple[Any, ...] = get(returned)
+            places = places_of((*map(type, row),))
+        except Exception:
+            return None  # it has other names, or whatever their class raises
+        for place in places or ():
+            if not LEAST <= row[place] <= MOST:
+                return None
+        return None if places is None else row
+
+    return values_of
 
 
 def argument_rows(

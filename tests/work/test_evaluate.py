@@ -21,7 +21,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import psyflow.outcomes.shard
-import psyflow.work.evaluate
 import psyflow.work.flusher
 import psyflow.work.kept
 from psyflow.exceptions import Skip, UnsupportedDataError
@@ -32,7 +31,8 @@ from psyflow.pspace import Param
 from psyflow.pspace.streams import RandomStreams
 from psyflow.system.trust import trusting
 from psyflow.work.capture import say
-from psyflow.work.evaluate import WRITE_SECONDS, Evaluator, StopNow, result_row
+from psyflow.work.evaluate import Evaluator, StopNow, result_row
+from psyflow.work.kept import WRITE_SECONDS
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
 from tests.support.processes import eventually, script
 from tests.support.rows import Half, load, same, values
@@ -572,7 +572,7 @@ class Broken:
 def test_quick_failures_are_written_together_and_slow_ones_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(psyflow.work.evaluate, "WRITE_SECONDS", math.inf)
+    monkeypatch.setattr(psyflow.work.kept, "WRITE_SECONDS", math.inf)
     writes: list[int] = []
     write_all = psyflow.outcomes.shard.write_all
     monkeypatch.setattr(
@@ -631,13 +631,13 @@ def test_quick_failures_in_a_process_that_is_broken_are_given_up(tmp_path: Path)
 
         import numpy as np
 
-        import psyflow.work.evaluate
+        import psyflow.work.kept
         from psyflow.outcomes.shard import ShardWriter
         from psyflow.work.evaluate import Evaluator
         from psyflow.work.integrity import BrokenProcessError, Integrity
         from psyflow.work.prepared import Prepared
 
-        psyflow.work.evaluate.WRITE_SECONDS = 1e9
+        psyflow.work.kept.WRITE_SECONDS = 1e9
 
         def execute(i):
             if i == 10:
@@ -755,7 +755,7 @@ def test_flushing_at_any_moment_neither_loses_nor_repeats_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psyflow.work.flusher, "FLUSH_SECONDS", 0.001)
-    monkeypatch.setattr(psyflow.work.evaluate, "WRITE_SECONDS", 0.002)
+    monkeypatch.setattr(psyflow.work.kept, "WRITE_SECONDS", 0.002)
     old = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     n = 60_000
@@ -776,7 +776,7 @@ def test_flushing_at_any_moment_neither_loses_nor_repeats_rows(
 
 def test_large_rows_are_not_hoarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psyflow.work.kept, "FLUSH_BYTES", 100_000)
-    monkeypatch.setattr(psyflow.work.evaluate, "WRITE_SECONDS", 1000)
+    monkeypatch.setattr(psyflow.work.kept, "WRITE_SECONDS", 1000)
     path = tmp_path / "a.rows"
     with ShardWriter(path) as writer:
         evaluator = Evaluator(Prepared(lambda i: {"y": np.zeros(1000)}), writer)

@@ -435,7 +435,7 @@ def test_a_full_disk_ends_the_job_and_keeps_what_is_done(job: MakeJob) -> None:
         import resource
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         # Each row at once: what is not yet written does not fit, however much it is.
-        psyflow.work.evaluate.WRITE_SECONDS = 0.0
+        psyflow.work.kept.WRITE_SECONDS = 0.0
 
         def prepare(worker):
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

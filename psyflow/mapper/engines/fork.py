@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import os
 import pickle
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
@@ -21,7 +23,7 @@ from psyflow.pspace.unpicklable import culprit, why_not
 from psyflow.reprs import safe_repr
 from psyflow.system.allotted import usable_cpus
 from psyflow.system.exits import SETUP_FAILED
-from psyflow.system.limits import limit_loaded_libraries, share_processors
+from psyflow.system.limits import limit_loaded_libraries, loaded_libraries, share_processors
 from psyflow.texts import exception_text
 from psyflow.work.account import Account
 from psyflow.work.capture import Unheard
@@ -29,7 +31,7 @@ from psyflow.work.evaluate import Evaluator
 from psyflow.work.integrity import Integrity
 from psyflow.work.slot import Slot
 
-__all__ = ["Message", "Task", "be_fork", "packed"]
+__all__ = ["Machine", "Message", "Task", "be_fork", "messages_in", "packed"]
 
 Message: TypeAlias = "Rows | Failure | Ended | str"
 """What a fork says: outcomes, the end of a batch, or why it cannot work."""
@@ -84,6 +86,19 @@ class _LinkWriter:
 
     def __init__(self, link: Connection) -> None:
         self._link = link
+        self._held: list[bytes] | None = None
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Send what is written in the block as one, at its end: that wakes the other side once."""
+        held: list[bytes] = []
+        self._held = held
+        try:
+            yield
+        finally:
+            self._held = None
+            if held:
+                self._link.send_bytes(b"".join(held))
 
     def write_rows(self, rows: Rows) -> int:
         columns = {name: pack_numbers(column) for name, column in rows.columns.items()}
@@ -98,17 +113,52 @@ class _LinkWriter:
 
     def send(self, message: Message) -> int:
         pickled = pickle.dumps(message, 5)
-        self._link.send_bytes(pickled)
+        if self._held is None:
+            self._link.send_bytes(pickled)
+        else:
+            self._held.append(pickled)
         return len(pickled)
 
 
-def be_fork(call: Call, index: int, n_workers: int, link: Connection, slot: Slot) -> int:
+def messages_in(sent: bytes) -> Iterator[Message]:
+    """Yield what was sent as one."""
+    file = io.BytesIO(sent)
+    while file.tell() < len(sent):
+        yield pickle.load(file)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What forks share, as their parent has found it.
+
+    Attributes
+    ----------
+    n_cpus, n_workers : int
+    libraries : list
+        Numerical ones that are loaded.
+    """
+
+    n_cpus: int
+    n_workers: int
+    libraries: list[Any]
+
+    @classmethod
+    def of(cls, n_workers: int) -> Machine:
+        """Return that of this process."""
+        return cls(usable_cpus(), n_workers, loaded_libraries())
+
+    def share(self) -> None:
+        """Take a share of it, in a fork."""
+        share_processors(self.n_cpus, self.n_workers, os.environ)
+        limit_loaded_libraries(os.environ, self.libraries)
+
+
+def be_fork(call: Call, index: int, machine: Machine, link: Connection, slot: Slot) -> int:
     """Evaluate what comes, until there is no more; return the exit status."""
     # A collection would look at all that the parent has, and so copy its pages to this process.
     gc.freeze()
     writer = _LinkWriter(link)
-    share_processors(usable_cpus(), n_workers, os.environ)
-    limit_loaded_libraries(os.environ)
+    machine.share()
     try:
         prepared = call.prepared(index)
     except PsyflowError as error:
@@ -133,8 +183,10 @@ def be_fork(call: Call, index: int, n_workers: int, link: Connection, slot: Slot
             begin = time.monotonic()
             attempts |= task.attempts
             evaluate(evaluator, prepared, Batch(task.items, task.columns))
-            end = time.monotonic()
-            writer.send(Ended(len(task.items), end - begin, begin - waiting, peak_memory()))
+            with writer.together():
+                evaluator.flush()
+                seconds = time.monotonic() - begin
+                writer.send(Ended(len(task.items), seconds, begin - waiting, peak_memory()))
             waiting = time.monotonic()
     return 0
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pickle
+import select
 import signal
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, Pipe
 from typing import Any, NoReturn
 
 import numpy as np
@@ -18,7 +17,7 @@ from psyflow.exceptions import PsyflowError
 from psyflow.mapper.batches import Batch, Ended, Returned
 from psyflow.mapper.call import Call
 from psyflow.mapper.engines.base import ANY_NUMBER, Engine
-from psyflow.mapper.engines.fork import Message, Task, be_fork, packed
+from psyflow.mapper.engines.fork import Machine, Message, Task, be_fork, messages_in, packed
 from psyflow.outcomes.records import Failure
 from psyflow.outcomes.table import Items
 from psyflow.system.guard import signal_group
@@ -96,6 +95,7 @@ class Workers(Engine):
         self._timeout = timeout
         self._quota = max_tasks_per_child or ANY_NUMBER
         self._crew: Crew[_Fork] | None = None
+        self._machine: Machine | None = None
         self._again: deque[Batch] = deque()
         self._attempts: dict[int, int] = {}
         self._oom_kills = oom_kills()
@@ -154,21 +154,21 @@ class Workers(Engine):
             fork.is_silent = True
 
     def _started(self) -> _Fork:
-        if self._crew is None:
-            # What each fork needs, it finds imported.
-            importlib.import_module("threadpoolctl")
+        if self._crew is None or self._machine is None:
+            self._machine = Machine.of(self._n_workers)
             self._crew = Crew(self._n_workers)
             self._crew.__enter__()
         taken = {fork.index for fork in self._forks}
         index = next(i for i in range(self._n_workers) if i not in taken)
         ours, theirs = Pipe()
         fork = _Fork(index, ours)
-        crew, others = self._crew, [ours, *(other.link for other in self._forks)]
+        crew, machine = self._crew, self._machine
+        others = [ours, *(other.link for other in self._forks)]
 
         def work(slot: Slot) -> int:
             for link in others:
                 link.close()
-            return be_fork(self._call, index, self._n_workers, theirs, slot)
+            return be_fork(self._call, index, machine, theirs, slot)
 
         try:
             crew.start(fork, work)
@@ -186,11 +186,11 @@ class Workers(Engine):
         has_made_way = False
         while self.is_busy and not (found or has_made_way):
             patience = POLL_SECONDS if self._timeout is None else min(0.05, self._timeout / 10)
-            talking = {fork.link: fork for fork in self._forks if not fork.is_silent}
+            talking = [fork for fork in self._forks if not fork.is_silent]
             # A worker whose end of the pipe is closed is about to end.
             patience = patience if len(talking) == len(self._forks) else 0.001
-            for link in wait(list(talking), patience):
-                found += self._heard(talking[link])  # type: ignore[index]
+            for fork in _who_speaks(talking, patience):
+                found += self._heard(fork)
             crew.groups.postpone(self._standstills.look(patience))
             for fork, exit_code in crew.reap():
                 has_made_way = True
@@ -201,10 +201,9 @@ class Workers(Engine):
         return found
 
     def _heard(self, fork: _Fork) -> Iterator[Returned]:
-        """Yield what a worker says, as far as it has said it."""
+        """Yield what a worker says that speaks."""
         try:
-            while fork.link.poll():
-                message: Message = pickle.loads(fork.link.recv_bytes())
+            for message in messages_in(fork.link.recv_bytes()):
                 yield from self._understood(fork, message)
         except (EOFError, OSError):
             fork.is_silent = True
@@ -253,7 +252,8 @@ class Workers(Engine):
         """Yield what is to be said of the psets of a worker that has ended."""
         assert self._crew is not None
         if not fork.link.closed:
-            yield from self._heard(fork)
+            while not fork.is_silent and fork.link.poll():
+                yield from self._heard(fork)
             fork.link.close()
         slot = self._crew.slot(fork)
         ending = ending_of(
@@ -346,6 +346,15 @@ class Workers(Engine):
             # What it has started, too, and at once: whoever interrupts a map waits for this.
             signal_group(fork.pid, signal.SIGKILL)
         crew.__exit__()
+
+
+def _who_speaks(forks: list[_Fork], seconds: float) -> list[_Fork]:
+    """Return the workers that have something to say; wait so long for that at the most."""
+    by_fd = {fork.link.fileno(): fork for fork in forks}
+    poll = select.poll()
+    for fd in by_fd:
+        poll.register(fd, select.POLLIN)
+    return [by_fd[fd] for fd, _ in poll.poll(seconds * 1e3)]
 
 
 def _give_up(why: str) -> NoReturn:
