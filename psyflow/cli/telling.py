@@ -7,24 +7,19 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from psyflow.cli.output import EMPTY_SPACE, FAILED, OK, say
-from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
 from psyflow.cli.wanted import wanted_of
 from psyflow.messages import shown_path
-from psyflow.outcomes.records import OF_RESULT
 from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
 from psyflow.record import refusals
-from psyflow.record.alike import alike
 from psyflow.record.assess import Assessment, Choice
-from psyflow.record.nearmisses import near_misses
 from psyflow.record.reads import note_told
-from psyflow.record.usersfiles import of_users_files
-from psyflow.report.alike import about_alike
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.run.observer import Observer
 from psyflow.system.exits import ALL_WOULD_FAIL, TOO_MANY_FAILURES
 
 if TYPE_CHECKING:
+    from psyflow.cli.progress import Progress
     from psyflow.record.plan import Plan
     from psyflow.run.merge import Merged
     from psyflow.run.run import Run
@@ -66,11 +61,10 @@ class Telling(Observer):
         if not assessment.n_items:
             self._say(EMPTY_SPACE)
         if not reasons:
-            self._there(assessment.n_done, assessment.n_items)
-            if assessment.dirt:
-                self._say(refusals.unknown_code(assessment.task, assessment.dirt))
-            tell_undeclared(assessment)
-        elif assessment.gone is not None:
+            self._tell_done(assessment)
+        else:
+            self._get_ready()
+        if reasons and assessment.gone is not None:
             gone = shown_path(assessment.gone.result)
             self._say(
                 f"{gone}, which had {assessment.gone.n_rows} rows, is gone. What is nowhere else "
@@ -83,8 +77,22 @@ class Telling(Observer):
         if unknown := assessment.about_unknown_files():
             self._say(unknown)
         if self._arguments.keep or not assessment.dirt:
+            from psyflow.record.nearmisses import near_misses  # only where something has to run
+
             for hint in near_misses(assessment).sentences():
                 self._say(hint)
+
+    def _tell_done(self, assessment: Assessment) -> None:
+        self._there(assessment.n_done, assessment.n_items)
+        if assessment.dirt:
+            self._say(refusals.unknown_code(assessment.task, assessment.dirt))
+        tell_undeclared(assessment)
+
+    def _get_ready(self) -> None:
+        """Have what forks the jobs import what they need, while the plan is made."""
+        server = getattr(self._arguments, "server", None)
+        if server is not None and self._run.task.scheduler.runs_here:
+            server.get_ready()
 
     def nothing_wanted(self, assessment: Assessment) -> None:
         """Say that nothing is run."""
@@ -115,12 +123,19 @@ class Telling(Observer):
 
     def evaluating(self, plan: Plan) -> Progress:
         """Show how far it is."""
+        from psyflow.cli.progress import Progress
+
         heed = functools.partial(self.heed_alike, plan)
         return Progress(plan, n_left_out=self._n_left_out, heed=heed)
 
     def heed_alike(self, plan: Plan, *, is_running: bool = True) -> None:
         """Say, once, what all the first items fail with, if they do."""
+        from psyflow.record.alike import alike
+
         if not self._has_told_alike and (found := alike(plan)):
+            from psyflow.record.usersfiles import of_users_files
+            from psyflow.report.alike import about_alike
+
             self._has_told_alike = True
             again = suggestion(self._arguments, self._name)
             told = about_alike(found[0], again, is_running=is_running)
@@ -134,6 +149,7 @@ class Telling(Observer):
         if status == TOO_MANY_FAILURES:
             self._say("stopped early, because so many items failed")
         else:
+            from psyflow.outcomes.records import OF_RESULT
             from psyflow.report.failures import failed_items  # as a rule, nobody needs it
 
             failures = (found.failure for found in failed_items(self._run.assess()))
