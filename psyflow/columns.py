@@ -39,11 +39,11 @@ __all__ = [
     "without",
 ]
 
-_PYTHON_DTYPES: Mapping[type, type] = {
-    bool: np.bool_,
-    int: np.int64,
-    float: np.float64,
-    complex: np.complex128,
+_PYTHON_DTYPES: Mapping[type, str] = {
+    bool: "bool",
+    int: "int64",
+    float: "float64",
+    complex: "complex128",
 }
 
 

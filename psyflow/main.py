@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from psyflow.cli.app import run_command_line
 from psyflow.cli.environment import enter_active_environment
+from psyflow.cli.late import have_numpy_late
 from psyflow.cli.streams import let_go
 
 __all__ = ["main", "psy_main"]
@@ -42,6 +43,7 @@ def main() -> None:
     """Be the program: end this process with the exit code of `psy_main`."""
     _open_closed_streams()
     enter_active_environment()
+    have_numpy_late()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As on stderr: what the terminal cannot show is no reason to show nothing.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 __all__ = ["Backend", "TaskLimits"]
 
-Items: TypeAlias = npt.NDArray[np.int64]
+Items: TypeAlias = "npt.NDArray[np.int64]"
 
 
 class TaskLimits(Protocol):

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import importlib
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -43,7 +44,7 @@ def run_command_line(argv: list[str], *, is_program: bool = False) -> int:
         with (
             trusting(getattr(arguments, "trust", False)),
             # What it forks has no doors: a log holds what was printed.
-            _server_for(command, is_program) as arguments.server,
+            _server_for(command, arguments, is_program) as arguments.server,
             doors(must_arrive=must_arrive),
             Notices().shown() as arguments.notices,
         ):
@@ -76,9 +77,11 @@ def _no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def _server_for(command: ModuleType, is_program: bool) -> contextlib.AbstractContextManager[Any]:
+def _server_for(
+    command: ModuleType, arguments: Namespace, is_program: bool
+) -> contextlib.AbstractContextManager[Any]:
     """Return what forks jobs for a command that has some, if this process may be forked."""
     if is_program and hasattr(command, "server"):
-        server: contextlib.AbstractContextManager[Any] = command.server()
+        server: contextlib.AbstractContextManager[Any] = command.server(arguments)
         return server
     return contextlib.nullcontext()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from doit.control import TaskControl
 from doit.dependency import Dependency, DependencyStatus
@@ -20,32 +20,13 @@ from doit.reporter import ConsoleReporter
 from doit.runner import SUCCESS, Runner
 from doit.task import Stream
 
+from psyflow.cli.steps import Steps
 from psyflow.record.layout import STEPS
 
-__all__ = ["Steps", "run_steps"]
+__all__ = ["do_steps"]
 
 
-class Steps(Protocol):
-    """What doit is told about a psy task.
-
-    Attributes
-    ----------
-    name : str
-    """
-
-    name: str
-
-    def is_up_to_date(self, step: str) -> bool:
-        """Tell whether a step need not be executed."""
-
-    def execute(self, step: str) -> None:
-        """Do a step."""
-
-    def fail(self, error: Exception) -> None:
-        """Take note that one of the other methods raised `error`; later steps are not done."""
-
-
-def run_steps(tasks: Sequence[Steps]) -> bool:
+def do_steps(tasks: Sequence[Steps]) -> bool:
     """Do the steps of `tasks` that are not up to date, task by task, and print a line for each.
 
     A task that fails does not stop the others.

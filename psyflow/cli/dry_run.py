@@ -28,7 +28,7 @@ def dry_run(arguments: Namespace) -> int:
         run = Run(task)
         return preview(
             run,
-            run.assess(verify=True, again=wanted.to_renew),
+            run.assess(verify=True, again=wanted.renewing),
             keep=arguments.keep,
             pool_size=arguments.pool_size,
             wanted=wanted,

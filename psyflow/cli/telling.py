@@ -7,24 +7,19 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from psyflow.cli.output import EMPTY_SPACE, FAILED, OK, say
-from psyflow.cli.progress import Progress
 from psyflow.cli.selection import suggestion
 from psyflow.cli.wanted import wanted_of
 from psyflow.messages import shown_path
-from psyflow.outcomes.records import OF_RESULT
 from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
 from psyflow.record import refusals
-from psyflow.record.alike import alike
 from psyflow.record.assess import Assessment
-from psyflow.record.nearmisses import near_misses
 from psyflow.record.reads import note_told
-from psyflow.record.usersfiles import of_users_files
-from psyflow.report.alike import about_alike
 from psyflow.report.undeclared import about_undeclared, undeclared
 from psyflow.runs.observer import Observer
 from psyflow.system.exits import ALL_WOULD_FAIL, TOO_MANY_FAILURES
 
 if TYPE_CHECKING:
+    from psyflow.cli.progress import Progress
     from psyflow.record.plan import Plan
     from psyflow.runs.merge import Merged
     from psyflow.runs.run import Run
@@ -65,11 +60,9 @@ class Telling(Observer):
         if not assessment.n_items:
             self._say(EMPTY_SPACE)
         if not reasons:
-            self._there(assessment.n_done, assessment.n_items)
-            if assessment.dirt:
-                self._say(refusals.unknown_code(assessment.task, assessment.dirt))
-            tell_undeclared(assessment)
+            self._tell_done(assessment)
         else:
+            self._get_ready()
             self._about_results_elsewhere(assessment)
         if about_files := assessment.files.about_changed():
             self._say(about_files)
@@ -78,6 +71,8 @@ class Telling(Observer):
         if unknown := assessment.about_unknown_files():
             self._say(unknown)
         if self._arguments.keep or not assessment.dirt:
+            from psyflow.record.nearmisses import near_misses  # only where something has to run
+
             for hint in near_misses(assessment).sentences():
                 self._say(hint)
 
@@ -90,6 +85,18 @@ class Telling(Observer):
             )
         elif assessment.left_behind:
             self._say(f"{assessment.left_behind}. Stop this before; it computes them anew.")
+
+    def _tell_done(self, assessment: Assessment) -> None:
+        self._there(assessment.n_done, assessment.n_items)
+        if assessment.dirt:
+            self._say(refusals.unknown_code(assessment.task, assessment.dirt))
+        tell_undeclared(assessment)
+
+    def _get_ready(self) -> None:
+        """Have what forks the jobs import what they need, while the plan is made."""
+        server = getattr(self._arguments, "server", None)
+        if server is not None and self._run.task.scheduler.runs_here:
+            server.get_ready()
 
     def nothing_wanted(self, assessment: Assessment) -> None:
         """Say that nothing is run."""
@@ -113,12 +120,19 @@ class Telling(Observer):
 
     def evaluating(self, plan: Plan) -> Progress:
         """Show how far it is."""
+        from psyflow.cli.progress import Progress
+
         heed = functools.partial(self.heed_alike, plan)
         return Progress(plan, n_left_out=self._n_left_out, heed=heed)
 
     def heed_alike(self, plan: Plan, *, is_running: bool = True) -> None:
         """Say, once, what all the first items fail with, if they do."""
+        from psyflow.record.alike import alike
+
         if not self._has_told_alike and (found := alike(plan)):
+            from psyflow.record.usersfiles import of_users_files
+            from psyflow.report.alike import about_alike
+
             self._has_told_alike = True
             again = suggestion(self._arguments, self._name)
             told = about_alike(found[0], again, is_running=is_running)
@@ -132,6 +146,7 @@ class Telling(Observer):
         if status == TOO_MANY_FAILURES:
             self._say("stopped early, because so many items failed")
         else:
+            from psyflow.outcomes.records import OF_RESULT
             from psyflow.report.failures import failed_items  # as a rule, nobody needs it
 
             failures = (found.failure for found in failed_items(self._run.assess()))

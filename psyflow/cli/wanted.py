@@ -7,7 +7,6 @@ from argparse import Namespace
 from psyflow.exceptions import UsageError
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.wanted import Wanted
-from psyflow.runs.debug import item_number
 
 __all__ = ["check_named", "named_items", "part_of", "wanted_of"]
 
@@ -40,6 +39,8 @@ def named_items(arguments: Namespace, assessment: Assessment) -> list[int]:
     check_named(arguments)
     part = part_of(arguments)
     if part is None:
+        from psyflow.runs.debug import item_number  # a run needs none of what that imports
+
         return [item_number(assessment, arguments.item)]
     items: list[int] = part.of_all(assessment).tolist()
     if not items:

@@ -33,7 +33,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -72,7 +72,7 @@ _HEAD = struct.Struct("<8sHHIQII")
 _SCAN_BYTES = 1 << 20
 _WINDOW_BYTES = 1 << 16
 
-Items = npt.NDArray[np.int64]
+Items: TypeAlias = "npt.NDArray[np.int64]"
 
 
 class Frame(NamedTuple):

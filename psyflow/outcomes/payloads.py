@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from json import dumps as to_json
 from pickle import dumps as to_pickle
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ __all__ = ["New", "failure_frame", "payload_of"]
 # Up to this many rows, arrays take more time and bytes than lists.
 _FEW = 8
 
-Items = npt.NDArray[np.int64]
+Items: TypeAlias = "npt.NDArray[np.int64]"
 
 
 class New(NamedTuple):

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from os import SEEK_END, ftruncate, lseek
 from pathlib import Path
+from typing import TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -59,7 +60,7 @@ _NAME_BYTES = 1 << 12
 # What is new in a shard is looked for in the file beside it if it is more than this, in bytes.
 _PACKED_FROM = 1 << 12
 
-Items = npt.NDArray[np.int64]
+Items: TypeAlias = "npt.NDArray[np.int64]"
 
 
 class ShardWriter:

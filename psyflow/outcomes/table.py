@@ -53,8 +53,8 @@ OPTIONAL: dict[str, np.generic] = {
 """What bookkeeping may lack, and what stands for that where it does."""
 BOOKKEEPING = ("start", "duration", "attempt", "worker", *OPTIONAL)
 
-Items: TypeAlias = npt.NDArray[np.int64]
-Bookkeeping: TypeAlias = dict[str, npt.NDArray[np.generic]]
+Items: TypeAlias = "npt.NDArray[np.int64]"
+Bookkeeping: TypeAlias = "dict[str, npt.NDArray[np.generic]]"
 
 
 @dataclass

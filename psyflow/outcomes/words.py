@@ -8,6 +8,7 @@ record at the end.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from psyflow.pspace.mixing import Word, seed
 
 __all__ = ["Words", "decode", "encode", "whole"]
 
-Words = npt.NDArray[np.uint64]
+Words: TypeAlias = "npt.NDArray[np.uint64]"
 
 _SEED = seed("psyflow words", "")
 # Up to this many, Python's integers are faster than NumPy's fixed cost per operation.

@@ -13,7 +13,7 @@ from psyflow.pspace.mixing import Hash, Word, absorb, seed
 
 __all__ = ["MISSING", "Array", "absorb_all", "array_hashes", "is_vectorised", "value_seed"]
 
-Array: TypeAlias = npt.NDArray[Any]
+Array: TypeAlias = "npt.NDArray[Any]"
 
 MISSING: tuple[int, int] = (0, 0)
 

@@ -8,7 +8,7 @@ import operator
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from psyflow.pspace.space import ParameterSpace
 
 __all__ = ["Condition", "items_with", "rows_with"]
 
-Rows = npt.NDArray[np.int64]
+Rows: TypeAlias = "npt.NDArray[np.int64]"
 _BLOCK = 1 << 18
 
 _ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {

@@ -16,9 +16,8 @@ import numpy.typing as npt
 
 from psyflow.columns import Column
 from psyflow.exceptions import UnstableValueError
-from psyflow.pspace.arrays import absorb_all
+from psyflow.pspace.arrays import MISSING, absorb_all
 from psyflow.pspace.mixing import Hash, add, seed, to_int
-from psyflow.pspace.values import MISSING, column_hashes, value_hash
 
 __all__ = [
     "KeySet",
@@ -34,7 +33,7 @@ __all__ = [
     "pset_key",
 ]
 
-Keys: TypeAlias = npt.NDArray[np.uint64]
+Keys: TypeAlias = "npt.NDArray[np.uint64]"
 
 _FEW = 8
 
@@ -59,6 +58,8 @@ def pset_key(pset: Mapping[str, Any]) -> int:
 
 
 def _pair_hash(name: str, value: Any) -> Hash:
+    from psyflow.pspace.values import value_hash  # which knows types of NumPy
+
     hashed = _hashed(name, value_hash, value)
     return MISSING if hashed == MISSING else absorb_all(seed("psyflow name", name), hashed)
 
@@ -114,6 +115,8 @@ def _few_keys(columns: Mapping[str, Column], length: int) -> Keys:
 
 
 def _column_pairs(name: str, column: Column) -> Hash:
+    from psyflow.pspace.values import column_hashes  # which knows types of NumPy
+
     low, high = _hashed(name, column_hashes, column)
     is_present = (low | high) != 0
     pairs = absorb_all(seed("psyflow name", name), (low, high))

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from psyflow.exceptions import UnstableValueError
-from psyflow.pspace.contents import is_global_random_state
 from psyflow.pspace.unpicklable import USE_PARTS, culprit, why_not, write_instead
 from psyflow.reprs import safe_repr
 
@@ -81,6 +80,8 @@ def _registered() -> dict[type, Callable[[Any], Any]]:
 
 
 def _random_state(value: Any) -> Any:
+    from psyflow.pspace.contents import is_global_random_state  # which knows types of NumPy
+
     return "_rand" if is_global_random_state(value) else value.__reduce__()
 
 

@@ -20,6 +20,8 @@ Levels: TypeAlias = "Column | range"
 
 # Up to this many psets, a space keeps its keys: as a factor it is asked again and again.
 _KEPT_KEYS = 1 << 16
+# Of these, nobody has to ask NumPy, which may not be there yet.
+_PYTHONS = frozenset({bool, int, float, complex, str, bytes, type(None)})
 
 
 class Param(ParameterSpace):
@@ -59,7 +61,7 @@ class Param(ParameterSpace):
         for name in sorted(params):
             found = _as_levels(name, params[name])
             if found is None:
-                fixed[name] = pack([_unboxed(params[name])])
+                fixed[name] = _column_of_one(params[name])
             else:
                 levels[name] = found
         self.__setstate__((levels, fixed, _common_length(levels, bool(fixed))))
@@ -170,10 +172,14 @@ LazyTable.of_columns = Param._of
 
 def _as_levels(name: str, value: Any) -> Levels | None:
     """Return the values of a sequence; None if `value` is a single one."""
-    if isinstance(value, str | bytes | bytearray | Mapping | np.generic):
-        return None
     if isinstance(value, range):
         return value
+    if type(value) in (list, tuple):
+        return list(value)
+    if type(value) in _PYTHONS:
+        return None
+    if isinstance(value, str | bytes | bytearray | Mapping | np.generic):
+        return None
     if isinstance(value, Set) and not isinstance(value, Sequence):
         return _sorted_set(name, value)
     if getattr(value, "shape", None) == () or not isinstance(value, Iterable):
@@ -202,8 +208,10 @@ def _column_of(values: Iterable[Any]) -> Column:
     return list(values)
 
 
-def _unboxed(value: Any) -> Any:
-    return value[()] if isinstance(value, np.ndarray) else value
+def _column_of_one(value: Any) -> Column:
+    if type(value) in _PYTHONS:
+        return [value]
+    return pack([value[()] if isinstance(value, np.ndarray) else value])
 
 
 def _common_length(levels: Mapping[str, Levels], has_fixed: bool) -> int:

@@ -22,7 +22,7 @@ from psyflow.pspace.keys import Keys
 
 __all__ = ["StreamSeed", "stream_seeds"]
 
-_Words: TypeAlias = npt.NDArray[np.uint32]
+_Words: TypeAlias = "npt.NDArray[np.uint32]"
 
 # Up to this many, NumPy itself is quicker.
 _FEW = 16

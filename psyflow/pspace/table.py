@@ -16,7 +16,7 @@ from psyflow.pspace.keys import Keys, no_keys
 
 __all__ = ["Items", "LazyTable", "Show", "blocks", "by_part"]
 
-Items: TypeAlias = npt.NDArray[np.int64]
+Items: TypeAlias = "npt.NDArray[np.int64]"
 Show: TypeAlias = Callable[[object], str]
 
 # As many as a processor's own cache holds the intermediate results of.

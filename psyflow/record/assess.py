@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from psyflow.exceptions import (
 )
 from psyflow.fingerprint import Change, Part, changes, parts_from_json, parts_to_json
 from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
-from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.space import Selection
 from psyflow.record.bookkeeping import About, ItemsFile
@@ -26,16 +26,18 @@ from psyflow.record.chosen import chosen_space
 from psyflow.record.frozen import FrozenSpace
 from psyflow.record.layout import Layout
 from psyflow.record.namedfiles import NamedFiles
-from psyflow.record.numbering import items_of_plan
 from psyflow.record.ownership import check_folder
 from psyflow.record.plan import Plan, digest_of
 from psyflow.record.reads import paths_made
-from psyflow.record.recover import Recovered, find
 from psyflow.record.renamed import about_left_behind
 from psyflow.record.renewals import Renewals
 from psyflow.system.files import checksum_of, is_there
 from psyflow.system.place import is_same_file
 from psyflow.tasks import TaskDef
+
+if TYPE_CHECKING:
+    from psyflow.outcomes.table import Items
+    from psyflow.record.recover import Recovered
 
 __all__ = ["Assessment", "Choice"]
 
@@ -206,6 +208,8 @@ class Assessment:
 
     @functools.cached_property
     def _found(self) -> Recovered:
+        from psyflow.record.recover import find  # what is complete is told without that
+
         return find(
             self.layout,
             self.frozen,
@@ -352,6 +356,8 @@ class Assessment:
         planned = Renewals.from_json(plan.renewals)
         if plan.space_digest == self._chosen.digest:
             return planned
+        from psyflow.record.numbering import items_of_plan  # seldom needed
+
         try:
             return planned.numbered(items_of_plan(plan, self._chosen))
         except UntrustedFileError:

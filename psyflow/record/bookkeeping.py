@@ -9,9 +9,12 @@ between replacing the one and the other is noticed.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import errno
 import functools
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
@@ -43,12 +46,14 @@ _DAMAGED = (
     RuntimeError,
 )
 
+_ABOUT = "about.npy"
+
 T = TypeVar("T")
-Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
-Parts: TypeAlias = Mapping[str, Sequence[npt.NDArray[Any]]]
+Arrays: TypeAlias = "dict[str, npt.NDArray[Any]]"
+Parts: TypeAlias = "Mapping[str, Sequence[npt.NDArray[Any]]]"
 
 
-class Deferred(Sequence[npt.NDArray[Any]]):
+class Deferred(Sequence["npt.NDArray[Any]"]):
     """Parts of a column that are made one by one, as they are written.
 
     Parameters
@@ -258,7 +263,7 @@ class ItemsFile:
 
     def _abouts(self) -> list[tuple[Path, About]]:
         files = (self._layout.items_file, self._layout.new_items_file)
-        return [(file, about) for file in files if (about := _read(file, _about_in))]
+        return [(file, about) for file in files if (about := _read_about(file))]
 
     def _current(self) -> tuple[Path, About] | None:
         abouts = self._abouts()
@@ -305,7 +310,7 @@ class ItemsFile:
         if (current := self._current()) is None:
             return
         file, about = current
-        was = _read(file, _about_in)
+        was = _read_about(file)
         if was is not None and next(self._described(was)) != Path(about.result):
             self.rewrite(about, study)
 
@@ -342,8 +347,29 @@ def _write_entry(archive: zipfile.ZipFile, name: str, parts: Sequence[npt.NDArra
             file.write(np.ascontiguousarray(part, dtype=parts[0].dtype).data)
 
 
-def _about_in(file: Mapping[str, npt.NDArray[Any]]) -> About:
-    return About.from_json(str(file["about"]))
+def _read_about(path: Path) -> About | None:
+    """Read the header of a file, without NumPy: for most commands it is all that is needed."""
+    with _unless_damaged(), ask_again(lambda: zipfile.ZipFile(path), path) as archive:
+        return About.from_json(_text_in(archive.read(_ABOUT)))
+    return None
+
+
+def _text_in(entry: bytes) -> str:
+    """Return the text that is all of an array in NumPy's format, which `prepare` wrote."""
+    magic, major = entry[:6], entry[6:7]
+    if magic != b"\x93NUMPY" or major not in (b"\1", b"\2", b"\3"):
+        raise ValueError("no array of NumPy's")
+    start, size = (8, "<H") if major == b"\1" else (8, "<I")
+    (length,) = struct.unpack_from(size, entry, start)
+    start += struct.calcsize(size)
+    header = ast.literal_eval(entry[start : start + length].decode("latin-1"))
+    order = {"<": "utf-32-le", ">": "utf-32-be"}[header["descr"][0]]
+    if header["descr"][1] != "U" or header["shape"] != ():
+        raise ValueError("no text")
+    data = entry[start + length :]
+    if len(data) != 4 * int(header["descr"][2:]):
+        raise ValueError("no whole text")
+    return data.decode(order).rstrip("\0")
 
 
 def _arrays_in(
@@ -358,15 +384,24 @@ def _read(path: Path, part: Callable[[Mapping[str, npt.NDArray[Any]]], T]) -> T 
 
     Damaged bookkeeping is as good as none: the result's own parameters tell its items.
     """
+    with (
+        _unless_damaged(),
+        ask_again(lambda: np.load(path, allow_pickle=False), path) as file,
+    ):
+        return part(file)
+    return None
+
+
+@contextlib.contextmanager
+def _unless_damaged() -> Iterator[None]:
+    """Leave the block where a file is not there or damaged."""
     try:
-        with ask_again(lambda: np.load(path, allow_pickle=False), path) as file:
-            return part(file)
+        yield
     except FileNotFoundError:
-        return None
+        pass
     except OSError as error:
         # A damaged table of contents may point before the beginning of the file.
-        if error.errno == errno.EINVAL:
-            return None
-        raise
+        if error.errno != errno.EINVAL:
+            raise
     except _DAMAGED:
-        return None
+        pass

@@ -28,7 +28,7 @@ from psyflow.tasks.programs import TEMPLATES
 
 __all__ = ["Edits"]
 
-Mask: TypeAlias = npt.NDArray[np.bool_]
+Mask: TypeAlias = "npt.NDArray[np.bool_]"
 
 
 class Edits:

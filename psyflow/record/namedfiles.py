@@ -5,16 +5,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.paths import paths_in
 from psyflow.record.bookkeeping import About
 from psyflow.record.frozen import FrozenSpace
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
+
+if TYPE_CHECKING:
+    from psyflow.outcomes.table import Items
 
 __all__ = ["NamedFiles"]
 
@@ -64,8 +67,7 @@ class NamedFiles:
 
     def about_changed(self) -> str:
         """Say which files have changed, and how many items have to run for it; or nothing."""
-        n_items = len(self.items_with_changed)
-        if not n_items:
+        if not self.changed or not (n_items := len(self.items_with_changed)):
             return ""
         first, *others = self.changed
         more = f" and {len(others)} more file{'s' * (len(others) > 1)} have" if others else " has"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from psyflow.columns import Columns, table_length
 from psyflow.exceptions import DamagedShardWarning, StoreError, UntrustedFileError
-from psyflow.outcomes.table import Items
 from psyflow.pspace import Param
 from psyflow.pspace.keys import match
 from psyflow.pspace.renumbering import renumbered
@@ -18,6 +17,9 @@ from psyflow.record.frozen import FrozenSpace
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
 from psyflow.record.renewals import Renewals
+
+if TYPE_CHECKING:
+    from psyflow.outcomes.table import Items
 
 __all__ = ["Numbering", "items_of_plan"]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +30,28 @@ def provenance(folder: Path) -> dict[str, Any]:
         "python": sys.version,
         "platform": f"{system.sysname} {system.release} {system.machine}",
         "git_commit": _git_commit(folder),
-        "packages": {name: _version(name) for name in ("psyflow", "numpy", "tables", "joblib")},
+        "packages": _versions(("psyflow", "numpy", "tables", "joblib")),
     }
 
 
-def _version(package: str) -> str | None:
-    """Return the version of an installed package; None of what runs from a folder of its own."""
-    from importlib.metadata import PackageNotFoundError, version  # slow, and jobs do without it
+def _versions(packages: Sequence[str]) -> dict[str, str | None]:
+    """Return the versions of installed packages; None of what is not, or not from a package.
 
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+    They stand in the names of folders beside the packages. To have `importlib.metadata` read the
+    files in these takes longer than many a run.
+    """
+    found: dict[str, str | None] = dict.fromkeys(packages)
+    for entry in reversed(sys.path):
+        with contextlib.suppress(OSError):
+            for name in (path.name for path in Path(entry or os.curdir).iterdir()):
+                package, dash, rest = name.partition("-")
+                if (
+                    dash
+                    and package.lower() in found
+                    and rest.endswith((".dist-info", ".egg-info"))
+                ):
+                    found[package.lower()] = rest.rpartition(".")[0].partition("-py")[0]
+    return found
 
 
 def _git_commit(folder: Path) -> str | None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from psyflow.outcomes.table import Items
+if TYPE_CHECKING:
+    from psyflow.outcomes.table import Items
 
 __all__ = ["Renewals"]
-
-
-def _none() -> Items:
-    return np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +39,8 @@ class Renewals:
     array([ 0, 18])
     """
 
-    items: Items = field(default_factory=_none)
-    times: Items = field(default_factory=_none)
+    items: Items | tuple[()] = ()
+    times: Items | tuple[()] = ()
 
     @classmethod
     def from_json(cls, ranges: Sequence[Sequence[int]]) -> Renewals:
@@ -85,7 +83,7 @@ class Renewals:
             Where the items of this one are in that, −1 for those that are not; None if each is
             where it was.
         """
-        if items is None:
+        if items is None or not len(self.items):
             return self
         new = items[self.items]
         # Equal psets count as one.
@@ -96,5 +94,7 @@ class Renewals:
 
     def is_equal(self, other: Renewals) -> bool:
         """Return whether the same is said of all items."""
+        if not len(self.items) and not len(other.items):
+            return True
         is_same = np.array_equal(self.items, other.items)
         return is_same and np.array_equal(self.times, other.times)

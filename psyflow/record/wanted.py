@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from psyflow.exceptions import UsageError
-from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
-from psyflow.pspace.conditions import Condition, items_with
 from psyflow.record.assess import Assessment, Choice
+
+if TYPE_CHECKING:
+    from psyflow.outcomes.table import Items
+    from psyflow.pspace.conditions import Condition
 
 __all__ = ["EVERYTHING", "Wanted"]
 
@@ -53,6 +56,8 @@ class Wanted:
 
     @functools.cached_property
     def _conditions(self) -> list[Condition]:
+        from psyflow.pspace.conditions import Condition  # most runs have none
+
         return [Condition.parse(text) for text in self.where]
 
     @property
@@ -100,7 +105,8 @@ class Wanted:
         UsageError
             If a text is no condition.
         """
-        self.among(space, np.empty(0, dtype=np.int64))
+        if self.where:
+            self.among(space, np.empty(0, dtype=np.int64))
 
     def of(self, assessment: Assessment) -> Items:
         """Return the items of a run that are to be evaluated, ascending.
@@ -121,6 +127,11 @@ class Wanted:
         """Return what `of` would, if there were no result."""
         return self.among(assessment.space, np.arange(assessment.n_items))
 
+    @property
+    def renewing(self) -> Callable[[ParameterSpace], Items] | None:
+        """What an assessment asks for items whose results are not to count: `to_renew`, if any."""
+        return None if self.again is None else self.to_renew
+
     def to_renew(self, space: ParameterSpace) -> Items:
         """Return the items whose results are not to count any more, ascending."""
         if self.again is None:
@@ -136,6 +147,8 @@ class Wanted:
     def among(self, space: ParameterSpace, items: Items) -> Items:
         """Return those of some items that fulfil the conditions, and of these the first ones."""
         if self._conditions:
+            from psyflow.pspace.conditions import items_with  # most runs have no conditions
+
             items = items_with(self._conditions, space, items)
         return items if self.limit is None else items[: self.limit]
 

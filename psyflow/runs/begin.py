@@ -87,7 +87,7 @@ def begin(
 
 def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, wanted: Wanted) -> Plan | None:
     run.way.wait_for_orphans()
-    assessment = run.assess(verify=True, again=wanted.to_renew)
+    assessment = run.assess(verify=True, again=wanted.renewing)
     refused = refusal(run, assessment, keep=keep, wanted=wanted)
     if isinstance(refused, UsageError):
         raise refused
@@ -104,7 +104,7 @@ def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, wanted: Want
         made = assessment.files.made if dirt else ()
         is_brought_back = make_way(assessment, observer.made_way)
         if dirt or is_brought_back:
-            assessment = run.assess(verify=True, made=made, again=wanted.to_renew)
+            assessment = run.assess(verify=True, made=made, again=wanted.renewing)
         if is_brought_back and assessment.plan is not None and not assessment.reasons():
             return None
     renewed = wanted.to_renew(assessment.space)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from psyflow.exceptions import RunHeldError, SchedulerError
 from psyflow.record import meaning
@@ -11,14 +12,13 @@ from psyflow.record.assess import Assessment
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.layout import STEPS
 from psyflow.record.wanted import EVERYTHING, Wanted
-from psyflow.runs.begin import begin
-from psyflow.runs.here import Here
-from psyflow.runs.merge import remove_shards
 from psyflow.runs.observer import Observer
-from psyflow.runs.preparation import check_start
 from psyflow.runs.run import Run
 from psyflow.system.files import is_there
 from psyflow.tasks import TaskDef
+
+if TYPE_CHECKING:
+    from psyflow.runs.here import Here
 
 __all__ = ["bring", "bringing"]
 
@@ -30,7 +30,7 @@ def bring(
     keep: bool = False,
     pool_size: int | None = None,
     wanted: Wanted = EVERYTHING,
-    here: Callable[..., Here] = Here,
+    here: Callable[..., Here] | None = None,
 ) -> None:
     """Bring a task up to date, or, where its jobs run elsewhere, submit what does.
 
@@ -77,7 +77,7 @@ def bringing(
 
     Whoever goes through this has to release the run at the end, whatever that is.
     """
-    assessment = run.assess(again=wanted.to_renew)
+    assessment = run.assess(again=wanted.renewing)
     wanted.check(assessment.space)
     reasons = assessment.reasons()
     if not reasons:
@@ -90,6 +90,10 @@ def bringing(
     if _is_nothing_wanted(assessment, wanted, n_wanted, keep=keep):
         observer.nothing_wanted(assessment)
         return
+    # As a rule nothing has to run, and then nothing of this is needed.
+    from psyflow.runs.begin import begin
+    from psyflow.runs.preparation import check_start
+
     run.task.check_execute()
     check_start(run.task)
     # Of results that make way none is there to be shown, but then none was asked for.
@@ -136,6 +140,8 @@ def _finish_merge(run: Run) -> None:
         try:
             assessment = run.assess()
             if assessment.is_complete and not run.alive(assessment):
+                from psyflow.runs.merge import remove_shards  # which knows how to merge
+
                 ItemsFile(run.layout).commit_late()
                 remove_shards(run.layout)
         finally:

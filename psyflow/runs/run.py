@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 from psyflow.exceptions import SchedulerError
-from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
 from psyflow.record.assess import Assessment
 from psyflow.record.jobs import Jobs, Killed, note_ends
 from psyflow.record.layout import Layout
 from psyflow.record.ownership import check_folder
-from psyflow.runs.archive import finish_bringing_back
-from psyflow.runs.away import Away
-from psyflow.runs.here import Here
+from psyflow.system.files import is_there
 from psyflow.system.hold import Hold
 from psyflow.system.owner import Owner
 from psyflow.tasks import TaskDef
+
+if TYPE_CHECKING:
+    from psyflow.outcomes.table import Items
+    from psyflow.runs.away import Away
+    from psyflow.runs.here import Here
 
 __all__ = ["Run"]
 
@@ -37,20 +41,29 @@ class Run:
     layout : Layout
     jobs : Jobs
     hold : Hold
-    here : Here
-        Does steps in this process.
-    way : Here or Away
-        How steps are done, as the task's scheduler has it.
     """
 
-    def __init__(self, task: TaskDef, here: Callable[..., Here] = Here) -> None:
+    def __init__(self, task: TaskDef, here: Callable[..., Here] | None = None) -> None:
         self.task = task
         self.layout = Layout(task.folder, task.name, task.resultfile)
         self.jobs = Jobs(self.layout)
         self.hold = Hold(self.layout.hold, f'Task "{task.name}"')
-        self.here = here(task, self.layout, self.jobs, self.hold)
-        runs_here = task.scheduler.runs_here
-        self.way: Here | Away = self.here if runs_here else Away(task, self.jobs)
+        self._make_here = here
+
+    @functools.cached_property
+    def here(self) -> Here:
+        """What does steps in this process."""
+        from psyflow.runs.here import Here  # if nothing has to run, nobody needs it
+
+        make = self._make_here or Here
+        return make(self.task, self.layout, self.jobs, self.hold)
+
+    @functools.cached_property
+    def way(self) -> Here | Away:
+        """How steps are done, as the task's scheduler has it."""
+        from psyflow.runs.away import Away
+
+        return self.here if self.task.scheduler.runs_here else Away(self.task, self.jobs)
 
     def assess(
         self,
@@ -78,7 +91,10 @@ class Run:
         """
         check_folder(self.layout, self.task.path)
         self.hold.acquire()
-        finish_bringing_back(self.layout)
+        if is_there(self.layout.returning):
+            from psyflow.runs.archive import finish_bringing_back  # seldom needed
+
+            finish_bringing_back(self.layout)
 
     def release(self) -> None:
         """Give up the hold that was taken, if any was."""

@@ -7,7 +7,7 @@ import functools
 import math
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from psyflow.exceptions import SchedulerError
 from psyflow.record.jobrecord import JobRecord
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
+from psyflow.runs.command import job_command
 from psyflow.runs.preparation import starter
 from psyflow.scheduler import Scheduler
 from psyflow.scheduler.arguments import resolve
@@ -29,7 +30,6 @@ __all__ = [
     "JobRequest",
     "Submission",
     "allotment",
-    "job_command",
     "named",
     "process_arrays",
     "process_job",
@@ -140,12 +140,6 @@ def share_throttle(args: Mapping[str, object], n_arrays: int) -> dict[str, objec
     if n_arrays < 2 or not isinstance(limit, int):
         return dict(args)
     return {**args, "max_running": max(1, limit // n_arrays)}
-
-
-def job_command(python: Sequence[str]) -> list[str]:
-    """Return how the command lines of all jobs begin that the interpreter `python` does."""
-    # A `signal.py` where a job happens to start is no module of the standard library.
-    return [*python, "-P", "-m", "psyflow.job"]
 
 
 def _command(plan: Plan, task: TaskDef, step: str, *numbers: str) -> list[str]:

@@ -41,6 +41,8 @@ __all__ = ["ForkServer", "serve"]
 POLL_SECONDS = 1.0
 _SIGNALS = {*HANDLED, signal.SIGHUP} - {signal.SIGCHLD}
 _NUMBER = struct.Struct("<q")
+_GET_READY = 0
+"""In place of the length of a request: to import what jobs need."""
 
 Main: TypeAlias = Callable[[list[str]], int]
 Handlers: TypeAlias = Mapping[int, Any]
@@ -59,7 +61,7 @@ class ForkServer:
     main : callable
         Does what the rest of such a command line says, and returns the exit status.
     modules : sequence of str
-        What it imports while it waits.
+        What it imports before it forks a job, at the latest.
     """
 
     def __init__(self, command: Sequence[str], main: Main, modules: Sequence[str] = ()) -> None:
@@ -68,6 +70,7 @@ class ForkServer:
         self._modules = modules
         self._free = threading.Lock()
         self._pid: int | None = None
+        self._is_asked = False
 
     def __enter__(self) -> ForkServer:
         self._environment = dict(os.environ)
@@ -92,6 +95,15 @@ class ForkServer:
             self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
+
+    def get_ready(self) -> None:
+        """Have it import what jobs need while this process still prepares one."""
+        if self._pid is not None and not self._is_asked and self._free.acquire(blocking=False):
+            self._is_asked = True
+            # If somebody has ended it, the first job finds out.
+            with contextlib.suppress(OSError):
+                self._socket.sendall(_NUMBER.pack(_GET_READY))
+            self._free.release()
 
     def start(self, args: list[str], output: IO[bytes]) -> Process:
         """Start a command that prints to `output`; raises OSError if it cannot be started."""
@@ -167,11 +179,7 @@ def serve(psy: int, requests: socket.socket, main: Main, modules: Sequence[str])
         # Those that come are meant for `psy` and its jobs, of the same process group.
         handlers: Handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
-        for module in modules:
-            importlib.import_module(module)
-        # A job would make a copy of all that its collector touches.
-        gc.freeze()
-        while (received := _receive_request(requests)) is not None:
+        while (received := _receive_request(requests, modules)) is not None:
             request, output = received
             with signals_blocked():
                 pid = fork()
@@ -246,11 +254,25 @@ def _take_output(output: int) -> None:
     os.close(output)
 
 
-def _receive_request(requests: socket.socket) -> tuple[dict[str, Any], int] | None:
-    start, fds, _, _ = socket.recv_fds(requests, _NUMBER.size, 1)
-    if not start:
-        return None
-    return json.loads(received(requests, *_NUMBER.unpack(start))), fds[0]
+def _receive_request(
+    requests: socket.socket, modules: Sequence[str]
+) -> tuple[dict[str, Any], int] | None:
+    while True:
+        start, fds, _, _ = socket.recv_fds(requests, _NUMBER.size, 1)
+        if not start:
+            return None
+        _import(modules)
+        (length,) = _NUMBER.unpack(start)
+        if length != _GET_READY:
+            return json.loads(received(requests, length)), fds[0]
+
+
+def _import(modules: Sequence[str]) -> None:
+    if any(module not in sys.modules for module in modules):
+        for module in modules:
+            importlib.import_module(module)
+        # A job would make a copy of all that its collector touches.
+        gc.freeze()
 
 
 def _receive_number(source: socket.socket) -> int:

@@ -34,14 +34,13 @@ from psyflow.store._lists import flat_parts, uniform, unnested
 
 __all__ = ["encode", "family"]
 
-_PYTHON_DTYPES: dict[type, DType] = {
-    bool: np.dtype(bool),
-    int: np.dtype(np.int64),
-    float: np.dtype(float),
-    complex: np.dtype(complex),
+_PYTHON_DTYPES: dict[type, str] = {
+    bool: "bool",
+    int: "int64",
+    float: "float64",
+    complex: "complex128",
 }
 _PYTHON_TYPES = {kind.__name__: kind for kind in _PYTHON_DTYPES}
-_STRINGS: dict[type, str] = {str: "text", np.str_: "text", bytes: "bytes", np.bytes_: "bytes"}
 
 # Values with one key can be put into one array as they are: a type, or a dtype and a shape.
 _Key: TypeAlias = "type | tuple[DType, tuple[int, ...]]"
@@ -84,7 +83,7 @@ def _encode_list(name: str, values: Sequence[Any]) -> Cells:
     types = set(map(type, values))
     if len(types) == 1 and (kind := next(iter(types))) in _PYTHON_DTYPES:
         return array_cells(_python_array(name, values, kind), python=True)
-    if types and types <= _STRINGS.keys():
+    if types and types <= _string_kinds().keys():
         return _strings(name, values, types)
     if types == {int, float} and (floats := _exact_floats(values)) is not None:
         return array_cells(floats, python=True)
@@ -129,8 +128,13 @@ def _python_array(name: str, values: Sequence[Any], kind: type) -> Array:
         raise unsupported(name, "holds int values that do not fit into 64 bits") from None
 
 
+@functools.cache
+def _string_kinds() -> dict[type, str]:
+    return {str: "text", np.str_: "text", bytes: "bytes", np.bytes_: "bytes"}
+
+
 def _strings(name: str, values: Sequence[Any], types: set[type]) -> Cells:
-    kinds = {_STRINGS[t] for t in types}
+    kinds = {_string_kinds()[t] for t in types}
     if len(kinds) > 1:
         raise mixed_error(name, "text", "bytes")
     kind = kinds.pop()
@@ -225,7 +229,7 @@ def _key(value: Any) -> _Key:
     kind = type(value)
     if kind is tuple:
         return list
-    if kind is np.ndarray or (isinstance(value, np.generic) and kind not in _STRINGS):
+    if kind is np.ndarray or (isinstance(value, np.generic) and kind not in _string_kinds()):
         return value.dtype, value.shape
     return kind
 
@@ -243,7 +247,7 @@ def _group(name: str, values: Sequence[Any]) -> dict[_Key, list[int]]:
 def _is_known(key: _Key) -> bool:
     if isinstance(key, tuple):
         return key[0].kind in FAMILIES
-    return key in _PYTHON_DTYPES or key in _STRINGS or key is list
+    return key in _PYTHON_DTYPES or key in _string_kinds() or key is list
 
 
 def _unknown_error(name: str, value: Any) -> Exception:
@@ -260,7 +264,7 @@ def _family(key: _Key) -> str:
         return FAMILIES[key[0].kind]
     if key is list:
         return "list"
-    return _STRINGS.get(key) or FAMILIES[_PYTHON_DTYPES[key].kind]
+    return _string_kinds().get(key) or FAMILIES[np.dtype(_PYTHON_DTYPES[key]).kind]
 
 
 def family(value: Any) -> str:

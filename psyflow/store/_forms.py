@@ -29,7 +29,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -60,8 +60,8 @@ __all__ = [
     "with_mask",
 ]
 
-Array = npt.NDArray[Any]
-DType = np.dtype[Any]
+Array: TypeAlias = "npt.NDArray[Any]"
+DType: TypeAlias = "np.dtype[Any]"
 
 MASK_NONE = 1
 MASK_NAN = 2

@@ -13,7 +13,6 @@ from psyflow.store._forms import DType
 __all__ = ["with_numpys_numbers"]
 
 _KINDS = "biufc"
-_NUMBERS = (bool, int, float, complex, np.generic)
 
 
 def with_numpys_numbers(blocks: Sequence[Columns]) -> list[Columns]:
@@ -49,7 +48,8 @@ def _as_array(name: str, column: Column, dtype: DType | None) -> Column:
         return column
     if isinstance(column, Numbers):
         return column.array if column.array.dtype == dtype else column
-    if not all(issubclass(kind, _NUMBERS) for kind in set(map(type, column))):
+    numbers = (bool, int, float, complex, np.generic)
+    if not all(issubclass(kind, numbers) for kind in set(map(type, column))):
         return column
     cells = encode(name, column)
     is_plain = cells.form.kind == "array" and cells.form.shape == () and not cells.form.masked

@@ -20,7 +20,6 @@ __all__ = ["Given"]
 
 # A format may write numbers as text, or in single precision.
 _TOLERANCE = 1e-6
-_NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 _TEXTS = (str, bytes)
 
 # A number or a text for each row; None where nothing can be compared.
@@ -101,9 +100,9 @@ def _gist(column: Column) -> _Gist:
     types = set(map(type, column))
     if types and all(issubclass(kind, _TEXTS) for kind in types):
         return _texts(column)
-    return (
-        _numbers(np.array(column)) if all(issubclass(kind, _NUMBERS) for kind in types) else None
-    )
+    numbers = (bool, int, float, complex, np.number, np.bool_)
+    are_numbers = all(issubclass(kind, numbers) for kind in types)
+    return _numbers(np.array(column)) if are_numbers else None
 
 
 def _texts(column: Iterable[Any]) -> list[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from psyflow.work.claims import ClaimLog
 
 __all__ = ["Remains", "finished_in", "lease_name"]
 
-Items = npt.NDArray[np.int64]
+Items: TypeAlias = "npt.NDArray[np.int64]"
 
 PIECES = 16
 

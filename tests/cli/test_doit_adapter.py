@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from psyflow.cli.doit_adapter import run_steps
+from psyflow.cli.steps import run_steps
 from tests.support.place import lines
 
 

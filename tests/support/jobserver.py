@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from psyflow import job
-from psyflow.runs.submit import job_command
+from psyflow.runs.command import job_command
 from psyflow.scheduler.forkserver import ForkServer, serve
 from psyflow.scheduler.immediate import Process, start_program
 

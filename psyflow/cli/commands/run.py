@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import signal
 import sys
 import threading
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 
 from psyflow import job
 from psyflow.cli.amounts import AUTO
-from psyflow.cli.doit_adapter import run_steps
 from psyflow.cli.output import INTERRUPTED, OK, TROUBLE
 from psyflow.cli.selection import load_tasks
+from psyflow.cli.steps import run_steps
 from psyflow.cli.task_run import TaskRun
-from psyflow.cli.waiting import wait_for
+from psyflow.conventions import WORKDIR, study_of
 from psyflow.exceptions import TaskWorkdirDirtyWarning, UsageError
-from psyflow.runs.submit import job_command
+from psyflow.runs.command import job_command
 from psyflow.scheduler import ImmediateRun
 from psyflow.scheduler.forkserver import ForkServer
 from psyflow.system.allotted import AsManyAsCpus, usable_cpus
+from psyflow.system.place import absolute
 from psyflow.tasks import TaskDef
 
 __all__ = ["execute", "server"]
 
 
-def server() -> ForkServer:
+# A module in NumPy, for that itself may be one that comes late.
+_NUMPY = "numpy.linalg"
+
+
+def server(arguments: Namespace) -> ForkServer:
     """Return what forks the jobs of this machine; to be entered before any task is loaded."""
-    modules = ["psyflow.runs.process", "threadpoolctl"]
+    if _has_newer_tasks(Path(arguments.taskdir)):
+        # Then this process and the jobs will need it.
+        for module in (_NUMPY, "psyflow.runs.begin", "psyflow.runs.here"):
+            importlib.import_module(module)
+    modules = [_NUMPY, "psyflow.runs.process", "threadpoolctl"]
     return ForkServer(job_command([sys.executable]), job.main, modules)
+
+
+def _has_newer_tasks(taskdir: Path) -> bool:
+    """Guess whether something will have to run: a task file is newer than its run, or has none."""
+    runs = study_of(absolute(taskdir)) / WORKDIR
+    for file in taskdir.glob("task_*.py"):
+        plan = runs / file.stem.removeprefix("task_") / "plan.json"
+        with contextlib.suppress(OSError):
+            if not plan.exists() or plan.stat().st_mtime < file.stat().st_mtime:
+                return True
+    return False
 
 
 def execute(arguments: Namespace) -> int:
@@ -62,6 +84,8 @@ def execute(arguments: Namespace) -> int:
         status = max(status, TROUBLE if status == OK else OK)
     if not arguments.wait:
         return status
+    from psyflow.cli.waiting import wait_for  # few wait
+
     with _terminated_as_interrupted():
         return max([status, *(wait_for(task, arguments) for task in tasks if _is_far(task))])
 
