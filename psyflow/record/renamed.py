@@ -40,7 +40,7 @@ def left_behind(layout: Layout, task_file: Path, fingerprint: str) -> Path | Non
     """
     if is_there(layout.root):
         return None  # `mv` would put one into the other
-    for name in sorted(names_in(layout.root.parent)):
+    for name in _names_beside(layout):
         # To see that a task is there takes less than to read a plan.
         if (task_file.parent / f"{TASK_PREFIX}{name}.py").exists():
             continue
@@ -49,6 +49,13 @@ def left_behind(layout: Layout, task_file: Path, fingerprint: str) -> Path | Non
         if plan is not None and _is_gone(plan) and plan.fingerprint_digest == fingerprint:
             return root
     return None
+
+
+def _names_beside(layout: Layout) -> list[str]:
+    try:
+        return sorted(names_in(layout.root.parent))
+    except PermissionError:
+        return []  # nobody has to be able to list the folder
 
 
 def _plan_in(layout: Layout) -> Plan | None:
