@@ -18,7 +18,6 @@ from psyflow.work.acceptance import Acceptance, RefusedError
 from psyflow.work.capture import Heard, say
 from psyflow.work.context import StopNow
 from psyflow.work.copies import changeable, fresh
-from psyflow.work.flusher import FLUSH_SECONDS
 from psyflow.work.inescapable import Inescapable
 from psyflow.work.integrity import Integrity
 from psyflow.work.kept import Here, Kept, Printed, Programs
@@ -151,11 +150,8 @@ class Evaluator:
         What is out of the ordinary is left to the other methods.
         """
         execute, extra, on_start = self._prepared.execute, self._prepared.extra, self._on_start
-        kept, plain, values_of = (
-            self._kept,
-            self._kept.plain_rows,
-            self._acceptance.plain.values_of,
-        )
+        kept, plain = self._kept, self._kept.plain_rows
+        values_of = self._acceptance.plain.values_of
         printed_now = self._output.advance if self._output and self._output.name else None
         order = () if extra else positions(execute, tuple(psets))
         names = order or tuple(psets)
@@ -227,6 +223,10 @@ class Evaluator:
         self._end_if_forked()
         self._kept.flush(sync=sync)
 
+    def sync_every(self, seconds: float) -> None:
+        """Bring rows to the disk as often as that; twice a second if this is not called."""
+        self._kept.sync_pause = seconds
+
     def abandon(self) -> tuple[list[int], list[float]]:
         """Give up what is not written, for it may be wrong; return the items and their starts."""
         return self._kept.abandon()
@@ -253,7 +253,7 @@ class Evaluator:
     def _flush_if_due(self) -> None:
         now, kept = monotonic(), self._kept
         if kept.is_long or now - kept.last_write > WRITE_SECONDS:
-            self.flush(sync=now - kept.last_sync > FLUSH_SECONDS)
+            self.flush(sync=kept.is_sync_due)
 
     def _pause(self, seconds: float) -> bool:
         """Wait, and return whether to go on after it."""
