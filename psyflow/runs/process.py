@@ -99,6 +99,7 @@ def work_of(
         # Which GPUs there are is told by the environment, and each worker has its own.
         load=functools.partial(_load, plan, job) if plan.load_once and gpus is None else None,
         n_workers=plan.batch_of_job.count(batch) * pool_size,
+        n_jobs=plan.n_jobs,
         timeout=plan.timeout,
         retries=Retries(plan.retries, plan.retry_on),
         max_failures=plan.max_failures,

@@ -57,6 +57,8 @@ class Lease:
         In a folder that exists.
     say : callable
         Told what is wrong with it, if anything is.
+    pause : float
+        How often it is renewed, in seconds.
 
     Examples
     --------
@@ -73,8 +75,11 @@ class Lease:
     >>> folder.cleanup()
     """
 
-    def __init__(self, path: Path, say: Callable[[str], object] = _print) -> None:
+    def __init__(
+        self, path: Path, say: Callable[[str], object] = _print, pause: float = RENEW_SECONDS
+    ) -> None:
         self.path = path
+        self._pause = pause
         self._say = say
         self._tried = float("-inf")
         self._is_failing = False
@@ -101,7 +106,7 @@ class Lease:
         bool
             False if the lease is lost: there is no such file, or it is another one.
         """
-        pause = RETRY_SECONDS if self._is_failing else RENEW_SECONDS
+        pause = RETRY_SECONDS if self._is_failing else self._pause
         if time.monotonic() - self._tried <= pause:
             return True
         self._tried = time.monotonic()

@@ -82,6 +82,11 @@ class Signals:
         self._receiver.close()
         self._sender.close()
 
+    @property
+    def are_heard(self) -> bool:
+        """Whether this thread is told of signals."""
+        return bool(self._old)
+
     def wait(self, seconds: float) -> None:
         """Return after `seconds`, or when something happened."""
         if select.select([self._receiver], [], [], seconds)[0]:

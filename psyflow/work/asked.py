@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from psyflow.system.files import names_in, write_atomic
+from psyflow.system.files import reopen, write_atomic
+from psyflow.work.crowd import asking_pause
 
 __all__ = ["ANSWER", "QUESTION", "Questions"]
 
 QUESTION, ANSWER = ".stack-asked-", ".stack-"
-LOOK_SECONDS = 1.0
 FROM_SECONDS = 1.0
 """Nobody can have asked about an item that has not been running for so long."""
 
@@ -30,9 +30,12 @@ class Questions:
         Where the jobs of the run have their leases.
     name : str
         Of the job's lease.
+    n_jobs : int
+        All jobs of the run, which look into the same folder.
     """
 
-    def __init__(self, leases: Path | None, name: str) -> None:
+    def __init__(self, leases: Path | None, name: str, n_jobs: int = 1) -> None:
+        self._pause = asking_pause(n_jobs)
         self._folder = leases
         self._name = name
         self._looked = float("-inf")
@@ -48,14 +51,16 @@ class Questions:
             Given an item, returns its stack; None if it is not running.
         """
         now = time.monotonic()
-        is_pointless = now - oldest < FROM_SECONDS or now - self._looked < LOOK_SECONDS
+        is_pointless = now - oldest < FROM_SECONDS or now - self._looked < self._pause
         if self._folder is None or is_pointless:
             return
         self._looked = now
         # Whoever asks hears nothing, and says so.
         with contextlib.suppress(OSError, ValueError, KeyError):
-            # Listing has a file server asked, which a look for one name has not.
-            if f"{QUESTION}{self._name}" in names_in(self._folder):
+            # Opening the folder has a file server asked, which a look for one name has not. To
+            # list it would do as well, but there may be thousands of jobs.
+            reopen(self._folder)
+            if (self._folder / f"{QUESTION}{self._name}").exists():
                 self._answer(self._folder, stack)
 
     def _answer(self, folder: Path, stack: Callable[[int], str | None]) -> None:

@@ -272,6 +272,14 @@ class Crew(Generic[AnyChild]):
             self._loader.leave()
         return do_work(slot)
 
+    def has_ended(self) -> bool:
+        """Tell whether any child has ended, which `reap` then waits for."""
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return found is not None
+
     def reap(self) -> Iterator[tuple[AnyChild, int]]:
         """Yield the workers that have ended, with their exit codes."""
         # Only our own: whoever runs us may have other children.

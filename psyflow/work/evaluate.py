@@ -18,7 +18,6 @@ from psyflow.work.acceptance import Acceptance, RefusedError
 from psyflow.work.capture import Heard, say
 from psyflow.work.context import StopNow
 from psyflow.work.copies import changeable, fresh
-from psyflow.work.flusher import FLUSH_SECONDS
 from psyflow.work.inescapable import Inescapable
 from psyflow.work.integrity import Integrity
 from psyflow.work.kept import Here, Kept, Printed, Programs
@@ -225,6 +224,10 @@ class Evaluator:
         self._end_if_forked()
         self._kept.flush(sync=sync)
 
+    def sync_every(self, seconds: float) -> None:
+        """Bring rows to the disk as often as that; twice a second if this is not called."""
+        self._kept.sync_pause = seconds
+
     def abandon(self) -> tuple[list[int], list[float]]:
         """Give up what is not written, for it may be wrong; return the items and their starts."""
         return self._kept.abandon()
@@ -251,7 +254,7 @@ class Evaluator:
     def _flush_if_due(self) -> None:
         now, kept = monotonic(), self._kept
         if kept.is_long or now > kept.due:
-            self.flush(sync=now - kept.last_sync > FLUSH_SECONDS)
+            self.flush(sync=kept.is_sync_due)
 
     def _pause(self, seconds: float) -> bool:
         """Wait, and return whether to go on after it."""

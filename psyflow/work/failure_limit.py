@@ -15,12 +15,11 @@ from psyflow.outcomes.shard import FAILURE, REFUSED, ROWS, Frame, ShardReader
 from psyflow.system.exits import ALL_WOULD_FAIL, TOO_MANY_FAILURES
 from psyflow.work.alike import FirstFailures
 from psyflow.work.capture import say
+from psyflow.work.crowd import reading_pause
 from psyflow.work.prepared import Retries
 from psyflow.work.worker import Work
 
 __all__ = ["FailureLimit", "FailuresElsewhere", "n_unfit_in", "settled_in"]
-
-LOOK_SECONDS = 2.0
 
 Items = npt.NDArray[np.int64]
 
@@ -37,7 +36,7 @@ class FailureLimit:
 
     def __init__(self, job: Work, name: str) -> None:
         self._most = job.max_failures
-        self._elsewhere = FailuresElsewhere(job.out, name, job.retries)
+        self._elsewhere = FailuresElsewhere(job.out, name, job.retries, job.n_jobs)
         self._first = FirstFailures(
             job.out,
             job.leases,
@@ -88,9 +87,12 @@ class FailuresElsewhere:
         What the names of this job's own shards begin with; up to the first dot, those of all jobs.
     retries : Retries
         Which failures are no outcome, because the item is tried again.
+    n_jobs : int
+        All jobs of the run.
     """
 
-    def __init__(self, out: Path, mine: str, retries: Retries) -> None:
+    def __init__(self, out: Path, mine: str, retries: Retries, n_jobs: int = 1) -> None:
+        self._pause = reading_pause(n_jobs)
         self._out = out
         self._mine = mine
         self._retries = retries
@@ -100,7 +102,7 @@ class FailuresElsewhere:
 
     def count(self) -> int:
         """Return how many items have failed, as of a few seconds ago."""
-        if time.monotonic() - self._looked > LOOK_SECONDS:
+        if time.monotonic() - self._looked > self._pause:
             self._look()
             self._looked = time.monotonic()
         return len(self._failed)

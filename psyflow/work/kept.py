@@ -17,7 +17,7 @@ import numpy.typing as npt
 from psyflow.columns import from_rows, pack
 from psyflow.outcomes.records import OF_PROGRAMS, UNKNOWN, Attempt, Failure, Rows, Writer
 from psyflow.system.memory import peak_kib
-from psyflow.work.flusher import Flusher
+from psyflow.work.flusher import FLUSH_SECONDS, Flusher
 from psyflow.work.integrity import Integrity
 from psyflow.work.plain import PlainRows
 
@@ -99,6 +99,8 @@ class Kept:
         When they were brought to the disk.
     has_written : bool
         Whether there were any.
+    sync_pause : float
+        Seconds between two times that they are brought to the disk.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class Kept:
         self.last_sync = monotonic()
         self.due = self.last_sync + WRITE_SECONDS
         self.has_written = False
+        self.sync_pause = FLUSH_SECONDS / 2
         self._writer = writer
         self._here = here
         self._integrity = integrity
@@ -139,6 +142,11 @@ class Kept:
             or len(self.rows) >= self.most
             or len(self.failures) >= self.most_failures
         )
+
+    @property
+    def is_sync_due(self) -> bool:
+        """Whether whoever writes them had better bring them to the disk as well."""
+        return monotonic() - self.last_sync > max(FLUSH_SECONDS, self.sync_pause)
 
     @property
     def _stride(self) -> int:
@@ -202,7 +210,9 @@ class Kept:
             there = self._there()
             if self._integrity is None or self._integrity.holds():
                 # Its memory is not theirs.
-                self._append(there, sync=True, peak=UNKNOWN)
+                # The thread may be a little early.
+                is_due = monotonic() - self.last_sync > 0.9 * self.sync_pause
+                self._append(there, sync=is_due, peak=UNKNOWN)
 
     def _there(self) -> _There:
         """Return what there is now; items may add to it meanwhile."""

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from psyflow.system.files import write_atomic
 from psyflow.system.owner import Owner
+from psyflow.work.crowd import longrunning_pause
 
 __all__ = ["MARK", "LongRunning"]
 
 MARK = ".running-"
 """What the names of these files begin with, among the leases."""
 LONG_SECONDS = 2.0
-PAUSE_SECONDS = 10.0
 REPEAT_SECONDS = 60.0
 """How often it is told again that items are still running: who is silent for long is dead."""
 
@@ -35,9 +35,12 @@ class LongRunning:
         Where the jobs of the run have their leases; nobody is told if there is no such place.
     name : str
         Of the job's lease.
+    n_jobs : int
+        All jobs of the run, which tell it in the same folder.
     """
 
-    def __init__(self, leases: Path | None, name: str) -> None:
+    def __init__(self, leases: Path | None, name: str, n_jobs: int = 1) -> None:
+        self._pause = longrunning_pause(n_jobs)
         self._path = leases / f"{MARK}{name}" if leases is not None else None
         self._told: list[tuple[int, float]] = []
         self._time = float("-inf")
@@ -45,7 +48,7 @@ class LongRunning:
     def tell(self, running: Iterable[tuple[int, float]]) -> None:
         """Say which items are running, with the starts (`time.monotonic`) of each."""
         now = time.monotonic()
-        if self._path is None or now - self._time < PAUSE_SECONDS:
+        if self._path is None or now - self._time < self._pause:
             return
         # Not the items of a second or two, of which there is always one.
         long = [(item, start) for item, start in running if now - start > LONG_SECONDS]

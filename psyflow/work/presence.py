@@ -7,11 +7,13 @@ have been taken for dead, if it was stopped or cut off for long: then others go 
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass
 
 from psyflow.system.lease import Lease
 from psyflow.work.capture import say
 from psyflow.work.claims import ClaimLog
+from psyflow.work.crowd import lease_pause, presence_pause
 from psyflow.work.takeover import lease_name
 from psyflow.work.worker import Work
 
@@ -46,7 +48,10 @@ class Presence:
     def __init__(self, job: Work, name: str) -> None:
         self._job = job
         self._name = name
-        self._lease = Lease(job.leases / name, say) if job.leases is not None else None
+        pause = lease_pause(job.n_jobs)
+        self._lease = Lease(job.leases / name, say, pause) if job.leases is not None else None
+        self._pause = presence_pause(job.n_jobs)
+        self._looked = float("-inf")
         self._is_gone = False
         self._is_told = False
 
@@ -63,6 +68,7 @@ class Presence:
         bool
             Whether the folder of the job is where it was.
         """
+        self._looked = float("-inf")
         if trouble := self.trouble():
             say(trouble.text)
         if self._lease is not None and not self._is_gone:
@@ -72,7 +78,8 @@ class Presence:
     def trouble(self) -> Trouble | None:
         """Say that the job lives; return, once, why it has to end, if it has to."""
         trouble = None
-        if not self._is_told:
+        if not self._is_told and time.monotonic() - self._looked >= self._pause:
+            self._looked = time.monotonic()
             # A file server that is away for a while comes back.
             with contextlib.suppress(OSError):
                 trouble = self._look()

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import struct
+from typing import NamedTuple
 
-__all__ = ["Slot"]
+__all__ = ["Answer", "Slot", "Wish"]
+
+
+class Wish(NamedTuple):
+    """How many items a worker wants.
+
+    Attributes
+    ----------
+    number : int
+        Of its wishes, from 1.
+    most, least : int
+        Not more than `most`; and no use in balancing less than `least`.
+    rate : float
+        How many items it does in a second; 0 if it has done none.
+    """
+
+    number: int
+    most: int
+    least: int
+    rate: float
+
+
+class Answer(enum.IntEnum):
+    """What a supervisor answers to a wish."""
+
+    DEALT = 1  # these positions
+    LOOK = 2  # nothing is left but what jobs that have ended left behind, perhaps
+    NOTHING = 3  # nothing at all is left
+    FAILED = 4  # it could not claim: the error's number is the first position
 
 
 class Slot:
@@ -36,7 +66,12 @@ class Slot:
     _gone = struct.Struct("<qq500s")
     _doom_at = _layout.size + _stop.size + _failed.size
     _gone_at = _doom_at + _doom.size
-    size = _gone_at + _gone.size
+    # Of both, the first number is also told at the end, mixed with the others: then all is there.
+    _wish = struct.Struct("<qqqdq")
+    _answer = struct.Struct("<qqqqq")
+    _wish_at = _gone_at + _gone.size + 4
+    _answer_at = _wish_at + _wish.size
+    size = _answer_at + _answer.size
 
     def __init__(self, memory: memoryview) -> None:
         self._memory = memory
@@ -50,6 +85,8 @@ class Slot:
         self.failed(0)
         self._doom.pack_into(self._memory, self._doom_at, False)
         self._gone.pack_into(self._memory, self._gone_at, False, self.IDLE, b"")
+        self._wish.pack_into(self._memory, self._wish_at, 0, 0, 0, 0.0, 0)
+        self._answer.pack_into(self._memory, self._answer_at, 0, 0, 0, 0, 0)
 
     def end(self) -> None:
         """Say that the worker ends because it wants to, unless an item is what ends it."""
@@ -76,6 +113,32 @@ class Slot:
         """The item and the reason of `give_way`."""
         _, item, text = self._gone.unpack_from(self._memory, self._gone_at)
         return item, text.rstrip(b"\0").decode(errors="ignore")
+
+    def wish(self, wish: Wish) -> None:
+        """Say how many items the worker wants."""
+        check = wish.number ^ wish.most ^ wish.least
+        self._wish.pack_into(self._memory, self._wish_at, *wish, check)
+
+    @property
+    def wished(self) -> Wish | None:
+        """What `wish` said, unless that was answered."""
+        *told, check = self._wish.unpack_from(self._memory, self._wish_at)
+        wish = Wish(*told)
+        is_whole = check == wish.number ^ wish.most ^ wish.least
+        answered = self._answer.unpack_from(self._memory, self._answer_at)[0]
+        return wish if is_whole and wish.number > answered else None
+
+    def answer(self, number: int, what: Answer, start: int = 0, stop: int = 0) -> None:
+        """Answer the wish of that number."""
+        check = number ^ what ^ start ^ stop
+        self._answer.pack_into(self._memory, self._answer_at, number, what, start, stop, check)
+
+    def answered(self, number: int) -> tuple[Answer, int, int] | None:
+        """Return the answer to the wish of that number; None if there is none yet."""
+        told, what, start, stop, check = self._answer.unpack_from(self._memory, self._answer_at)
+        if told != number or check != number ^ what ^ start ^ stop:
+            return None
+        return Answer(what), start, stop
 
     def failed(self, n_items: int) -> None:
         """Say how many items have failed."""

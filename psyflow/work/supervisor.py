@@ -31,8 +31,8 @@ from psyflow.system.oserrors import is_full
 from psyflow.system.processes import Signals, cause_of_death
 from psyflow.work.asked import Questions
 from psyflow.work.capture import say
-from psyflow.work.claims import ClaimLog
 from psyflow.work.crew import Claimant, Crew, Loaded
+from psyflow.work.dealing import Dealer
 from psyflow.work.deaths import Deaths
 from psyflow.work.endings import Ending, ending_of
 from psyflow.work.failure_limit import FailureLimit
@@ -49,6 +49,8 @@ __all__ = ["Supervisor"]
 Attempts: TypeAlias = "Mapping[int, int]"
 
 POLL_SECONDS = 0.5
+UNHEARD_SECONDS = 0.02
+"""How often to look at what workers wish where no signal tells of it."""
 GRACE_SECONDS = 10.0
 MAX_IDLE_DEATHS = 3
 NOTEWORTHY_SECONDS = 3.0
@@ -85,8 +87,8 @@ class Supervisor:
         self._writer = ShardWriter(self._job.out / f"{self._prefix}.supervisor.rows")
         self._deaths = Deaths(self._job, self._writer)
         self._failure_limit = FailureLimit(self._job, self._prefix)
-        self._long_running = LongRunning(self._job.leases, self._prefix)
-        self._questions = Questions(self._job.leases, self._prefix)
+        self._long_running = LongRunning(self._job.leases, self._prefix, job.n_jobs)
+        self._questions = Questions(self._job.leases, self._prefix, job.n_jobs)
         self._is_out_of_time = False
         self._standstills = Standstills()
 
@@ -104,6 +106,7 @@ class Supervisor:
         """
         make_folder(self._job.out)
         self._job = replace(self._job, home=identity(make_folder(self._job.claims)))
+        self._dealer = Dealer(self._job, self._writer.path.name, self._pool_size, self._crew.slot)
         self._presence = Presence(self._job, self._prefix)
         self._presence.begin()
         try:
@@ -128,7 +131,7 @@ class Supervisor:
                 self._spawn_all()
             while crew.is_there:
                 patience = self._patience()
-                signals.wait(patience)
+                self._wait(signals, patience)
                 if signals.is_to_pause:
                     signals.is_to_pause = False
                     crew.pause()
@@ -147,6 +150,20 @@ class Supervisor:
                 self._questions.heed(oldest, crew.stack)
                 self._heed_failures()
                 self._heed(signals.stop_requests, orphaned=os.getppid() != parent)
+
+    def _wait(self, signals: Signals, seconds: float) -> None:
+        """Wait until something happens; dealing items out meanwhile is nothing of that kind."""
+        end = time.monotonic() + seconds
+        if not signals.are_heard:
+            end = min(end, time.monotonic() + UNHEARD_SECONDS)
+        # The end of a worker, too, may be what others have been waiting for.
+        self._dealer.heed(self._crew.children.values())
+        while True:
+            signals.wait(max(0.0, end - time.monotonic()))
+            n_answered = self._dealer.heed(self._crew.children.values())
+            is_asked = signals.stop_requests > self._stop_level or signals.is_to_pause
+            if not n_answered or is_asked or self._crew.has_ended() or time.monotonic() >= end:
+                return
 
     def _loads_once(self) -> bool:
         """Tell whether it is worth a process of its own to load the code for all workers."""
@@ -181,6 +198,8 @@ class Supervisor:
     def _spawn_all(self) -> None:
         for index in range(self._pool_size):
             self._spawn(index)
+            # The first one need not wait for the last one.
+            self._dealer.heed(self._crew.children.values())
 
     def _spawn(self, index: int, first: Items | None = None, *, one_by_one: bool = False) -> None:
         shard = self._job.out / f"{self._prefix}.{index}-{self._spawned}.rows"
@@ -200,7 +219,7 @@ class Supervisor:
         if job.is_gone():
             return 0
         how = {"one_by_one": child.one_by_one}
-        return work(job, child.index, child.shard, slot, child.first, attempts, **how)
+        return work(job, child.index, child.shard, slot, child.first, attempts, asks=True, **how)
 
     def _patience(self) -> float:
         patience = POLL_SECONDS
@@ -329,17 +348,9 @@ class Supervisor:
 
     def _left_behind(self, child: Claimant, finished: Items) -> Items | None:
         """Return what a dead worker had claimed and not finished."""
-        items = self._taken_by(child)
+        items = self._dealer.taken_by(child)
         items = child.first if items is None else items
         return None if items is None else np.setdiff1d(items, finished)
-
-    def _taken_by(self, child: Claimant) -> Items | None:
-        """Return what a worker has taken last; None if it has taken nothing."""
-        if self._job.feed is not None:
-            return self._job.feed.block_of(child.shard.name)
-        log = ClaimLog(self._job.claims, len(self._job.items))
-        claim = log.latest_of(child.shard.name)
-        return None if claim is None else self._job.items[claim.start : claim.stop]
 
     def _is_overdue(self, start: float, now: float) -> bool:
         timeout = self._job.timeout

@@ -7,6 +7,7 @@ only thought dead, its items are computed twice, and are in the result once.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -24,6 +25,8 @@ __all__ = ["Remains", "finished_in", "lease_name"]
 Items: TypeAlias = "npt.NDArray[np.int64]"
 
 PIECES = 16
+MOST_LOOKED_AT = 100
+"""Leases of others that a job looks at when nothing else is left to do."""
 
 
 def lease_name(shard: str) -> str:
@@ -87,6 +90,10 @@ class Remains:
         """Return the leases of jobs that ended with something undone."""
         leases = [path for path in self._leases.iterdir() if path.name[0] != "."]
         others = [path for path in leases if path.name != mine]
+        if len(others) > MOST_LOOKED_AT:
+            # With a thousand jobs, each that ends would ask for a thousand leases. Whoever has
+            # ended is looked at by a hundred others all the same.
+            others = random.SystemRandom().sample(others, MOST_LOOKED_AT)
         now = server_time(self._leases) if others else 0.0
         return {path.name for path in others if _is_same_job(path, mine) or is_over(path, now)}
 

@@ -24,13 +24,15 @@ from psyflow.system.identity import FileId, identity
 from psyflow.system.owner import Owner
 from psyflow.system.processes import WARNINGS
 from psyflow.work.account import Account
+from psyflow.work.asking import Asking
 from psyflow.work.capture import Output
 from psyflow.work.claims import ClaimLog
+from psyflow.work.crowd import sync_pause
 from psyflow.work.evaluate import Evaluator, StopNow
 from psyflow.work.feed import Feed
 from psyflow.work.integrity import Integrity
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
-from psyflow.work.slot import Slot
+from psyflow.work.slot import Answer, Slot
 from psyflow.work.takeover import Remains
 
 __all__ = ["Pacer", "Work", "work"]
@@ -107,6 +109,8 @@ class Work:
     log: Callable[[int], Path] | None = None
     leases: Path | None = None
     deadline: float | None = None
+    n_jobs: int = 1
+    """All jobs of the run."""
     home: FileId | None = None
     """The folder of the claim log, if it must not have been moved."""
     last_words: Callable[[int], str] = lambda item: ""
@@ -151,6 +155,7 @@ class Pacer:
         self._seconds = max(CLAIM_SECONDS, 0.01 * n_workers)
         self._largest = 1
         self._smallest = 1
+        self._rate = 0.0
         self._recent: deque[float] = deque(maxlen=REMEMBERED)
         self.quota: int | None = None
         """How many items may still be claimed, if that is limited."""
@@ -161,6 +166,11 @@ class Pacer:
         quota = MAX_CLAIM if self.quota is None else self.quota
         return min(self._largest, fair, remaining, MAX_CLAIM, quota)
 
+    def wish(self) -> tuple[int, int, float]:
+        """Return how many to claim at most, below how many not to balance, and items a second."""
+        most = min(self._largest, MAX_CLAIM, MAX_CLAIM if self.quota is None else self.quota)
+        return most, min(self._smallest, most), self._rate
+
     def fits(self, seconds: float) -> bool:
         """Tell whether the next claim would be done in `seconds`, as far as the last ones tell."""
         return not self._recent or float(np.quantile(self._recent, QUANTILE)) <= seconds
@@ -170,7 +180,7 @@ class Pacer:
         self._recent.append(seconds)
         if self.quota is not None:
             self.quota -= n_items
-        rate = n_items / max(seconds, 1e-9)
+        self._rate = rate = n_items / max(seconds, 1e-9)
         affordable = int(self._seconds * rate)
         self._smallest = int(SMALLEST_CLAIM_SECONDS * rate)
         # Growing step by step guards against a first item that happens to be quick.
@@ -219,6 +229,7 @@ def _batches(
     first: Items | None,
     one_by_one: bool,
     is_stopping: Callable[[], bool],
+    asking: Asking | None,
 ) -> Iterator[tuple[Items, int]]:
     """Yield `first`, and then what can be had, each with how many to evaluate at once."""
     if first is not None:
@@ -228,7 +239,7 @@ def _batches(
             yield items, COLUMN_BLOCK
         return
     try:
-        for items in _claims(job, shard, pacer):
+        for items in _dealt(job, shard, pacer, asking) if asking else _claims(job, shard, pacer):
             yield items, COLUMN_BLOCK
     except FileNotFoundError:
         if not job.is_gone():
@@ -238,11 +249,26 @@ def _batches(
 def _claims(job: Work, shard: str, pacer: Pacer) -> Iterator[Items]:
     """Yield what can be claimed, as long as the run is where it was."""
     log = ClaimLog(job.claims, len(job.items))
-    owner = Owner.here()
-    while not job.is_gone() and (claim := log.claim(owner, shard, pacer.size)) is not None:
+    while not job.is_gone() and (claim := log.claim(Owner.here(), shard, pacer.size)) is not None:
         yield job.items[claim.start : claim.stop]
+    yield from _left_by_others(job, shard)
+
+
+def _dealt(job: Work, shard: str, pacer: Pacer, asking: Asking) -> Iterator[Items]:
+    """Yield what the supervisor deals out."""
+    answer = Answer.DEALT
+    while answer is Answer.DEALT:
+        answer, start, stop = asking.ask(*pacer.wish())
+        if start < stop:
+            yield job.items[start:stop]
+    if answer is Answer.LOOK:
+        yield from _left_by_others(job, shard)
+
+
+def _left_by_others(job: Work, shard: str) -> Iterator[Items]:
     if job.leases is not None and not job.is_gone():
-        yield from Remains(log, job.items, job.leases, job.out).take(owner, shard)
+        log = ClaimLog(job.claims, len(job.items))
+        yield from Remains(log, job.items, job.leases, job.out).take(Owner.here(), shard)
 
 
 def _evaluate_batch(
@@ -275,6 +301,7 @@ def work(
     attempts: Mapping[int, int] | None = None,
     *,
     one_by_one: bool = False,
+    asks: bool = False,
 ) -> int:
     """Be a worker until nothing is left to claim.
 
@@ -293,6 +320,8 @@ def work(
     one_by_one : bool
         Whether the outcome of each of `first` is written at once, so that it can be told after
         which of them that is not possible any more.
+    asks : bool
+        Whether its parent claims for it.
 
     Returns
     -------
@@ -304,8 +333,7 @@ def work(
     Raises
     ------
     Exception
-        If the user's code cannot be loaded; if the disk is full; and if an item has broken the
-        process, which the slot then says.
+        If the user's code cannot be loaded, the disk is full, or an item has broken the process.
     """
     prepared = job.prepare(index)
     if prepared.contexts is not None:
@@ -327,14 +355,16 @@ def work(
     evaluator = Evaluator(
         prepared, writer, slot.running, job.retries, attempts, output, note_failures, integrity
     )
+    evaluator.sync_every(sync_pause(job.n_workers))
     account = Account(evaluator, slot, integrity)
     with output or contextlib.nullcontext(), account, writer, evaluator, account:
         _StopSignal(evaluator, slot)
         os.register_at_fork(after_in_child=evaluator.leave_child)
-        pacer = Pacer(job.n_workers)
+        pacer = Pacer(1 if asks else job.n_workers)
         pacer.quota = job.max_tasks_per_child
         is_stopping = lambda: evaluator.stopping or slot.stop_level > 0  # noqa: E731
-        batches = _batches(job, shard.name, pacer, first, one_by_one, is_stopping)
+        asking = Asking(slot, is_stopping) if asks else None
+        batches = _batches(job, shard.name, pacer, first, one_by_one, is_stopping, asking)
         return _evaluate_all(job, prepared, evaluator, slot, batches, pacer)
 
 

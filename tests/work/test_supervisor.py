@@ -228,9 +228,9 @@ def test_an_item_that_began_while_another_was_to_be_ended_is_innocent(job: MakeJ
     source = """
     def execute(i):
         note(i)
-        if i == 0:
+        if i == 1:
             wait_for((folder / "condemned").exists)
-        if i == 1 and notes().count("1") == 1:
+        if i == 2 and notes().count("2") == 1:
             time.sleep(600)
         return {"y": 2 * i}
 
@@ -241,16 +241,16 @@ def test_an_item_that_began_while_another_was_to_be_ended_is_innocent(job: MakeJ
 
     def kill_late(pid, number):
         (folder / "condemned").touch()
-        wait_for(lambda: "1" in notes())
+        wait_for(lambda: "2" in notes())
         kill(pid, number)
 
     os.kill = kill_late
     """
-    # Item 0 ends when it was found to take too long, and the kill finds item 1.
-    run = job(4, source, pool_size=1, timeout=2)
+    # Item 1 ends when it was found to take too long, and the kill finds item 2, of the same deal.
+    run = job(5, source, pool_size=1, timeout=2)
     assert run.run() == 0
     run.check_all_done()
-    assert run.calls() == {0: 1, 1: 2, 2: 1, 3: 1}
+    assert run.calls() == {0: 1, 1: 1, 2: 2, 3: 1, 4: 1}
 
 
 @pytest.mark.parametrize(
@@ -707,16 +707,16 @@ def test_a_worker_that_exits_between_items_is_replaced(job: MakeJob) -> None:
         done.append(i)
         return {"y": 2 * i}
 
-    claim = psyflow.work.claims.ClaimLog.claim
+    ask = psyflow.work.asking.Asking.ask
 
-    def claim_or_exit(*arguments):
+    def ask_or_exit(*arguments):
         if 5 in done:
-            # Not while an item runs: while the worker is about to claim, and with success.
+            # Not while an item runs: while the worker is about to ask, and with success.
             threading.Thread(target=os._exit, args=(0,)).start()
             time.sleep(600)
-        return claim(*arguments)
+        return ask(*arguments)
 
-    psyflow.work.claims.ClaimLog.claim = claim_or_exit
+    psyflow.work.asking.Asking.ask = ask_or_exit
     """
     run = job(12, source, pool_size=1)
     assert run.run() == 0

@@ -1,0 +1,163 @@
+"""Claims of one job, dealt out to its workers by their supervisor.
+
+If each worker claimed for itself, as many processes as a run has workers would meet in the folder
+of the claim log. So the supervisor claims for all of them, and they ask it by a few bytes of
+shared memory (`psyflow.work.asking`): who has what is then known without a look at the log.
+
+When the log is exhausted, one worker looks what jobs that have ended left behind, and the others
+do if it finds something. Should the supervisor be killed, all that it had claimed is left behind
+itself, dealt or not, and others take up what has no outcome.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import time
+from collections.abc import Callable, Iterable
+
+from psyflow.system.owner import Owner
+from psyflow.work.capture import say
+from psyflow.work.claims import ClaimLog
+from psyflow.work.crew import Claimant
+from psyflow.work.slot import Answer, Slot, Wish
+from psyflow.work.worker import CLAIM_SECONDS, MAX_CLAIM, Items, Pacer, Work
+
+__all__ = ["Dealer"]
+
+CLAIMS_PER_SECOND = 8
+"""Claims that all jobs of a log make together: each is about ten operations in one folder."""
+
+_NOTHING = Answer.NOTHING, 0, 0
+
+
+class Dealer:
+    """Claims for the workers of a job, and deals out to them what they wish.
+
+    Parameters
+    ----------
+    job : Work
+    shard : str
+        Name of the supervisor's shard, by which its claims go.
+    n_workers : int
+        Of this job.
+    slot_of : callable
+        Given a worker, returns its slot.
+    """
+
+    def __init__(
+        self, job: Work, shard: str, n_workers: int, slot_of: Callable[[Claimant], Slot]
+    ) -> None:
+        self._job = job
+        self._shard = shard
+        self._n_workers = n_workers
+        self._slot_of = slot_of
+        self._log = ClaimLog(job.claims, len(job.items))
+        self._n_jobs = max(1, math.ceil(job.n_workers / n_workers))
+        self._start = self._stop = 0  # what is claimed, and not dealt out
+        self._size = 0  # of the last claim
+        self._unclaimed = len(job.items)  # as far as this job has seen
+        self._is_exhausted = False
+        self._dealt: dict[str, tuple[int, int]] = {}
+        self._scout: Claimant | None = None
+        self._has_found = False  # whether others have left something
+        self._lookers: set[str] = set()
+
+    def heed(self, children: Iterable[Claimant]) -> int:
+        """Answer what workers wish, and return how many of them were answered."""
+        children, n_answered = list(children), 0
+        for child in children:
+            slot = self._slot_of(child)
+            wish = slot.wished
+            answer = None if wish is None else self._answer(child, wish, children)
+            if wish is not None and answer is not None:
+                slot.answer(wish.number, *answer)
+                n_answered += 1
+        return n_answered
+
+    def taken_by(self, child: Claimant) -> Items | None:
+        """Return what a worker has taken last; None if it has taken nothing."""
+        shard = child.shard.name
+        if self._job.feed is not None:
+            return self._job.feed.block_of(shard)
+        # What others left is had only when there is nothing else.
+        claim = self._log.taken_over_by(shard) if shard in self._lookers else None
+        if claim is not None:
+            return self._job.items[claim.start : claim.stop]
+        if shard not in self._dealt:
+            return None
+        start, stop = self._dealt[shard]
+        return self._job.items[start:stop]
+
+    def _answer(
+        self, child: Claimant, wish: Wish, children: list[Claimant]
+    ) -> tuple[Answer, int, int] | None:
+        """Return what to answer; None if that is not known yet."""
+        try:
+            if self._start == self._stop and not (self._is_exhausted or self._claim(wish)):
+                self._is_exhausted = True
+        except FileNotFoundError as error:
+            return _NOTHING if self._job.is_gone() else _failed(error)
+        except OSError as error:
+            return _failed(error)
+        if self._start == self._stop:
+            return self._nothing_left(child, children)
+        start = self._start
+        self._start = min(self._stop, start + self._share(wish))
+        self._dealt[child.shard.name] = start, self._start
+        return Answer.DEALT, start, self._start
+
+    def _share(self, wish: Wish) -> int:
+        """Return how many of the claimed items a worker gets: fewer and fewer towards the end."""
+        here = (self._stop - self._start) / (2 * self._n_workers)
+        fair = math.ceil(here + self._unclaimed / (2 * self._job.n_workers))
+        return max(1, min(wish.most, max(fair, wish.least)))
+
+    def _claim(self, wish: Wish) -> bool:
+        """Claim items for all workers; return whether there were any."""
+        if self._job.is_gone():
+            return False
+        claim = self._log.claim(Owner.here(), self._shard, lambda left: self._portion(left, wish))
+        if claim is None:
+            return False
+        self._start, self._stop = claim.start, claim.stop
+        self._size = claim.stop - claim.start
+        self._unclaimed = len(self._job.items) - claim.stop
+        return True
+
+    def _portion(self, left: int, wish: Wish) -> int:
+        """Return how many items to claim at once."""
+        seconds = max(CLAIM_SECONDS, self._n_jobs / CLAIMS_PER_SECOND)
+        if self._job.deadline is not None:
+            seconds = min(seconds, max(0.0, self._job.deadline - time.monotonic()))
+        affordable = math.ceil(self._n_workers * wish.rate * seconds)
+        # Nobody knows how long the first ones take: one for each worker.
+        most = min(affordable, Pacer.GROWTH * self._size) if self._size else self._n_workers
+        fair = math.ceil(left / (2 * self._n_jobs))
+        own = min(wish.most, max(math.ceil(left / (2 * self._job.n_workers)), wish.least))
+        return min(MAX_CLAIM * self._n_workers, max(own, min(most, fair)))
+
+    def _nothing_left(
+        self, child: Claimant, children: list[Claimant]
+    ) -> tuple[Answer, int, int] | None:
+        """Have one worker look for what others left, and the others if it finds something."""
+        shard = child.shard.name
+        if self._job.leases is None or shard in self._lookers:
+            return _NOTHING
+        scout = self._scout
+        is_next = scout is None or (child.index == scout.index and child is not scout)
+        if is_next:
+            self._scout = child
+        elif scout is not None and not self._has_found:
+            if not any(other.index == scout.index for other in children):
+                return _NOTHING
+            if scout not in children or self._slot_of(scout).read()[0] < 0:
+                return None  # it is looking, or whoever takes its place will
+            self._has_found = True
+        self._lookers.add(shard)
+        return Answer.LOOK, 0, 0
+
+
+def _failed(error: OSError) -> tuple[Answer, int, int]:
+    say(f"Cannot claim items: {error}")
+    return Answer.FAILED, error.errno or errno.EIO, 0
