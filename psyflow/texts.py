@@ -7,6 +7,7 @@ a terminal takes for commands. Nothing here raises, and nothing holds more than 
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import sys
 import traceback
@@ -24,6 +25,7 @@ __all__ = [
     "message_of",
     "printable",
     "traceback_text",
+    "users_frames",
 ]
 
 MESSAGE_LIMIT = 10_000
@@ -33,6 +35,7 @@ TRACEBACK_LIMIT = 40_000
 _Places: TypeAlias = "tuple[tuple[int, int], ...]"
 
 _HEADING = "Traceback (most recent call last):\n"
+_PACKAGE = f"{os.path.dirname(__file__)}{os.sep}"  # noqa: PTH120 (as code objects have it)
 _ELABORATE = (SyntaxError, NameError, AttributeError, ImportError)
 _MOST_FRAMES = 32
 _LAST_LINES = 10
@@ -216,3 +219,10 @@ def _codes(frames: TracebackType | None) -> list[CodeType]:
         codes.append(frames.tb_frame.f_code)
         frames = frames.tb_next
     return codes
+
+
+def users_frames(frames: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the first frame on that is not of psyflow; None if all are."""
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        frames = frames.tb_next
+    return frames

@@ -19,12 +19,21 @@ from psyflow.pspace.param import as_space
 from psyflow.pspace.streams import RandomStreams
 from psyflow.reprs import safe_repr
 from psyflow.system.allotted import usable_cpus
-from psyflow.tasks.signature import Takes
+from psyflow.tasks.signature import Takes, why_no_dict
 from psyflow.work.prepared import Retries
 
-__all__ = ["Asked", "check_call", "name_of", "space_of"]
+__all__ = [
+    "Asked",
+    "check_call",
+    "check_fits",
+    "check_most_failures",
+    "most_failures",
+    "name_of",
+    "space_of",
+]
 
 STYLES = ("keywords", "pset")
+_HINT = ' To get each pset whole, set call="pset".'
 RETRIED = ("error", "crash", "oom", "timeout")
 
 
@@ -82,8 +91,7 @@ class Asked:
         _check_number("timeout", timeout, "seconds, such as 60, or None")
         _check_whole("retries", retries, 0)
         _check_whole("seed", seed, 0)
-        if not (isinstance(max_failures, float) and 0 < max_failures < 1):
-            _check_whole("max_failures", max_failures, 1, ", or a share of them, such as 0.1")
+        check_most_failures(max_failures)
         if setup is not None and not callable(setup):
             raise UsageError(f"`setup` has to be a function, not {safe_repr(setup, 60)}.")
         check_limits(backend, timeout=timeout)
@@ -98,12 +106,9 @@ class Asked:
         function = self.call.function
         return function.function if isinstance(function, AsPset) else function
 
-    def most_failures(self, n_items: int) -> float:
-        """Return with how many failures of so many psets nobody goes on."""
-        if self.max_failures is None:
-            return math.inf
-        is_share = isinstance(self.max_failures, float)
-        return max(1, math.ceil(self.max_failures * n_items)) if is_share else self.max_failures
+    def most_failures(self, n_items: int) -> float | None:
+        """Return with how many failures of so many psets nobody goes on; None if nobody said."""
+        return most_failures(self.max_failures, n_items)
 
     def engine(self, n_items: int = sys.maxsize) -> Engine:
         """Return what evaluates so many psets, at the most."""
@@ -115,6 +120,26 @@ class Asked:
         elif self.backend == "ray":
             limits = dict(self.ray)
         return engine_for(self.backend, self.call, n_workers, **limits)
+
+
+def most_failures(max_failures: int | float | None, n_items: int) -> float | None:
+    """Return how many failures of so many psets a number, or a share, of them is.
+
+    Examples
+    --------
+    >>> most_failures(0.1, 25), most_failures(7, 25), most_failures(None, 25)
+    (3, 7, None)
+    """
+    if isinstance(max_failures, float) and max_failures < 1:
+        return max(1, math.ceil(max_failures * n_items))
+    return max_failures
+
+
+def check_most_failures(max_failures: Any) -> None:
+    """Raise UsageError if it is neither a number of psets nor a share of them."""
+    is_share = isinstance(max_failures, float) and 0 < max_failures < 1
+    if not (is_share or max_failures == math.inf):
+        _check_whole("max_failures", max_failures, 1, ", or a share of them, such as 0.1")
 
 
 def name_of(function: Any) -> str:
@@ -231,14 +256,41 @@ def check_call(asked: Asked, names: Collection[str]) -> None:
         raise UsageError("The psets have `rng`, which `seed` gives, too. Rename one, or no seed.")
     if isinstance(asked.call.function, AsPset):
         _check_takes_pset(function, called, given)
-        return
+    else:
+        has_setup = asked.call.setup is not None
+        check_fits(function, names, given, has_setup=has_setup, hint=_HINT)
+
+
+def check_fits(
+    function: Any,
+    names: Collection[str],
+    given: Collection[str] = (),
+    *,
+    has_setup: bool = False,
+    hint: str = "",
+) -> None:
+    """Raise UsageError if a function cannot be called with psets of these names as keywords.
+
+    Parameters
+    ----------
+    function : callable
+    names : collection of str
+    given : collection of str
+        What it gets beside.
+    has_setup : bool
+        Whether a `setup` may give more, which nobody knows before.
+    hint : str
+        What else there is to do.
+    """
+    called = name_of(function)
+    if (why := why_no_dict(function)) is not None:
+        raise UsageError(f"`{called}` {why}")
     try:
         takes = Takes.of(function)
     except ValueError as error:
         if str(error).startswith("it takes"):
             raise UsageError(
-                f"`{called}` cannot be called with keyword arguments: {error}. To get each pset "
-                'whole, set call="pset".'
+                f"`{called}` cannot be called with keyword arguments: {error}.{hint}"
             ) from error
         return
     known = [*takes.required, *takes.optional]
@@ -247,21 +299,26 @@ def check_call(asked: Asked, names: Collection[str]) -> None:
             f"`seed` is set, but `{called}` does not take `rng`. Add it to its parameters, or "
             "leave out `seed`."
         )
-    _check_names(called, takes, names, given, asked)
+    _check_names(called, takes, names, given, has_setup=has_setup, hint=hint)
 
 
 def _check_names(
-    called: str, takes: Takes, names: Collection[str], given: Collection[str], asked: Asked
+    called: str,
+    takes: Takes,
+    names: Collection[str],
+    given: Collection[str],
+    *,
+    has_setup: bool,
+    hint: str,
 ) -> None:
     known = [*takes.required, *takes.optional]
-    hint = ' To get each pset whole, set call="pset".'
     for name in [] if takes.is_any else names:
         if name not in known:
             maybe = did_you_mean(name, known) or (hint if len(known) == 1 else "")
             if not name.isidentifier():
                 maybe = f" It is no name that an argument can have.{hint}"
             raise UsageError(f'The psets have "{name}", which `{called}` does not take.{maybe}')
-    for name in () if asked.call.setup is not None else takes.required:
+    for name in () if has_setup else takes.required:
         if name not in names and name not in given:
             raise UsageError(
                 f"`{called}` takes `{name}`, which the psets do not have."
@@ -274,6 +331,8 @@ def _check_takes_pset(function: Any, called: str, given: Collection[str]) -> Non
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         return
+    if (why := why_no_dict(function)) is not None:
+        raise UsageError(f"`{called}` {why}")
     try:
         signature.bind_partial({}, **dict.fromkeys(given))
     except TypeError as error:

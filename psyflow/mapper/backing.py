@@ -156,24 +156,39 @@ class Backing:
         return Selection(space, np.flatnonzero(~known))
 
     def evaluate(
-        self, function: Function, space: ParameterSpace, pool_size: int, backend: Any
-    ) -> list[Failure]:
-        """Evaluate all of `space`, add the rows to the file, and return the failures."""
+        self,
+        function: Function,
+        space: ParameterSpace,
+        pool_size: int,
+        backend: Any,
+        most: float | None,
+    ) -> tuple[list[Failure], int]:
+        """Evaluate all of `space`, and add the rows to the file.
+
+        Returns
+        -------
+        failures : list of Failure
+        n_left : int
+            How many psets were left, as others have failed.
+        """
         if self._not_held is not None:
             raise self._not_held
         self._record.begin(self._code)
         work = WorkFolder(self._folder / os.urandom(4).hex(), _SPACE)
         work.begin(pickle.dumps(space))
         try:
-            work.evaluate(function, space, pool_size, backend, self.store.check)
+            work.evaluate(function, space, pool_size, backend, self.store.check, most)
         except BaseException:
             # What cannot be taken up now is there for the next call; this is what is told.
             with contextlib.suppress(OSError, PsyflowError):
                 self._take_up(work)
             raise
-        failures = [record.read() for record in work.outcomes().failures]
+        outcomes = work.outcomes()
+        failures = [record.read() for record in outcomes.failures]
+        without_row = {record.item for record in (*outcomes.failures, *outcomes.skips)}
+        n_ended = len(without_row.union(*(piece.items.tolist() for piece in outcomes.pieces)))
         self._take_up(work)
-        return failures
+        return failures, len(space) - n_ended
 
     def _wait_for_workers(self, work: WorkFolder) -> None:
         """Let the workers of a call that died end; they notice within a second."""

@@ -94,12 +94,15 @@ class Ended:
         How long the worker had waited for it; NaN if nobody knows.
     memory : float
         The most memory that the worker has used so far, in bytes.
+    is_doomed : bool
+        Whether a pset has failed in a way that no other one can escape.
     """
 
     n_items: int
     seconds: float
     waited: float
     memory: float
+    is_doomed: bool = False
 
 
 @dataclass
@@ -157,7 +160,7 @@ def evaluated(call: Call, prepared: Prepared, batch: Batch) -> Returned:
     finally:
         evaluator.flush()
     seconds = time.monotonic() - begin
-    returned.ended = Ended(len(batch), seconds, float("nan"), peak_memory())
+    returned.ended = Ended(len(batch), seconds, float("nan"), peak_memory(), evaluator.is_doomed)
     return returned
 
 

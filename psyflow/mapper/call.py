@@ -9,7 +9,7 @@ from typing import Any
 from psyflow.exceptions import PsyflowError, UsageError
 from psyflow.pspace.streams import RandomStreams
 from psyflow.reprs import safe_repr
-from psyflow.texts import traceback_text
+from psyflow.texts import traceback_text, users_frames
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
 
 __all__ = ["AsPset", "Call", "accept"]
@@ -63,8 +63,8 @@ def _set_up(setup: Callable[[int], Mapping[str, Any] | None], worker: int) -> Ma
     try:
         extra = setup(worker)
     except Exception as error:
-        frames = error.__traceback__ and error.__traceback__.tb_next
-        raise PsyflowError(f"`setup` failed.\n{traceback_text(error, frames)}") from error
+        told = traceback_text(error, users_frames(error.__traceback__))
+        raise PsyflowError(f"`setup` failed.\n{told}") from error
     if extra is not None and not isinstance(extra, Mapping):
         raise UsageError(
             f"`setup` returned {safe_repr(extra, 80)}. It has to return a dict of arguments."

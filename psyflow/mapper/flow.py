@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
+from psyflow.mapper.alike import Together
 from psyflow.mapper.batches import Returned
 from psyflow.mapper.call import Call, accept
 from psyflow.mapper.engines import Engine, engine_for
@@ -17,7 +18,10 @@ __all__ = ["evaluate_through", "evaluating"]
 
 
 def evaluating(
-    engine: Engine, supply: Supply, group_size: int | None = None
+    engine: Engine,
+    supply: Supply,
+    group_size: int | None = None,
+    together: Together | None = None,
 ) -> Generator[Returned, None, None]:
     """Evaluate psets, and yield outcomes as they come.
 
@@ -29,13 +33,18 @@ def evaluating(
     supply : Supply
     group_size : int, optional
         How many psets to send at once; by default, what takes about a quarter of a second.
+    together : Together, optional
+        Heeds what comes, and may end it.
     """
     pacer = Pacer(engine.n_workers)
     found: list[Returned] = []
     with contextlib.closing(engine):
         while True:
             _fill(engine, supply, pacer, group_size)
-            yield from found
+            for returned in found:
+                yield returned
+                if together is not None and together.heed(returned):
+                    return
             if not engine.is_busy:
                 return
             found = engine.collect()
@@ -59,6 +68,7 @@ def evaluate_through(
     function: Callable[..., Mapping[str, Any]],
     space: ParameterSpace,
     check: Callable[[Mapping[str, Any]], None] = accept,
+    together: Together | None = None,
 ) -> Generator[Returned, None, None]:
     """Evaluate all psets of `space`, and yield outcomes as they come.
 
@@ -71,6 +81,8 @@ def evaluate_through(
     space : ParameterSpace
     check : callable
         Raises UnsupportedDataError for a result row that nobody could keep.
+    together : Together, optional
+        As for `evaluating`.
 
     Raises
     ------
@@ -81,4 +93,4 @@ def evaluate_through(
     """
     call = Call(function, check=check)
     n_workers = n_jobs if n_jobs > 0 else None
-    yield from evaluating(engine_for(backend, call, n_workers), OfSpace(space))
+    yield from evaluating(engine_for(backend, call, n_workers), OfSpace(space), None, together)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from psyflow.exceptions import ItemsFailedError
+from psyflow.mapper.alike import Together
 from psyflow.mapper.arguments import Asked, check_call, space_of
 from psyflow.mapper.flow import evaluating
 from psyflow.mapper.outcome import Outcome, outcomes_in
 from psyflow.mapper.supply import OfIterable, OfSpace, Supply
-from psyflow.outcomes.records import SKIPPED
 
 __all__ = ["imap"]
 
@@ -23,7 +25,7 @@ def imap(
     pool_size: int | str = "auto",
     timeout: float | None = None,
     retries: int = 0,
-    max_failures: int | None = None,
+    max_failures: int | float | None = None,
     seed: int | None = None,
     limit: int = 0,
     setup: Callable[[int], Mapping[str, Any] | None] | None = None,
@@ -43,7 +45,7 @@ def imap(
     backend, pool_size, timeout, retries, seed, limit, setup, call
         As for `map`.
     max_failures : int, optional
-        After how many failures to end.
+        After how many failures to end. Without it, see Raises; ``float("inf")`` has all evaluated.
 
     Yields
     ------
@@ -55,6 +57,9 @@ def imap(
     ------
     UsageError, PsyflowError
         As for `map`; what is wrong with a pset of an iterator, when that is reached.
+    ItemsFailedError
+        After twenty failures of one kind, and no result, if no pset can do better: a name, a
+        module or a program that is not there. All these have been yielded.
 
     Examples
     --------
@@ -66,7 +71,7 @@ def imap(
     >>> outcome.pset["n"] > 10
     True
     """
-    if isinstance(max_failures, float):
+    if isinstance(max_failures, float) and math.isfinite(max_failures):
         max_failures = int(max_failures)
     asked = Asked.of(
         fn,
@@ -104,12 +109,11 @@ def _checked(asked: Asked, psets: Iterable[Any], limit: int) -> Iterator[Any]:
 
 
 def _outcomes(asked: Asked, supply: Supply) -> Iterator[Outcome]:
-    n_failed, most = 0, asked.most_failures(0)
+    together, failures = Together(asked.most_failures(0)), []
     engine = asked.engine(supply.left)
-    with contextlib.closing(evaluating(engine, supply)) as found:
+    with contextlib.closing(evaluating(engine, supply, together=together)) as found:
         for returned in found:
-            for outcome in outcomes_in(returned):
-                yield outcome
-                n_failed += outcome.failure is not None and outcome.failure.kind != SKIPPED
-            if n_failed >= most:
-                return
+            failures += returned.failures if not together.is_over else []
+            yield from outcomes_in(returned)
+    if together.found is not None and together.found.stops:
+        raise ItemsFailedError(together.told(is_running=False), None, failures)

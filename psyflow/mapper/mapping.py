@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from psyflow.exceptions import MapInterrupted, PsyflowError, PsyflowWarning, UsageError
+from psyflow.mapper.alike import Together
 from psyflow.mapper.arguments import Asked, check_call, name_of, space_of
 from psyflow.mapper.batches import Returned
 from psyflow.mapper.collected import Collected
@@ -73,7 +74,9 @@ def map(
     retries : int
         How often to try a pset again that failed.
     max_failures : int or float, optional
-        With how many failures, or which share of them, to begin nothing more.
+        With how many failures, or which share of them, to begin nothing more. Without it, a map
+        ends after twenty failures of one kind, and no result, if no pset can do better: a name, a
+        module or a program that is not there. ``float("inf")`` has all evaluated.
     seed : int, optional
         Gives `fn` the argument ``rng``, a generator of NumPy of the pset's own: whatever the order
         or the number of workers, its numbers depend on the seed and the pset alone.
@@ -189,6 +192,8 @@ class Mapped:
         self._show = show
         self._group_size = group_size
         self._on_outcome = on_outcome
+        self._together = Together()
+        self._has_told_alike = False
         self.collected = Collected(len(space))
 
     def results(self) -> Results:
@@ -244,10 +249,12 @@ class Mapped:
         collected.n_items = len(items)
         if not len(items):
             return
-        engine, most = asked.engine(len(items)), asked.most_failures(len(items))
-        supply = OfSpace(self._space, items)
-        with contextlib.closing(evaluating(engine, supply, self._group_size)) as found:
+        self._together = Together(asked.most_failures(len(items)))
+        engine, supply = asked.engine(len(items)), OfSpace(self._space, items)
+        found = evaluating(engine, supply, self._group_size, self._together)
+        with contextlib.closing(found):
             for returned in found:
+                self._tell_alike()
                 collected.add(returned)
                 if returned.failures:
                     _check_returns_dicts(asked, collected)
@@ -255,8 +262,15 @@ class Mapped:
                 if self._on_outcome is not None:
                     for outcome in outcomes_in(returned):
                         self._on_outcome(outcome)
-                if returned.failures and collected.n_failed >= most:
-                    return
+        self._tell_alike(is_running=False)
+
+    def _tell_alike(self, *, is_running: bool = True) -> None:
+        """Say, once, what all the first psets fail with, if they do."""
+        found = self._together.found
+        if found is None or self._has_told_alike or not (self._show or found.stops):
+            return
+        self._has_told_alike = True
+        say(f"{name_of(self._asked.function)}: {self._together.told(is_running=is_running)}")
 
     def _told(self, results: Results, trouble: BaseException | None) -> Results:
         """Say what became of it; return the results, or raise that it was interrupted."""
@@ -276,11 +290,14 @@ class Mapped:
             return
         n_never = results.n_items - results.n_done - len(self.collected.failures)
         never = f" {n_never} never ran, as so many failed." if n_never else ""
-        pset = ", ".join(f"{name}={value}" for name, value in first.pset.items())
-        say(
-            f"{self.collected.n_failed} of {results.n_items} psets failed, and are in `failures`; "
-            f"the first, {pset}, with {first.exception}{never}"
+        told = (
+            f"{self.collected.n_failed} of {results.n_items} psets failed, and are in `failures`"
         )
+        if self._has_told_alike:
+            say(f"{told}.{never}")
+            return
+        pset = ", ".join(f"{name}={value}" for name, value in first.pset.items())
+        say(f"{told}; the first, {pset}, with {first.exception}{never}")
         if first.traceback:
             say(first.traceback.rstrip())
 

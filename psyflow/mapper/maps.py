@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 from psyflow.columns import Column, from_rows, without
 from psyflow.exceptions import IneffectiveExcludeWarning, ItemsFailedError, Skip
 from psyflow.fingerprint.functions import code_of_function
+from psyflow.mapper.alike import Together
+from psyflow.mapper.arguments import check_fits, check_most_failures, most_failures
 from psyflow.mapper.backing import Backing, Function
 from psyflow.mapper.flow import evaluate_through
 from psyflow.outcomes.records import SKIPPED, Failure
@@ -101,6 +103,8 @@ def map_pspace(
     ------
     TypeError
         If `pspace` is no table, or `fn` does not return a dict.
+    UsageError
+        If `fn` does not take the names of the psets, before it is called.
     UnsupportedDataError
         If a result has the name of a parameter and another value.
     Exception
@@ -117,12 +121,20 @@ def map_pspace(
     >>> map_pspace(lambda a, b: {"sum": a + b}, Param(a=[1, 2]) * Param(b=[3, 4]))
     {'a': [1, 1, 2, 2], 'b': [3, 4, 3, 4], 'sum': [4, 5, 5, 6]}
     """
-    space = as_space(pspace)
+    space = _space_for(fn, pspace)
     rows = []
     for pset in space.iterate():
         with contextlib.suppress(Skip):  # the function wants it left out
             rows.append(get_result(fn, pset, exclude))
     return _as_lists(rows) or _no_rows(space, exclude)
+
+
+def _space_for(fn: Function, pspace: Space) -> ParameterSpace:
+    """Return psets as a space, having seen that the function can be called with them."""
+    space = as_space(pspace)
+    if len(space):
+        check_fits(fn, space.keys())
+    return space
 
 
 def _no_rows(space: ParameterSpace, exclude: Sequence[str] | None) -> dict[str, list[Any]]:
@@ -135,6 +147,8 @@ def map_pspace_parallel(
     n_jobs: int = -1,
     backend: Any = "loky",
     exclude: Sequence[str] | None = None,
+    *,
+    max_failures: int | float | None = None,
 ) -> dict[str, list[Any]]:
     """Evaluate `fn` on every pset of `pspace` in parallel, through joblib.
 
@@ -153,6 +167,8 @@ def map_pspace_parallel(
         other that joblib knows: ``"loky"``, ``"multiprocessing"``, ``"threading"``.
     exclude : sequence of str, optional
         Names to leave out of the result.
+    max_failures : int or float, optional
+        As for `map`.
 
     Returns
     -------
@@ -163,7 +179,9 @@ def map_pspace_parallel(
     ------
     ItemsFailedError
         When all psets were evaluated, if `fn` raised for some of them; it has the rows of
-        the others.
+        the others. Before that, after `max_failures`, or where no pset can do better.
+    UsageError
+        If `fn` does not take the names of the psets, before it is called.
     PsyflowError
         If the engine is not installed, or has not been started.
     ValueError
@@ -183,11 +201,15 @@ def map_pspace_parallel(
     >>> map_pspace_parallel(square, Param(x=[1, 2, 3]), n_jobs=2)
     {'x': [1, 2, 3], 'y': [1, 4, 9]}
     """
-    space = as_space(pspace)
+    check_most_failures(max_failures)
+    space = _space_for(fn, pspace)
+    together, n_skipped = Together(most_failures(max_failures, len(space))), 0
     rows: dict[int, dict[str, Any]] = {}
     failures: list[Failure] = []
-    for returned in evaluate_through(backend, n_jobs, fn, space):
-        failures += [failure for failure in returned.failures if failure.kind != SKIPPED]
+    for returned in evaluate_through(backend, n_jobs, fn, space, together=together):
+        failed = [failure for failure in returned.failures if failure.kind != SKIPPED]
+        failures += failed
+        n_skipped += len(returned.failures) - len(failed)
         for some in returned.rows:
             columns = zip(*some.columns.values(), strict=True) if some.columns else repeat(())
             for item, values in zip(some.items.tolist(), columns, strict=False):
@@ -197,9 +219,10 @@ def map_pspace_parallel(
     columns_done = _as_lists([without(exclude or (), row) for row in whole])
     _warn_of_ineffective(exclude or (), whole)
     if failures:
+        n_left = len(space) - len(failures) - n_skipped - len(rows)
         raise ItemsFailedError(
             f"{len(failures)} of {len(space)} items failed; the columns of the others are in "
-            f"`columns` of this exception. {_first_of(failures)}",
+            f"`columns` of this exception. {_left(n_left)}{_first_of(failures)}",
             columns_done,
             failures,
         )
@@ -210,6 +233,12 @@ def _warn_of_ineffective(exclude: Sequence[str], rows: Sequence[Mapping[str, Any
     for name in exclude:
         if rows and not any(name in row for row in rows):
             warnings.warn(IneffectiveExcludeWarning(name), stacklevel=3)
+
+
+def _left(n_items: int) -> str:
+    if not n_items:
+        return ""
+    return f"{n_items} never ran, because so many failed: `max_failures` says how many may. "
 
 
 def _first_of(failures: Sequence[Failure]) -> str:
@@ -227,6 +256,8 @@ def map_pspace_hdd_backed(
     exclude: Sequence[str] | None = None,
     backend: Any = None,
     keep: bool = False,
+    *,
+    max_failures: int | float | None = None,
 ) -> dict[str, Column] | None:
     """Evaluate `fn` on the psets that `filename` lacks, and add their rows to it.
 
@@ -259,6 +290,8 @@ def map_pspace_hdd_backed(
         evaluate the psets. This process writes what comes back. None for processes of psyflow's.
     keep : bool, optional
         Keep the rows that other code has made, as ``psy run -c`` does.
+    max_failures : int or float, optional
+        As for `map`.
 
     Returns
     -------
@@ -275,7 +308,7 @@ def map_pspace_hdd_backed(
     StoreError, OSError
         If the file that is there cannot be loaded, or the new one not be written.
     UsageError
-        If there is no store for the extension.
+        If there is no store for the extension, or `fn` does not take the names of the psets.
     UnstableValueError
         If a parameter has a value that nothing tells from others.
     PsyflowError, ValueError, TypeError
@@ -297,22 +330,25 @@ def map_pspace_hdd_backed(
     ...     map_pspace_hdd_backed(square, Param(x=[1, 2, 3]), file)
     {'x': [1, 2, 3], 'y': [1, 4, 9]}
     """
+    check_most_failures(max_failures)
     path = Path(filename).absolute()
     backing = Backing(path, store or store_for(path), exclude or ())
-    space = as_space(pspace)
+    space = _space_for(fn, pspace)
     failures: list[Failure] = []
+    n_left = 0
     with backing.held():
         backing.settle(code_of_function(fn), keep=keep)
         pending = backing.missing(space)
         if len(pending):
-            failures = backing.evaluate(fn, pending, pool_size, backend)
+            most = most_failures(max_failures, len(pending))
+            failures, n_left = backing.evaluate(fn, pending, pool_size, backend, most)
         elif not is_there(path):
             backing.store.save(path, _no_rows(space, exclude))
         backing.finish()
     if failures:
         raise ItemsFailedError(
             f"{len(failures)} of {len(space)} items failed; the rows of the others are in {path}. "
-            f"{_first_of(failures)}",
+            f"{_left(n_left)}{_first_of(failures)}",
             None,
             failures,
         )

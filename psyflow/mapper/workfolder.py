@@ -22,13 +22,14 @@ import numpy as np
 
 from psyflow.columns import Columns
 from psyflow.exceptions import PsyflowError
+from psyflow.mapper.alike import Together
 from psyflow.mapper.batches import Returned
 from psyflow.mapper.flow import evaluate_through
 from psyflow.outcomes.reading import Outcomes, read_outcomes
 from psyflow.outcomes.shard import ShardWriter
 from psyflow.outcomes.table import Table, merged_blocks
 from psyflow.pspace import ParameterSpace
-from psyflow.system.exits import STOPPED
+from psyflow.system.exits import ENDED_EARLY, STOPPED
 from psyflow.system.files import make_folder, write_atomic
 from psyflow.system.orphans import ORPHAN_SECONDS, wait_until_dead
 from psyflow.system.owner import Owner
@@ -37,6 +38,7 @@ from psyflow.system.trust import Origin, is_own, seal, unsealed
 from psyflow.work.claims import Claim
 from psyflow.work.context import StopNow
 from psyflow.work.evaluate import Evaluator
+from psyflow.work.failure_limit import n_unfit_in
 from psyflow.work.prepared import Prepared
 from psyflow.work.supervisor import Supervisor
 from psyflow.work.worker import Work
@@ -82,7 +84,13 @@ class WorkFolder:
         return unsealed(self._record.read_bytes())
 
     def evaluate(
-        self, function: Function, space: ParameterSpace, pool_size: int, backend: Any, check: Check
+        self,
+        function: Function,
+        space: ParameterSpace,
+        pool_size: int,
+        backend: Any,
+        check: Check,
+        most: float | None,
     ) -> None:
         """Evaluate all of `space`; its outcomes are on the disk within a second.
 
@@ -96,6 +104,8 @@ class WorkFolder:
             As for `evaluate_through`; None for processes of psyflow's, `HERE` for this one.
         check : callable
             Raises UnsupportedDataError for a row that nobody could keep.
+        most : float or None
+            As for `Together`.
 
         Raises
         ------
@@ -105,11 +115,12 @@ class WorkFolder:
             If the workers could not work.
         """
         if backend is None:
-            self._supervise(function, space, pool_size, check)
+            self._supervise(function, space, pool_size, check, most)
         elif backend == HERE:
             self._evaluate_here(function, space, check)
         else:
-            self._write(evaluate_through(backend, pool_size, function, space, check))
+            together = Together(most)
+            self._write(evaluate_through(backend, pool_size, function, space, check, together))
 
     def outcomes(self) -> Outcomes:
         """Return what its shards hold."""
@@ -149,21 +160,30 @@ class WorkFolder:
         shutil.rmtree(self.path)
 
     def _supervise(
-        self, function: Function, space: ParameterSpace, pool_size: int, check: Check
+        self,
+        function: Function,
+        space: ParameterSpace,
+        pool_size: int,
+        check: Check,
+        most: float | None,
     ) -> None:
+        # Somebody who says how many may fail wants to have the others evaluated.
+        n_unfit = (lambda: n_unfit_in(self._shards())) if most is None else (lambda: 0)
         work = Work(
             space=space,
             items=np.arange(len(space)),
             claims=self.path / "claims",
             out=self.path,
             prefix="map",
-            prepare=lambda worker: Prepared(function, check=check),
+            prepare=lambda worker: Prepared(function, check=check, n_unfit=n_unfit),
             n_workers=pool_size,
+            max_failures=most,
+            tells=False,
         )
         status = Supervisor(work, pool_size).run()
         if status == STOPPED:
             raise KeyboardInterrupt
-        if status:
+        if status and status not in ENDED_EARLY:
             raise PsyflowError(f"The workers could not work (exit code {status}).")
 
     def _evaluate_here(self, function: Function, space: ParameterSpace, check: Check) -> None:

@@ -14,7 +14,7 @@ from psyflow.columns import Columns
 from psyflow.exceptions import CommandFailedError, Skip
 from psyflow.outcomes.states import State
 from psyflow.reprs import pset_repr
-from psyflow.texts import exception_text, message_of, traceback_text
+from psyflow.texts import exception_text, message_of, traceback_text, users_frames
 
 __all__ = [
     "OF_PROGRAMS",
@@ -175,7 +175,7 @@ class Failure:
         ----------
         attempt : Attempt
         error : BaseException
-            What the function raised, through one frame of psyflow's own; `Skip` if it wanted the
+            What the function raised, through frames of psyflow's own; `Skip` if it wanted the
             item left out.
         is_of_result : bool
             Whether it is what is wrong with the result that the function returned.
@@ -246,9 +246,9 @@ def _kind_of(error: BaseException) -> str:
 def _user_traceback(error: BaseException) -> str:
     if isinstance(error, CommandFailedError):
         return traceback_text(error, None)  # no frame of it is the user's
-    # The first frame is psyflow's own call of the function.
     frames = error.__traceback__
-    return traceback_text(error, (frames and frames.tb_next) or frames)
+    # Where the function is psyflow's own, as in examples, only the first frame is the call of it.
+    return traceback_text(error, users_frames(frames) or (frames and frames.tb_next))
 
 
 class Writer(Protocol):

@@ -2,23 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from psyflow.texts import MESSAGE_LIMIT, cut
 from psyflow.work.alike import Alike
 
-__all__ = ["about_alike"]
+__all__ = ["OF_MAPS", "Words", "about_alike"]
 
 _SHOWN_TRACEBACK = 4000
-_INSTALL = (
-    "Install it for the Python of the jobs, or name one that has it as `python` in the task file"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is said of a run, or of something like it.
+
+    Attributes
+    ----------
+    one, whole : str
+        What fails, and what it is of.
+    otherwise : str
+        How to go on all the same.
+    install : str
+        Where a module has to be.
+    path : str
+        Whose PATH a program has to be on.
+    """
+
+    one: str
+    whole: str
+    otherwise: str
+    install: str
+    path: str
+
+    def remedy(self, exception: str) -> str:
+        """Return what to do about an exception, given the name of its class."""
+        if exception in ("ModuleNotFoundError", "ImportError"):
+            return self.install
+        if exception == "FileNotFoundError":
+            return f"Have the program on the PATH of {self.path}"
+        return "Correct the code"
+
+
+_OF_RUNS = Words(
+    "item",
+    "run",
+    'set max_failures = "100%" in the task file',
+    "Install it for the Python of the jobs, or name one that has it as `python` in the task file",
+    "the jobs",
 )
-_REMEDIES = {
-    "ModuleNotFoundError": _INSTALL,
-    "ImportError": _INSTALL,
-    "FileNotFoundError": "Have the program on the PATH of the jobs",
-}
+OF_MAPS = Words(
+    "pset",
+    "map",
+    'give max_failures=float("inf")',
+    "Install it for the Python of the workers",
+    "the workers",
+)
 
 
-def about_alike(found: Alike, again: str, *, is_running: bool) -> str:
+def about_alike(found: Alike, again: str, *, is_running: bool, words: Words = _OF_RUNS) -> str:
     """Say what all items fail with, in full, and what to do.
 
     Parameters
@@ -28,6 +69,8 @@ def about_alike(found: Alike, again: str, *, is_running: bool) -> str:
         What to type to go on.
     is_running : bool
         Whether other items are evaluated all the same.
+    words : Words
+        Of runs, or of maps.
 
     Examples
     --------
@@ -39,17 +82,17 @@ def about_alike(found: Alike, again: str, *, is_running: bool) -> str:
     To evaluate all the same, set max_failures = "100%" in the task file.
     """
     text, exception = cut(found.traceback.strip(), _SHOWN_TRACEBACK), found.exception
-    lines = [f"{found.n_failed} items have failed, none is done, and all for one reason:"]
+    lines = [f"{found.n_failed} {words.one}s have failed, none is done, and all for one reason:"]
     # A traceback ends with its exception, and a stack does not say what happened.
     lines += [] if exception.partition(":")[0] in text else [cut(exception, MESSAGE_LIMIT)]
     lines += [text] if text else []
     if found.stops:
-        kind = found.exception.partition(":")[0]
-        remedy = _REMEDIES.get(kind, "Correct the code")
+        remedy = words.remedy(found.exception.partition(":")[0])
         lines += [
-            f"Every other item would fail there, too: the run stops. {remedy}, and go on: {again}",
-            'To evaluate all the same, set max_failures = "100%" in the task file.',
+            f"Every other {words.one} would fail there, too: the {words.whole} stops. "
+            f"{remedy}, and go on: {again}",
+            f"To evaluate all the same, {words.otherwise}.",
         ]
     elif is_running:
-        lines.append("Others may do better, so the run goes on; Ctrl-C ends it.")
+        lines.append(f"Others may do better, so the {words.whole} goes on; Ctrl-C ends it.")
     return "\n".join(lines)

@@ -27,7 +27,7 @@ from psyflow.tasks import TaskDef, streams_of, takes_context
 from psyflow.tasks.programs import runs_programs, take_command
 from psyflow.tasks.repeating import withheld
 from psyflow.tasks.signature import takes_keyword
-from psyflow.texts import exception_text, traceback_text
+from psyflow.texts import exception_text, traceback_text, users_frames
 from psyflow.work.capture import say
 from psyflow.work.context import Contexts
 from psyflow.work.failure_limit import n_unfit_in
@@ -127,9 +127,7 @@ def _set_up(task: TaskDef, proc_id: int) -> Mapping[str, Any]:
     except Exception as error:
         if is_full(error):
             raise
-        # The first frame is this one, which is of no interest to the user.
-        frames = error.__traceback__.tb_next if error.__traceback__ else None
-        trace = traceback_text(error, frames)
+        trace = traceback_text(error, users_frames(error.__traceback__))
         raise TaskFileError(f"{task.source}: `setup` failed.", trace) from error
     if extra is None:
         return {}

@@ -319,7 +319,8 @@ class _Run:
         backend = "dask" if self.dask_client is not None else HERE if not self.poolsize else None
         client = self.dask_client
         with client.as_current() if client is not None else contextlib.nullcontext():
-            work.evaluate(call, Param(pset=psets), self.poolsize or 1, backend, accept)
+            n_workers = self.poolsize or 1
+            work.evaluate(call, Param(pset=psets), n_workers, backend, accept, math.inf)
 
     def _kept(self, rows: Sequence[Mapping[str, Any]], work: WorkFolder) -> pandas.DataFrame:
         new = made_of(rows, self.fill_value)

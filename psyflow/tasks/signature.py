@@ -16,6 +16,7 @@ __all__ = [
     "check_setup",
     "names_parameter",
     "takes_keyword",
+    "why_no_dict",
 ]
 
 
@@ -130,18 +131,31 @@ def _parameters(function: Callable[..., Any]) -> list[Parameter] | None:
         return None
 
 
+def why_no_dict(function: Callable[..., Any], name: str = "f") -> str | None:
+    """Say why a function cannot return a dict when it is called; None if it may.
+
+    Examples
+    --------
+    >>> print(why_no_dict(lambda: (yield)))
+    has a `yield`, so that it only returns a generator when it is called. Collect the values in a
+    list, and `return` a dict.
+    """
+    if inspect.iscoroutinefunction(function):
+        return (
+            "is an `async def`, which only returns a coroutine when it is called. Name it "
+            f"otherwise, and write `def {name}(...): return asyncio.run(evaluate(...))`."
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return (
+            "has a `yield`, so that it only returns a generator when it is called. Collect the "
+            "values in a list, and `return` a dict."
+        )
+    return None
+
+
 def _check_returns(execute: Callable[..., Any], source: str) -> None:
-    if inspect.iscoroutinefunction(execute):
-        raise TaskFileError(
-            f"{source}: `execute` is an `async def`, which only returns a coroutine when it is "
-            "called. Name it otherwise, and write "
-            "`def execute(...): return asyncio.run(evaluate(...))`."
-        )
-    if inspect.isgeneratorfunction(execute) or inspect.isasyncgenfunction(execute):
-        raise TaskFileError(
-            f"{source}: `execute` has a `yield`, so that it only returns a generator when it "
-            "is called. Collect the values in a list, and `return` a dict."
-        )
+    if (why := why_no_dict(execute, "execute")) is not None:
+        raise TaskFileError(f"{source}: `execute` {why}")
 
 
 def _check_positional(parameters: list[Parameter], source: str) -> None:

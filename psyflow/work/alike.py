@@ -14,7 +14,7 @@ from psyflow.outcomes.shard import FAILURE, ROWS, ShardReader
 from psyflow.system.files import write_atomic
 from psyflow.work.prepared import Retries
 
-__all__ = ["MARK", "NOTEWORTHY", "Alike", "FirstFailures"]
+__all__ = ["MARK", "NOTEWORTHY", "Alike", "FirstFailures", "likeness"]
 
 MARK = ".alike-"
 """What the names of the files begin with that tell of such failures, among the leases."""
@@ -44,6 +44,13 @@ class Alike:
     exception: str
     traceback: str
     stops: bool
+
+
+def likeness(failure: Failure) -> tuple[str, str, str]:
+    """Return what failures of one kind have in common: the exception, and where it came from."""
+    name = failure.exception.partition(":")[0] if failure.traceback else failure.exception
+    place = failure.traceback.rpartition('  File "')[2].partition(", in ")[0]
+    return failure.kind, name, place
 
 
 class FirstFailures:
@@ -130,9 +137,7 @@ class FirstFailures:
         """Return the failures of the job, those of one exception in one line together."""
         found: dict[tuple[str, str, str], list[Failure]] = {}
         for failure in self._failures():
-            name = failure.exception.partition(":")[0] if failure.traceback else failure.exception
-            place = failure.traceback.rpartition('  File "')[2].partition(", in ")[0]
-            found.setdefault((failure.kind, name, place), []).append(failure)
+            found.setdefault(likeness(failure), []).append(failure)
         return found
 
     def _failures(self) -> Iterator[Failure]:

@@ -68,7 +68,8 @@ class Deaths:
         is_outcome = is_last or not self._job.retries.allow(kind, attempt)
         self.n_failed += is_outcome
         again = "" if is_outcome else f" (attempt {attempt}; it is tried again)"
-        say(f"Item {item} failed{again}: {what}")
+        if self._job.tells:
+            say(f"Item {item} failed{again}: {what}")
         return is_outcome
 
     def write(
@@ -88,7 +89,7 @@ class Deaths:
         """
         tried = self._tried(child, item, start)
         self._writer.write_failure(Failure.of_death(tried, kind, what, stack))
-        if stack:
+        if stack and self._job.tells:
             say(stack)
         self._writer.sync()
 

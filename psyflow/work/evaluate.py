@@ -14,6 +14,7 @@ import numpy.typing as npt
 from psyflow.columns import without
 from psyflow.exceptions import UnsupportedDataError
 from psyflow.outcomes.records import SKIPPED, Failure, Writer
+from psyflow.texts import users_frames
 from psyflow.work.acceptance import Acceptance, RefusedError
 from psyflow.work.capture import Heard, say
 from psyflow.work.context import StopNow
@@ -367,9 +368,7 @@ class Evaluator:
     def _look_whether_doomed(self, error: BaseException, pset: Mapping[str, Any]) -> None:
         if not self.is_doomed and self._inescapable.may_be(error):
             given = {*self._prepared.extra, *pset} - {*self._withheld}
-            # The first frame is the call of the function.
-            frames = error.__traceback__ and error.__traceback__.tb_next
-            self.is_doomed = self._inescapable(error, frames, given)
+            self.is_doomed = self._inescapable(error, users_frames(error.__traceback__), given)
 
     def _count_unfit(self) -> None:
         """Stop if no result could be kept so far, here and elsewhere: all would be in vain."""

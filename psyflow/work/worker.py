@@ -25,7 +25,7 @@ from psyflow.system.owner import Owner
 from psyflow.system.processes import WARNINGS
 from psyflow.work.account import Account
 from psyflow.work.asking import Asking
-from psyflow.work.capture import Output
+from psyflow.work.capture import Output, Unheard
 from psyflow.work.claims import ClaimLog
 from psyflow.work.crowd import sync_pause
 from psyflow.work.evaluate import Evaluator, StopNow
@@ -76,7 +76,7 @@ class Work:
         Seconds an item may take.
     retries : Retries
         Which failed evaluations are tried again.
-    max_failures : int or None
+    max_failures : float or None
         After how many failed items the job stops. If None, it stops after some that no other item
         can do better than.
     has_earlier : bool
@@ -103,7 +103,7 @@ class Work:
     n_workers: int = 1
     timeout: float | None = None
     retries: Retries = NO_RETRIES
-    max_failures: int | None = None
+    max_failures: float | None = None
     has_earlier: bool = False
     max_tasks_per_child: int | None = None
     log: Callable[[int], Path] | None = None
@@ -117,6 +117,8 @@ class Work:
     """Given an item that took its worker along, what there is to add to that."""
     feed: Feed | None = None
     """What hands out the items, if nothing is claimed here; then there is one worker."""
+    tells: bool = True
+    """Whether each failure is said as it comes; else, whoever asked for the items tells all."""
 
     def is_gone(self) -> bool:
         """Tell whether the run was moved or removed, or another one is in its place."""
@@ -341,6 +343,7 @@ def work(
             index, lambda: slot.stop_level > 0 or _is_late(job.deadline), job.is_gone
         )
     output = Output(job.log(index)) if job.log is not None else None
+    heard = output if job.tells else Unheard()
     integrity = Integrity()
 
     def note_failures(n_items: int) -> None:
@@ -353,7 +356,7 @@ def work(
 
     writer = ShardWriter(shard)
     evaluator = Evaluator(
-        prepared, writer, slot.running, job.retries, attempts, output, note_failures, integrity
+        prepared, writer, slot.running, job.retries, attempts, heard, note_failures, integrity
     )
     evaluator.sync_every(sync_pause(job.n_workers))
     account = Account(evaluator, slot, integrity)

@@ -186,7 +186,8 @@ def be_fork(call: Call, index: int, machine: Machine, link: Connection, slot: Sl
             with writer.together():
                 evaluator.flush()
                 seconds = time.monotonic() - begin
-                writer.send(Ended(len(task.items), seconds, begin - waiting, peak_memory()))
+                told = seconds, begin - waiting, peak_memory(), evaluator.is_doomed
+                writer.send(Ended(len(task.items), *told))
             waiting = time.monotonic()
     return 0
 

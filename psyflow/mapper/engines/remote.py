@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import pickle
+from collections import ChainMap
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import CodeType
+from typing import Any, ClassVar
 
 from psyflow.columns import Columns
 from psyflow.engines.link import Link
@@ -20,6 +23,8 @@ from psyflow.texts import exception_text
 from psyflow.work.prepared import Prepared
 
 __all__ = ["Packed", "Remote", "evaluate_packed"]
+
+_NO_FILE = "<dynamic-code>"
 
 
 class Packed:
@@ -36,10 +41,8 @@ class Packed:
     """
 
     def __init__(self, call: Call) -> None:
-        import cloudpickle
-
         try:
-            self._bytes: bytes = cloudpickle.dumps(call)
+            self._bytes = _pickled(call)
         except Exception as error:
             raise UsageError(
                 "The function cannot be sent to workers of this backend: "
@@ -61,6 +64,28 @@ class Packed:
 
     def __hash__(self) -> int:
         return hash(self._name)
+
+
+def _pickled(call: Call) -> bytes:
+    """Pickle by value what cannot be imported, with the names of the files that it is from."""
+    import cloudpickle
+
+    reduced = cloudpickle.CloudPickler.dispatch_table[CodeType]
+
+    def with_file(code: CodeType) -> tuple[Any, ...]:
+        # cloudpickle puts a text of its own in its place, which no traceback should show.
+        make, arguments, *rest = reduced(code)
+        told = tuple(code.co_filename if one == _NO_FILE else one for one in arguments)
+        return (make, told, *rest)
+
+    class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
+        dispatch_table: ClassVar[Any] = ChainMap(
+            {CodeType: with_file}, cloudpickle.CloudPickler.dispatch_table
+        )
+
+    with io.BytesIO() as file:
+        Pickler(file).dump(call)
+        return file.getvalue()
 
 
 @functools.lru_cache(maxsize=1)

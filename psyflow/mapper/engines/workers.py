@@ -334,10 +334,10 @@ class Workers(Engine):
         if crew is None:
             return
         forks: dict[int, Any] = crew.children
-        for fork in forks.values():
-            fork.link.close()
         deadline = time.monotonic() + FAREWELL_SECONDS
         is_idle = all(fork.batch is None for fork in forks.values())
+        for fork in forks.values() if is_idle else ():
+            fork.link.close()
         while is_idle and forks and time.monotonic() < deadline:
             for _ in crew.reap():
                 pass
@@ -345,6 +345,8 @@ class Workers(Engine):
         for fork in forks.values():
             # What it has started, too, and at once: whoever interrupts a map waits for this.
             signal_group(fork.pid, signal.SIGKILL)
+            # Not before, or it would say on its way out that nobody listens.
+            fork.link.close()
         crew.__exit__()
 
 
