@@ -47,6 +47,7 @@ def _lines(name: str, found: Preview) -> Iterator[str]:
         return
     if found.refusal is not None:
         yield f"{name}: nothing would run. {found.refusal}"
+        yield from _limit_lines(found)
         return
     yield f"{name}: {_what(found)}"
     yield from (f"  because: {reason}" for reason in found.reasons)
@@ -58,10 +59,16 @@ def _lines(name: str, found: Preview) -> Iterator[str]:
     if found.preparation is not None:
         yield "  job.sh, in which each job begins:"
         yield textwrap.indent(found.preparation.rstrip(), "    | ")
+    yield from _limit_lines(found)
     for job in found.jobs[:MOST_LINES]:
         yield from _job_lines(job)
     if len(found.jobs) > MOST_LINES:
         yield f"  … and {len(found.jobs) - MOST_LINES} more jobs"
+
+
+def _limit_lines(found: Preview) -> Iterator[str]:
+    if found.limits:
+        yield f"  limits here: {'; '.join(found.limits)}"
 
 
 def _taken_up(found: Preview) -> str:

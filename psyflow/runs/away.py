@@ -30,6 +30,7 @@ class Away:
     def __init__(self, task: TaskDef, jobs: Jobs) -> None:
         self._task = task
         self._jobs = jobs
+        self._attempts: dict[str, tuple[int, str | None]] = {}
 
     def wait_for_orphans(self) -> None:
         """Wait for nothing: jobs of a cluster outlive `psy run`, as they should."""
@@ -43,9 +44,13 @@ class Away:
         plan = assessment.plan
         if plan is None or assessment.is_complete:
             return 1, None
-        statuses = statuses_of(plan, self._task, self._jobs)
-        reason = reason_of(assessment.recovered, statuses)
-        return (plan.attempt + 1, reason) if reason is not None else (1, None)
+        if plan.run_id not in self._attempts:
+            statuses = statuses_of(plan, self._task, self._jobs)
+            reason = reason_of(assessment.recovered, statuses)
+            self._attempts[plan.run_id] = (
+                (1, None) if reason is None else (plan.attempt + 1, reason)
+            )
+        return self._attempts[plan.run_id]
 
     def do(self, step: str, plan: Plan, observer: Observer) -> None:
         """Submit all steps instead of the first; the others are done by their jobs."""

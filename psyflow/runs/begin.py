@@ -12,6 +12,7 @@ import numpy as np
 
 from psyflow.exceptions import (
     JobsRunningWarning,
+    SchedulerError,
     TaskWarning,
     TaskWorkdirDirtyWarning,
     UsageError,
@@ -26,6 +27,7 @@ from psyflow.record.plan import Plan, new_run_id, save_items
 from psyflow.record.provenance import provenance
 from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.runs.archive import make_way, put_folders_aside
+from psyflow.runs.fitting import foresee, misfit
 from psyflow.runs.observer import Observer
 from psyflow.runs.preparation import freeze_preparation
 from psyflow.runs.run import Run
@@ -76,6 +78,8 @@ def begin(
         and not to be kept.
     UnstableValueError
         If a parameter value has no content that is the same in every process.
+    SchedulerError
+        If the cluster says that it would not take the jobs, or never start them.
     """
     run.take_hold()
     try:
@@ -94,6 +98,8 @@ def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, wanted: Want
     if refused is not None:
         warnings.warn(refused, stacklevel=3)
         return None
+    if not run.task.scheduler.runs_here:
+        _check_fit(run, assessment, wanted, keep=keep)
     # What has no key is refused before anything runs, rather than by the merge.
     check_values(assessment.space)
     for layout in (run.layout, *run.layout.archived()):
@@ -111,6 +117,13 @@ def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, wanted: Want
     if len(items := np.union1d(assessment.files.items_with_changed, renewed)):
         put_folders_aside(assessment, items)
     return freeze(run, assessment, pool_size, wanted.of(assessment))
+
+
+def _check_fit(run: Run, assessment: Assessment, wanted: Wanted, *, keep: bool) -> None:
+    """Refuse what a cluster would, before results make way for it."""
+    n_pending, _ = foresee(assessment, wanted, keep=keep)
+    if refused := misfit(run, assessment, n_pending):
+        raise SchedulerError(f"Nothing was submitted. {refused}")
 
 
 def refusal(

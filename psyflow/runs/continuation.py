@@ -14,6 +14,7 @@ from psyflow.outcomes.table import Items
 from psyflow.record.alike import alike
 from psyflow.record.plan import Plan, new_run_id, save_items
 from psyflow.record.recover import recover
+from psyflow.runs.fitting import misfit_of_times
 from psyflow.runs.reasons import failed_for_want, reason_of, statuses_of
 from psyflow.runs.run import Run
 from psyflow.runs.submit import Submission, allotment
@@ -102,6 +103,8 @@ def _continued(run: Run, plan: Plan, statuses: Mapping[str, JobStatus]) -> Plan:
     found = _continuation_of(plan, run.task, statuses)
     attempt = plan.attempt + 1 if found.reason else plan.attempt
     n_pending = len(found.pending)
+    if refused := misfit_of_times(run.task, attempt, found.reason):
+        raise _NotContinuedError(refused)
     allotted = allotment(run.task, n_pending, run.way.n_jobs(n_pending), attempt, found.reason)
     place = Place.marked(plan.layout.root)
     new = replace(plan, run_id=new_run_id(), chain=plan.chain + 1, place=place, **allotted)

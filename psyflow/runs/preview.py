@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment
 from psyflow.record.plan import Plan
 from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.runs.archive import archive_of, replaceable
 from psyflow.runs.begin import draft, refusal
+from psyflow.runs.fitting import foresee, limits_of, misfit
 from psyflow.runs.preparation import check_start, preparation
 from psyflow.runs.run import Run
 from psyflow.runs.submit import Foreseen, JobRequest, named, scheduler_args
@@ -83,6 +83,8 @@ class Preview:
         In the order of their submission; none if nothing has to be evaluated.
     preparation : str or None
         The script that prepares the node and starts a job; None if nothing is to be prepared.
+    limits : list of str
+        What the cluster says of its limits, as far as they concern the process jobs.
     """
 
     reasons: list[str]
@@ -98,6 +100,7 @@ class Preview:
     taken_up: Path | None = None
     jobs: list[JobPreview] = field(default_factory=list)
     preparation: str | None = None
+    limits: list[str] = field(default_factory=list)
 
 
 def preview(
@@ -139,11 +142,9 @@ def preview(
     if refused is not None:
         return Preview(reasons, assessment.n_items, refused)
     starts_over = bool(assessment.dirt) and not keep
-    taken_up = None if assessment.dirt and keep else Archive(assessment).best
-    if taken_up is not None:
-        n_pending = len(wanted.of(taken_up.run))
-    else:
-        n_pending = len(wanted.of_all(assessment) if starts_over else wanted.of(assessment))
+    n_pending, taken_up = foresee(assessment, wanted, keep=keep)
+    if refused := misfit(run, assessment, n_pending):
+        return Preview(reasons, assessment.n_items, refused, limits=_limits(run))
     plan = dataclasses.replace(
         draft(run, assessment, n_pending, pool_size or run.task.pool_size), run_id=RUN_ID
     )
@@ -161,7 +162,12 @@ def preview(
         taken_up=None if taken_up is None else taken_up.folder,
         jobs=list(_jobs(run, plan)) if n_pending else [],
         preparation=preparation(run.task) if n_pending else None,
+        limits=_limits(run) if n_pending else [],
     )
+
+
+def _limits(run: Run) -> list[str]:
+    return [str(limit) for limit in limits_of(run)]
 
 
 def _refusal(run: Run, assessment: Assessment, keep: bool, wanted: Wanted) -> str | None:

@@ -233,8 +233,9 @@ class Submission:
         n_jobs = self._plan.n_jobs
         if n_jobs < 2 or not _LIMIT.search(refusal):
             return ""
-        told = self._task.scheduler.limits(resolve(self._task.scheduler_args, self._plan.task))
-        limits = f" What it says of limits: {'; '.join(told)}." if told else ""
+        job = f"{self._plan.task}:process"
+        told = self._task.scheduler.limits_of(resolve(self._task.scheduler_args, job), job)
+        limits = f" What it says of limits: {'; '.join(map(str, told))}." if told else ""
         return (
             f"The task asks for {n_jobs} process jobs.{limits} If that is more than you may have "
             f"here at once, set a smaller max_jobs in the task file. "

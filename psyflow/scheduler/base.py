@@ -7,14 +7,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar, NamedTuple, TypeAlias
 
-from psyflow.exceptions import SchedulerError
 from psyflow.scheduler.facts import SiteFacts
+from psyflow.scheduler.limits import Limit
 from psyflow.scheduler.remedies import Remedy
 
 __all__ = [
@@ -37,7 +35,6 @@ __all__ = [
     "Scheduler",
     "Words",
     "array_of",
-    "checked_log",
     "combine",
 ]
 
@@ -124,26 +121,6 @@ def combine(jobid: JobId, members: Iterable[JobStatus]) -> JobStatus:
     return JobStatus(jobid, status, members[0].name.rpartition(":")[0], by_state[status].reason)
 
 
-def checked_log(output_filename: str | os.PathLike[str]) -> str:
-    """Return the absolute path of a log file whose folder exists.
-
-    Clusters start a job whose log cannot be written and then drop it without a word.
-
-    Raises
-    ------
-    SchedulerError
-        If the folder does not exist.
-    """
-    log = os.path.abspath(output_filename)  # noqa: PTH100 (Path would resolve links)
-    folder = os.path.dirname(log)  # noqa: PTH120
-    if not Path(folder).is_dir():
-        raise SchedulerError(
-            f"The log {log} cannot be written: its folder does not exist. "
-            f"Create it with: mkdir -p {shlex.quote(folder)}"
-        )
-    return log
-
-
 class Scheduler(ABC):
     """Submits jobs, asks about them, kills them.
 
@@ -182,6 +159,9 @@ class Scheduler(ABC):
 
     runs_here: ClassVar[bool] = False
     """Whether a job runs on this machine inside `submit`, which returns when it has ended."""
+
+    counts_members: ClassVar[bool] = True
+    """Whether each member of an array counts where the cluster limits how many jobs there are."""
 
     tells_names: ClassVar[bool] = False
     """Whether the statuses of jobs tell the names that these were submitted with, of long ones at
@@ -383,15 +363,17 @@ class Scheduler(ABC):
         """
         return None
 
-    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
-        """Return how many jobs the cluster lets its user have, in words; none if it does not say.
+    def limits_of(
+        self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
+    ) -> list[Limit]:
+        """Return what the cluster says of its limits, as far as they concern a job.
 
-        Asks the cluster. For messages about a submission that it refused, and for `psy doctor`.
+        Asks the cluster, but only once in a process, and only for a few seconds.
 
         Parameters
         ----------
-        scheduler_args : mapping, optional
-            Of the jobs: limits may be those of their account or QOS.
+        scheduler_args, name
+            As for `time_limit`: limits may be those of a partition, an account or a QOS.
         """
         return []
 

@@ -13,7 +13,7 @@ import subprocess
 import time
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 from psyflow.exceptions import SchedulerError
 from psyflow.scheduler.base import (
@@ -27,12 +27,12 @@ from psyflow.scheduler.base import (
 from psyflow.scheduler.checked import CheckedScheduler
 from psyflow.scheduler.facts import Partition, SiteFacts, are_here
 from psyflow.scheduler.names import marked
+from psyflow.scheduler.questions import Questions
 from psyflow.scheduler.request import SubmitRequest
 
 __all__ = ["BatchScheduler", "SubmitRequest", "with_only_members"]
 
-_Question: TypeAlias = "tuple[tuple[str, ...], tuple[tuple[str, str], ...]]"
-_ANSWERS: dict[_Question, str] = {}
+_QUESTIONS = Questions()
 """What does not change while this process lives, by the command that asks for it, and by the
 environment, which decides whom it asks."""
 
@@ -256,10 +256,17 @@ class BatchScheduler(CheckedScheduler):
             _raise_if_failed(answer)
         return answer.stdout
 
-    def try_query(self, command: Sequence[str]) -> str | None:
-        """Ask once, where the answer is welcome but not needed; None if the query fails."""
+    def try_query(self, command: Sequence[str], seconds: float | None = None) -> str | None:
+        """Ask once, where the answer is welcome but not needed; None if the query fails.
+
+        Parameters
+        ----------
+        command : sequence of str
+        seconds : float, optional
+            For how long to wait, instead of `QUERY_TIMEOUT`.
+        """
         try:
-            answer = self._call(command, is_query=True)
+            answer = self._call(command, is_query=True, seconds=seconds)
         except SchedulerError:
             return None  # not every cluster has every program
         if answer.returncode and not self.means_no_job(answer.returncode, answer.stderr):
@@ -267,17 +274,12 @@ class BatchScheduler(CheckedScheduler):
         return answer.stdout
 
     def ask_once(self, command: Sequence[str]) -> str:
-        """Ask for what stays the same; '' if the query fails, which is not remembered."""
+        """Ask for what stays the same, and wait for seconds only; '' if there is no answer."""
         question = (tuple(command), tuple(os.environ.items()))
-        if question not in _ANSWERS:
-            answer = self.try_query(command)
-            if not answer:
-                return ""
-            _ANSWERS[question] = answer
-        return _ANSWERS[question]
+        return _QUESTIONS.ask(question, lambda seconds: self.try_query(command, seconds))
 
-    def try_number(self, command: Sequence[str], pattern: str) -> int | None:
-        """Ask once for a number; None if it is not told.
+    def number_in(self, command: Sequence[str], pattern: str) -> int | None:
+        """Ask for a number that stays the same; None if it is not told.
 
         Parameters
         ----------
@@ -285,12 +287,18 @@ class BatchScheduler(CheckedScheduler):
         pattern : str
             Regular expression whose first group is the number, at the beginning of a line.
         """
-        match = re.search(pattern, self.try_query(command) or "", re.MULTILINE)
+        match = re.search(pattern, self.ask_once(command), re.MULTILINE)
         return int(match[1]) if match else None
 
     def _call(
-        self, command: Sequence[str], script: str | None = None, *, is_query: bool = False
+        self,
+        command: Sequence[str],
+        script: str | None = None,
+        *,
+        is_query: bool = False,
+        seconds: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
+        patience = self.QUERY_TIMEOUT if seconds is None else seconds
         try:
             return subprocess.run(
                 command,
@@ -300,14 +308,14 @@ class BatchScheduler(CheckedScheduler):
                 errors="replace",
                 env=self.query_environment(os.environ) if is_query else None,
                 # A submission that is broken off may have been accepted all the same.
-                timeout=self.QUERY_TIMEOUT if is_query else None,
+                timeout=patience if is_query else None,
                 check=False,
             )
         except FileNotFoundError:
             raise SchedulerError(f'There is no program "{command[0]}". {self.HINT}') from None
         except subprocess.TimeoutExpired:
             raise SchedulerError(
-                f"{command[0]} did not answer within {self.QUERY_TIMEOUT:g} s. Try again later, "
+                f"{command[0]} did not answer within {patience:g} s. Try again later, "
                 f"or see for yourself: {shlex.join(command)}"
             ) from None
 

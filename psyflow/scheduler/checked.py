@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from psyflow.exceptions import UnknownNameError, UsageError
 from psyflow.scheduler.arguments import resolve
-from psyflow.scheduler.base import JobId, Scheduler, Words, checked_log
+from psyflow.scheduler.base import JobId, Scheduler, Words
 from psyflow.scheduler.extras import (
     AFTER_END,
     DEPENDENCY,
@@ -19,6 +19,7 @@ from psyflow.scheduler.extras import (
     check_extra_args,
     read_dependency,
 )
+from psyflow.scheduler.logs import checked_log
 from psyflow.scheduler.request import SubmitRequest
 from psyflow.scheduler.timelimit import read_time_limit
 

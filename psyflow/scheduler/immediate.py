@@ -23,9 +23,9 @@ from psyflow.scheduler.base import (
     Scheduler,
     Words,
     array_of,
-    checked_log,
     combine,
 )
+from psyflow.scheduler.logs import checked_log
 
 __all__ = ["ImmediateRun", "Process", "start_program"]
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from psyflow.exceptions import UsageError
+from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.base import (
     CANCELLED,
     DONE,
@@ -23,8 +24,16 @@ from psyflow.scheduler.base import (
     array_of,
 )
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
-from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_switch, check_values, extra_args
+from psyflow.scheduler.extras import (
+    AFTER_END,
+    EXTRAS,
+    check_switch,
+    check_values,
+    extra_args,
+    joined,
+)
 from psyflow.scheduler.facts import Partition
+from psyflow.scheduler.limits import AT_ONCE, MEMBERS, SECONDS, Limit
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
@@ -57,6 +66,9 @@ _CONDITIONS = {AFTER_END: "ended", "afterok": "done", "afternotok": "exit", "aft
 _SWITCHES = {"exclusive": "-x", "hold": "-H"}
 _REASONS = {"TERM_RUNLIMIT": TIMEOUT, "TERM_DEADLINE": TIMEOUT, "TERM_MEMLIMIT": OOM}
 _KILLED = ("TERM_OWNER", "TERM_ADMIN", "TERM_FORCE_OWNER", "TERM_FORCE_ADMIN")
+_PARAMETERS, _QUEUES = ("bparams", "-a"), ("bqueues", "-l")
+_ARRAY_SIZE = "MAX_JOB_ARRAY_SIZE"
+_DEFAULT_QUEUE = r"^\s*DEFAULT_QUEUE\s*=\s*(.+)$"
 _HOURS_OR_MINUTES = re.compile(r"\s*\d+:\d+\s*")
 
 
@@ -191,13 +203,24 @@ class LSF(BatchScheduler):
             return None
         return Remedy("is suspended by somebody", f'bresume "{_in_words_of_lsf(status.id)}"')
 
-    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
-        """Return what ``bparams`` and ``busers`` say."""
+    def limits_of(
+        self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
+    ) -> list[Limit]:
+        """Return what ``bparams``, ``busers`` and ``bqueues`` say."""
+        options = resolve(self._canonical_args(scheduler_args), name)
         size = self.max_array_size()
-        users = (self.try_query(["busers"]) or "").splitlines()
+        users = (self.ask_once(["busers"]) or "\n").splitlines()
         rows = [dict(zip(users[0].split(), row.split(), strict=False)) for row in users[1:]]
-        found = [] if size is None else [f"MAX_JOB_ARRAY_SIZE = {size}"]
-        return found + [f"MAX = {r['MAX']} slots" for r in rows if r.get("MAX", "-").isdecimal()]
+        found = [] if size is None else [Limit(_ARRAY_SIZE, size, MEMBERS)]
+        slots = [int(row["MAX"]) for row in rows if row.get("MAX", "-").isdecimal()]
+        found += [Limit("MAX", most, AT_ONCE, "slots of the user") for most in slots]
+        return found + _run_limits(self.ask_once(_QUEUES), self._queues_of(options))
+
+    def _queues_of(self, options: Mapping[str, object]) -> list[str]:
+        if "queue" in options:
+            return joined(options["queue"]).replace(",", " ").split()
+        match = re.search(_DEFAULT_QUEUE, self.ask_once(_PARAMETERS), re.MULTILINE)
+        return match[1].split() if match else []
 
     def cluster_name(self) -> str | None:
         """Return the cluster's name, as ``lsid`` tells it."""
@@ -206,7 +229,21 @@ class LSF(BatchScheduler):
 
     def max_array_size(self) -> int | None:
         """Return how many members an array may have on this cluster, if it says so."""
-        return self.try_number(["bparams", "-a"], r"^\s*MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)")
+        return self.number_in(_PARAMETERS, rf"^\s*{_ARRAY_SIZE}\s*=\s*(\d+)")
+
+
+def _run_limits(stdout: str, queues: Sequence[str]) -> list[Limit]:
+    """Read in ``bqueues -l`` the longest time that a job may have in one of some queues."""
+    blocks = dict(re.findall(r"^QUEUE: (\S+)$(.*?)(?=^QUEUE: |\Z)", stdout, re.M | re.S))
+    limits = []
+    for queue in queues:
+        # What comes before is for jobs that ask for nothing.
+        text = blocks.get(queue, "").rpartition("MAXIMUM LIMITS:")[2]
+        match = re.search(r"^\s*RUNLIMIT\s*\n\s*([\d.]+) min", text, re.MULTILINE)
+        if "DEFAULT LIMITS:" in text or not match:
+            return []
+        limits.append(Limit("RUNLIMIT", 60 * float(match[1]), SECONDS, f"queue {queue}"))
+    return sorted(limits, key=lambda limit: limit.amount)[-1:]
 
 
 def _name(request: SubmitRequest) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from psyflow.exceptions import SchedulerError
+from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.base import (
     CANCELLED,
     DONE,
@@ -33,6 +35,7 @@ from psyflow.scheduler.extras import (
     named_amounts,
 )
 from psyflow.scheduler.facts import Partition
+from psyflow.scheduler.limits import AT_ONCE, JOBS, MEMBERS, SECONDS, Limit
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
@@ -66,7 +69,10 @@ _BY_SOMEBODY = "held by somebody"
 _UNDERSCORE = "~"
 """Stands for ``_`` in a server's name: in the id of a member, that comes before the index."""
 _UNKNOWN_JOB = 153
-_SERVER = ("qstat", "-B", "-f")
+_SERVER, _QUEUES = ("qstat", "-B", "-f"), ("qstat", "-Q", "-f")
+_NAME = ""
+"""Of a server or a queue, among its attributes."""
+_GENERIC = "PBS_GENERIC"
 
 
 class PBS(BatchScheduler):
@@ -209,14 +215,31 @@ class PBS(BatchScheduler):
             return Remedy(f"is {status.reason}", f"qrls {_in_words_of_pbs(status.id)}")
         return None
 
-    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
-        """Return what the server says of queued jobs and arrays."""
-        found = re.findall(
-            r"^\s*(max_array_size|max_queued|max_user_queuable|max_run|max_user_run)\s*=\s*(.+)$",
-            self.try_query(_SERVER) or "",
-            re.MULTILINE,
-        )
-        return [f"{name} = {value.strip()}" for name, value in found]
+    def limits_of(
+        self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
+    ) -> list[Limit]:
+        """Return what the server and the job's queue say of jobs, arrays and time."""
+        server, queue = self._places(scheduler_args, name)
+        return [limit for place in (server, queue) for limit in _limits(place)]
+
+    def default_time_limit(
+        self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
+    ) -> float | None:
+        """Return what a job gets that asks for no time, from its queue or from the server."""
+        for place in reversed(self._places(scheduler_args, name)):
+            if text := place.get("resources_default.walltime"):
+                return _seconds(text)
+        return None
+
+    def _places(
+        self, scheduler_args: Mapping[str, object] | None, name: str
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Ask for the attributes of the server and of the queue to which a job goes."""
+        options = resolve(self._canonical_args(scheduler_args), name)
+        server = next(iter(_attributes(self.ask_once(_SERVER))), {})
+        wanted = str(options.get("queue", server.get("default_queue", ""))).partition("@")[0]
+        queues = _attributes(self.ask_once(_QUEUES))
+        return server, next((q for q in queues if q[_NAME] == f"Queue {wanted}"), {})
 
     def cluster_name(self) -> str | None:
         """Return the name of the server, which is also a part of its jobs' ids."""
@@ -225,7 +248,7 @@ class PBS(BatchScheduler):
 
     def max_array_size(self) -> int | None:
         """Return how many members an array may have on this cluster, if it says so."""
-        return self.try_number(_SERVER, r"^\s*max_array_size\s*=\s*(\d+)")
+        return self.number_in(_SERVER, r"^\s*max_array_size\s*=\s*(\d+)")
 
 
 def _array(request: SubmitRequest) -> list[str]:
@@ -246,6 +269,49 @@ def _resources(options: Mapping[str, object]) -> list[str]:
         words += ["-l", f"walltime={clock(limit)}"]
     further = named_amounts("PBS", options.get("resources", {}))
     return words + [w for name, value in further for w in ("-l", f"{name}={value}")]
+
+
+def _attributes(stdout: str) -> list[dict[str, str]]:
+    """Read what ``qstat -f`` prints of servers or queues: the attributes of each, and its name."""
+    found: list[dict[str, str]] = []
+    for line in stdout.splitlines():
+        name, equals, value = line.partition(" = ")
+        if head := re.match(r"(Server|Queue): (\S+)", line):
+            found.append({_NAME: f"{head[1]} {head[2]}"})
+        elif equals and found:
+            found[-1][name.strip()] = value.strip()
+    return found
+
+
+def _limits(place: Mapping[str, str]) -> Iterator[Limit]:
+    """Return the limits of a server or a queue, of which jobs of others are not counted."""
+    whose = place.get(_NAME, "")
+    if place.get("max_array_size", "").isdecimal():
+        yield Limit("max_array_size", int(place["max_array_size"]), MEMBERS, whose)
+    if text := place.get("resources_max.walltime"):
+        yield Limit("resources_max.walltime", _seconds(text), SECONDS, whose)
+    kinds = {"max_queued": JOBS, "max_user_queuable": JOBS, "max_run": AT_ONCE}
+    for name, of in kinds.items():
+        count = _of_user(place.get(name, ""))
+        if count is not None:
+            yield Limit(name, count, of, whose)
+
+
+def _of_user(text: str) -> int | None:
+    """Read ``10``, or how many the user may have in ``[u:PBS_GENERIC=10],[u:ada=20]``."""
+    if text.isdecimal():
+        return int(text)
+    each = dict(re.findall(r"u:([^=\]]+)=(\d+)", text))
+    told = each.get(getpass.getuser(), each.get(_GENERIC))
+    return None if told is None else int(told)
+
+
+def _seconds(text: str) -> float:
+    """Read ``hours:minutes:seconds``, with as few of them as there are, from the last."""
+    seconds = 0.0
+    for number in text.split(":"):
+        seconds = 60 * seconds + (float(number) if number.isdecimal() else math.inf)
+    return seconds
 
 
 def _in_words_of_pbs(jobid: JobId) -> str:

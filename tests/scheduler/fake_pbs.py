@@ -48,6 +48,11 @@ def describe(cluster: Cluster, number: str, index: str, name: str) -> dict[str, 
 def qstat(words: list[str]) -> None:
     if "-B" in words:
         print(f"Server: {SERVER}\n    server_state = Active\n    max_array_size = 500")
+        print("    default_queue = workq")
+        return
+    if "-Q" in words:
+        times = "resources_max.walltime = 02:00:00\n    resources_default.walltime = 01:00:00"
+        print(f"Queue: workq\n    queue_type = Execution\n    {times}")
         return
     cluster, jobs, is_missing = Cluster(), {}, False
     for word in words[words.index("json") + 1 :]:

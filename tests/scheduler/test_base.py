@@ -21,7 +21,8 @@ from psyflow.scheduler import (
     scheduler_names,
 )
 from psyflow.scheduler.arguments import resolve
-from psyflow.scheduler.base import checked_log, combine
+from psyflow.scheduler.base import combine
+from psyflow.scheduler.logs import checked_log
 
 from .fake_programs import FakePrograms, failing
 

@@ -145,6 +145,30 @@ def test_program_that_does_not_exist(ssh: Ssh, tmp_path: Path) -> None:
     assert "no-such-program" in ssh.get_statuses([job])[job].reason
 
 
+def test_a_run_waits_for_a_job_that_makes_the_data(
+    sshd: PrivateSshd, ssh: Ssh, spool: Path, tmp_path: Path
+) -> None:
+    gate, data, place = tmp_path / "gate", tmp_path / "data", Place(tmp_path)
+    wait = f"while [ ! -e {gate} ]; do sleep 0.1; done; echo 7 > {data}"
+    job = submit(ssh, tmp_path, wait)
+    head = HEAD.format(hosts=["node1"], spool=str(spool), ssh=sshd.ssh)
+    read = f"int(open({str(data)!r}).read())"
+    body = f"pspace = Param(x=[1])\ndef execute(x):\n    return {{'y': {read}}}\n"
+    place.task("t", head + f"scheduler_args = dict(dependency={job!r})\n" + body)
+    assert place.program("run", "t").returncode == 0
+    first, *_ = json.loads(place.program("status", "--json", "t").stdout)["t"]["job_details"]
+    assert (first["name"], first["state"], first["reason"]) == ("t:split", "held", "Dependency")
+    gate.touch()
+    assert place.program("run", "--wait", "t").returncode == 0
+    assert place.result("t")["y"] == [7]
+    # It is over, and may be named still; a job that never was is no job to wait for.
+    wait_for(ssh, submit(ssh, tmp_path, "true", dependency=[job]), "D")
+    with pytest.raises(SchedulerError, match="knows no job 999 to wait for"):
+        submit(ssh, tmp_path, "true", dependency=["999"])
+    with pytest.raises(UsageError, match="dependency"):
+        submit(ssh, tmp_path, "true", dependency="afterok:1")
+
+
 def test_what_a_job_leaves_behind_is_ended(ssh: Ssh, tmp_path: Path) -> None:
     job = submit(ssh, tmp_path, f"sleep 600 & echo $! > {tmp_path}/pid; exit 3")
     wait_for(ssh, job, "F")

@@ -9,9 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.base import HELD, JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.extras import EXTRAS, check_switch, check_values, extra_args, named_amounts
+from psyflow.scheduler.gridengine.limits import (
+    config_limits,
+    of_job,
+    parse_queues,
+    queue_limits,
+)
 from psyflow.scheduler.gridengine.texts import (
     BY_SOMEBODY,
     IN_ERROR,
@@ -19,6 +26,7 @@ from psyflow.scheduler.gridengine.texts import (
     parse_qacct,
     parse_qstat,
 )
+from psyflow.scheduler.limits import MEMBERS, Limit, least
 from psyflow.scheduler.names import to_name
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
@@ -38,6 +46,7 @@ _OPTIONS = {
 _SWITCHES = {"hold": ["-h"], "notify": ["-notify"], "reserve": ["-R", "y"]}
 _COUNTS = ("max_running", "n_cpus", "n_gpus")
 _LISTS = ("mail", "queue")
+_CONFIG, _QUEUES = ("qconf", "-sconf"), ("qconf", "-sq", "*")
 _INDEX = '"$((SGE_TASK_ID - 1))"'
 
 
@@ -85,6 +94,7 @@ class GridEngine(BatchScheduler):
     JOB_ID = r"[\w.*?-]+"
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
+    counts_members = False
     tells_names = True
     PROGRAMS = ("qsub", "qstat", "qconf")
     VERSION_COMMAND = ("qstat", "-help")
@@ -93,8 +103,6 @@ class GridEngine(BatchScheduler):
         "Is this a submit host of a Grid Engine cluster? If so, source its settings.sh; if not, "
         "set scheduler = ImmediateRun() in the task file to run on this machine."
     )
-
-    _max_array_size: int | None = None
 
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
@@ -189,14 +197,25 @@ class GridEngine(BatchScheduler):
             return Remedy("is held by somebody", f"qrls {_as_task(status.id)}")
         return None
 
-    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
-        """Return what ``qconf -sconf`` says of jobs and arrays; 0 is no limit."""
-        found = re.findall(
-            r"^(max_u_jobs|max_jobs|max_aj_tasks|max_aj_instances)\s+([1-9]\d*)",
-            self.try_query(["qconf", "-sconf"]) or "",
-            re.MULTILINE,
-        )
-        return [f"{name} = {number}" for name, number in found]
+    def limits_of(
+        self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
+    ) -> list[Limit]:
+        """Return what the configuration says of jobs and arrays, and queues of time."""
+        options = resolve(self._canonical_args(scheduler_args), name)
+        queues = parse_queues(self.ask_once(_QUEUES))
+        return [
+            *config_limits(self.ask_once(_CONFIG)),
+            *queue_limits(of_job(queues, options.get("queue"))),
+        ]
+
+    def default_time_limit(
+        self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
+    ) -> float | None:
+        """Return the limit of the job's queue, if all that it may come into have the same."""
+        options = resolve(self._canonical_args(scheduler_args), name)
+        queues = of_job(parse_queues(self.ask_once(_QUEUES)), options.get("queue"))
+        limits = {seconds for queue in queues for seconds in queue.seconds}
+        return limits.pop() if len(limits) == 1 else None
 
     def cluster_name(self) -> str | None:
         """Return the name of the cell's cluster, which asks nobody."""
@@ -207,13 +226,10 @@ class GridEngine(BatchScheduler):
             name = ""
         return name or os.environ.get("SGE_CLUSTER_NAME") or None
 
-    def max_array_size(self) -> int:
-        """Return how many members an array may have on this cluster (``max_aj_tasks``)."""
-        if self._max_array_size is None:
-            match = re.search(r"^max_aj_tasks\s+(\d+)", self.query(["qconf", "-sconf"]), re.M)
-            # 0 is no limit; Grid Engine counts members in 32 bits all the same.
-            self._max_array_size = int(match[1]) if match and int(match[1]) else 2**31 - 1
-        return self._max_array_size
+    def max_array_size(self) -> int | None:
+        """Return how many members an array may have on this cluster, if it says so."""
+        limit = least(config_limits(self.ask_once(_CONFIG)), MEMBERS)
+        return None if limit is None else int(limit.amount)
 
 
 def _as_task(jobid: JobId) -> str:

@@ -1,51 +1,217 @@
-"""What `sacctmgr` says of how many jobs somebody may have. Nothing here asks Slurm anything."""
+"""What Slurm says of limits, and which of them concern a job. Nothing here asks Slurm anything."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-__all__ = ["ASSOC_FORMAT", "QOS_FORMAT", "parse_limits", "told_limits"]
+from psyflow.scheduler.limits import AT_ONCE, JOBS, MEMBERS, SECONDS, Limit
+from psyflow.scheduler.slurm.texts import parse_time_limit
 
-ASSOC_FORMAT = "Account,QOS,MaxJobs,MaxSubmitJobs,GrpSubmitJobs"
-QOS_FORMAT = "Name,MaxJobsPU,MaxSubmitPU,MaxSubmitPA,GrpSubmit"
-_WHOSE = ("Name", "Account", "QOS")
-_RUNNING = ("MaxJobs", "MaxJobsPU")
+__all__ = [
+    "QOS_FORMAT",
+    "USER_FORMAT",
+    "Told",
+    "config_limits",
+    "parse_partitions",
+    "parse_table",
+    "partition_limits",
+    "partition_time_limit",
+]
+
+USER_FORMAT = (
+    "DefaultAccount,Cluster,Account,Partition,DefaultQOS,MaxJobs,MaxSubmit,GrpSubmit,MaxWall"
+)
+QOS_FORMAT = "Name,Flags,MaxJobsPU,MaxJobsPA,MaxSubmitPU,MaxSubmitPA,GrpSubmit,MaxWall"
+_NORMAL = "normal"
+"""The QOS of an account that has no other as its default."""
+_MOST = re.compile(r"(?:^|,)max_array_tasks=(\d+)")
 
 
-def parse_limits(stdout: str) -> list[dict[str, str]]:
+def parse_table(stdout: str) -> list[dict[str, str]]:
     r"""Read the table that ``sacctmgr --parsable2`` prints, whose first line names the columns.
 
     Examples
     --------
-    >>> parse_limits("Account|MaxSubmit\nphysics|10\n")
+    >>> parse_table("Account|MaxSubmit\nphysics|10\n")
     [{'Account': 'physics', 'MaxSubmit': '10'}]
     """
     head, *rows = [line.split("|") for line in stdout.splitlines() if "|" in line] or [[]]
     return [dict(zip(head, row, strict=True)) for row in rows if len(row) == len(head)]
 
 
-def told_limits(rows: Iterable[Mapping[str, str]], account: str | None = None) -> list[str]:
-    """Return limits in words.
-
-    Parameters
-    ----------
-    rows : iterable of mapping
-        As `parse_limits` reads them.
-    account : str, optional
-        The only one that counts, if jobs name one.
+def parse_partitions(stdout: str) -> list[dict[str, str]]:
+    """Read what ``scontrol --oneliner show partition`` prints.
 
     Examples
     --------
-    >>> told_limits([{"Account": "physics", "MaxSubmit": "10", "MaxJobs": ""}])
-    ['MaxSubmit = 10 jobs submitted (account physics)']
+    >>> parse_partitions("PartitionName=a Default=YES MaxTime=1:00:00")
+    [{'PartitionName': 'a', 'Default': 'YES', 'MaxTime': '1:00:00'}]
+    """
+    rows = ([word.partition("=") for word in line.split()] for line in stdout.splitlines())
+    found = [{name: value for name, equals, value in row if equals} for row in rows]
+    return [row for row in found if "PartitionName" in row]
+
+
+def of_job(partitions: Iterable[Mapping[str, str]], named: str) -> list[Mapping[str, str]]:
+    """Return those of `partitions` in which a job may start.
+
+    Parameters
+    ----------
+    partitions : iterable of mapping
+    named : str
+        What the job asks for, with commas between them; empty: the default one.
+    """
+    names = named.split(",")
+    return [p for p in partitions if p["PartitionName"] in names or _is_default(p, named)]
+
+
+def _is_default(partition: Mapping[str, str], named: str) -> bool:
+    return not named and partition.get("Default") == "YES"
+
+
+def partition_time_limit(partitions: Sequence[Mapping[str, str]]) -> float | None:
+    """Return after how many seconds a job ends that asks for no limit; None if nobody knows.
+
+    Parameters
+    ----------
+    partitions : sequence of mapping
+        Those in which it may start.
+
+    Examples
+    --------
+    >>> partition_time_limit([{"DefaultTime": "NONE", "MaxTime": "1:00:00"}])
+    3600.0
+    """
+    if len(partitions) != 1:
+        return None  # whichever is free first
+    default, longest = (partitions[0].get(name, "") for name in ("DefaultTime", "MaxTime"))
+    return parse_time_limit(longest if default in ("", "NONE") else default)
+
+
+def partition_limits(partitions: Sequence[Mapping[str, str]]) -> list[Limit]:
+    """Return the longest time that a job may have in one of the partitions where it may start.
+
+    Examples
+    --------
+    >>> print(*partition_limits([{"PartitionName": "short", "MaxTime": "10:00"}]))
+    MaxTime = 10 minutes (partition short)
+    """
+    limits = [
+        Limit(
+            "MaxTime", _seconds(p.get("MaxTime", "")), SECONDS, f"partition {p['PartitionName']}"
+        )
+        for p in partitions
+    ]
+    longest = max(limits, key=lambda limit: limit.amount, default=None)
+    return [] if longest is None or math.isinf(longest.amount) else [longest]
+
+
+def _seconds(text: str) -> float:
+    limit = parse_time_limit(text)
+    return math.inf if limit is None else limit
+
+
+def config_limits(config: Mapping[str, str]) -> list[Limit]:
+    """Return what the configuration says of arrays, and of jobs of everybody.
+
+    Examples
+    --------
+    >>> print(*config_limits({"MaxArraySize": "101", "SchedulerParameters": "max_array_tasks=50"}))
+    MaxArraySize = 101 max_array_tasks = 50
     """
     found = []
-    for row in rows:
-        if account is not None and row.get("Account", account) != account:
-            continue
-        whose = f"QOS {row['Name']}" if "Name" in row else f"account {row.get('Account', '?')}"
-        for name, value in row.items():
-            if name not in _WHOSE and value.isdecimal():
-                what = "running" if name in _RUNNING else "submitted"
-                found.append(f"{name} = {value} jobs {what} ({whose})")
-    return list(dict.fromkeys(found))
+    if config.get("MaxArraySize", "").isdecimal():
+        found.append(Limit("MaxArraySize", int(config["MaxArraySize"]), MEMBERS))
+    if match := _MOST.search(config.get("SchedulerParameters", "")):
+        found.append(Limit("max_array_tasks", int(match[1]), MEMBERS))
+    if config.get("MaxJobCount", "").isdecimal():
+        count = int(config["MaxJobCount"])
+        found.append(Limit("MaxJobCount", count, JOBS, "everybody's", is_certain=False))
+    return found
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the accounting says of a user, and which of it concerns a job.
+
+    Attributes
+    ----------
+    users : list of dict
+        The user's accounts, as `USER_FORMAT` has them.
+    qos : list of dict
+        As `QOS_FORMAT` has them.
+    cluster, account, partition, asked : str
+        The cluster, and what the job asks for: an account, a partition, a QOS; empty if it
+        does not.
+    qos_of_partition : str
+        The QOS that all jobs of the partition have besides their own; empty if there is none.
+    is_enforced : bool
+        Whether Slurm keeps to these limits; many sites only note them.
+    """
+
+    users: list[dict[str, str]]
+    qos: list[dict[str, str]] = field(default_factory=list)
+    cluster: str = ""
+    account: str = ""
+    partition: str = ""
+    asked: str = ""
+    qos_of_partition: str = ""
+    is_enforced: bool = True
+
+    def limits(self) -> list[Limit]:
+        """Return the limits that count: of a QOS, or where it does not say, of the account."""
+        levels, row = self._levels(), self._row()
+        found = [
+            *self._first(levels, "MaxSubmitPU", JOBS),
+            *self._first(levels, "MaxSubmitPA", JOBS),
+        ]
+        if not found:
+            found += self._of_account(row, "MaxSubmit", JOBS)
+        for name, of in (("GrpSubmit", JOBS), ("MaxWall", SECONDS)):
+            of_qos = list(self._first(levels, name, of))
+            found += of_qos or list(self._of_account(row, name, of))
+        running = list(self._first(levels, "MaxJobsPU", AT_ONCE))
+        return found + (running or list(self._of_account(row, "MaxJobs", AT_ONCE)))
+
+    def outdoes_partition(self) -> bool:
+        """Tell whether a QOS lets jobs run for longer than their partition does."""
+        return any("PartitionTimeLimit" in q.get("Flags", "") for q in self._levels())
+
+    def _row(self) -> Mapping[str, str]:
+        """Return the account of the job, as it is in its partition if that has one of its own."""
+        rows = [row for row in self.users if row.get("Cluster", self.cluster) == self.cluster]
+        account = self.account or next((row.get("Def Acct", "") for row in rows), "")
+        rows = [row for row in rows if row.get("Account") == account]
+        own = [row for row in rows if row.get("Partition") == self.partition]
+        return next(iter(own or [row for row in rows if not row.get("Partition")]), {})
+
+    def _levels(self) -> list[Mapping[str, str]]:
+        """Return the QOS that the job has, that first which counts where both say something."""
+        names = [self.qos_of_partition, self.asked or self._row().get("Def QOS") or _NORMAL]
+        found: list[Mapping[str, str]] = [
+            q for name in names for q in self.qos if q.get("Name") == name
+        ]
+        is_above = len(found) == 2 and "OverPartQOS" in found[1].get("Flags", "")
+        return found[::-1] if is_above else found
+
+    def _first(self, levels: Iterable[Mapping[str, str]], name: str, of: str) -> Iterator[Limit]:
+        for row in levels:
+            if limits := list(self._limit(row, name, of, f"QOS {row['Name']}")):
+                yield from limits
+                return
+
+    def _of_account(self, row: Mapping[str, str], name: str, of: str) -> Iterator[Limit]:
+        return self._limit(row, name, of, f"account {row.get('Account', '')}")
+
+    def _limit(self, row: Mapping[str, str], name: str, of: str, whose: str) -> Iterator[Limit]:
+        text = row.get(name, "")
+        amount = parse_time_limit(text) if of == SECONDS else _count(text)
+        if amount is not None:
+            yield Limit(name, amount, of, whose, self.is_enforced)
+
+
+def _count(text: str) -> float | None:
+    return float(text) if text.isdecimal() else None

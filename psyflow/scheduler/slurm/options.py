@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections.abc import Mapping
 from numbers import Integral
 
 from psyflow.exceptions import UnknownNameError, UsageError, did_you_mean
-from psyflow.scheduler.extras import EXTRAS, check_values, joined
+from psyflow.scheduler.extras import EXTRAS, check_values, extra_args, joined
 from psyflow.scheduler.timelimit import clock, read_time_limit
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "MAX_RUNNING",
     "OWN_WORDS",
     "VALUES",
+    "asked_for",
     "canonical_option",
     "check_option",
     "read_terms",
@@ -36,6 +39,7 @@ ALIASES = {
     "n-nodes": "nodes",
 }
 
+_LETTERS = {"partition": "-p", "account": "-A", "qos": "-q"}
 COUNTS = ("n_cpus", "ntasks", "ntasks-per-node", "ntasks-per-gpu", "cpus-per-gpu")
 _NAMES = {option: name.replace("-", "_") for name, option in ALIASES.items()}
 TIMES = ("time", "time-min")
@@ -101,6 +105,40 @@ def canonical_option(name: str) -> str:
     if option not in _KNOWN:
         raise UnknownNameError("Slurm argument", name, _TELLABLE)
     return option
+
+
+def asked_for(option: str, options: Mapping[str, object]) -> str:
+    """Return what a job asks for by an option, in whichever way; '' if it does not.
+
+    Parameters
+    ----------
+    option : str
+        ``partition``, ``account`` or ``qos``.
+    options : mapping
+        The scheduler arguments. Further words go before the others, and these before variables of
+        the environment, which sbatch reads.
+
+    Examples
+    --------
+    >>> asked_for("qos", {"qos": "low", "extra_args": ["-q", "high"]})
+    'high'
+    """
+    names = (f"--{option}", _LETTERS[option])
+    words = iter(extra_args(options))
+    told = None
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word in names:
+            told = next(words, "")
+        elif name == names[0] and equals:
+            told = value
+        elif word.startswith(names[1]):
+            told = word.removeprefix(names[1])
+    if told is not None:
+        return told
+    if option in options:
+        return joined(options[option])
+    return os.environ.get(f"SBATCH_{option.upper()}", "")
 
 
 def check_option(option: str, value: object) -> None:

@@ -14,6 +14,7 @@ from psyflow.scheduler.base import JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.extras import DEPENDENCY, extra_args, joined
 from psyflow.scheduler.facts import SiteFacts, are_here
+from psyflow.scheduler.limits import MEMBERS, Limit, least
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import quoted
 from psyflow.scheduler.slurm.clusters import (
@@ -23,11 +24,22 @@ from psyflow.scheduler.slurm.clusters import (
     number_of,
     of_cluster,
 )
-from psyflow.scheduler.slurm.limits import ASSOC_FORMAT, QOS_FORMAT, parse_limits, told_limits
+from psyflow.scheduler.slurm.limits import (
+    QOS_FORMAT,
+    USER_FORMAT,
+    Told,
+    config_limits,
+    of_job,
+    parse_partitions,
+    parse_table,
+    partition_limits,
+    partition_time_limit,
+)
 from psyflow.scheduler.slurm.options import (
     CLUSTERS,
     MAX_RUNNING,
     OWN_WORDS,
+    asked_for,
     canonical_option,
     check_option,
     read_terms,
@@ -43,13 +55,14 @@ from psyflow.scheduler.slurm.texts import (
     parse_scontrol,
     parse_sinfo,
     parse_squeue,
-    partition_time_limit,
 )
 
 __all__ = ["Slurm"]
 
 _SACCTMGR = ("sacctmgr", "--parsable2", "--readonly")
 _CONFIG = ("scontrol", "show", "config")
+_PARTITIONS = ("scontrol", "--oneliner", "show", "partition")
+_USUAL_ARRAY_SIZE = 1001
 
 
 class Slurm(BatchScheduler):
@@ -97,8 +110,6 @@ class Slurm(BatchScheduler):
         "Is this a login node of a Slurm cluster? If so, try `module load slurm`; if not, set "
         "scheduler = ImmediateRun() in the task file to run on this machine."
     )
-
-    _max_array_size: int | None = None
 
     def canonical_arg(self, name: str) -> str:
         """Return the long option of sbatch that argument `name` stands for."""
@@ -221,24 +232,38 @@ class Slurm(BatchScheduler):
             found |= parse_scontrol(stdout)
         return found
 
-    def limits(self, scheduler_args: Mapping[str, object] | None = None) -> list[str]:
-        """Return ``MaxArraySize``, and what the accounting says of the user and the QOS."""
-        told = parse_config(self.try_query(_CONFIG) or "")
-        array = told.get("MaxArraySize")
-        found = [f"MaxArraySize = {array}"] if array else []
-        found += [f"MaxJobCount = {told['MaxJobCount']}"] if "MaxJobCount" in told else []
-        if told.get("AccountingStorageType", "").endswith("/none"):
-            return found
-        options = {} if scheduler_args is None else self._canonical_args(scheduler_args)
-        of_user = ["show", "assoc", f"user={getpass.getuser()}", f"format={ASSOC_FORMAT}"]
-        rows = parse_limits(self.try_query([*_SACCTMGR, *of_user]) or "")
-        qos = str(options.get("qos") or ",".join(filter(None, (r.get("QOS") for r in rows))))
-        if qos:
-            names = ",".join(dict.fromkeys(qos.split(",")))
-            of_qos = ["show", "qos", f"where name={names}", f"format={QOS_FORMAT}"]
-            rows += parse_limits(self.try_query([*_SACCTMGR, *of_qos]) or "")
-        account = options.get("account")
-        return found + told_limits(rows, None if account is None else str(account))
+    def limits_of(
+        self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
+    ) -> list[Limit]:
+        """Ask for the configuration, the partitions, and what the accounting says of the user."""
+        options = resolve(self._canonical_args(scheduler_args), name)
+        if CLUSTERS in options:
+            return []  # whichever takes the job first
+        config = parse_config(self.ask_once(_CONFIG))
+        partitions = self._partitions(options)
+        found, of_partition = config_limits(config), partition_limits(partitions)
+        if config.get("AccountingStorageType", "/none").endswith("/none"):
+            return found + of_partition
+        told = Told(
+            users=self._ask_sacctmgr(
+                USER_FORMAT, "user", f"name={getpass.getuser()}", "withassoc"
+            ),
+            qos=self._ask_sacctmgr(QOS_FORMAT, "qos"),
+            cluster=config.get("ClusterName", ""),
+            account=asked_for("account", options),
+            partition=partitions[0]["PartitionName"] if len(partitions) == 1 else "",
+            asked=asked_for("qos", options),
+            qos_of_partition=partitions[0].get("QoS", "") if len(partitions) == 1 else "",
+            is_enforced="limits" in config.get("AccountingStorageEnforce", ""),
+        )
+        return found + told.limits() + ([] if told.outdoes_partition() else of_partition)
+
+    def _partitions(self, options: Mapping[str, object]) -> list[Mapping[str, str]]:
+        told = parse_partitions(self.ask_once(_PARTITIONS))
+        return of_job(told, asked_for("partition", options))
+
+    def _ask_sacctmgr(self, columns: str, *words: str) -> list[dict[str, str]]:
+        return parse_table(self.ask_once([*_SACCTMGR, "show", *words, f"format={columns}"]))
 
     def remedy(self, status: JobStatus) -> Remedy | None:
         """Return what somebody has to do so that a job goes on; None if nothing."""
@@ -278,11 +303,9 @@ class Slurm(BatchScheduler):
     ) -> float | None:
         """Ask for the limit of the job's partition."""
         options = resolve(self._canonical_args(scheduler_args), name)
-        named = options.get("partition")
-        if isinstance(named, list | tuple) or "," in str(named):
-            return None  # whichever is free first
-        told = self.try_query(["scontrol", "--oneliner", "show", "partition", *_text(named)])
-        return partition_time_limit(told or "")
+        if CLUSTERS in options:
+            return None  # whichever takes the job first
+        return partition_time_limit(self._partitions(options))
 
     def cluster_name(self) -> str | None:
         """Return the cluster's name (``ClusterName``)."""
@@ -291,18 +314,9 @@ class Slurm(BatchScheduler):
         return told or os.environ.get("SLURM_CLUSTER_NAME") or None
 
     def max_array_size(self) -> int:
-        """Return how many members an array may have on this cluster (``MaxArraySize``)."""
-        if self._max_array_size is None:
-            stdout = self.query(_CONFIG)
-            size = parse_config(stdout).get("MaxArraySize", "")
-            if not size.isdecimal():
-                raise SchedulerError("`scontrol show config` does not tell MaxArraySize.")
-            self._max_array_size = int(size)
-        return self._max_array_size
-
-
-def _text(value: object) -> list[str]:
-    return [] if value is None else [str(value)]
+        """Return how many members an array may have; as on most clusters, if it is not told."""
+        limit = least(config_limits(parse_config(self.ask_once(_CONFIG))), MEMBERS)
+        return _USUAL_ARRAY_SIZE if limit is None else int(limit.amount)
 
 
 def _sacct_command(jobids: Sequence[JobId]) -> list[str]:

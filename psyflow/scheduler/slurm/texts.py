@@ -34,7 +34,6 @@ __all__ = [
     "parse_sinfo",
     "parse_squeue",
     "parse_time_limit",
-    "partition_time_limit",
 ]
 
 # The name comes last, because it alone may contain the separator.
@@ -213,27 +212,6 @@ def parse_sinfo(stdout: str) -> tuple[Partition, ...]:
         if state == "up"
     }
     return tuple(found.values())
-
-
-def partition_time_limit(stdout: str) -> float | None:
-    """Read what ``scontrol show partition`` prints: the limit, in seconds, if none is asked for.
-
-    If there are several partitions, that of the default one.
-
-    Examples
-    --------
-    >>> partition_time_limit("PartitionName=a Default=YES DefaultTime=NONE MaxTime=1:00:00")
-    3600.0
-    """
-    partitions = [
-        dict(word.split("=", 1) for word in line.split() if "=" in word)
-        for line in stdout.splitlines()
-    ]
-    chosen = [p for p in partitions if len(partitions) == 1 or p.get("Default") == "YES"]
-    if not chosen:
-        return None
-    default, longest = (chosen[0].get(name, "") for name in ("DefaultTime", "MaxTime"))
-    return parse_time_limit(longest if default in ("", "NONE") else default)
 
 
 def _collect(groups: Iterator[Iterator[JobStatus]]) -> dict[JobId, JobStatus]:

@@ -198,6 +198,10 @@ class Spool:
         stems = [path.stem for path in (self.folder / "jobs").glob("*.json")]
         return sorted((stem for stem in stems if stem.isdecimal()), key=int)
 
+    def was_given_away(self, jobid: JobId) -> bool:
+        """Tell whether there is, or was, a job of an id; the newest is never forgotten."""
+        return int(jobid) <= max(map(int, self.ids()), default=0)
+
     def unfinished(self) -> list[JobId]:
         """Return the ids of the jobs that are not over, oldest first."""
         return [jobid for jobid in self.ids() if not self.is_over(jobid)]

@@ -18,6 +18,7 @@ from typing import ClassVar
 from psyflow.exceptions import HostWarning, SchedulerError, UsageError
 from psyflow.scheduler.base import OVER, UNKNOWN, JobId, JobStatus, array_of, combine
 from psyflow.scheduler.checked import CheckedScheduler
+from psyflow.scheduler.extras import DEPENDENCY
 from psyflow.scheduler.facts import Partition, SiteFacts
 from psyflow.scheduler.names import marked
 from psyflow.scheduler.request import SubmitRequest
@@ -41,8 +42,8 @@ class Ssh(CheckedScheduler):
     goes on by itself; it ends when there are no jobs. A host that does not answer is left out. The
     jobs of one that dies are begun anew on another.
 
-    The scheduler arguments are ``n_cpus``, the slots that a job takes (1 if not given), and
-    ``timelimit``.
+    The scheduler arguments are ``n_cpus``, the slots that a job takes (1 if not given),
+    ``timelimit``, and ``dependency``, jobs in the same folder that a run waits for.
 
     Parameters
     ----------
@@ -70,7 +71,8 @@ class Ssh(CheckedScheduler):
     """
 
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"n_cpus": 1}
-    ARGS = frozenset({"n_cpus", "timelimit"})
+    ARGS = frozenset({DEPENDENCY, "n_cpus", "timelimit"})
+    JOB_ID = r"\d+(_\d+)?"
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
     tells_names = True
@@ -108,7 +110,14 @@ class Ssh(CheckedScheduler):
     def submit_request(self, request: SubmitRequest) -> JobId:
         """Put a job where the runners find it, and see to it that they are at work."""
         spool = self._spool()
-        jobid = spool.add(self._job(request))
+        awaited = tuple(jobid for after in self.awaited(request) for jobid in after.jobids)
+        # It would be taken for one that is over and forgotten, and nothing would wait.
+        if unknown := [jobid for jobid in awaited if not spool.was_given_away(array_of(jobid))]:
+            raise SchedulerError(
+                f"Ssh knows no job {', '.join(unknown)} to wait for in {spool.folder}. "
+                f"The ids of a task's jobs are shown by: psy status NAME"
+            )
+        jobid = spool.add(self._job(request, awaited))
         try:
             # After that, or a runner that is about to end might not see the job.
             self._start_runners(spool)
@@ -124,7 +133,7 @@ class Ssh(CheckedScheduler):
         folder = Path(self.workdir).expanduser().absolute()
         return Spool(folder, clock=lambda: _time(folder / "hosts"))
 
-    def _job(self, request: SubmitRequest) -> SpooledJob:
+    def _job(self, request: SubmitRequest, awaited: tuple[JobId, ...]) -> SpooledJob:
         limit = self.seconds_of(request.options.get("timelimit", 0))
         n_cpus = request.options.get("n_cpus", 1)
         assert isinstance(n_cpus, int)
@@ -138,7 +147,7 @@ class Ssh(CheckedScheduler):
                 for name, value in os.environ.items()
                 if not name.startswith(_OF_THIS_HOST)
             },
-            depends_on=request.depends_on,
+            depends_on=awaited,
             array_size=request.array_size,
             n_cpus=n_cpus,
             time_limit=None if math.isinf(limit) else limit,
