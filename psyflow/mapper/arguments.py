@@ -12,7 +12,7 @@ from typing import Any
 
 from psyflow.exceptions import UnknownNameError, UsageError, did_you_mean
 from psyflow.mapper.call import AsPset, Call
-from psyflow.mapper.engines import BACKENDS, Engine, as_executor, check_limits, engine_for
+from psyflow.mapper.engines.named import BACKENDS, Engine, as_executor, check_limits, engine_for
 from psyflow.mapper.supply import as_pset
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.param import as_space

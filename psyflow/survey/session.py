@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psyflow.exceptions import PsyflowWarning
-from psyflow.mapper.engines import as_executor
+from psyflow.mapper.engines.named import as_executor
 from psyflow.survey.carbon import Carbon
 from psyflow.survey.logfile import LogFile
 from psyflow.survey.settings import BACKENDS, settings
