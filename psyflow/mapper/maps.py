@@ -20,6 +20,7 @@ from psyflow.mapper.supply import OfSpace
 from psyflow.outcomes.records import SKIPPED, Failure
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.param import as_space
+from psyflow.reprs import safe_repr
 from psyflow.store import Store, store_for
 from psyflow.system.files import is_there
 from psyflow.work.copies import fresh
@@ -115,12 +116,21 @@ def map_pspace(
     >>> map_pspace(lambda a, b: {"sum": a + b}, Param(a=[1, 2]) * Param(b=[3, 4]))
     {'a': [1, 1, 2, 2], 'b': [3, 4, 3, 4], 'sum': [4, 5, 5, 6]}
     """
-    space = as_space(pspace)
+    space = _space_for(fn, pspace)
     collected = Collected(len(space))
     engine = Serial(Call(fn), lets_through=(BaseException,))
     for returned in evaluating(engine, OfSpace(space), group_size=max(1, len(space))):
         collected.add(returned)
     return _as_lists(collected, space, exclude or ())
+
+
+def _space_for(fn: object, pspace: Any) -> ParameterSpace:
+    if not callable(fn):
+        raise TypeError(
+            f"The function comes first, and then the parameter space; {safe_repr(fn, 60)} is no "
+            "function."
+        )
+    return as_space(pspace)
 
 
 def _as_lists(
@@ -194,7 +204,7 @@ def map_pspace_parallel(
     >>> map_pspace_parallel(square, Param(x=[1, 2, 3]), n_jobs=2)
     {'x': [1, 2, 3], 'y': [1, 4, 9]}
     """
-    space = as_space(pspace)
+    space = _space_for(fn, pspace)
     collected = Collected(len(space))
     for returned in evaluate_through(backend, n_jobs, fn, space):
         collected.add(returned)
@@ -297,7 +307,7 @@ def map_pspace_hdd_backed(
     """
     path = Path(filename).absolute()
     backing = Backing(path, store or store_for(path), exclude or ())
-    space = as_space(pspace)
+    space = _space_for(fn, pspace)
     failures: list[Failure] = []
     with backing.held():
         backing.settle(code_of_function(fn), keep=keep)

@@ -37,6 +37,7 @@ from psyflow.system.trust import Origin, is_own, seal, unsealed
 from psyflow.work.claims import Claim
 from psyflow.work.context import StopNow
 from psyflow.work.evaluate import Evaluator
+from psyflow.work.gpu import uses_gpu
 from psyflow.work.prepared import Prepared
 from psyflow.work.supervisor import Supervisor
 from psyflow.work.worker import Work
@@ -104,12 +105,15 @@ class WorkFolder:
         PsyflowError
             If the workers could not work.
         """
-        if backend is None:
+        if backend is None and not uses_gpu():
             self._supervise(function, space, pool_size, check)
         elif backend == HERE:
             self._evaluate_here(function, space, check)
         else:
-            self._write(evaluate_through(backend, pool_size, function, space, check))
+            # Forks of a process that uses a GPU could not use it.
+            self._write(
+                evaluate_through(backend or "processes", pool_size, function, space, check)
+            )
 
     def outcomes(self) -> Outcomes:
         """Return what its shards hold."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from psyflow import Param, Skip, map_pspace
+from psyflow import Param, Skip, map_pspace, map_pspace_hdd_backed, map_pspace_parallel
 from psyflow.exceptions import IneffectiveExcludeWarning, UnsupportedDataError
 
 
@@ -54,6 +55,17 @@ def test_results_that_nobody_could_keep_are_refused() -> None:
         map_pspace(lambda x: results[x], Param(x=[0, 1]))
     with pytest.raises(UnsupportedDataError, match='returned 5 as "x"'):
         map_pspace(lambda x: {"x": 5}, Param(x=[0, 1]))
+
+
+def test_swapped_arguments_are_told(tmp_path: Path) -> None:
+    space: Any = Param(x=[1])
+    for swapped in (
+        lambda: map_pspace(space, abs),  # type: ignore[arg-type]
+        lambda: map_pspace_parallel(space, abs),  # type: ignore[arg-type]
+        lambda: map_pspace_hdd_backed(space, abs, tmp_path / "r.npz"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(TypeError, match="The function comes first"):
+            swapped()
 
 
 def test_skips_have_no_row_and_absent_results_are_nan() -> None:

@@ -14,6 +14,8 @@ from psyflow.mapper.engines.here import Serial, Threads
 from psyflow.mapper.engines.remote import Remote
 from psyflow.mapper.engines.workers import Workers
 from psyflow.system.allotted import usable_cpus
+from psyflow.texts import exception_text
+from psyflow.work.gpu import uses_gpu
 
 __all__ = ["BACKENDS", "Engine", "as_executor", "check_limits", "engine_for"]
 
@@ -30,6 +32,26 @@ def _pool(kind: str, call: Call, n_workers: int) -> Engine:
     make = {"loky": loky_pool, "multiprocessing": multiprocessing_pool}[kind]
     is_kept = kind == "loky"
     return Remote(call, lambda: PoolLink(n_workers, lambda: make(n_workers), is_kept=is_kept))
+
+
+def _processes(call: Call, n_workers: int, **limits: Any) -> Engine:
+    """Return forks of this process; fresh ones if it uses a GPU, which its forks could not."""
+    if not uses_gpu():
+        return Workers(call, n_workers, **limits)
+    for name, value in limits.items():
+        if value is not None:
+            raise UsageError(
+                f"This process uses a GPU, which its forks could not, and only these keep "
+                f"`{name}`. Leave the GPU to the workers, as in `setup`, or leave out `{name}`."
+            )
+    try:
+        return _pool("loky", call, n_workers)
+    except UsageError as error:
+        raise UsageError(
+            "This process uses a GPU, which its forks could not, and the function cannot be sent "
+            f"to others: {exception_text(error.__cause__ or error)}. Leave the GPU to the "
+            "workers, as in `setup`."
+        ) from error
 
 
 def _ray(
@@ -76,7 +98,7 @@ def engine_for(backend: Any, call: Call, n_workers: int | None, **limits: Any) -
     """
     n_known = n_workers or usable_cpus()
     if backend == "processes":
-        return Workers(call, n_known, **limits)
+        return _processes(call, n_known, **limits)
     if backend == "ray":
         return _ray(call, **limits)
     if isinstance(backend, str) and backend in _MAKERS:
