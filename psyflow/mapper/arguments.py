@@ -22,7 +22,7 @@ from psyflow.system.allotted import usable_cpus
 from psyflow.tasks.signature import Takes
 from psyflow.work.prepared import Retries
 
-__all__ = ["Asked", "check_call", "name_of", "space_of"]
+__all__ = ["Asked", "check_backend", "check_call", "name_of", "space_of"]
 
 STYLES = ("keywords", "pset")
 RETRIED = ("error", "crash", "oom", "timeout")
@@ -78,7 +78,7 @@ class Asked:
         _check_not_started_again()
         _check_function(function, psets)
         _check_choice("call", call, STYLES)
-        _check_backend(backend)
+        check_backend(backend)
         _check_number("timeout", timeout, "seconds, such as 60, or None")
         _check_whole("retries", retries, 0)
         _check_whole("seed", seed, 0)
@@ -147,7 +147,8 @@ def _check_choice(name: str, value: Any, known: Collection[str]) -> None:
         raise UsageError(f"`{name}` is {listed}, not {safe_repr(value, 60)}.")
 
 
-def _check_backend(backend: Any) -> None:
+def check_backend(backend: Any) -> None:
+    """Raise UsageError if there is no such backend."""
     if isinstance(backend, str):
         if backend not in (*BACKENDS, "threading"):
             from joblib.parallel import BACKENDS as of_joblib
