@@ -8,6 +8,7 @@ from benchmarks.environment import Environment
 from benchmarks.figures import Figure, seconds
 from benchmarks.measure import Contender, interleaved
 
+TARGETS = {"cold": 1.1, "warm": 1.3}
 POOL = "multiprocessing.Pool(2), imap_unordered(chunksize=2000)"
 
 
@@ -36,6 +37,7 @@ def run(environment: Environment) -> Iterator[Figure]:
         yield Figure(what, took, ratio, "× faster", 5.0, peer, seconds(theirs), at_least=True)
     first = sample.reported("first")
     yield Figure("imap: first outcome, forks included", seconds(first), first * 1e3, "ms", 50.0)
+    yield from _of_psyrun(environment)
     generated = Contender([environment.program("imap_generated.py", str(n_generated))], folder)
     memory = interleaved({"imap": generated}, 1)["imap"]
     yield Figure(
@@ -46,3 +48,25 @@ def run(environment: Environment) -> Iterator[Figure]:
         150.0,
         note=seconds(memory.wall, memory.cpu),
     )
+
+
+def _of_psyrun(environment: Environment) -> Iterator[Figure]:
+    """Yield what maps that psyrun had cost: by loky, and in this process."""
+    folder, n = environment.folder("map_of_psyrun"), environment.items(100_000)
+    whose = ("psyflow", "joblib")
+    programs = {
+        name: Contender([environment.program("map_loky.py", name, str(n))], folder)
+        for name in whose
+    }
+    by_loky = interleaved(programs, environment.repeats(5))
+    for when, target in TARGETS.items():
+        mine, theirs = (by_loky[name].reported(when) for name in whose)
+        what = f"map_pspace_parallel of {n} no-ops, {when}"
+        yield Figure(
+            what, seconds(mine), mine / theirs, "×", target, "joblib.Parallel(2)", seconds(theirs)
+        )
+    serial = Contender([environment.program("map_serial.py", str(n))], folder)
+    sample = interleaved({"serial": serial}, environment.repeats(3))["serial"]
+    mine, theirs = (sample.reported(name) for name in ("psyflow", "comprehension"))
+    what = f"map_pspace of {n} no-ops"
+    yield Figure(what, seconds(mine), mine / theirs, "×", 3.0, "a comprehension", seconds(theirs))

@@ -139,6 +139,8 @@ class Engine:
         _set_level(early.log_level, self.args_parser)
         self._call("init")
         self.args = self.args_parser.parse_args(engineargs)
+        if Path(self.result_dir).is_file():
+            self.args_parser.error(f"{self.result_dir} is a file. Give a folder.")
         if early.use_dir is not None and not Path(self.result_dir).is_dir():
             logger.warning("%s is not there, so nothing goes on, and it is made.", early.use_dir)
         make_folder(Path(self.result_dir))

@@ -173,6 +173,7 @@ def test_log_levels(tmp_path: Path) -> None:  # E23 E24
         (["--sise", "2"], 2),
         (["-L", "-R"], 2),
         (["-c"], 2),
+        (["-c", "study.py"], 2),
     ],
 )
 def test_help_and_wrong_arguments_leave_nothing_behind(

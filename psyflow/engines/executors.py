@@ -185,14 +185,31 @@ def width_of(executor: Any) -> int:
     return usable_cpus()
 
 
+IDLE_SECONDS = 300.0
+"""After how long the processes of a pool that is kept end if they have nothing to do."""
+
+_kept: dict[str, tuple[tuple[int, dict[str, str]], Any]] = {}
+
+
 def loky_pool(n_workers: int) -> Executor:
-    """Return a pool of joblib's."""
-    from joblib.externals.loky import get_reusable_executor
+    """Return a pool of joblib's kind: the one of the last map, if it is of use.
+
+    It is not joblib's own, though, which nobody else may get from loky: ``joblib.Parallel`` would
+    find one there that it cannot use.
+    """
+    from joblib.externals.loky import ProcessPoolExecutor as Loky
 
     environment = dict(os.environ)
     share_processors(usable_cpus(), n_workers, environment)
-    pool: Executor = get_reusable_executor(n_workers, env=environment)
-    return pool
+    wanted = (n_workers, environment)
+    had, pool = _kept.get("loky", (None, None))
+    if pool is None or had != wanted or pool._flags.broken or pool._flags.shutdown:
+        if pool is not None:
+            pool.shutdown(wait=False)
+        pool = Loky(n_workers, timeout=IDLE_SECONDS, env=environment)
+        _kept["loky"] = (wanted, pool)
+    found: Executor = pool
+    return found
 
 
 def multiprocessing_pool(n_workers: int) -> Executor:

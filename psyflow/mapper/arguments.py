@@ -12,7 +12,7 @@ from typing import Any
 
 from psyflow.exceptions import UnknownNameError, UsageError, did_you_mean
 from psyflow.mapper.call import AsPset, Call
-from psyflow.mapper.engines import BACKENDS, Engine, as_executor, check_limits, engine_for
+from psyflow.mapper.engines.named import BACKENDS, Engine, as_executor, check_limits, engine_for
 from psyflow.mapper.supply import as_pset
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.param import as_space
@@ -24,6 +24,7 @@ from psyflow.work.prepared import Retries
 
 __all__ = [
     "Asked",
+    "check_backend",
     "check_call",
     "check_fits",
     "check_most_failures",
@@ -87,7 +88,7 @@ class Asked:
         _check_not_started_again()
         _check_function(function, psets)
         _check_choice("call", call, STYLES)
-        _check_backend(backend)
+        check_backend(backend)
         _check_number("timeout", timeout, "seconds, such as 60, or None")
         _check_whole("retries", retries, 0)
         _check_whole("seed", seed, 0)
@@ -172,7 +173,8 @@ def _check_choice(name: str, value: Any, known: Collection[str]) -> None:
         raise UsageError(f"`{name}` is {listed}, not {safe_repr(value, 60)}.")
 
 
-def _check_backend(backend: Any) -> None:
+def check_backend(backend: Any) -> None:
+    """Raise UsageError if there is no such backend."""
     if isinstance(backend, str):
         if backend not in (*BACKENDS, "threading"):
             from joblib.parallel import BACKENDS as of_joblib

@@ -117,12 +117,15 @@ class Returned:
         The psets, and perhaps others; None until somebody who has them says so.
     ended : Ended or None
         If there is nothing to come of the batch.
+    ended_by : BaseException or None
+        The exception for which there is nothing to come of it.
     """
 
     rows: list[Rows] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     batch: Batch | None = None
     ended: Ended | None = None
+    ended_by: BaseException | None = None
 
     def write_rows(self, rows: Rows) -> int:
         """Keep result rows."""
@@ -146,16 +149,27 @@ def evaluate(evaluator: Evaluator, prepared: Prepared, batch: Batch) -> None:
     evaluator.evaluate(batch.items, arguments)
 
 
-def evaluated(call: Call, prepared: Prepared, batch: Batch) -> Returned:
+def evaluated(
+    call: Call,
+    prepared: Prepared,
+    batch: Batch,
+    lets_through: tuple[type[BaseException], ...] = (),
+) -> Returned:
     """Evaluate a batch in this process, and return what became of it.
 
-    It has not ended if the function raised StopNow.
+    It has not ended if the function raised an exception of those that are let through.
     """
     returned, begin = Returned(), time.monotonic()
-    evaluator = Evaluator(prepared, returned, retries=call.retries, output=Unheard())
+    evaluator = Evaluator(
+        prepared, returned, retries=call.retries, output=Unheard(), lets_through=lets_through
+    )
     try:
         evaluate(evaluator, prepared, batch)
-    except StopNow:
+    except StopNow as stop:
+        returned.ended_by = stop.__cause__
+        return returned
+    except lets_through as error:  # between two calls
+        returned.ended_by = error
         return returned
     finally:
         evaluator.flush()

@@ -87,13 +87,18 @@ class Collected:
             kinds.count("error"),
         )
 
-    def table(self, space: ParameterSpace) -> Results:
+    def columns(self, space: ParameterSpace) -> dict[str, Column]:
         """Return parameters and results of the psets that have one, in the order of the space."""
         items, order = self._items()
         lengths = [len(rows.items) for rows in self._rows]
         merged = concatenate([rows.columns for rows in self._rows], lengths=lengths)
         outputs = unpacked({name: take(column, order) for name, column in merged.items()})
-        columns = {**space.take(items), **outputs}
+        return {**space.take(items), **outputs}
+
+    def table(self, space: ParameterSpace) -> Results:
+        """Return what `columns` does, and all that is known of how it came about."""
+        items, order = self._items()
+        columns = self.columns(space)
         told = functools.partial(self._told, items, order)
         glance = MapGlance(space, items, told, self.failures, self._waiting, self._memory)
         return Results(

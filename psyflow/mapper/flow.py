@@ -9,7 +9,7 @@ from typing import Any
 from psyflow.mapper.alike import Together
 from psyflow.mapper.batches import Returned
 from psyflow.mapper.call import Call, accept
-from psyflow.mapper.engines import Engine, engine_for
+from psyflow.mapper.engines.named import Engine, engine_for
 from psyflow.mapper.supply import OfSpace, Supply
 from psyflow.pspace import ParameterSpace
 from psyflow.work.worker import Pacer

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from psyflow.columns import Column, from_rows, without
-from psyflow.exceptions import IneffectiveExcludeWarning, ItemsFailedError, Skip
+from psyflow.columns import Column, without
+from psyflow.exceptions import IneffectiveExcludeWarning, ItemsFailedError
 from psyflow.fingerprint.functions import code_of_function
 from psyflow.mapper.alike import Together
 from psyflow.mapper.arguments import check_fits, check_most_failures, most_failures
 from psyflow.mapper.backing import Backing, Function
-from psyflow.mapper.flow import evaluate_through
+from psyflow.mapper.call import Call
+from psyflow.mapper.collected import Collected
+from psyflow.mapper.engines.here import Serial
+from psyflow.mapper.flow import evaluate_through, evaluating
+from psyflow.mapper.supply import OfSpace
 from psyflow.outcomes.records import SKIPPED, Failure
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.param import as_space
+from psyflow.reprs import safe_repr
 from psyflow.store import Store, store_for
 from psyflow.system.files import is_there
 from psyflow.work.copies import fresh
@@ -76,10 +79,6 @@ def get_result(
     return row
 
 
-def _as_lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {name: list(column) for name, column in from_rows(rows).items()}
-
-
 def map_pspace(
     fn: Function, pspace: Space, exclude: Sequence[str] | None = None
 ) -> dict[str, list[Any]]:
@@ -122,19 +121,37 @@ def map_pspace(
     {'a': [1, 1, 2, 2], 'b': [3, 4, 3, 4], 'sum': [4, 5, 5, 6]}
     """
     space = _space_for(fn, pspace)
-    rows = []
-    for pset in space.iterate():
-        with contextlib.suppress(Skip):  # the function wants it left out
-            rows.append(get_result(fn, pset, exclude))
-    return _as_lists(rows) or _no_rows(space, exclude)
+    collected = Collected(len(space))
+    engine = Serial(Call(fn), lets_through=(BaseException,))
+    for returned in evaluating(engine, OfSpace(space), group_size=max(1, len(space))):
+        collected.add(returned)
+    return _as_lists(collected, space, exclude or ())
 
 
-def _space_for(fn: Function, pspace: Space) -> ParameterSpace:
+def _space_for(fn: object, pspace: Any) -> ParameterSpace:
     """Return psets as a space, having seen that the function can be called with them."""
+    if not callable(fn):
+        raise TypeError(
+            f"The function comes first, and then the parameter space; {safe_repr(fn, 60)} is no "
+            "function."
+        )
     space = as_space(pspace)
     if len(space):
         check_fits(fn, space.keys())
     return space
+
+
+def _as_lists(
+    collected: Collected, space: ParameterSpace, exclude: Sequence[str]
+) -> dict[str, list[Any]]:
+    """Return what was collected, but for some names; all parameters if there are no rows."""
+    if not collected.n_done:
+        return _no_rows(space, exclude)
+    columns = collected.columns(space)
+    for name in exclude:
+        if name not in columns:
+            warnings.warn(IneffectiveExcludeWarning(name), stacklevel=3)
+    return {name: list(column) for name, column in without(exclude, columns).items()}
 
 
 def _no_rows(space: ParameterSpace, exclude: Sequence[str] | None) -> dict[str, list[Any]]:
@@ -203,36 +220,19 @@ def map_pspace_parallel(
     """
     check_most_failures(max_failures)
     space = _space_for(fn, pspace)
-    together, n_skipped = Together(most_failures(max_failures, len(space))), 0
-    rows: dict[int, dict[str, Any]] = {}
-    failures: list[Failure] = []
+    together, collected = Together(most_failures(max_failures, len(space))), Collected(len(space))
     for returned in evaluate_through(backend, n_jobs, fn, space, together=together):
-        failed = [failure for failure in returned.failures if failure.kind != SKIPPED]
-        failures += failed
-        n_skipped += len(returned.failures) - len(failed)
-        for some in returned.rows:
-            columns = zip(*some.columns.values(), strict=True) if some.columns else repeat(())
-            for item, values in zip(some.items.tolist(), columns, strict=False):
-                rows[item] = dict(zip(some.columns, values, strict=True))
-    psets = enumerate(space.iterate())
-    whole = [{**pset, **rows[item]} for item, pset in psets if item in rows]
-    columns_done = _as_lists([without(exclude or (), row) for row in whole])
-    _warn_of_ineffective(exclude or (), whole)
-    if failures:
-        n_left = len(space) - len(failures) - n_skipped - len(rows)
+        collected.add(returned)
+    columns = _as_lists(collected, space, exclude or ())
+    if failures := [f for f in collected.failures.values() if f.kind != SKIPPED]:
+        n_left = len(space) - len(collected.failures) - collected.n_done
         raise ItemsFailedError(
             f"{len(failures)} of {len(space)} items failed; the columns of the others are in "
             f"`columns` of this exception. {_left(n_left)}{_first_of(failures)}",
-            columns_done,
+            columns,
             failures,
         )
-    return columns_done or _no_rows(space, exclude)
-
-
-def _warn_of_ineffective(exclude: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    for name in exclude:
-        if rows and not any(name in row for row in rows):
-            warnings.warn(IneffectiveExcludeWarning(name), stacklevel=3)
+    return columns
 
 
 def _left(n_items: int) -> str:

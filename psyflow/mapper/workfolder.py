@@ -39,6 +39,7 @@ from psyflow.work.claims import Claim
 from psyflow.work.context import StopNow
 from psyflow.work.evaluate import Evaluator
 from psyflow.work.failure_limit import n_unfit_in
+from psyflow.work.gpu import uses_gpu
 from psyflow.work.prepared import Prepared
 from psyflow.work.supervisor import Supervisor
 from psyflow.work.worker import Work
@@ -114,13 +115,14 @@ class WorkFolder:
         PsyflowError
             If the workers could not work.
         """
-        if backend is None:
+        if backend is None and not uses_gpu():
             self._supervise(function, space, pool_size, check, most)
         elif backend == HERE:
             self._evaluate_here(function, space, check)
         else:
-            together = Together(most)
-            self._write(evaluate_through(backend, pool_size, function, space, check, together))
+            # Forks of a process that uses a GPU could not use it.
+            together, engine = Together(most), backend or "processes"
+            self._write(evaluate_through(engine, pool_size, function, space, check, together))
 
     def outcomes(self) -> Outcomes:
         """Return what its shards hold."""

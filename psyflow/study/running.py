@@ -150,6 +150,10 @@ def run(
     call = Call(func, folder, tmpsave, verbose, capture_logs)
     call.check()
     _check_engine(poolsize, dask_client)
+    if Path(folder).is_file():
+        raise UsageError(f"calc_dir {folder} is a file. Give a folder.")
+    if df is not None and not hasattr(df, "columns"):
+        raise UsageError(f"df is a data frame, such as df_read returns, not {safe_repr(df, 60)}.")
     home = absolute(database_dir) if database_dir is not None and not simulate else folder
     repository = Repository.here() if git and not simulate else None
     if simulate:

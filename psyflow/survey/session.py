@@ -9,8 +9,9 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from psyflow.exceptions import PsyflowWarning
-from psyflow.mapper.engines import as_executor
+from psyflow.exceptions import PsyflowWarning, UsageError
+from psyflow.mapper.arguments import check_backend
+from psyflow.mapper.engines.named import as_executor
 from psyflow.survey.carbon import Carbon
 from psyflow.survey.logfile import LogFile
 from psyflow.survey.settings import BACKENDS, settings
@@ -114,6 +115,10 @@ def init(backend: Any = None, **keywords: Any) -> None:
             )
         warnings.warn(PsyflowWarning("init() was called before; ignored."), stacklevel=2)
         return
+    try:
+        check_backend("processes" if chosen["backend"] == "multiprocessing" else chosen["backend"])
+    except UsageError as error:
+        raise ValueError(str(error)) from error
     if limits_threads := _THREADS not in os.environ:
         notes.append(f"{_THREADS} is not set; workers compute with one thread each.")
     log = LogFile(chosen["pslogger_prefix"], chosen["pslogger_fd"])

@@ -9,6 +9,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from psyflow.sweeper.elements import Catalogue, Elements, keys_of
@@ -282,7 +283,9 @@ class ParamSweeper:
 
     # -- how ------------------------------------------------------------------------------------
 
-    def _catalogue(self, sweeps: Iterable[Any] | None) -> Catalogue:
+    def _catalogue(self, sweeps: Any) -> Catalogue:
+        if hasattr(sweeps, "iloc") and hasattr(sweeps, "to_dict"):
+            sweeps = sweeps.to_dict("records")  # a data frame's rows, and not its names
         return Catalogue(saved_sweeps(self._folder) if sweeps is None else sweeps)
 
     def _begin(self, catalogue: Catalogue, save_sweeps: bool) -> None:
@@ -298,7 +301,13 @@ class ParamSweeper:
         board = self._shared.board
         if filtr is None or n <= 0:
             return board.todo(n)
-        elements = list(itertools.islice(filtr(self._known_in_state("remaining")), n))
+        chosen = filtr(self._known_in_state("remaining")) if callable(filtr) else None
+        if not isinstance(chosen, Iterable):
+            raise TypeError(
+                "A filter is a function that takes the elements that remain, and returns those "
+                f"that will do, the best first; not {chosen if callable(filtr) else filtr!r:.60}."
+            )
+        elements = list(itertools.islice(chosen, n))
         positions = self._shared.catalogue.positions(keys_of(elements)).tolist()
         for element, position in zip(elements, positions, strict=True):
             if position < 0 or not board.is_todo(position):
@@ -342,6 +351,8 @@ def _in_order(persistence_dir: Any, sweeps: Any) -> tuple[Any, Any]:
     if isinstance(persistence_dir, str | os.PathLike):
         if not os.fspath(persistence_dir):
             raise ValueError("The folder has no name. For the working directory, give '.'.")
+        if Path(persistence_dir).is_file():
+            raise ValueError(f"{os.fspath(persistence_dir)} is a file. Give a folder.")
         return persistence_dir, sweeps
     if isinstance(sweeps, str | os.PathLike):
         warnings.warn(

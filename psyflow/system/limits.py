@@ -118,8 +118,8 @@ def _is_of_pbs(environment: Mapping[str, str]) -> bool:
 def loaded_libraries() -> list[Any]:
     """Return the numerical libraries that are loaded, as threadpoolctl has them.
 
-    It looks at all files that this process has mapped, which takes some milliseconds, and for
-    their functions in these the first time. Forks of this process have both done already.
+    It looks at all files that this process has mapped, and for functions in them. That takes
+    milliseconds, which forks of this process need not spend any more.
     """
     from threadpoolctl import ThreadpoolController  # not where nothing is loaded
 

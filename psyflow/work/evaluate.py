@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import without
-from psyflow.exceptions import UnsupportedDataError
+from psyflow.exceptions import Skip, UnsupportedDataError
 from psyflow.outcomes.records import SKIPPED, Failure, Writer
 from psyflow.texts import users_frames
 from psyflow.work.acceptance import Acceptance, RefusedError
@@ -59,6 +59,9 @@ class Evaluator:
         Told how many items have failed, each time that one does.
     integrity : Integrity, optional
         What the process was like. Without it, nobody looks whether items have broken that.
+    lets_through : tuple of exception types
+        Those that are no outcomes, but end the evaluation: they are the cause of a StopNow. `Skip`
+        is always an outcome.
 
     Attributes
     ----------
@@ -82,8 +85,10 @@ class Evaluator:
         output: Heard | None = None,
         on_failed: Callable[[int], object] = lambda n_items: None,
         integrity: Integrity | None = None,
+        lets_through: tuple[type[BaseException], ...] = (),
     ) -> None:
         self._integrity = integrity
+        self._lets_through = lets_through
         self._on_failed = on_failed
         self._output = output
         self._retries = retries
@@ -118,7 +123,8 @@ class Evaluator:
         Raises
         ------
         StopNow
-            If `stop` said so; the item that was running counts as never begun.
+            If `stop` said so, or for an exception of `lets_through`; the item that was running
+            counts as never begun.
         OSError
             If the disk is full, for example.
         """
@@ -335,6 +341,8 @@ class Evaluator:
     ) -> bool:
         """Record a failure, or a skip, and return whether it is the item's outcome."""
         self._end_if_forked()
+        if isinstance(error, self._lets_through) and not isinstance(error, Skip):
+            raise StopNow from error
         is_quick = not self._retries.limit and monotonic() - begin < QUICK_SECONDS
         integrity = self._integrity
         if integrity is not None and not (is_quick and integrity.is_untouched()):

@@ -217,6 +217,14 @@ if __name__ == "__main__":
 """
 
 
+def test_joblib_has_its_own_processes_after_a_map_by_loky() -> None:
+    joblib = require("joblib")
+    for _ in range(2):
+        table = map_pspace_parallel(lambda x: {"y": x * x}, Param(x=[2, 3]), n_jobs=2)
+        assert table["y"] == [4, 9]
+        assert joblib.Parallel(2)(joblib.delayed(abs)(x) for x in (-1, 2)) == [1, 2]
+
+
 def test_dask_without_workers_is_waited_for_and_said(tmp_path: Path) -> None:
     require("distributed")
     script = tmp_path / "without_workers.py"

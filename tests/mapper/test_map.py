@@ -375,3 +375,29 @@ def test_a_folder_has_one_map_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     with pytest.raises(UsageError, match="that no map has made"):
         quiet(product, SPACE, workdir=tmp_path)
+
+
+def test_workers_are_no_forks_of_a_process_that_uses_a_gpu(tmp_path: Path) -> None:
+    source = """
+        import os, sys, types
+        import psyflow
+        # As torch is after it has used a GPU.
+        sys.modules["torch.cuda"] = types.SimpleNamespace(is_initialized=lambda: True)
+        parent = os.getpid()
+        def forked(x):
+            return {"forked": "torch.cuda" in sys.modules, "there": os.getpid() != parent}
+        results = psyflow.map(forked, [{"x": 1}, {"x": 2}], pool_size=2, progress=False)
+        print([*results["forked"]], [*results["there"]])
+        file = psyflow.map_pspace_hdd_backed(forked, [{"x": 1}], "file.npz", pool_size=2)
+        print([bool(value) for value in file["forked"]])
+        try:
+            psyflow.map(forked, [{"x": 1}], timeout=1)
+        except psyflow.exceptions.UsageError as error:
+            print(error)
+    """
+    ran = script(source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
+    out, err = ran.communicate()
+    told = (
+        "[False, False] [True, True]\n[False]\nThis process uses a GPU, which its forks could not"
+    )
+    assert out.startswith(told), out + err

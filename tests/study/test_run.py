@@ -255,12 +255,16 @@ def test_a_result_that_no_database_can_hold_costs_its_pset() -> None:
         ((double, "a"), "list of dicts"),
         ((double, some(1), None, 0), "poolsize"),
         ((double, some(1), None, 2, object()), "not both"),
+        ((double, some(1), [1]), "df is a data frame"),
     ],
 )
 def test_arguments_that_make_no_sense_call_nothing(arguments: Any, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         ps.run(*arguments)
     assert not Path("calc").exists()
+    Path("calc").touch()
+    with pytest.raises(UsageError, match="calc is a file"):
+        ps.run(double, some(1))
 
 
 def test_psets_that_are_there_are_skipped_also_without_a_sha1() -> None:

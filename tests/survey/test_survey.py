@@ -193,6 +193,10 @@ def test_keywords_that_are_wrong_are_told() -> None:
         survey.init()
     with pytest.raises(RuntimeError, match="finalize"):
         survey.init(backend="serial")
+    survey.finalize()
+    with pytest.raises(ValueError, match='Did you mean "multiprocessing"'):
+        survey.init(backend="multiprocesing")
+    survey.init(verbose=0)
     assert survey.map(half, []) is None
 
 

@@ -182,9 +182,27 @@ def test_bad_elements(tmp_path: Path) -> None:
         ParamSweeper(tmp_path / "new")
     with pytest.raises(ValueError, match="has no name"):
         ParamSweeper("", [1])
+    with pytest.raises(ValueError, match="is a file"):
+        ParamSweeper(__file__, [1])
     assert list(tmp_path.iterdir()) == []  # nothing was made for nothing
     assert list(ParamSweeper(tmp_path, [{"a": [1, 2]}])) == [{"a": [1, 2]}]
     assert list(ParamSweeper(tmp_path / "b", [])) == []
+
+
+def test_bad_filters_are_told_and_take_nothing(tmp_path: Path) -> None:
+    sweeper = ParamSweeper(tmp_path, [1, 2])
+    for bad in (3, lambda elements: None):
+        with pytest.raises(TypeError, match="A filter is a function"):
+            sweeper.get_next(bad)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="none of the elements"):
+        sweeper.get_next(lambda elements: [7])
+    assert len(sweeper.get_remaining()) == 2
+
+
+def test_rows_of_a_data_frame_are_elements(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    sweeper = ParamSweeper(tmp_path, pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
+    assert list(sweeper) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
 
 
 def test_it_can_be_sent_to_another_process(tmp_path: Path) -> None:

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from queue import SimpleQueue
-from typing import Any
 
 from psyflow.mapper.batches import Batch, Returned, evaluated
 from psyflow.mapper.call import Call
 from psyflow.mapper.engines.base import ANY_NUMBER, Engine
-from psyflow.work.context import StopNow
 from psyflow.work.prepared import Prepared
 
 __all__ = ["Serial", "Threads"]
 
 
 class Serial(Engine):
-    """Evaluates one pset after the other, in the thread that asks for it."""
+    """Evaluates one pset after the other, in the thread that asks for it.
+
+    Parameters
+    ----------
+    call : Call
+    lets_through : tuple of exception types
+        Of the function: those that are no outcomes, but raised here.
+    """
 
     n_workers = 1
 
-    def __init__(self, call: Call) -> None:
+    def __init__(
+        self, call: Call, lets_through: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
+    ) -> None:
         self._call = call
+        self._lets_through = lets_through
         self._prepared: Prepared | None = None
         self._batch: Batch | None = None
-        self._is_interrupted = False
+        self._to_raise: BaseException | None = None
 
     @property
     def room(self) -> int:
@@ -34,8 +41,8 @@ class Serial(Engine):
 
     @property
     def is_busy(self) -> bool:
-        """Whether it has a batch, or somebody has to be told that it was interrupted."""
-        return self._batch is not None or self._is_interrupted
+        """Whether it has a batch, or something to raise."""
+        return self._batch is not None or self._to_raise is not None
 
     def submit(self, batch: Batch) -> None:
         """Take a batch."""
@@ -46,33 +53,19 @@ class Serial(Engine):
 
         Raises
         ------
-        KeyboardInterrupt
-            If there was one: after what was done until then has been returned.
+        BaseException
+            What the function raised and is let through: after what was done until then has been
+            returned.
         """
-        if self._is_interrupted:
-            raise KeyboardInterrupt
+        if self._to_raise is not None:
+            raise self._to_raise
         if self._prepared is None:
-            prepared = self._call.prepared(0)
-            self._prepared = replace(prepared, execute=_Interruptible(prepared.execute))
+            self._prepared = self._call.prepared(0)
         batch, self._batch = self._batch, None
         assert batch is not None
-        returned = evaluated(self._call, self._prepared, batch)
-        returned.batch = batch
-        self._is_interrupted = returned.ended is None
+        returned = evaluated(self._call, self._prepared, batch, self._lets_through)
+        returned.batch, self._to_raise = batch, returned.ended_by
         return [returned]
-
-
-class _Interruptible:
-    """A function whose interruption is no failure of its pset."""
-
-    def __init__(self, function: Any) -> None:
-        self._function = function
-
-    def __call__(self, /, **arguments: Any) -> Any:
-        try:
-            return self._function(**arguments)
-        except KeyboardInterrupt:
-            raise StopNow from None
 
 
 class Threads(Engine):
