@@ -151,11 +151,11 @@ class WorkFolder:
         return place is not None and not place.is_here(self.path)
 
     def is_left(self) -> bool:
-        """Wait for workers whose call died, and tell whether they have ended.
+        """Wait until nobody evaluates for an earlier call, and tell whether that is so.
 
-        They notice within a second.
+        Workers end with their call. One of this process that is over, as by Ctrl-C, has ended its.
         """
-        return wait_until_dead(self._workers(), ORPHAN_SECONDS)
+        return wait_until_dead(self._claimants() - {Owner.here()}, ORPHAN_SECONDS)
 
     def remove(self) -> None:
         """Remove it: what it has is taken up."""
@@ -216,8 +216,8 @@ class WorkFolder:
                     writer.write_failure(failure)
                 writer.sync()
 
-    def _workers(self) -> set[Owner]:
-        """Return the workers that have claimed items in it."""
+    def _claimants(self) -> set[Owner]:
+        """Return the processes that have claimed items in it, for their workers."""
         owners: set[Owner] = set()
         if self.is_copy():
             return owners
