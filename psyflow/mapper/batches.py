@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
@@ -144,13 +144,20 @@ def evaluate(evaluator: Evaluator, prepared: Prepared, batch: Batch) -> None:
     evaluator.flush()
 
 
-def evaluated(call: Call, prepared: Prepared, batch: Batch) -> Returned:
+def evaluated(
+    call: Call,
+    prepared: Prepared,
+    batch: Batch,
+    begun: Callable[[Evaluator], object] = lambda evaluator: None,
+) -> Returned:
     """Evaluate a batch in this process, and return what became of it.
 
-    It has not ended if the function raised StopNow.
+    It has not ended if the function raised StopNow, or somebody stopped the evaluator, which
+    `begun` is given.
     """
     returned, begin = Returned(), time.monotonic()
     evaluator = Evaluator(prepared, returned, retries=call.retries, output=Unheard())
+    begun(evaluator)
     try:
         evaluate(evaluator, prepared, batch)
     except StopNow:
