@@ -73,7 +73,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 # Tests that share something slow to start, or that there can be only one of on a machine.
 TOGETHER = re.compile(
-    r"tests/(scheduler/test_gridengine|(scheduler|mapper|examples|run/afar)/\w+\.py)"
+    r"tests/(scheduler/test_gridengine|(scheduler|mapper|examples|runs/afar)/\w+\.py)"
 )
 # What takes longest begins first: at the end, all other processes would wait for it.
 LONGEST = (

@@ -39,7 +39,7 @@ class Arrival(Generic[AnyBatch]):
     ----------
     batch
     returned
-        What the call of it has returned; None if it was taken back.
+        What the call of it has returned; None if it was taken back, or lost with the engine.
     death : Exception or None
         What says instead that its worker died with it, though it was alone.
     """
@@ -105,6 +105,10 @@ class Shipments(Generic[AnyBatch]):
         while self._again and self._fits and self._alone is None:
             self.submit(self._again.popleft())
         if not self._under_way:
+            if not self._fits:
+                # It does not answer, and is waited for.
+                self._link.wait(seconds)
+                return None
             if not self._suspects:
                 return None
             # While there is no other: engines blame those that ran beside it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
@@ -154,15 +154,18 @@ def evaluated(
     prepared: Prepared,
     batch: Batch,
     lets_through: tuple[type[BaseException], ...] = (),
+    begun: Callable[[Evaluator], object] = lambda evaluator: None,
 ) -> Returned:
     """Evaluate a batch in this process, and return what became of it.
 
-    It has not ended if the function raised an exception of those that are let through.
+    It has not ended if the function raised an exception of those that are let through, or
+    somebody stopped the evaluator, which `begun` is given.
     """
     returned, begin = Returned(), time.monotonic()
     evaluator = Evaluator(
         prepared, returned, retries=call.retries, output=Unheard(), lets_through=lets_through
     )
+    begun(evaluator)
     try:
         evaluate(evaluator, prepared, batch)
     except StopNow as stop:

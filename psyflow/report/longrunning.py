@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -15,9 +13,7 @@ from psyflow.exceptions import StoreError
 from psyflow.messages import duration
 from psyflow.outcomes.table import Piece
 from psyflow.record.plan import Plan
-from psyflow.system.lease import is_stale
-from psyflow.system.owner import Owner
-from psyflow.work.longrunning import MARK
+from psyflow.work.longrunning import told_in
 
 __all__ = ["LongRunner", "long_runners", "median_duration", "seems_to_hang"]
 
@@ -58,22 +54,8 @@ class LongRunner:
 
 def long_runners(plan: Plan) -> list[LongRunner]:
     """Return the items of a plan that have been running for long, the longest first."""
-    found = (runner for file in plan.frozen.leases.glob(f"{MARK}*") for runner in _told_in(file))
+    found = [LongRunner(*told) for told in told_in(plan.frozen.leases)]
     return sorted(found, key=lambda runner: runner.since)
-
-
-def _told_in(file: Path) -> Iterator[LongRunner]:
-    # A job may end at any moment, or have died while it wrote.
-    with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
-        told = json.loads(file.read_bytes())
-        owner = Owner.from_fields(told["owner"])
-        is_dead = owner.is_dead()
-        if is_dead is None:
-            is_dead = is_stale(file.stat().st_mtime, time.time())
-        if not is_dead:
-            job = file.name.removeprefix(MARK)
-            for item, since in told["items"]:
-                yield LongRunner(int(item), float(since), owner.host, job)
 
 
 def median_duration(pieces: Sequence[Piece]) -> float | None:

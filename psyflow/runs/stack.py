@@ -14,7 +14,7 @@ from psyflow.record.plan import Plan
 from psyflow.system.files import names_in, write_atomic
 from psyflow.work.asked import ANSWER, QUESTION
 
-__all__ = ["stack_of"]
+__all__ = ["ask_for_stack", "stack_of"]
 
 PATIENCE = 60.0
 """Seconds: a file server may take half a minute to show a new file to another host."""
@@ -42,7 +42,12 @@ def stack_of(plan: Plan, job: str, item: int) -> str | None:
     PsyflowError
         If the question cannot be asked, because the folder may only be read, or nobody answers.
     """
-    folder, token = plan.frozen.leases, os.urandom(8).hex()
+    return ask_for_stack(plan.frozen.leases, job, item)
+
+
+def ask_for_stack(folder: Path, job: str, item: int) -> str | None:
+    """Return where a running item is, as `stack_of` does, of a job with its lease in `folder`."""
+    token = os.urandom(8).hex()
     question, answer = folder / f"{QUESTION}{job}", folder / f"{ANSWER}{job}"
     try:
         write_atomic(question, json.dumps({"token": token, "item": item}), durable=False)

@@ -9,16 +9,32 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from psyflow.system.files import reopen, write_atomic
 from psyflow.work.crowd import asking_pause
 
-__all__ = ["ANSWER", "QUESTION", "Questions"]
+__all__ = ["ANSWER", "QUESTION", "Question", "Questions"]
 
 QUESTION, ANSWER = ".stack-asked-", ".stack-"
 FROM_SECONDS = 1.0
 """Nobody can have asked about an item that has not been running for so long."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Where in the code is that item.
+
+    Attributes
+    ----------
+    item : int
+    token : str
+        What tells the question from others.
+    """
+
+    item: int
+    token: str
 
 
 class Questions:
@@ -50,22 +66,35 @@ class Questions:
         stack : callable
             Given an item, returns its stack; None if it is not running.
         """
+        if (question := self.asked(oldest)) is not None:
+            self.answer(question, stack(question.item))
+
+    def asked(self, oldest: float) -> Question | None:
+        """Return a question if there is one, which is to be answered by `answer`."""
         now = time.monotonic()
         is_pointless = now - oldest < FROM_SECONDS or now - self._looked < self._pause
         if self._folder is None or is_pointless:
-            return
+            return None
         self._looked = now
         # Whoever asks hears nothing, and says so.
         with contextlib.suppress(OSError, ValueError, KeyError):
             # Opening the folder has a file server asked, which a look for one name has not. To
             # list it would do as well, but there may be thousands of jobs.
             reopen(self._folder)
-            if (self._folder / f"{QUESTION}{self._name}").exists():
-                self._answer(self._folder, stack)
+            if (file := self._folder / f"{QUESTION}{self._name}").exists():
+                return self._taken(file)
+        return None
 
-    def _answer(self, folder: Path, stack: Callable[[int], str | None]) -> None:
-        question = folder / f"{QUESTION}{self._name}"
-        asked = json.loads(question.read_bytes())
-        question.unlink()
-        answer = {"token": str(asked["token"]), "stack": stack(int(asked["item"]))}
-        write_atomic(folder / f"{ANSWER}{self._name}", json.dumps(answer), durable=False)
+    @staticmethod
+    def _taken(file: Path) -> Question:
+        asked = json.loads(file.read_bytes())
+        file.unlink()
+        return Question(int(asked["item"]), str(asked["token"]))
+
+    def answer(self, question: Question, stack: str | None) -> None:
+        """Answer a question: the stack; empty if nobody can tell, None if it is not running."""
+        if self._folder is not None:
+            answer = json.dumps({"token": question.token, "stack": stack})
+            # Whoever asks hears nothing, and says so.
+            with contextlib.suppress(OSError):
+                write_atomic(self._folder / f"{ANSWER}{self._name}", answer, durable=False)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from psyflow.system.files import write_atomic
+from psyflow.system.lease import is_stale
 from psyflow.system.owner import Owner
 from psyflow.work.crowd import longrunning_pause
 
-__all__ = ["MARK", "LongRunning"]
+__all__ = ["LongRunning", "told_in"]
 
 MARK = ".running-"
 """What the names of these files begin with, among the leases."""
@@ -70,3 +71,21 @@ class LongRunning:
         told = {"owner": asdict(Owner.here()), "items": items}
         # After a power loss nobody is at work.
         write_atomic(path, json.dumps(told), durable=False)
+
+
+def told_in(leases: Path) -> Iterator[tuple[int, float, str, str]]:
+    """Yield the items that living jobs tell of: with start, host, and name of the job's lease.
+
+    The start is in seconds since 1970.
+    """
+    for file in leases.glob(f"{MARK}*"):
+        # A job may end at any moment, or have died while it wrote.
+        with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
+            told = json.loads(file.read_bytes())
+            owner = Owner.from_fields(told["owner"])
+            is_dead = owner.is_dead()
+            if is_dead is None:
+                is_dead = is_stale(file.stat().st_mtime, time.time())
+            if not is_dead:
+                for item, since in told["items"]:
+                    yield int(item), float(since), owner.host, file.name.removeprefix(MARK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -74,30 +75,56 @@ class _Servers:
 
 
 class DaskServers(_Servers):
-    """A scheduler and two workers of Dask."""
+    """A scheduler and two workers of Dask, or others (see `come_back`)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *sites: str, hidden: Path | None = None) -> None:
         super().__init__(folder)
         port = free_port()
         self.address = f"tcp://127.0.0.1:{port}"
-        words = ["scheduler", "--port", str(port), "--host", "127.0.0.1", "--no-dashboard"]
-        self.start("scheduler", self._dask(*words))
+        self._port = port
+        self._before: list[str] = []
+        if hidden is not None:
+            self._hide(hidden)
+        self._schedulers: list[subprocess.Popen[bytes]] = []
         self._workers: list[subprocess.Popen[bytes]] = []
-        for _ in range(2):
-            self.add_worker()
+        self.come_back(*sites)
         self.scheduler = (
             f"from psyflow.scheduler import Dask\nscheduler = Dask({self.address!r})\n"
         )
+
+    def come_back(self, *sites: str) -> None:
+        """Start a scheduler and two workers, or one for each of `sites` (see `add_worker`)."""
+        name = f"scheduler-{len(self._schedulers)}"
+        words = ["scheduler", "--port", str(self._port), "--host", "127.0.0.1", "--no-dashboard"]
+        self._schedulers.append(self.start(name, self._dask(*words)))
+        for site in sites or ("", ""):
+            self.add_worker(site)
+
+    def lose_all(self) -> None:
+        """Kill the scheduler and the workers, as when the whole cluster goes down."""
+        for process in (*self._schedulers, *self._workers):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     @staticmethod
     def _dask(*words: str) -> list[str]:
         return [sys.executable, "-P", "-m", "dask", *words]
 
-    def add_worker(self, python: str = "") -> None:
+    def _hide(self, folder: Path) -> None:
+        """Have workers find an empty folder, in a mount namespace of their own."""
+        hidden = f'mount -t tmpfs none {shlex.quote(str(folder))} && exec "$@"'
+        self._before = ["unshare", "--map-root-user", "--mount", "sh", "-c", hidden, "sh"]
+
+    def add_worker(self, site: str = "") -> None:
+        """Start a worker, whose interpreters all run `site` when they start."""
         name = f"worker-{len(self._workers)}"
+        modules = self.folder / f"{name}-modules"
+        modules.mkdir()
+        (modules / "sitecustomize.py").write_text(site)
         options = ["--nthreads", "1", "--no-dashboard", "--no-nanny"]
-        words = self._dask("worker", self.address, *options)
-        self._workers.append(self.start(name, words))
+        words = [*self._before, *self._dask("worker", self.address, *options)]
+        self._workers.append(self.start(name, words, {"PYTHONPATH": str(modules)}))
         eventually(lambda: "Registered to" in self.said(name), PATIENCE)
 
     def lose_a_worker(self) -> None:

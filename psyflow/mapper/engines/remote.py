@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import os
 import pickle
-from collections import ChainMap
+import threading
+from collections import ChainMap, deque
 from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any, ClassVar
@@ -20,6 +22,7 @@ from psyflow.mapper.call import Call
 from psyflow.mapper.engines.base import ANY_NUMBER, Engine
 from psyflow.outcomes.table import Items
 from psyflow.texts import exception_text
+from psyflow.work.evaluate import Evaluator
 from psyflow.work.prepared import Prepared
 
 __all__ = ["Packed", "Remote", "evaluate_packed"]
@@ -94,10 +97,39 @@ def _prepared(packed: Packed) -> tuple[Call, Prepared]:
     return call, call.prepared(0)
 
 
-def evaluate_packed(packed: Packed, items: Items, columns: Columns) -> Returned:
-    """Evaluate a batch, in a process of an engine's."""
+_lock = threading.Lock()
+_at_work: dict[str, list[Evaluator]] = {}
+_left: deque[str] = deque(maxlen=1000)
+"""Maps of which nothing is wanted any more."""
+
+
+def evaluate_packed(packed: Packed, items: Items, columns: Columns, run: str = "") -> Returned:
+    """Evaluate a batch of a map, in a process of an engine's; what is left of it, once that is."""
     call, prepared = packed.prepared()
-    return evaluated(call, prepared, Batch(items, columns))
+    mine: list[Evaluator] = []
+
+    def begun(evaluator: Evaluator) -> None:
+        with _lock:
+            mine.append(evaluator)
+            _at_work.setdefault(run, []).append(evaluator)
+            if run in _left:
+                evaluator.stop()
+
+    try:
+        return evaluated(call, prepared, Batch(items, columns), begun=begun)
+    finally:
+        with _lock:
+            others = [evaluator for evaluator in _at_work.pop(run, []) if evaluator not in mine]
+            if others:
+                _at_work[run] = others
+
+
+def leave(run: str) -> None:
+    """Have what evaluates psets of a map in this process end after the running one."""
+    with _lock:
+        _left.append(run)
+        for evaluator in _at_work.get(run, ()):
+            evaluator.stop()
 
 
 class Remote(Engine):
@@ -120,13 +152,14 @@ class Remote(Engine):
     ) -> None:
         # What cannot be sent is said before anything is started.
         self._packed = Packed(call)
+        self._run = os.urandom(8).hex()
         self._link = connect()
         self._of_items = of_items or {}
         self._shipments: Shipments[Batch] = Shipments(self._link, self._send)
 
     def _send(self, batch: Batch) -> Any:
         own = self._of_items.get(int(batch.items[0]), {}) if len(batch) == 1 else {}
-        what = (self._packed, batch.items, batch.columns)
+        what = (self._packed, batch.items, batch.columns, self._run)
         return self._link.send(evaluate_packed, *what, **own)
 
     @property
@@ -155,6 +188,10 @@ class Remote(Engine):
         arrival = self._shipments.collect()
         if arrival is None:
             return []
+        if arrival.returned is None and arrival.death is None:
+            # The engine has lost it; a map itself takes nothing back before its end.
+            self._shipments.submit_again(arrival.batch)
+            return []
         if arrival.death is not None:
             return [arrival.batch.given_up(arrival.death)]
         returned: Returned = arrival.returned
@@ -162,5 +199,7 @@ class Remote(Engine):
         return [returned]
 
     def close(self) -> None:
-        """End what was started for it."""
+        """End what was started for it, and what it has sent."""
+        if self._shipments.is_busy:
+            self._link.tell_all(leave, self._run)
         self._link.close()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
+import shlex
 import socket
 import sys
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, distribution
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +17,7 @@ import numpy.typing as npt
 from psyflow.outcomes.shard import FAILURE, REFUSED
 from psyflow.work.prepared import NO_RETRIES, Retries
 
-__all__ = ["Address", "Facts", "Frames", "Reply", "Request", "Text"]
+__all__ = ["Address", "Facts", "Frames", "Reply", "Request", "Text", "install_command"]
 
 Items = npt.NDArray[np.int64]
 Frames = list[tuple[int, Items, bytes]]
@@ -42,16 +45,43 @@ class Facts:
         version: str = sys.modules["psyflow"].__version__
         return cls(version, platform.python_version(), np.__version__)
 
-    def differences(self, other: Facts) -> list[str]:
-        """Say what differs so much that results may, as "Python 3.11.2, here 3.12.1"."""
-        names = {"Python": "python", "NumPy": "numpy"}
-        found = []
-        for name, attribute in names.items():
-            theirs, ours = getattr(other, attribute), getattr(self, attribute)
-            # The last part of a version is for mended faults.
-            if theirs.split(".")[:2] != ours.split(".")[:2]:
-                found.append(f"{name} {theirs}, here {ours}")
-        return found
+    def obstacle(self, other: Facts) -> str:
+        """Say why what is sent from here cannot be evaluated there; empty if nothing is known."""
+        if self.psyflow != other.psyflow:
+            return (
+                f"psyflow is {other.psyflow} there, and {self.psyflow} here: what is sent is "
+                f"written otherwise. Type there: {install_command(self.psyflow)}"
+            )
+        if _series(self.python) != _series(other.python):
+            ours, theirs = _series(self.python), _series(other.python)
+            return (
+                f"Python is {other.python} there, and {self.python} here: functions and classes "
+                f"in parameters or results would not survive the way, and random numbers and "
+                f"results may differ. Start the workers with Python {ours}, or psy with {theirs}."
+            )
+        return ""
+
+    def difference(self, other: Facts) -> str:
+        """Say what differs so much that results may; empty if nothing does."""
+        if _series(self.numpy) == _series(other.numpy):
+            return ""
+        return f"NumPy is {other.numpy} there, and {self.numpy} here: results may differ."
+
+
+def _series(version: str) -> str:
+    # The last part of a version is for mended faults.
+    return ".".join(version.split(".")[:2])
+
+
+def install_command(version: str) -> str:
+    """Return what to type where psyflow is to be as it is here."""
+    with contextlib.suppress(PackageNotFoundError, ValueError):
+        source = distribution("psyflow").read_text("direct_url.json")
+        if source is not None:
+            # It comes from a folder or an archive, and an index may have no such version.
+            url: str = json.loads(source)["url"]
+            return f"pip install {shlex.quote(url.removeprefix('file://'))}"
+    return f"pip install psyflow=={version}"
 
 
 @dataclass(frozen=True)
@@ -150,6 +180,10 @@ class Reply:
     host : str
     facts : Facts
     retries : Retries
+    running : list of (int, float)
+        Items that have been running for some seconds, and for how many.
+    stacks : mapping from int to str or None
+        Where running items are that were asked about; see `psyflow.work.asked`.
     """
 
     frames: Frames = field(default_factory=list)
@@ -162,6 +196,8 @@ class Reply:
     host: str = field(default_factory=socket.gethostname)
     facts: Facts = field(default_factory=Facts.here)
     retries: Retries = NO_RETRIES
+    running: list[tuple[int, float]] = field(default_factory=list)
+    stacks: dict[int, str | None] = field(default_factory=dict)
 
     def settled(self) -> Items:
         """Return the items that have their outcome."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from psyflow.exceptions import PsyflowError
 from psyflow.outcomes.records import Attempt, Failure
 from psyflow.outcomes.shard import FAILURE, Frame, ShardWriter
 from psyflow.record.plan import Plan
-from psyflow.runs.afar.block import Facts, Items, Reply, Request, Text
+from psyflow.runs.afar.block import Facts, Items, Reply, Request, Text, install_command
 from psyflow.runs.afar.lane import evaluate_block, stop
 from psyflow.runs.afar.mailbox import Mailbox
 from psyflow.runs.afar.parcel import STUDY, Parcel, pack
+from psyflow.runs.afar.running import Runners
 from psyflow.scheduler.engines import EngineScheduler
 from psyflow.system.exits import ENDED_EARLY, LOST, SETUP_FAILED, STOPPED, TOO_MANY_FAILURES
 from psyflow.system.files import make_folder
@@ -41,6 +43,10 @@ SYNC_SECONDS = 0.5
 GRACE_SECONDS = 12.0
 SMALL_BYTES = 1 << 16
 """What is not larger goes with each block; else only to workers that say they lack it."""
+NO_FILES = (
+    " (Where the workers are, this folder is empty: give them absolute paths of files that they "
+    "see, or values in the parameter space.)"
+)
 MOST_RETURNS = 3
 """How often a block may come back without any outcome before that is nobody's bad luck."""
 
@@ -106,6 +112,7 @@ class _Driver:
         self._prefix = f"{work.prefix}.{os.urandom(4).hex()}"
         self._writer = ShardWriter(work.out / f"{self._prefix}.engine.rows")
         self._presence = Presence(self._work, self._prefix)
+        self._runners = Runners(self._work, self._prefix, self._mailbox)
         self._log = ClaimLog(work.claims, len(work.items))
         self._shipments: Shipments[_Block] = Shipments(link, self._send)
         self._pacer = Pacer(link.n_workers)
@@ -129,6 +136,7 @@ class _Driver:
             say(_explained(error))
             self._status = SETUP_FAILED
         finally:
+            self._runners.end()
             self._mailbox.close()
             self._link.tell_all(stop, self._run, 1 if self._is_idle else 2)
             is_settled = self._status in ENDED_EARLY or not (self._status or self._stop_level)
@@ -153,6 +161,7 @@ class _Driver:
             if self._kill_time is not None and time.monotonic() > self._kill_time:
                 return
             self._heed_parts()
+            self._runners.heed()
             arrival = self._shipments.collect(POLL_SECONDS)
             if arrival is not None:
                 self._arrived(arrival)
@@ -200,11 +209,13 @@ class _Driver:
         self._heed_parts()
         earlier = self._mailbox.settled(block.number)
         self._mailbox.forget(block.number)
+        self._runners.forget(block.number)
         if arrival.death is not None:
             if not len(earlier):
                 self._died(block, arrival.death)
             return
         if arrival.returned is None:
+            self._send_again(block, earlier, block.n_returns)
             return
         reply: Reply = arrival.returned
         if reply.lacks_parcel:
@@ -219,7 +230,13 @@ class _Driver:
 
     def _heed_parts(self) -> None:
         """Take what has come of blocks that are not through."""
-        for _, reply in self._mailbox.parts():
+        for number, reply in self._mailbox.parts():
+            reply.stacks = {
+                item: stack and self._as_of_here(stack, reply.folder)
+                for item, stack in reply.stacks.items()
+            }
+            if not self._mailbox.is_over(number):
+                self._runners.take(number, reply)
             self._take(reply)
 
     def _take(self, reply: Reply) -> None:
@@ -241,7 +258,10 @@ class _Driver:
     def _with_paths_of_here(self, payload: bytes, there: str) -> bytes:
         """Return a failure whose traceback names the frozen code of this run, which stays."""
         failure = json.loads(payload)
-        failure["traceback"] = self._as_of_here(failure["traceback"], there)
+        if there and str(Path(there).parent / STUDY) in failure["exception"]:
+            failure["exception"] += NO_FILES
+        for part in ("exception", "traceback"):
+            failure[part] = self._as_of_here(failure[part], there)
         return json.dumps(failure).encode()
 
     def _as_of_here(self, text: str, there: str) -> str:
@@ -254,15 +274,17 @@ class _Driver:
 
     def _return(self, block: _Block, settled: Items) -> None:
         """Send again what a worker has left of a block, as one does that was told to end."""
+        n_returns = 0 if len(np.intersect1d(block.items, settled)) else block.n_returns + 1
+        if n_returns < MOST_RETURNS or self._stop_level:
+            self._send_again(block, settled, n_returns)
+            return
+        say(f"Items {block.items[:5].tolist()} come back without any outcome.")
+        self._give_up(SETUP_FAILED)
+
+    def _send_again(self, block: _Block, settled: Items, n_returns: int) -> None:
         left = np.setdiff1d(block.items, settled)
-        if not len(left) or self._stop_level:
-            return
-        n_returns = 0 if len(left) < len(block) else block.n_returns + 1
-        if n_returns >= MOST_RETURNS:
-            say(f"Items {left[:5].tolist()} come back without any outcome.")
-            self._give_up(SETUP_FAILED)
-            return
-        self._shipments.submit_again(_Block(left, self._mailbox, n_returns=n_returns))
+        if len(left) and not self._stop_level:
+            self._shipments.submit_again(_Block(left, self._mailbox, n_returns=n_returns))
 
     def _died(self, block: _Block, error: Exception) -> None:
         """Record that an item took the worker of the engine along, though it was alone there."""
@@ -299,14 +321,15 @@ class _Driver:
     def _tell(self, reply: Reply) -> None:
         if reply.said.strip():
             say(self._as_of_here(reply.said, reply.folder).rstrip("\n"))
-        for difference in self._facts.differences(reply.facts):
-            if (told := (reply.host, difference)) not in self._told:
-                self._told.add(told)
-                say(f"{reply.host} has {difference}: results may differ from those of here.")
+        difference = self._facts.difference(reply.facts)
+        if difference and (told := (reply.host, difference)) not in self._told:
+            self._told.add(told)
+            say(f"Workers on {reply.host}: {difference}")
 
     def _heed_status(self, reply: Reply) -> None:
         if reply.status > 0 and reply.status != STOPPED:
-            say(f"The worker on {reply.host} gave up (exit code {reply.status}).")
+            if reply.folder:  # else it has not begun with anything, and said why
+                say(f"The worker on {reply.host} gave up (exit code {reply.status}).")
             self._give_up(reply.status)
         elif reply.status < 0:
             say(f"A worker on {reply.host} was killed (signal {-reply.status}).")
@@ -357,7 +380,8 @@ def _explained(error: PsyflowError) -> str:
     text = str(error)
     if "No module named 'psyflow" in text:
         return (
-            f"psyflow is not installed where the workers are. Type there: "
-            f"pip install psyflow=={Facts.here().psyflow}"
+            f"psyflow is not installed where the workers are. Type there, with their Python, "
+            f"which has to be {platform.python_version()}, but for the last number: "
+            f"{install_command(Facts.here().psyflow)}"
         )
     return text

@@ -16,8 +16,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from psyflow.runs.afar.parcel import unpack
+from psyflow.runs.afar.parcel import LEASES, unpack
 from psyflow.runs.process import work_of
+from psyflow.system.files import make_folder
 from psyflow.system.limits import limit_loaded_libraries
 from psyflow.system.trust import trusting
 from psyflow.work.capture import say
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> int:
                 work_of(plan, 0, np.empty(0, dtype=np.int64), plan.pool_size, worker=int(number)),
                 n_workers=1,
                 max_failures=None,
-                leases=None,
+                leases=make_folder(Path(folder) / LEASES),
                 feed=Feed(source, int(answers), present),
             )
             status = Supervisor(work, 1).run()

@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,8 @@ import numpy as np
 from psyflow.outcomes.shard import ShardReader
 from psyflow.runs.afar.block import Address, Facts, Frames, Reply, Request, Text
 from psyflow.runs.afar.mailbox import DriverGoneError, Line
+from psyflow.runs.afar.parcel import LEASES
+from psyflow.runs.afar.running import Beside
 from psyflow.system.exits import SETUP_FAILED
 from psyflow.system.limits import share_processors
 from psyflow.work.feed import Items, block_bytes
@@ -43,10 +46,8 @@ _stopped: dict[str, int] = {}
 
 def evaluate_block(request: Request) -> Reply:
     """Have the items of a block evaluated, and return what became of them."""
-    ours = Facts.here()
-    if ours.psyflow != request.facts.psyflow:
-        versions = f"psyflow {ours.psyflow}, and here is {request.facts.psyflow}"
-        said = f"There is {versions}. Install the same there: what is sent is written otherwise."
+    if obstacle := request.facts.obstacle(Facts.here()):
+        said = f"No worker on {socket.gethostname()} can evaluate anything. {obstacle}"
         return Reply(said=said, status=SETUP_FAILED)
     with _lock:
         if request.parcel is not None and request.digest not in _parcels:
@@ -103,6 +104,7 @@ class _Lane:
         self._readers: dict[str, ShardReader] = {}
         self._read_to: dict[str, int] = {}
         self._log = self._folder / "said.log"
+        self._beside = Beside(self._folder / LEASES)
         self._level = 0
         answers, theirs = os.pipe()
         self._answers = answers
@@ -144,7 +146,11 @@ class _Lane:
     def evaluate(self, request: Request) -> tuple[Reply, bool]:
         """Evaluate items; return what became of them, and whether the job is over."""
         begin = time.monotonic()
-        self._send(block_bytes(self._left_of(request)))
+        left = self._left_of(request)
+        if not len(left):
+            # Done by another worker, which was lost with it, or not wanted any more.
+            return Reply(retries=request.retries), False
+        self._send(block_bytes(left))
         while not select.select([self._answers], [], [], TELL_SECONDS)[0]:
             self._tell(request)
         has_answered = bool(os.read(self._answers, 1))
@@ -160,10 +166,12 @@ class _Lane:
         return reply, is_over
 
     def _left_of(self, request: Request) -> Items:
-        """Return the items of a block that no other worker has done, which was lost with it."""
+        """Return the items of a block that are still to be done."""
         if self._line is not None:
             with contextlib.suppress(DriverGoneError):
-                return np.setdiff1d(request.items, self._line.begin(request.number))
+                told = self._line.begin(request.number)
+                wanted = request.items[:0] if told.stop_level else request.items
+                return np.setdiff1d(wanted, told.done)
         return request.items
 
     def _tell(self, request: Request) -> None:
@@ -171,11 +179,19 @@ class _Lane:
         if self._line is None:
             return
         try:
-            self.stop(self._line.tell(request.number, self._collected(request)))
+            told = self._line.tell(request.number, self._part(request))
+            self.stop(told.stop_level)
+            for item in set(told.asked).intersection(request.items.tolist()):
+                self._beside.ask(item)
         except DriverGoneError:
             # Nobody waits for what is running.
             self.stop(2)
             self._line = None
+
+    def _part(self, request: Request) -> Reply:
+        reply = self._collected(request)
+        reply.running, reply.stacks = self._beside.running(), self._beside.stacks()
+        return reply
 
     def _collected(self, request: Request) -> Reply:
         """Return what has come since the last look."""

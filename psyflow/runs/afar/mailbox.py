@@ -12,7 +12,7 @@ import os
 import queue
 import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 
 from psyflow.runs.afar.block import Address, Items, Reply
 
-__all__ = ["DriverGoneError", "Line", "Mailbox"]
+__all__ = ["DriverGoneError", "Line", "Mailbox", "Told"]
 
 CONNECT_SECONDS = 2.0
 
@@ -45,6 +45,25 @@ class _Part:
     reply: Reply
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a worker hears from the driver.
+
+    Attributes
+    ----------
+    stop_level : int
+        How soon it is to stop: 0, not at all; 1, after the running item; 2, at once.
+    asked : tuple of int
+        Items of which somebody wants to know where they are.
+    done : ndarray of int64
+        Items of the block that are done; empty if it was not asked.
+    """
+
+    stop_level: int
+    asked: tuple[int, ...] = ()
+    done: Items = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+
 class Mailbox:
     """The driver's end of all lines.
 
@@ -52,6 +71,8 @@ class Mailbox:
     ----------
     stop_level : int
         How soon workers are to stop: 1, after the running item; 2, at once.
+    asked : tuple of int
+        Items of which somebody wants to know where they are.
     """
 
     def __init__(self) -> None:
@@ -61,7 +82,9 @@ class Mailbox:
         self._port: int = self._listener.getsockname()[1]
         self._parts: queue.SimpleQueue[tuple[int, Reply]] = queue.SimpleQueue()
         self._settled: dict[int, set[int]] = {}
+        self._over: set[int] = set()
         self.stop_level = 0
+        self.asked: tuple[int, ...] = ()
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -82,8 +105,16 @@ class Mailbox:
         return np.array(sorted(self._settled.get(number, ())), dtype=np.int64)
 
     def forget(self, number: int) -> None:
-        """Forget a block that is through."""
+        """Forget a block that has come back, or is lost; whoever is still at it is to end."""
+        self._over.add(number)
         self._settled.pop(number, None)
+
+    def is_over(self, number: int) -> bool:
+        """Tell whether a block was forgotten."""
+        return number in self._over
+
+    def _level(self, number: int) -> int:
+        return 2 if self.is_over(number) else self.stop_level
 
     def close(self) -> None:
         """Let nobody in any more."""
@@ -109,12 +140,13 @@ class Mailbox:
             while True:
                 message = connection.recv()
                 if isinstance(message, _Begin):
-                    connection.send(self.settled(message.number))
+                    done = self.settled(message.number)
+                    connection.send(Told(self._level(message.number), done=done))
                     continue
-                done = self._settled.setdefault(message.number, set())
-                done.update(message.reply.settled().tolist())
+                settled = self._settled.setdefault(message.number, set())
+                settled.update(message.reply.settled().tolist())
                 self._parts.put((message.number, message.reply))
-                connection.send(self.stop_level)
+                connection.send(Told(self._level(message.number), self.asked))
 
 
 class Line:
@@ -133,27 +165,27 @@ class Line:
     def __init__(self, address: Address) -> None:
         self._connection = _connected(address)
 
-    def begin(self, number: int) -> Items:
-        """Return which items of a block are done already.
+    def begin(self, number: int) -> Told:
+        """Return which items of a block are done already, and whether to begin with the others.
 
         Raises
         ------
         DriverGoneError
             If the driver is gone.
         """
-        done: Items = self._ask(_Begin(number))
-        return done
+        told: Told = self._ask(_Begin(number))
+        return told
 
-    def tell(self, number: int, reply: Reply) -> int:
-        """Tell what is done of a block, and return how soon to stop: 0, not at all.
+    def tell(self, number: int, reply: Reply) -> Told:
+        """Tell what is done of a block, and hear what is to be done.
 
         Raises
         ------
         DriverGoneError
             If the driver is gone.
         """
-        level: int = self._ask(_Part(number, reply))
-        return level
+        told: Told = self._ask(_Part(number, reply))
+        return told
 
     def _ask(self, message: object) -> Any:
         try:

@@ -14,9 +14,9 @@ from psyflow.record.layout import Layout, PlanLayout
 from psyflow.record.plan import Plan
 from psyflow.system.files import make_folder
 
-__all__ = ["STUDY", "Parcel", "pack", "unpack"]
+__all__ = ["LEASES", "STUDY", "Parcel", "pack", "unpack"]
 
-STUDY = "study"
+STUDY, LEASES = "study", "leases"
 
 
 @dataclass(frozen=True)

@@ -2,77 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import psyflow
-from psyflow.outcomes.shard import ShardReader
 from psyflow.system.exits import STOPPED
-from tests.support.engines import DaskServers, Engine, RayServers
+from tests.runs.afar.studies import Pool, called, failures_of, gated, n_done, write
+from tests.support.engines import Engine
 from tests.support.processes import eventually
 from tests.support.study import Study
-
-HELPER = "FACTOR = 3\n\n\ndef scaled(x):\n    return FACTOR * x\n"
-
-
-class Pool:
-    """Processes of a pool that each run makes."""
-
-    scheduler = """
-from concurrent.futures import ProcessPoolExecutor
-from psyflow.scheduler import Executor
-
-def make_executor():
-    return ProcessPoolExecutor(2)
-
-scheduler = Executor(make_executor)
-"""
-
-    def lose_a_worker(self) -> None:
-        raise NotImplementedError
-
-    def end(self) -> None:
-        """Do nothing: nothing was started."""
-
-
-def require(module: str) -> None:
-    if os.environ.get("PSYFLOW_REQUIRE_SERVERS") == "1":
-        importlib.import_module(module)
-    else:
-        pytest.importorskip(module)
-
-
-def started(name: str, folder: Path) -> Engine:
-    if name == "dask":
-        require("distributed")
-        return DaskServers(folder / "dask")
-    if name == "ray":
-        require("ray")
-        return RayServers(folder / "ray")
-    return Pool()
-
-
-@pytest.fixture(scope="module", params=["executor", "dask", "ray"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    # Not that of pytest: sockets of Ray have long names.
-    with tempfile.TemporaryDirectory(prefix="e-") as folder:
-        engine = started(request.param, Path(folder))
-        try:
-            yield engine
-        finally:
-            engine.end()
-
-
-def write(study: Study, scheduler: str, body: str, name: str = "t") -> None:
-    (study.tasks / "helper.py").write_text(HELPER)
-    study.write(name, "import helper\nfrom psyflow import Param\n" + scheduler + body)
-
 
 MIXED = """
 import os, random
@@ -131,50 +72,6 @@ def test_results_are_those_of_a_run_here(study: Study, engine: Engine) -> None:
     assert any(str(study.work) in trace for trace in traces)
     told = [study.psy("status", name).stdout for name in ("here", "there")]
     assert told[0].replace("here", "there") == told[1]
-
-
-def failures_of(study: Study, name: str) -> list[psyflow.outcomes.records.Failure]:  # type: ignore[name-defined]
-    readers = map(ShardReader, sorted((study.work / name / "out").glob("*.rows")))
-    found = [r.failure(f) for r in readers for f in r.new_frames() if f.kind == 2]
-    return sorted(found, key=lambda failure: (failure.item, failure.attempt))
-
-
-GATED = """
-import time
-from pathlib import Path
-
-TRACE = Path({trace!r})
-pspace = Param(x=range({n}))
-{more}
-
-def execute(x, ctx):
-    with open(TRACE / f"{{x}}.called", "a") as file:
-        file.write(".")
-    while x >= {gate} and not (ctx.should_stop() or (TRACE / "go").exists()):
-        time.sleep(0.01)
-    return {{"y": helper.scaled(x)}}
-"""
-
-
-@pytest.fixture
-def trace(tmp_path: Path) -> Path:
-    folder = tmp_path / "trace"
-    folder.mkdir()
-    return folder
-
-
-def called(trace: Path) -> dict[int, int]:
-    return {int(path.stem): path.stat().st_size for path in trace.glob("*.called")}
-
-
-def n_done(study: Study) -> int:
-    readers = map(ShardReader, (study.work / "t" / "out").glob("*.rows"))
-    return sum(len(frame.items) for reader in readers for frame in reader.new_frames())
-
-
-def gated(study: Study, engine: Engine, trace: Path, more: str = "", n: int = 24) -> None:
-    body = GATED.format(trace=str(trace), n=n, gate=12, more=more)
-    write(study, engine.scheduler, body)
 
 
 def test_a_run_that_is_killed_goes_on(study: Study, engine: Engine, trace: Path) -> None:
