@@ -14,10 +14,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 import numpy as np
 import numpy.typing as npt
 
+from psyflow.exceptions import PsyflowError
 from psyflow.outcomes.shard import FAILURE, REFUSED
 from psyflow.work.prepared import NO_RETRIES, Retries
 
-__all__ = ["Address", "Facts", "Frames", "Reply", "Request", "Text", "install_command"]
+__all__ = ["Address", "Facts", "Frames", "Reply", "Request", "Text", "explained"]
 
 Items = npt.NDArray[np.int64]
 Frames = list[tuple[int, Items, bytes]]
@@ -50,7 +51,7 @@ class Facts:
         if self.psyflow != other.psyflow:
             return (
                 f"psyflow is {other.psyflow} there, and {self.psyflow} here: what is sent is "
-                f"written otherwise. Type there: {install_command(self.psyflow)}"
+                f"written otherwise. Type there: {_install_command(self.psyflow)}"
             )
         if _series(self.python) != _series(other.python):
             ours, theirs = _series(self.python), _series(other.python)
@@ -73,7 +74,7 @@ def _series(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def install_command(version: str) -> str:
+def _install_command(version: str) -> str:
     """Return what to type where psyflow is to be as it is here."""
     with contextlib.suppress(PackageNotFoundError, ValueError):
         source = distribution("psyflow").read_text("direct_url.json")
@@ -82,6 +83,18 @@ def install_command(version: str) -> str:
             url: str = json.loads(source)["url"]
             return f"pip install {shlex.quote(url.removeprefix('file://'))}"
     return f"pip install psyflow=={version}"
+
+
+def explained(error: PsyflowError) -> str:
+    """Return what an engine says; what to type, if workers have no psyflow."""
+    text = str(error)
+    if "No module named 'psyflow" in text:
+        return (
+            f"psyflow is not installed where the workers are. Type there, with their Python, "
+            f"which has to be {platform.python_version()}, but for the last number: "
+            f"{_install_command(Facts.here().psyflow)}"
+        )
+    return text
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from psyflow.exceptions import PsyflowError
 from psyflow.outcomes.records import Attempt, Failure
 from psyflow.outcomes.shard import FAILURE, Frame, ShardWriter
 from psyflow.record.plan import Plan
-from psyflow.runs.afar.block import Facts, Items, Reply, Request, Text, install_command
+from psyflow.runs.afar.block import Facts, Items, Reply, Request, Text, explained
 from psyflow.runs.afar.lane import evaluate_block, stop
 from psyflow.runs.afar.mailbox import Mailbox
 from psyflow.runs.afar.parcel import STUDY, Parcel, pack
@@ -133,7 +132,7 @@ class _Driver:
             with self._writer, Signals() as signals:
                 self._drive(signals)
         except PsyflowError as error:
-            say(_explained(error))
+            say(explained(error))
             self._status = SETUP_FAILED
         finally:
             self._runners.end()
@@ -159,6 +158,10 @@ class _Driver:
             if self._is_idle and (is_exhausted or self._stop_level):
                 return
             if self._kill_time is not None and time.monotonic() > self._kill_time:
+                say(
+                    "Not all workers have said that their items have ended. They end them when "
+                    "they find that this process is gone, or at the latest with the item."
+                )
                 return
             self._heed_parts()
             self._runners.heed()
@@ -226,7 +229,7 @@ class _Driver:
         if len(settled):
             self._pacer.took(len(settled), reply.seconds)
         self._heed_status(reply)
-        self._return(block, settled)
+        self._return(block, settled, reply.status)
 
     def _heed_parts(self) -> None:
         """Take what has come of blocks that are not through."""
@@ -272,14 +275,26 @@ class _Driver:
         task_folder = str(Path(self._plan.task_file).parent)
         return text.replace(str(Path(there).parent / STUDY), task_folder)
 
-    def _return(self, block: _Block, settled: Items) -> None:
+    def _return(self, block: _Block, settled: Items, status: int) -> None:
         """Send again what a worker has left of a block, as one does that was told to end."""
         n_returns = 0 if len(np.intersect1d(block.items, settled)) else block.n_returns + 1
         if n_returns < MOST_RETURNS or self._stop_level:
             self._send_again(block, settled, n_returns)
             return
+        if status < 0:
+            self._blame(block, -status)
+            return
         say(f"Items {block.items[:5].tolist()} come back without any outcome.")
         self._give_up(SETUP_FAILED)
+
+    def _blame(self, block: _Block, signum: int) -> None:
+        """Find the item with which the jobs beside workers are killed, time and again."""
+        if len(block) == 1:
+            self._died(block, PsyflowError(f"its job was killed by signal {signum}, each time"))
+            return
+        for half in block.halves():
+            half.n_returns = MOST_RETURNS - 1
+            self._shipments.submit_again(half)
 
     def _send_again(self, block: _Block, settled: Items, n_returns: int) -> None:
         left = np.setdiff1d(block.items, settled)
@@ -374,14 +389,3 @@ def _first_number(plan: Plan) -> int:
         _, _, number = log.stem.rpartition(".worker-")
         numbers += [int(number)] if number.isdecimal() else []
     return max(numbers)
-
-
-def _explained(error: PsyflowError) -> str:
-    text = str(error)
-    if "No module named 'psyflow" in text:
-        return (
-            f"psyflow is not installed where the workers are. Type there, with their Python, "
-            f"which has to be {platform.python_version()}, but for the last number: "
-            f"{install_command(Facts.here().psyflow)}"
-        )
-    return text

@@ -143,6 +143,27 @@ def test_an_edit_makes_results_old(study: Study, engine: Engine) -> None:
     assert study.rows() == [(1, 2)]
 
 
+DEADLY = """
+import os, time
+pspace = Param(x=range(6))
+
+def execute(x):
+    if x == 3:
+        os.kill(os.getppid(), 9)
+        time.sleep(600)
+    return {"y": helper.scaled(x)}
+"""
+
+
+def test_what_kills_the_job_beside_a_worker_costs_itself(study: Study, engine: Engine) -> None:
+    write(study, engine.scheduler, DEADLY)
+    study.psy("run", code=1)
+    assert study.rows() == [(x, 3 * x) for x in range(6) if x != 3]
+    (failure,) = failures_of(study, "t")
+    assert (failure.item, failure.kind) == (3, "crash")
+    assert "killed by signal 9" in failure.exception
+
+
 def test_a_setup_that_fails_is_said(study: Study, engine: Engine) -> None:
     body = "pspace = Param(x=[1])\ndef setup(n): raise OSError('no licence')\n"
     write(study, engine.scheduler, body + "def execute(x): return {}\n")
