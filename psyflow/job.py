@@ -60,6 +60,7 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
 
         return processing.process(plan, job)
     # Before the user's code is loaded, which may change what an import finds.
+    from psyflow.runs.cutoff import give_up_misfits
     from psyflow.runs.merge import merge
     from psyflow.runs.split import split
 
@@ -67,6 +68,7 @@ def _do(step: str, plan_file: Path, *numbers: str) -> int:
     if step == "split":
         split(plan, task.backend(task))
         return 0
+    give_up_misfits(plan)
     try:
         return 0 if merge(plan, task).tally.is_settled or _is_continued(plan, task) else 1
     finally:

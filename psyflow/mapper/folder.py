@@ -28,6 +28,7 @@ from psyflow.mapper.batches import Returned
 from psyflow.outcomes.shard import ShardWriter
 from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
+from psyflow.pspace.stability import check_values
 from psyflow.record.plan import Plan
 from psyflow.runs.bring import bring
 from psyflow.runs.here import Here
@@ -90,7 +91,14 @@ class MapFolder:
             )
 
     def task(self, asked: Asked, space: ParameterSpace) -> TaskDef:
-        """Write down what is asked, and return it as a task."""
+        """Write down what is asked, and return it as a task.
+
+        Raises
+        ------
+        UnstableValueError
+            If a parameter has a value that nothing tells from others.
+        """
+        check_values(space)
         make_folder(self.path)
         hold = Hold(self.path / "hold", str(self.path))
         hold.acquire()

@@ -64,12 +64,12 @@ def write_instead(value: object, error: BaseException) -> str:
     Examples
     --------
     >>> write_instead(lambda: 1, AttributeError("Can't pickle local object"))
-    'Write it at the top of the task file, as def NAME(...).'
+    'Write it at the top of your file, as def NAME(...).'
     """
     if isinstance(value, types.FunctionType):
-        return "Write it at the top of the task file, as def NAME(...)."
+        return "Write it at the top of your file, as def NAME(...)."
     if isinstance(value, type) or "<locals>" in str(error):
-        return "Define the class at the top of the task file, with a name of its own."
+        return "Define the class at the top of your file, with a name of its own."
     if isinstance(value, types.ModuleType):
         return "Use its name."
     if isinstance(value, io.IOBase):

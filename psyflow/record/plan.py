@@ -105,6 +105,9 @@ class Plan:
         The stamps of the other files that count with their content: those that had just changed.
     renewals : list of list of int
         When its items were asked for anew, see `Renewals`.
+    cut_off : list of int
+        Items that jobs of the plans before, which had as much time, had to break off, each as
+        often as that happened.
     place : Place or None
         The folder in which the plan was made, and in which alone its jobs are at work. None in
         plans of old.
@@ -151,6 +154,7 @@ class Plan:
     unsettled: dict[str, str] = field(default_factory=dict)
     accepted: list[str] = field(default_factory=list)
     renewals: list[list[int]] = field(default_factory=list)
+    cut_off: list[int] = field(default_factory=list)
     place: Place | None = None
     made_by: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT

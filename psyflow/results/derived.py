@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from psyflow.results.table import Results
 from psyflow.results.told import Told
 from psyflow.store.comparing import comparable
 from psyflow.tasks.signature import Takes
+from psyflow.texts import message_of, users_frames
 
 __all__ = ["Wanted"]
 
@@ -180,7 +182,7 @@ class _Makers:
                     values.append(float("nan"))
                     if any(map(_is_absent, row)):
                         continue
-                    first = first or f"{self._pset(number)}: {type(error).__name__}: {error}"
+                    first = first or f"{self._pset(number)}: {_told(error)}"
                     failed += 1
         if failed:
             rows_are = "1 row is" if failed == 1 else f"{failed} of {self._n_rows} rows are"
@@ -191,6 +193,21 @@ class _Makers:
         told = {n: self._table[n][row] for n in self._table.parameters}
         pset = ", ".join(f"{name}={_shown(value)}" for name, value in told.items())
         return f"row {row} ({pset})" if pset else f"row {row}"
+
+
+def _told(error: Exception) -> str:
+    """Return what a function of the user's raised, and in which line of its file."""
+    frames = users_frames(error.__traceback__)
+    text = f"{type(error).__name__}: {message_of(error)}"
+    if frames is None:
+        return text
+    file, line = frames.tb_frame.f_code.co_filename, frames.tb_lineno
+    while frames is not None:
+        # Where a helper beside it raised, that line says more.
+        if frames.tb_frame.f_code.co_filename == file:
+            line = frames.tb_lineno
+        frames = frames.tb_next
+    return f"{text.rstrip('.')} ({os.path.basename(file)}, line {line})"  # noqa: PTH119
 
 
 def _shown(value: Any) -> str:

@@ -27,6 +27,7 @@ from psyflow.record.plan import Plan, new_run_id, save_items
 from psyflow.record.provenance import provenance
 from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.runs.archive import make_way, put_folders_aside
+from psyflow.runs.cutoff import cut_off, has_no_more_time
 from psyflow.runs.fitting import foresee, misfit
 from psyflow.runs.observer import Observer
 from psyflow.runs.preparation import freeze_preparation
@@ -162,8 +163,10 @@ def freeze(run: Run, assessment: Assessment, pool_size: int, pending: Items) -> 
     """
     task = run.task
     make_folder(run.layout.root)
+    drafted = draft(run, assessment, len(pending), pool_size)
     plan = dataclasses.replace(
-        draft(run, assessment, len(pending), pool_size),
+        drafted,
+        cut_off=_cut_off(assessment.plan, drafted),
         made_by=provenance(task.path.parent),
         place=Place.marked(run.layout.root),
     )
@@ -180,6 +183,14 @@ def freeze(run: Run, assessment: Assessment, pool_size: int, pending: Items) -> 
     save_items(plan.frozen.pending, pending)
     plan.write()
     return plan
+
+
+def _cut_off(before: Plan | None, plan: Plan) -> list[int]:
+    """Return what the plan before could not finish, if its items are those of this one."""
+    if before is None or before.space_digest != plan.space_digest:
+        return []
+    is_same = before.fingerprint == plan.fingerprint and has_no_more_time(before, plan)
+    return cut_off(before) if is_same else []
 
 
 def draft(run: Run, assessment: Assessment, n_pending: int, pool_size: int) -> Plan:

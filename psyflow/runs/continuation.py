@@ -14,6 +14,7 @@ from psyflow.outcomes.table import Items
 from psyflow.record.alike import alike
 from psyflow.record.plan import Plan, new_run_id, save_items
 from psyflow.record.recover import recover
+from psyflow.runs.cutoff import cut_off, has_no_more_time
 from psyflow.runs.fitting import misfit_of_times
 from psyflow.runs.reasons import failed_for_want, reason_of, statuses_of
 from psyflow.runs.run import Run
@@ -108,6 +109,7 @@ def _continued(run: Run, plan: Plan, statuses: Mapping[str, JobStatus]) -> Plan:
     allotted = allotment(run.task, n_pending, run.way.n_jobs(n_pending), attempt, found.reason)
     place = Place.marked(plan.layout.root)
     new = replace(plan, run_id=new_run_id(), chain=plan.chain + 1, place=place, **allotted)
+    new = replace(new, cut_off=cut_off(plan) if has_no_more_time(plan, new) else [])
     make_folder(new.frozen.folder)
     for folder in (plan.frozen.code, plan.frozen.meaning_code):
         for source in folder.rglob("*"):

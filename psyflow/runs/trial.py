@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from psyflow.exceptions import UsageError
 from psyflow.outcomes.reading import read_outcomes
 from psyflow.pspace.space import Selection
 from psyflow.record.layout import Layout
+from psyflow.record.usersfiles import of_users_files
 from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.runs.begin import begin
 from psyflow.runs.run import Run
@@ -83,8 +85,10 @@ def _tried(run: Run) -> Trial:
     assert plan is not None
     run.here.split(plan)
     status = run.here.process(plan)
-    log = _printed(run.layout)
-    failures = list(_failures(run.layout))
+    # The copies of the files that ran are gone when this is read.
+    of_user = functools.partial(of_users_files, layout=run.layout, folder=run.task.path.parent)
+    log = of_user(_printed(run.layout))
+    failures = list(map(of_user, _failures(run.layout)))
     is_skipped = bool(len(read_outcomes(run.layout.shards()).skipped))
     if status and not failures and not is_skipped:
         failures = [f"The worker gave up (exit status {status})."]

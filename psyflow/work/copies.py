@@ -112,6 +112,6 @@ def _refusal(name: str, value: Any, error: Exception) -> str:
         why = f"{type(error).__name__}: {error}" if why == str(error) else why
     return (
         f'execute returned, as "{name}", a {type(value).__name__}{within} that cannot be kept: '
-        f"{why}. {write_instead(part, error)} If it is not needed, leave it out: "
-        f'exclude_from_result = ["{name}"].'
+        f"{why}. {write_instead(part, error)} If it is not needed, do not return it; a task file "
+        f'can leave it out: exclude_from_result = ["{name}"].'
     )

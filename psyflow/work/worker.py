@@ -109,16 +109,14 @@ class Work:
     log: Callable[[int], Path] | None = None
     leases: Path | None = None
     deadline: float | None = None
-    n_jobs: int = 1
-    """All jobs of the run."""
+    n_jobs: int = 1  # all of the run
     home: FileId | None = None
     """The folder of the claim log, if it must not have been moved."""
     last_words: Callable[[int], str] = lambda item: ""
     """Given an item that took its worker along, what there is to add to that."""
     feed: Feed | None = None
     """What hands out the items, if nothing is claimed here; then there is one worker."""
-    tells: bool = True
-    """Whether each failure is said as it comes; else, whoever asked for the items tells all."""
+    tells: bool = True  # whether each failure is said; else, whoever asked for them tells all
 
     def is_gone(self) -> bool:
         """Tell whether the run was moved or removed, or another one is in its place."""
@@ -343,8 +341,7 @@ def work(
             index, lambda: slot.stop_level > 0 or _is_late(job.deadline), job.is_gone
         )
     output = Output(job.log(index)) if job.log is not None else None
-    heard = output if job.tells else Unheard()
-    integrity = Integrity()
+    heard, integrity = output if job.tells else Unheard(), Integrity()
 
     def note_failures(n_items: int) -> None:
         slot.failed(n_items)

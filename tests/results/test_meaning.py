@@ -279,9 +279,11 @@ def test_an_exception_is_nan_in_its_row_and_told_once(study: Study):
         table = derived(study, '{"inverse": lambda tau: 1 // (int(tau) - 2)}')
     assert np.array_equal(table["inverse"], [-1.0, np.nan, 1.0], equal_nan=True)
     (warning,) = told
+    lines = (study.folder / "psy-tasks" / "task_t.py").read_text().splitlines()
+    (line,) = (n for n, text in enumerate(lines, 1) if text.startswith("derive"))
     assert str(warning.message) == (
         "t: 1 row is NaN in \"inverse\", the first for row 1 (mode='fast', tau=2): "
-        "ZeroDivisionError: integer division or modulo by zero."
+        f"ZeroDivisionError: integer division or modulo by zero (task_t.py, line {line})."
     )
 
 

@@ -339,9 +339,9 @@ def test_children_of_any_start_method_find_the_frozen_code(study: Study) -> None
 
 REFUSED = {
     "lambda x: x": "a function that cannot be kept: it is a lambda, which no name leads to. "
-    "Write it at the top of the task file, as def NAME(...).",
+    "Write it at the top of your file, as def NAME(...).",
     "local()": "a Local with a type in it that cannot be kept: it is defined inside of a function,"
-    " where no name leads to it. Define the class at the top of the task file",
+    " where no name leads to it. Define the class at the top of your file",
     "{'a': [threading.Lock()]}": "a dict with a lock in it that cannot be kept: ",
     "open(__file__)": "a TextIOWrapper that cannot be kept: ",
     "(i for i in [])": "a generator that cannot be kept: ",

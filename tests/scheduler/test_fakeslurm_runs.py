@@ -260,3 +260,39 @@ def test_jobs_go_on_as_long_as_the_next_one_gets_more(
     else:
         assert n_continued == 2
         assert "Not continued: no item got an outcome" in study.logs()
+
+
+def test_an_item_that_does_not_fit_is_a_failure_after_the_second_time(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.task(
+        HEAD + 'scheduler_args = {"timelimit": "0:25"}\n'
+        "max_chain = 6\n"
+        "max_jobs = 1\n"
+        "pool_size = 2\n"
+        "pspace = Param(x=range(4))\n"
+        "def execute(x, ctx):\n"
+        "    if x == 2:\n"
+        '        (ctx.dir / "step").write_text("1")\n'
+        "        while len(list(ctx.dir.iterdir())) < 3:\n"
+        "            time.sleep(10)\n"
+        '            (ctx.dir / str(time.time())).write_text("")\n'
+        "            time.sleep(600)\n"
+        "    time.sleep(600 if x == 1 else 0)\n"
+        '    return {"y": x**2}\n'
+    )
+    with FakeSlurm(tmp_path / "slurm") as slurm:
+        monkeypatch.setenv("PATH", slurm.environment["PATH"])
+        study.psy("run")
+        slurm.wait(PATIENCE)
+        report = status(study)
+        assert report["n_failed"] == 1 and report["n_done"] == 3
+        assert len(list(study.folder.glob("psy-work/t/plans/*"))) in (2, 3)
+        told = study.psy("failures", "t").stdout
+        for text in ("does not fit into the time limit of a job, 25 s", "`timelimit`", "{'x': 1}"):
+            assert text in told, told
+        assert "See what failed: psy failures t" in study.psy("why", "t").stdout
+        # Somebody who tries again hears it after the first time.
+        study.psy("run")
+        slurm.wait(PATIENCE)
+        assert status(study)["n_failed"] == 1

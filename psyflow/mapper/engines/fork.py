@@ -14,17 +14,15 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
 from psyflow.columns import Columns, pack_numbers
-from psyflow.exceptions import PsyflowError, UsageError
+from psyflow.exceptions import PsyflowError
 from psyflow.mapper.batches import Batch, Ended, evaluate, peak_memory
 from psyflow.mapper.call import Call
+from psyflow.mapper.sendable import unsendable
 from psyflow.outcomes.records import Failure, Rows
 from psyflow.outcomes.table import Items
-from psyflow.pspace.unpicklable import culprit, why_not
-from psyflow.reprs import safe_repr
 from psyflow.system.allotted import usable_cpus
 from psyflow.system.exits import SETUP_FAILED
 from psyflow.system.limits import limit_loaded_libraries, loaded_libraries, share_processors
-from psyflow.texts import exception_text
 from psyflow.work.account import Account
 from psyflow.work.capture import Unheard
 from psyflow.work.evaluate import Evaluator
@@ -70,14 +68,7 @@ def packed(task: Task) -> bytes:
     try:
         pickled: bytes = cloudpickle.dumps(task)
     except Exception as error:
-        for name, column in task.columns.items():
-            if (part := culprit(column)) is not column:
-                shown = safe_repr(part, 60)
-                raise UsageError(
-                    f"`{name}` has a value that cannot be sent to a worker: {shown}. "
-                    f"{why_not(part, error)}"
-                ) from error
-        raise UsageError(f"A pset cannot be sent to a worker: {exception_text(error)}") from error
+        raise unsendable(task.columns, error) from error
     return pickled
 
 

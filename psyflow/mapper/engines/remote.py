@@ -20,6 +20,7 @@ from psyflow.exceptions import UsageError
 from psyflow.mapper.batches import Batch, Returned, evaluated
 from psyflow.mapper.call import Call
 from psyflow.mapper.engines.base import ANY_NUMBER, Engine
+from psyflow.mapper.sendable import check_sendable
 from psyflow.outcomes.table import Items
 from psyflow.texts import exception_text
 from psyflow.work.evaluate import Evaluator
@@ -180,7 +181,14 @@ class Remote(Engine):
         return self._shipments.is_busy
 
     def submit(self, batch: Batch) -> None:
-        """Take a batch."""
+        """Take a batch.
+
+        Raises
+        ------
+        UsageError
+            If a pset has a value that cannot be sent.
+        """
+        check_sendable(batch.columns)
         self._shipments.submit(batch)
 
     def collect(self) -> list[Returned]:
