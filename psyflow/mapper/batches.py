@@ -142,11 +142,12 @@ class Returned:
 
 def evaluate(evaluator: Evaluator, prepared: Prepared, batch: Batch) -> None:
     """Have an evaluator evaluate a batch, but for what it writes at the end of that."""
-    arguments: dict[str, Iterable[Any]] = {**batch.columns}
-    if prepared.streams is not None:
-        space = LazyTable.of_columns(batch.columns, len(batch))
-        arguments["rng"] = prepared.streams.generators(space, np.arange(len(batch)))
-    evaluator.evaluate(batch.items, arguments)
+    while len(batch) and not evaluator.stopping:
+        arguments: dict[str, Iterable[Any]] = {**batch.columns}
+        if prepared.streams is not None:
+            space = LazyTable.of_columns(batch.columns, len(batch))
+            arguments["rng"] = prepared.streams.generators(space, np.arange(len(batch)))
+        batch = batch.of(evaluator.evaluate(batch.items, arguments))
 
 
 def evaluated(
@@ -177,7 +178,9 @@ def evaluated(
     finally:
         evaluator.flush()
     seconds = time.monotonic() - begin
-    returned.ended = Ended(len(batch), seconds, float("nan"), peak_memory(), evaluator.is_doomed)
+    returned.ended = Ended(
+        len(batch), seconds, float("nan"), peak_memory(), evaluator.prospects.are_doomed
+    )
     return returned
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import _exit, getpid
 from time import monotonic
 from typing import Any
@@ -14,24 +13,24 @@ import numpy.typing as npt
 from psyflow.columns import without
 from psyflow.exceptions import Skip, UnsupportedDataError
 from psyflow.outcomes.records import SKIPPED, Failure, Writer
-from psyflow.texts import users_frames
 from psyflow.work.acceptance import Acceptance, RefusedError
 from psyflow.work.capture import Heard, say
 from psyflow.work.context import StopNow
 from psyflow.work.copies import changeable, fresh
-from psyflow.work.inescapable import Inescapable
 from psyflow.work.integrity import Integrity
 from psyflow.work.kept import Here, Kept, Printed, Programs
+from psyflow.work.looks import Looks
 from psyflow.work.plain import argument_rows, as_pset, positions
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
+from psyflow.work.prospects import Prospects
 from psyflow.work.rows import result_row
 
 __all__ = ["Evaluator", "StopNow"]
 
+_How = Callable[[Iterator[int], Mapping[str, Iterable[Any]]], None]
+
 QUICK_SECONDS = 0.001
 """Failures of items that took less are written together: little is lost with them."""
-UNFIT_AT_FIRST = 3
-"""If this many results come first that cannot be kept, none will."""
 _KEPT = "It is kept: with another store, `psy run` only merges it."
 
 
@@ -71,8 +70,10 @@ class Evaluator:
         Items whose outcome is a failure.
     keeps_nothing : bool
         Whether it stopped because none of the first results could be kept.
-    is_doomed : bool
-        Whether an item has failed in a way that no other one can escape.
+    prospects : Prospects
+        Of further items.
+    looks : Looks
+        After what items have changed. If that cannot be put back, `evaluate` stops.
     """
 
     def __init__(
@@ -94,11 +95,9 @@ class Evaluator:
         self._retries = retries
         self._attempts = {} if attempts is None else attempts
         self.stopping = False
+        self._is_stopping = lambda: self.stopping
         self.n_failed = 0
         self.keeps_nothing = False
-        self.is_doomed = False
-        self._inescapable = Inescapable(prepared.execute)
-        self._n_unfit = 0
         self._prepared = prepared
         self._withheld = prepared.withheld
         self._given = prepared.given
@@ -109,6 +108,8 @@ class Evaluator:
         self._changeable: list[str] = []
         self._acceptance = Acceptance(prepared.check, prepared.exclude)
         self._kept = Kept(writer, self._here, integrity, self._acceptance.plain, self._report_all)
+        self.prospects = Prospects(prepared, self._kept)
+        self.looks = Looks(self._kept, integrity, self._end_if_forked, self.stop, prepared)
 
     def __enter__(self) -> Evaluator:
         self._kept.start()
@@ -117,8 +118,16 @@ class Evaluator:
     def __exit__(self, *exc: object) -> None:
         self._kept.end()
 
-    def evaluate(self, items: npt.NDArray[np.int64], psets: Mapping[str, Iterable[Any]]) -> None:
+    def evaluate(
+        self, items: npt.NDArray[np.int64], psets: Mapping[str, Iterable[Any]]
+    ) -> npt.NDArray[np.int64]:
         """Evaluate `items`, whose arguments are the rows of `psets`.
+
+        Returns
+        -------
+        ndarray of int64
+            Those of `items` that are left, to be given again, with fresh arguments: some had
+            begun under conditions that others had changed.
 
         Raises
         ------
@@ -132,17 +141,24 @@ class Evaluator:
         if self._retries.limit and "rng" in self._prepared.given:
             self._changeable.append("rng")
         has_contexts = self._prepared.contexts is not None
+        is_plain = not (self._changeable or self._withheld or self._attempts or has_contexts)
+        how = self._evaluate_plainly if is_plain else self._evaluate_each
+        self.looks.begin(items.tolist(), lambda numbers: self._evaluate(how, numbers, psets))
+        return np.array(self.looks.again, dtype=np.int64)
+
+    def _evaluate(
+        self, how: _How, items: Iterator[int], psets: Mapping[str, Iterable[Any]]
+    ) -> None:
         try:
-            if self._changeable or self._withheld or self._attempts or has_contexts:
-                self._evaluate_each(items.tolist(), psets)
-            else:
-                self._evaluate_plainly(items.tolist(), psets)
+            how(items, psets)
         except StopNow:
             self._in_call = False
             self._on_start(-1, 0.0)
+            self.looks.look()
             raise
+        self.looks.look()
 
-    def _evaluate_each(self, items: list[int], psets: Mapping[str, Iterable[Any]]) -> None:
+    def _evaluate_each(self, items: Iterator[int], psets: Mapping[str, Iterable[Any]]) -> None:
         names = tuple(psets)
         for item, values in zip(items, argument_rows(psets, names), strict=False):
             if self.stopping:
@@ -150,14 +166,14 @@ class Evaluator:
             # As many values as names, and asking for it would cost 0.15 µs per item.
             self._evaluate_one(item, dict(zip(names, values)))  # noqa: B905
 
-    def _evaluate_plainly(self, items: list[int], psets: Mapping[str, Iterable[Any]]) -> None:
+    def _evaluate_plainly(self, items: Iterator[int], psets: Mapping[str, Iterable[Any]]) -> None:
         """Do so where psets ask for nothing but the call: as `_evaluate_each`, but in one loop.
 
         What is out of the ordinary is left to the other methods.
         """
         execute, extra, on_start = self._prepared.execute, self._prepared.extra, self._on_start
         kept, plain, kinds = self._kept, self._kept.plain_rows, self._acceptance.plain
-        values_of, due, most = kinds.values_of, kept.due, kept.most_plain
+        values_of, due, most = kinds.values_of, self.looks.due, kept.most_plain
         printed_now = self._output.advance if self._output and self._output.name else None
         order = () if extra else positions(execute, tuple(psets))
         names = order or tuple(psets)
@@ -178,6 +194,7 @@ class Evaluator:
             except BaseException as error:
                 self._in_call = False
                 self._fail_at_first(item, as_pset(psets, names, values), error, begin)
+                due = self.looks.due
                 continue
             end = monotonic()
             row = values_of(returned)
@@ -186,7 +203,7 @@ class Evaluator:
                 del returned  # it may be large
                 on_start(-1, 0.0)
                 self._flush_if_due()
-                values_of, due, most = kinds.values_of, kept.due, kept.most_plain
+                values_of, due, most = kinds.values_of, self.looks.due, kept.most_plain
                 continue
             if (printed := printed_now and printed_now()) is None:
                 plain += (item, begin, end, *row)
@@ -195,7 +212,7 @@ class Evaluator:
             if printed or end > due or len(plain) >= most:
                 on_start(-1, 0.0)
                 self._flush_if_due()
-                due, most = kept.due, kept.most_plain
+                due, most = self.looks.due, kept.most_plain
         on_start(-1, 0.0)
 
     def _fail_at_first(
@@ -245,7 +262,7 @@ class Evaluator:
 
     def _evaluate_one(self, item: int, pset: dict[str, Any]) -> None:
         attempt = self._attempts.get(item, 0) + 1 if self._attempts else 1
-        if attempt > 1 and not self._pause(self._retries.pause(attempt - 1)):
+        if attempt > 1 and not self._retries.wait(attempt - 1, self._is_stopping):
             return
         if not self._attempt(item, pset, attempt):
             self._try_again(item, pset, attempt)
@@ -253,22 +270,19 @@ class Evaluator:
 
     def _try_again(self, item: int, pset: dict[str, Any], attempt: int) -> None:
         """Call the function again after an attempt of which nothing became, as often as may be."""
-        while self._pause(self._retries.pause(attempt)):
+        while self._retries.wait(attempt, self._is_stopping):
             attempt += 1
             if self._attempt(item, pset, attempt):
                 return
 
     def _flush_if_due(self) -> None:
+        """Look after items, and write, if that is due."""
         now, kept = monotonic(), self._kept
-        if kept.is_long or now > kept.due:
+        is_to_write = kept.is_long or now > kept.due
+        if is_to_write or now > self.looks.due:
+            self.looks.look()
+        if is_to_write:
             self.flush(sync=kept.is_sync_due)
-
-    def _pause(self, seconds: float) -> bool:
-        """Wait, and return whether to go on after it."""
-        end = monotonic() + seconds
-        while not self.stopping and monotonic() < end:
-            time.sleep(min(0.1, seconds))
-        return not self.stopping
 
     def _attempt(self, item: int, pset: dict[str, Any], attempt: int) -> bool:
         """Call the function once, and return whether what became of it is the item's outcome."""
@@ -322,6 +336,8 @@ class Evaluator:
         self, item: int, pset: dict[str, Any], refused: RefusedError, begin: float, attempt: int
     ) -> None:
         """Record the failure of a row that the store cannot hold; keep it for another store."""
+        if not self.looks.look(item):
+            return
         error = refused.reason
         if self._prepared.store:
             self._end_if_forked()
@@ -339,10 +355,12 @@ class Evaluator:
         *,
         is_of_result: bool = False,
     ) -> bool:
-        """Record a failure, or a skip, and return whether it is the item's outcome."""
+        """Record a failure, or a skip, and return whether nothing is to be tried again now."""
         self._end_if_forked()
         if isinstance(error, self._lets_through) and not isinstance(error, Skip):
             raise StopNow from error
+        if not self.looks.look(item):
+            return True  # it may be another item's doing
         is_quick = not self._retries.limit and monotonic() - begin < QUICK_SECONDS
         integrity = self._integrity
         if integrity is not None and not (is_quick and integrity.is_untouched()):
@@ -359,7 +377,7 @@ class Evaluator:
         is_outcome = self.stopping or not self._retries.allow(failure.kind, attempt)
         self.n_failed += is_outcome and failure.kind != SKIPPED
         if is_outcome and not is_of_result:
-            self._look_whether_doomed(error, pset)
+            self.prospects.learn(error, pset)
         self._on_failed(self.n_failed)
         # What follows runs no code of the user's: if the disk is full, it is not the item's fault.
         self._on_start(-1, 0.0)
@@ -369,23 +387,9 @@ class Evaluator:
         self._kept.write_failure(failure)
         again = "" if is_outcome else f" (attempt {attempt}; it is tried again)"
         self._report(failure.told(again))
-        if is_of_result and is_outcome:
-            self._count_unfit()
-        return is_outcome
-
-    def _look_whether_doomed(self, error: BaseException, pset: Mapping[str, Any]) -> None:
-        if not self.is_doomed and self._inescapable.may_be(error):
-            given = {*self._prepared.extra, *pset} - {*self._withheld}
-            self.is_doomed = self._inescapable(error, users_frames(error.__traceback__), given)
-
-    def _count_unfit(self) -> None:
-        """Stop if no result could be kept so far, here and elsewhere: all would be in vain."""
-        self._n_unfit += 1
-        has_rows = self._kept.has_written or not self._kept.is_empty
-        # Later on, it would have to be asked after each of very many items.
-        is_early = self._n_unfit <= UNFIT_AT_FIRST and not has_rows
-        if is_early and self._prepared.n_unfit() >= UNFIT_AT_FIRST:
+        if is_of_result and is_outcome and not self.prospects.has_hope():
             self.keeps_nothing = self.stopping = True
+        return is_outcome
 
     def _report_all(self, failures: list[Failure]) -> None:
         self._report("\n".join(map(Failure.told, failures)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -101,6 +102,13 @@ class Kept:
         Whether there were any.
     sync_pause : float
         Seconds between two times that they are brought to the disk.
+    settled : float
+        What began later may be given up (`time.monotonic`). The thread writes it only if it can
+        settle that itself.
+    is_clean : callable
+        Tells that thread whether nothing was changed of what items find.
+    lock : lock
+        Held as long as the thread looks and writes; so nothing must be put back without it.
     """
 
     def __init__(
@@ -123,10 +131,12 @@ class Kept:
         self.due = self.last_sync + WRITE_SECONDS
         self.has_written = False
         self.sync_pause = FLUSH_SECONDS / 2
+        self.settled = math.inf
+        self.is_clean: Callable[[], bool] = lambda: True
         self._writer = writer
         self._here = here
         self._integrity = integrity
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._flusher = Flusher(self._flush_beside)
 
     @property
@@ -173,7 +183,7 @@ class Kept:
         BrokenProcessError
             If an item since the last one has broken the process.
         """
-        with self._lock:
+        with self.lock:
             self._flusher.raise_error()
             there = self._there()
             if self._integrity is not None:
@@ -183,16 +193,33 @@ class Kept:
     def abandon(self) -> tuple[list[int], list[float]]:
         """Give up what is not written, for it may be wrong; return the items and their starts."""
         # No builtins here: they may be what is broken.
-        with self._lock:
+        with self.lock:
             kept, plain, failures = self.rows[:], self.plain_rows[:], self.failures[:]
             del self.rows[:], self.plain_rows[:], self.failures[:]
         stride = self._stride
         items = [*kept[::_FIELDS], *plain[::stride], *failures[::_FAILURE_FIELDS]]
         return items, [*kept[1::_FIELDS], *plain[1::stride], *failures[1::_FAILURE_FIELDS]]
 
+    def give_up(self) -> tuple[int | None, list[int]]:
+        """Give up what is not settled, but for the first one; return that item, and the others.
+
+        To be called under the lock.
+        """
+        lists = ((self.rows, _FIELDS), (self.plain_rows, self._stride))
+        unsettled = sorted(
+            (flat[place + 1], flat[place])
+            for flat, stride in lists
+            for place in range(_end_up_to(self.settled, flat, stride), len(flat), stride)
+        )
+        if len(unsettled) > 1:
+            for flat, stride in lists:
+                del flat[_end_up_to(unsettled[0][0], flat, stride) :]
+        items = [item for _, item in unsettled]
+        return (items[0] if items else None), items[1:]
+
     def write_failure(self, failure: Failure) -> None:
         """Write a failure, or a skip."""
-        with self._lock:
+        with self.lock:
             self._writer.write_failures([failure])
 
     def write_refused(
@@ -201,18 +228,29 @@ class Kept:
         """Write a row that the store `by` cannot hold."""
         # What it has printed is told with the failure.
         rows = self._as_rows([item], [begin], [monotonic()], [row], [attempt], [None], [None])
-        with self._lock:
+        with self.lock:
             self._writer.write_rows(replace(rows, refused_by=by))
 
     def _flush_beside(self) -> None:
         """Flush while an item is running, unless that has replaced something, if for a while."""
-        with self._lock:
+        with self.lock:
             there = self._there()
             if self._integrity is None or self._integrity.holds():
+                self._leave_unsettled(there)
                 # Its memory is not theirs.
                 # The thread may be a little early.
                 is_due = monotonic() - self.last_sync > 0.9 * self.sync_pause
                 self._append(there, sync=is_due, peak=UNKNOWN)
+
+    def _leave_unsettled(self, there: _There) -> None:
+        """Take out what may have to be given up, unless that can be told now."""
+        settled, lists = self.settled, ((there.rows, _FIELDS), (there.plain, self._stride))
+        last = max((flat[1 - stride] for flat, stride in lists if flat), default=settled)
+        if last > settled and self.is_clean():
+            # The item that is running began later: it is the first of those to come.
+            self.settled = settled = max(self.settled, last)
+        for flat, stride in lists:
+            del flat[_end_up_to(settled, flat, stride) :]
 
     def _there(self) -> _There:
         """Return what there is now; items may add to it meanwhile."""
@@ -284,6 +322,14 @@ class Kept:
             printed=np.array([p or (-1, -1) for p in printed]) if any(printed) else None,
             programs=_columns_of(programs) if any(programs) else None,
         )
+
+
+def _end_up_to(moment: float, flat: list[Any], stride: int) -> int:
+    """Return where the part of a flat list ends that began at a moment or before."""
+    end = len(flat)
+    while end and flat[end - stride + 1] > moment:
+        end -= stride
+    return end
 
 
 def _columns_of(programs: list[Programs]) -> dict[str, npt.NDArray[Any]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from psyflow.pspace import ParameterSpace
@@ -91,6 +93,14 @@ class Retries:
     def pause(attempt: int) -> float:
         """Return how many seconds to wait after attempt number `attempt`: twice as many each."""
         return min(FIRST_PAUSE * 2.0 ** (attempt - 1), LONGEST_PAUSE)
+
+    def wait(self, attempt: int, is_stopping: Callable[[], bool]) -> bool:
+        """Wait as long as is due after an attempt, and return whether to go on then."""
+        seconds = self.pause(attempt)
+        end = monotonic() + seconds
+        while not is_stopping() and monotonic() < end:
+            time.sleep(min(0.1, seconds))
+        return not is_stopping()
 
 
 NO_RETRIES = Retries()

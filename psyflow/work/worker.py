@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from psyflow.outcomes.shard import ShardWriter
 from psyflow.pspace import ParameterSpace
-from psyflow.system.exits import NOTHING_KEPT, OUT_OF_TIME, RECYCLED, STOPPED
+from psyflow.system.exits import BROKEN, NOTHING_KEPT, OUT_OF_TIME, RECYCLED, STOPPED
 from psyflow.system.identity import FileId, identity
 from psyflow.system.owner import Owner
 from psyflow.system.processes import WARNINGS
@@ -27,6 +27,7 @@ from psyflow.work.account import Account
 from psyflow.work.asking import Asking
 from psyflow.work.capture import Output, Unheard
 from psyflow.work.claims import ClaimLog
+from psyflow.work.conditions import Conditions
 from psyflow.work.crowd import sync_pause
 from psyflow.work.evaluate import Evaluator, StopNow
 from psyflow.work.feed import Feed
@@ -275,17 +276,16 @@ def _evaluate_batch(
     evaluator: Evaluator, space: ParameterSpace, prepared: Prepared, items: Items, size: int
 ) -> None:
     for start in range(0, len(items), size):
-        block = np.asarray(items[start : start + size])
-        arguments: dict[str, Iterable[Any]] = {**space.take(block)}
-        if prepared.streams is not None:
-            arguments["rng"] = prepared.streams.generators(space, block)
-        if prepared.contexts is not None:
-            arguments["ctx"] = prepared.contexts(space, block)
-        evaluator.evaluate(block, arguments)
-        # To the shard; a thread of the evaluator brings it to the disk within a second.
-        evaluator.flush(sync=False)
-        if evaluator.stopping:
-            break
+        left = np.asarray(items[start : start + size])
+        while len(left) and not evaluator.stopping:
+            arguments: dict[str, Iterable[Any]] = {**space.take(left)}
+            if prepared.streams is not None:
+                arguments["rng"] = prepared.streams.generators(space, left)
+            if prepared.contexts is not None:
+                arguments["ctx"] = prepared.contexts(space, left)
+            left = evaluator.evaluate(left, arguments)
+            # To the shard; a thread of the evaluator brings it to the disk within a second.
+            evaluator.flush(sync=False)
 
 
 def _is_late(deadline: float | None) -> bool:
@@ -345,7 +345,7 @@ def work(
 
     def note_failures(n_items: int) -> None:
         slot.failed(n_items)
-        if evaluator.is_doomed:
+        if evaluator.prospects.are_doomed:
             slot.doom()
         if job.max_failures is not None and n_items >= job.max_failures:
             # The supervisor, which counts those of all workers, may not have looked yet.
@@ -360,6 +360,7 @@ def work(
     with output or contextlib.nullcontext(), account, writer, evaluator, account:
         _StopSignal(evaluator, slot)
         os.register_at_fork(after_in_child=evaluator.leave_child)
+        evaluator.looks.look_after(Conditions())
         pacer = Pacer(1 if asks else job.n_workers)
         pacer.quota = job.max_tasks_per_child
         is_stopping = lambda: evaluator.stopping or slot.stop_level > 0  # noqa: E731
@@ -397,4 +398,7 @@ def _evaluate_all(
         if not (evaluator.stopping or slot.stop_level or job.is_gone()):
             # The item asked for it, because the job is ended soon.
             return OUT_OF_TIME
+    if worn := evaluator.looks.worn:
+        slot.give_way(Slot.IDLE, 0.0, f"An item has changed {worn} for good.")
+        return BROKEN
     return NOTHING_KEPT if evaluator.keeps_nothing else STOPPED

@@ -25,6 +25,7 @@ from psyflow.system.exits import SETUP_FAILED
 from psyflow.system.limits import limit_loaded_libraries, loaded_libraries, share_processors
 from psyflow.work.account import Account
 from psyflow.work.capture import Unheard
+from psyflow.work.conditions import Conditions
 from psyflow.work.evaluate import Evaluator
 from psyflow.work.integrity import Integrity
 from psyflow.work.slot import Slot
@@ -169,15 +170,20 @@ def be_fork(call: Call, index: int, machine: Machine, link: Connection, slot: Sl
     account = Account(evaluator, slot, integrity)
     with account, evaluator, account:
         os.register_at_fork(after_in_child=evaluator.leave_child)
+        evaluator.looks.look_after(Conditions())
         waiting = time.monotonic()
         while (task := _received(link)) is not None:
             begin = time.monotonic()
             attempts |= task.attempts
             evaluate(evaluator, prepared, Batch(task.items, task.columns))
+            if evaluator.looks.worn:
+                # What is left goes to another process.
+                evaluator.flush()
+                return 0
             with writer.together():
                 evaluator.flush()
                 seconds = time.monotonic() - begin
-                told = seconds, begin - waiting, peak_memory(), evaluator.is_doomed
+                told = seconds, begin - waiting, peak_memory(), evaluator.prospects.are_doomed
                 writer.send(Ended(len(task.items), *told))
             waiting = time.monotonic()
     return 0
