@@ -296,11 +296,15 @@ class TaskFileError(PsyflowError):
     message : str
     traceback : str
         Of the exception that the task file raised, from its own lines on; empty if it raised none.
+    report : str
+        What to tell the user, nothing of it twice. If empty, it is the message and the traceback.
     """
 
-    def __init__(self, message: str, traceback: str = "") -> None:
+    def __init__(self, message: str, traceback: str = "", report: str = "") -> None:
         super().__init__(message)
         self.traceback = traceback
+        whole = f"{message}\n\n{traceback.rstrip()}" if traceback else message
+        self.report = report or whole
 
 
 class UnstableValueError(PsyflowError, TypeError):

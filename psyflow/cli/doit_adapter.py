@@ -52,6 +52,7 @@ def _doit_tasks(tasks: Sequence[Steps]) -> Iterator[dict[str, Any]]:
                 "actions": [(_attempt, [task, step])],
                 "uptodate": [functools.partial(_inquire, task, step)],
                 "task_dep": before,
+                "meta": {"steps": task},
                 # What steps print is for the terminal at once, not for doit's report.
                 "io": {"capture": False},
             }
@@ -132,7 +133,8 @@ class _Lines(ConsoleReporter):  # type: ignore[misc]
             self.write(f".  {task.title()}\n")
 
     def skip_uptodate(self, task: Any) -> None:
-        self.write(f"-- {task.title()}\n")
+        if not task.meta["steps"].is_refused:
+            self.write(f"-- {task.title()}\n")
 
     def add_failure(self, task: Any, fail: Any) -> None:
         # What happens outside of our own steps, in doit or as a task is told of its failure.

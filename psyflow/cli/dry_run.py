@@ -8,10 +8,12 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from psyflow.cli.output import MOST_LINES
+from psyflow.cli.output import MOST_LINES, tell
 from psyflow.cli.reading import report_each
-from psyflow.cli.wanted import wanted_of
+from psyflow.cli.wanted import about_unfulfilled, wanted_of
 from psyflow.messages import shown_path
+from psyflow.record.assess import Assessment
+from psyflow.record.wanted import Wanted
 from psyflow.runs.preview import JobPreview, Preview, preview
 from psyflow.runs.run import Run
 from psyflow.scheduler.timelimit import duration_text
@@ -24,32 +26,39 @@ def dry_run(arguments: Namespace) -> int:
     """Print what `psy run` would do with the named tasks, or with all."""
     wanted = wanted_of(arguments)
 
-    def ask(task: TaskDef) -> Preview:
+    def ask(task: TaskDef) -> tuple[Preview, Assessment]:
         run = Run(task)
-        return preview(
-            run,
-            run.assess(verify=True, again=wanted.renewing),
-            keep=arguments.keep,
-            pool_size=arguments.pool_size,
-            wanted=wanted,
+        assessment = run.assess(verify=True, again=wanted.renewing)
+        found = preview(
+            run, assessment, keep=arguments.keep, pool_size=arguments.pool_size, wanted=wanted
         )
+        return found, assessment
 
     return report_each(
         arguments,
-        lambda task: print("\n".join(_lines(task.name, ask(task)))),
-        lambda task: _as_json(ask(task)),
+        lambda task: _show(_lines(task.name, *ask(task), wanted)),
+        lambda task: _as_json(ask(task)[0]),
     )
 
 
-def _lines(name: str, found: Preview) -> Iterator[str]:
-    if not found.reasons:
-        yield f"{name}: up to date; nothing would run."
-        return
-    if found.refusal is not None:
-        yield f"{name}: nothing would run. {found.refusal}"
+def _show(lines: Iterator[str]) -> None:
+    for line in lines:
+        # Command lines and scripts are to be seen as they are.
+        print(line) if line.startswith("    ") else tell(line)
+
+
+def _lines(name: str, found: Preview, assessment: Assessment, wanted: Wanted) -> Iterator[str]:
+    nothing = _why_nothing(found, assessment, wanted)
+    if nothing:
+        yield f"{name}: {nothing}"
         yield from _limit_lines(found)
         return
     yield f"{name}: {_what(found)}"
+    if not wanted.is_everything:
+        chosen = f"{found.n_pending} of the {found.n_missing} items that have no result"
+        if found.n_missing == found.n_items:
+            chosen = f"{found.n_pending} of all {found.n_items} items"
+        yield f"  chosen by {shlex.join(wanted.all_options())}: {chosen}"
     yield from (f"  because: {reason}" for reason in found.reasons)
     if found.archived:
         names = ", ".join(path.name for path in found.archived)
@@ -69,6 +78,21 @@ def _lines(name: str, found: Preview) -> Iterator[str]:
 def _limit_lines(found: Preview) -> Iterator[str]:
     if found.limits:
         yield f"  limits here: {'; '.join(found.limits)}"
+
+
+def _why_nothing(found: Preview, assessment: Assessment, wanted: Wanted) -> str:
+    """Say why nothing would run; nothing if something would."""
+    if not found.reasons:
+        unfulfilled = about_unfulfilled(wanted, assessment)
+        return f"up to date; nothing would run.{f' {unfulfilled}' if unfulfilled else ''}"
+    if found.refusal is not None:
+        return f"nothing would run. {found.refusal}"
+    if found.n_pending or wanted.is_everything or found.taken_up is not None:
+        return ""
+    return (
+        f"nothing would run, because {wanted.about_nothing}. "
+        f"{found.n_missing} of {found.n_items} items have no result."
+    )
 
 
 def _taken_up(found: Preview) -> str:

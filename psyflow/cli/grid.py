@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from psyflow.cli.fitting import cut_to, width_of
 from psyflow.results.text.digits import one_line
 from psyflow.results.text.view import Shown, View
 
-__all__ = ["grid_lines", "terminal_width", "width_of"]
+__all__ = ["grid_lines", "terminal_width"]
 
 _GAP = 2
 _NARROWEST, _WIDEST = 40, 200
@@ -71,37 +71,6 @@ def grid_lines(
     return lines
 
 
-def width_of(text: str) -> int:
-    """Return how many places a text takes on a terminal.
-
-    Examples
-    --------
-    >>> width_of("abc"), width_of("日本"), width_of("e\u0301")
-    (3, 4, 1)
-    """
-    if text.isascii():
-        return len(text)
-    return sum(map(_places, text))
-
-
-def _places(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _cut(text: str, width: int) -> str:
-    """Return a text without its end if it takes more than so many places."""
-    if width_of(text) <= width:
-        return text
-    taken, end = 0, 0
-    for end, character in enumerate(text):  # noqa: B007
-        taken += _places(character)
-        if taken > width - 1:
-            break
-    return f"{text[:end]}…"
-
-
 def _fitting(view: View, width: int) -> tuple[list[_Column], list[Shown]]:
     """Return the columns that fit, and the others: parameters shall not keep all outputs out."""
     varying = view.varying
@@ -133,7 +102,7 @@ def _take(view: View, columns: Sequence[Shown], room: int, taken: dict[str, _Col
 
 def _column(view: View, shown: Shown, longest: int) -> _Column:
     cells, is_right = view.texts(shown.name)
-    whole = [_cut(text, longest) for text in (one_line(shown.title), *cells)]
+    whole = [cut_to(text, longest) for text in (one_line(shown.title), *cells)]
     return _Column(shown, whole, is_right, max(map(width_of, whole)))
 
 
@@ -155,7 +124,7 @@ def _padded(cell: str, column: _Column) -> str:
 
 def _constants(view: View, width: int, where: str) -> Iterator[str]:
     said = (
-        f"{one_line(name)} = {_cut(text, _LONGEST_CELL)}"
+        f"{one_line(name)} = {cut_to(text, _LONGEST_CELL)}"
         for name, text in islice(view.constants.items(), width)
     )
     text = f"The same {where}: {', '.join(said)}"
@@ -173,5 +142,15 @@ def _paragraph(text: str, width: int, rest: str) -> list[str]:
         elif len(lines) == _MOST_NAMED:
             return [*lines, f"… ({rest})"]
         else:
-            lines.append(_cut(word, width))
+            lines += _pieces(word, width)
     return lines
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    """Return a word in as many pieces as it takes: who has to type it has to see all of it."""
+    pieces = [""]
+    for character in word:
+        if width_of(pieces[-1] + character) > width:
+            pieces.append("")
+        pieces[-1] += character
+    return pieces

@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
+from psyflow.cli.fitting import columns_of, fitted
 from psyflow.exceptions import (
     AmbiguousOperationError,
     PsyflowError,
@@ -32,6 +33,7 @@ __all__ = [
     "first_lines",
     "is_confirmed",
     "say",
+    "tell",
 ]
 
 OK, FAILED, REFUSED, TROUBLE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -44,10 +46,19 @@ MOST_LINES = 100
 def say(message: str) -> None:
     """Print a message for the user on stderr, if anybody listens there."""
     sys.stdout.flush()
-    text = printable(message) if sys.stderr.isatty() else message
+    text = message
+    if sys.stderr.isatty():
+        text = fitted(printable(message), columns_of(sys.stderr))
     # A message is no reason for what it is about to end.
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
+
+
+def tell(line: str) -> None:
+    """Print a line on stdout, continued below if it is longer than the terminal is wide."""
+    if sys.stdout.isatty():
+        line = fitted(printable(line), columns_of(sys.stdout), quotes=False)
+    print(line)
 
 
 def is_confirmed(question: str, arguments: Namespace) -> bool:
@@ -125,8 +136,8 @@ def describe(error: BaseException) -> str:
     >>> describe(PermissionError(13, "Permission denied", "/root/psy-work"))
     '/root/psy-work: Permission denied'
     """
-    if isinstance(error, TaskFileError) and error.traceback:
-        return f"{error}\n\n{error.traceback.rstrip()}"
+    if isinstance(error, TaskFileError):
+        return error.report
     if isinstance(error, PsyflowError | AmbiguousOperationError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

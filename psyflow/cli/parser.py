@@ -86,7 +86,7 @@ def _without_help(argv: Sequence[str]) -> Sequence[str]:
     """Return ``[COMMAND, "--help"]`` for ``["help", COMMAND]``, which many people type."""
     if not argv or argv[0] != "help" or "help" in COMMANDS:
         return argv
-    return [*argv[1:2], "--help"]
+    return [*(name for name in argv[1:2] if name != "help"), "--help"]
 
 
 def _parse_for_no_command(options: Sequence[str], words: Sequence[str]) -> None:
@@ -107,7 +107,7 @@ def _parse_for_no_command(options: Sequence[str], words: Sequence[str]) -> None:
         parser.print_help()
         parser.exit(2)
     if words[0] not in COMMANDS:
-        suggestion = did_you_mean(words[0], COMMANDS, 0.6)
+        suggestion = did_you_mean(words[0], [*COMMANDS, "help"], 0.6)
         known = "" if suggestion else f" Known: {', '.join(COMMANDS)}."
         parser.error(f'there is no command "{words[0]}".{suggestion}{known}')
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from psyflow.cli.fitting import cut_to, width_of
 from psyflow.cli.output import say
 from psyflow.cli.streams import drawing_board
 from psyflow.messages import duration
@@ -31,8 +32,8 @@ PATIENCE = 0.5
 BAR_SECONDS = 0.2
 LINE_SECONDS = 30.0
 HEED_SECONDS = 1.0
-LEAST_WIDTHS = (0, 0, 80, 100)
-"""How wide a terminal has to be, in columns, for a task's name, its state, a bar and the pace."""
+_LEAST_NAME, _LEAST_BAR, _ROOM_FOR_PACE = 8, 10, 30
+"""Places on the terminal that a task's name gets, the bar, and how fast it is."""
 
 
 class Progress(AbstractContextManager["Progress"]):
@@ -142,6 +143,52 @@ def is_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def in_room(name: str, counts: Counts, width: int) -> tuple[str, str, int]:
+    """Return what there is room for: what is worth most comes first.
+
+    Parameters
+    ----------
+    name : str
+        Of the task.
+    counts : Counts
+    width : int
+        Of the terminal, in places.
+
+    Returns
+    -------
+    name, state : str
+        The name is cut if need be, and may be empty.
+    n_columns : int
+        2 for these, 3 for a bar as well, 4 for the pace, too.
+
+    Examples
+    --------
+    >>> counts = Counts(Tally(1_000_000, {State.DONE: 400_000, State.FAILED: 7}), 50.0, 8000.0)
+    >>> in_room("a_task_with_a_long_name", counts, 60)
+    ('a_task_with_…', '400000/1000000 done, 7 failed, 3 h 20 min left', 2)
+    >>> in_room("a_task_with_a_long_name", counts, 40)
+    ('', '400000/1000000, 7 failed, 3 h 20 min le…', 2)
+    """
+    state = _state_in(width, counts, min(width_of(name), _LEAST_NAME) + 1)
+    room = width - width_of(state) - 1
+    name = cut_to(name, min(room, max(_LEAST_NAME, width // 3))) if room >= _LEAST_NAME else ""
+    room -= width_of(name)
+    has_bar, has_pace = (room > n for n in (_LEAST_BAR, _LEAST_BAR + _ROOM_FOR_PACE))
+    return name, state, 2 + has_bar + has_pace
+
+
+def _state_in(width: int, counts: Counts, n_for_name: int) -> str:
+    done = f"{counts.tally[State.DONE]}/{counts.tally.n_items}"
+    failed = f"{counts.tally[State.FAILED]} failed"
+    states = (
+        f"{done} done, {counts.other}, {counts.left}",
+        f"{done} done, {failed}, {counts.left}",
+    )
+    short = f"{done}, {failed}, {counts.left}"
+    fitting = (state for state in states if width_of(state) + n_for_name <= width)
+    return next(fitting, cut_to(short, width))
+
+
 class _Bar(Protocol):
     def __call__(self, counts: Counts) -> None: ...
 
@@ -154,17 +201,15 @@ def _bar(task: str) -> Iterator[_Bar]:
     from rich.progress import Progress as RichProgress
 
     console = Console(file=drawing_board(sys.stderr))
-    columns = [
+    columns = (
         TextColumn("{task.description}", markup=False),
         TextColumn("{task.fields[state]}", markup=False),
         # Not rich's own colour for what is going on, which is red.
         BarColumn(bar_width=None, complete_style="cyan", finished_style="green"),
         TextColumn("{task.fields[pace]}", markup=False),
-    ]
-    # What is worth most comes first, and what has no room is left out.
-    n_columns = sum(console.width >= least for least in LEAST_WIDTHS)
+    )
     bar = RichProgress(
-        *columns[:n_columns],
+        *columns,
         console=console,
         auto_refresh=False,
         # doit's lines go to stdout as they are.
@@ -174,12 +219,15 @@ def _bar(task: str) -> Iterator[_Bar]:
         row = bar.add_task(printable(task), state="", pace="")
 
         def show(counts: Counts) -> None:
-            done, total = counts.tally[State.DONE], counts.tally.n_items
+            # The terminal may have another size by now.
+            name, state, n_columns = in_room(printable(task), counts, console.width)
+            bar.columns = columns[:n_columns] if name else columns[1:2]
             bar.update(
                 row,
-                total=total,
+                description=name,
+                total=counts.tally.n_items,
                 completed=counts.tally.n_ended,
-                state=f"{done}/{total} done, {counts.other}, {counts.left}",
+                state=state,
                 pace=f"{counts.speed}, {duration(counts.elapsed)} elapsed",
                 refresh=True,
             )

@@ -16,9 +16,16 @@ class Steps(Protocol):
     Attributes
     ----------
     name : str
+    is_refused : bool
+        Whether its steps are not done although they are needed, which the user has been told: they
+        are not said to be up to date then.
     """
 
     name: str
+
+    @property
+    def is_refused(self) -> bool:
+        """Tell whether that is so."""
 
     def is_up_to_date(self, step: str) -> bool:
         """Tell whether a step need not be executed."""
@@ -51,6 +58,6 @@ def run_steps(tasks: Sequence[Steps]) -> bool:
             task.fail(error)
             is_done = False
             continue
-        for step in STEPS:
+        for step in () if task.is_refused else STEPS:
             print(f"-- {task.name}:{step}", flush=True)
     return is_done

@@ -53,6 +53,11 @@ class TaskRun:
         self._error_code = OK
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the run may not begin although it is needed, which a warning has said."""
+        return self._telling.is_refused
+
+    @property
     def exit_code(self) -> int:
         """The exit code so far."""
         return max(self._error_code, self._telling.exit_code)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from psyflow.cli.output import EMPTY_SPACE, FAILED, OK, say
 from psyflow.cli.selection import suggestion
-from psyflow.cli.wanted import wanted_of
+from psyflow.cli.wanted import about_unfulfilled, wanted_of
 from psyflow.messages import shown_path
 from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
 from psyflow.record import refusals
@@ -42,10 +42,13 @@ class Telling(Observer):
     ----------
     exit_code : int
         As far as items without a result are concerned.
+    is_refused : bool
+        Whether the run may not begin.
     """
 
     def __init__(self, run: Run, arguments: Namespace) -> None:
         self.exit_code = OK
+        self.is_refused = False
         self._run = run
         self._name = run.task.name
         self._arguments = arguments
@@ -88,6 +91,8 @@ class Telling(Observer):
 
     def _tell_done(self, assessment: Assessment) -> None:
         self._there(assessment.n_done, assessment.n_items)
+        if unfulfilled := about_unfulfilled(self._wanted, assessment):
+            self._say(unfulfilled)
         if assessment.dirt:
             self._say(refusals.unknown_code(assessment.task, assessment.dirt))
         tell_undeclared(assessment)
@@ -107,6 +112,10 @@ class Telling(Observer):
             f"{self._wanted.about_nothing}, so nothing is run. "
             f"{n_missing} of {assessment.n_items} items have no result; run them: {command}"
         )
+
+    def refused(self) -> None:
+        """Take note that nothing is run; a warning says why."""
+        self.is_refused = True
 
     def made_way(self, said: str) -> None:
         """Say it."""

@@ -8,7 +8,13 @@ from psyflow.exceptions import UsageError
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.wanted import Wanted
 
-__all__ = ["check_named", "named_items", "part_of", "wanted_of"]
+__all__ = [
+    "about_unfulfilled",
+    "check_named",
+    "named_items",
+    "part_of",
+    "wanted_of",
+]
 
 
 def wanted_of(arguments: Namespace) -> Wanted:
@@ -20,6 +26,13 @@ def wanted_of(arguments: Namespace) -> Wanted:
 def part_of(arguments: Namespace) -> Wanted | None:
     """Return which items a command that only looks is about; None if it is all."""
     return Wanted(where=tuple(arguments.where)) if arguments.where else None
+
+
+def about_unfulfilled(wanted: Wanted, assessment: Assessment) -> str:
+    """Say that no item at all fulfils the conditions that there are; nothing if one does."""
+    if not wanted.where or len(wanted.of_all(assessment)):
+        return ""
+    return f"No item fulfils {' and '.join(wanted.where)}."
 
 
 def check_named(arguments: Namespace) -> None:

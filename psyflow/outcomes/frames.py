@@ -41,7 +41,7 @@ import numpy.typing as npt
 
 from psyflow.exceptions import DamagedFileError
 from psyflow.outcomes.states import State
-from psyflow.system.files import ask_again
+from psyflow.system.files import ask_again, no_pipe
 from psyflow.system.oserrors import naming
 
 __all__ = [
@@ -146,7 +146,7 @@ class FrameFile:
         return self
 
     def _opened(self) -> int:
-        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(no_pipe(self.path), os.O_RDONLY | os.O_CLOEXEC)
 
     def __exit__(self, *exc: object) -> None:
         os.close(self._fd)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
-from psyflow.system.files import is_there
+from psyflow.system.files import is_there, no_pipe
 from psyflow.texts import cut
 
 __all__ = ["Stillborn", "last_words", "stillborn"]
@@ -109,7 +109,7 @@ def last_words(log: Path, start: int) -> str:
 
 
 def _tail(log: Path, start: int) -> str:
-    with log.open("rb") as file:
+    with no_pipe(log).open("rb") as file:
         file.seek(max(start, log.stat().st_size - _LAST_BYTES))
         return file.read().decode(errors="replace")
 

@@ -169,7 +169,9 @@ class Layout:
 
     def logs(self) -> list[Path]:
         """Return the logs that exist, in the order of the steps: split, process 0, …, merge."""
-        found = (path for path in self.root.glob("*.log") if self._is_log(path.name))
+        found = (
+            path for path in self.root.glob("*.log") if self._is_log(path.name) and path.is_file()
+        )
         return sorted(found, key=self._place_of_log)
 
     def _is_log(self, name: str) -> bool:
@@ -192,7 +194,10 @@ class Layout:
 
     def _in_out(self, pattern: str) -> list[Path]:
         folder = self.out
-        return [folder / name for name in sorted(fnmatch.filter(names_in(folder), pattern))]
+        return [
+            folder / name
+            for name in sorted(fnmatch.filter(names_in(folder, but_pipes=True), pattern))
+        ]
 
     @staticmethod
     def run_id_of(shard: Path) -> str:

@@ -19,7 +19,7 @@ from psyflow.exceptions import PsyflowWarning
 from psyflow.fingerprint import CONF_FILE, freeze_code
 from psyflow.fingerprint.frozen import copies_in
 from psyflow.record.plan import Plan
-from psyflow.system.files import ask_again, is_there, write_atomic
+from psyflow.system.files import ask_again, is_there, no_pipe, write_atomic
 from psyflow.tasks.signature import Takes
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def is_edited(plan: Plan, code: Path) -> bool:
 
 def _are_equal(copy: Path, original: Path) -> bool:
     try:
-        return copy.read_bytes() == original.read_bytes()
+        return no_pipe(copy).read_bytes() == no_pipe(original).read_bytes()
     except OSError:
         return False
 
@@ -172,4 +172,4 @@ def may_say_something(plan: Plan) -> bool:
     """Tell, without running the task file as it is now, whether it may say anything of columns."""
     task_file = Path(plan.task_file)
     files = [task_file, task_file.with_name(CONF_FILE)]
-    return any(_SAYING.search(file.read_bytes()) for file in files if file.is_file())
+    return any(_SAYING.search(no_pipe(file).read_bytes()) for file in files if file.is_file())

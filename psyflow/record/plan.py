@@ -27,7 +27,7 @@ from psyflow.exceptions import (
 from psyflow.record.layout import Layout, PlanLayout
 from psyflow.record.paths import Move
 from psyflow.record.planfile import FORMAT, fields_of, read_record, record_of
-from psyflow.system.files import atomic_path, is_there, write_atomic
+from psyflow.system.files import atomic_path, is_there, no_pipe, write_atomic
 from psyflow.system.place import Place, is_same_file
 from psyflow.system.trust import require_own
 
@@ -243,7 +243,7 @@ class Plan:
             # Of a class that has changed since, what was frozen may not even be whole.
             if _is_of_lost_member(error) or not self.frozen.keys.exists():
                 raise
-            kept: Keys = np.load(self.frozen.keys, allow_pickle=False)
+            kept: Keys = np.load(no_pipe(self.frozen.keys), allow_pickle=False)
             return kept
         if self._has_mistaken_members(planned):
             raise UnmakeableValuesError(f"The values in {self.frozen.space} are others now.")
@@ -256,7 +256,7 @@ class Plan:
         from psyflow.pspace.keys import isin
 
         try:
-            kept = np.load(self.frozen.keys, allow_pickle=False)
+            kept = np.load(no_pipe(self.frozen.keys), allow_pickle=False)
         except (OSError, ValueError):
             return False  # All values are plain, or it is damaged.
         present = planned.keys()

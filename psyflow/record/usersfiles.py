@@ -10,6 +10,7 @@ from pathlib import Path
 
 from psyflow.fingerprint.frozen import FrozenModules
 from psyflow.record.layout import Layout
+from psyflow.system.files import no_pipe
 
 __all__ = ["of_users_files"]
 
@@ -73,6 +74,6 @@ def _line(lines_of: Callable[[Path], list[str]], file: Path, number: int) -> str
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(errors="replace").splitlines()
+        return no_pipe(file).read_text(errors="replace").splitlines()
     except OSError:
         return []

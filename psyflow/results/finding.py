@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from psyflow.conventions import DATABASE, WORKDIR, default_taskdir, study_of
-from psyflow.exceptions import StoreError, UnknownNameError, UsageError
+from psyflow.exceptions import StoreError, TaskFileError, UnknownNameError, UsageError
 from psyflow.record.assess import Assessment
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.earlier import with_own_result
@@ -56,9 +56,10 @@ def find(task: Path, taskdir: Path | None, workdir: Path | None) -> Found:
     UnknownNameError
         If there is no such task.
     """
-    if task.suffix == ".py" and task.is_file():
-        return _of_file(absolute(task), workdir)
     tasks = taskdir if taskdir is not None else default_taskdir()
+    for file in (task, study_of(absolute(tasks)) / task):
+        if file.suffix == ".py" and file.is_file():
+            return _of_file(absolute(file), workdir)
     runs = workdir if workdir is not None else _default_workdir(tasks)
     for folder in (runs / task, task):
         plan = Plan.read(folder / "plan.json")
@@ -80,8 +81,10 @@ def _of_file(task_file: Path, workdir: Path | None) -> Found:
 
 def _loaded(name: str, taskdir: Path) -> Found:
     """Load a task, which may have its run anywhere."""
-    tasks, _ = PackageLoader(taskdir, study_of(absolute(taskdir))).load([name])
-    return Found(name, Assessment(tasks[0]).plan, tasks[0]) if tasks else Found(name)
+    tasks, failures = PackageLoader(taskdir, study_of(absolute(taskdir))).load([name])
+    for failure in failures:
+        raise TaskFileError(str(failure))
+    return Found(name, Assessment(tasks[0]).plan, tasks[0])
 
 
 def _default_workdir(taskdir: Path) -> Path:

@@ -97,6 +97,7 @@ def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, wanted: Want
     if isinstance(refused, UsageError):
         raise refused
     if refused is not None:
+        observer.refused()
         warnings.warn(refused, stacklevel=3)
         return None
     if not run.task.scheduler.runs_here:

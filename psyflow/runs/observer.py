@@ -32,6 +32,9 @@ class Observer:
     def nothing_wanted(self, assessment: Assessment) -> None:
         """Hear that items have no result, but that none of them is to be evaluated."""
 
+    def refused(self) -> None:
+        """Hear that the run may not begin, as while its jobs are at work; a warning says why."""
+
     def made_way(self, said: str) -> None:
         """Hear what became of results of other code, and of those in the archive."""
 

@@ -67,6 +67,9 @@ class Preview:
         Why it would not be run all the same.
     n_items, n_pending : int
         How many items there are, and how many would be evaluated.
+    n_missing : int
+        How many have no result, or would have none any more: those that would be evaluated are
+        chosen from them.
     n_jobs, pool_size : int
         Process jobs, and workers in each.
     counts_cpus : bool
@@ -91,6 +94,7 @@ class Preview:
     n_items: int
     refusal: str | None = None
     n_pending: int = 0
+    n_missing: int = 0
     n_jobs: int = 0
     pool_size: int = 0
     counts_cpus: bool = False
@@ -145,6 +149,10 @@ def preview(
     n_pending, taken_up = foresee(assessment, wanted, keep=keep)
     if refused := misfit(run, assessment, n_pending):
         return Preview(reasons, assessment.n_items, refused, limits=_limits(run))
+    if taken_up is not None:
+        n_missing = len(taken_up.run.pending())
+    else:
+        n_missing = assessment.n_items if starts_over else len(assessment.pending())
     plan = dataclasses.replace(
         draft(run, assessment, n_pending, pool_size or run.task.pool_size), run_id=RUN_ID
     )
@@ -153,6 +161,7 @@ def preview(
         reasons=reasons,
         n_items=assessment.n_items,
         n_pending=n_pending,
+        n_missing=n_missing,
         n_jobs=plan.n_jobs,
         pool_size=plan.pool_size,
         counts_cpus=plan.counts_cpus and not run.task.scheduler.runs_here,

@@ -12,6 +12,7 @@ import errno
 import functools
 import os
 import shutil
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ __all__ = [
     "make_within",
     "move",
     "names_in",
+    "no_pipe",
     "read_small",
     "remove_temporaries",
     "rename",
@@ -52,8 +54,35 @@ _SMALL_BYTES = 1 << 16
 T = TypeVar("T")
 
 
+def no_pipe(path: Path) -> Path:
+    """Return `path`, unless it is something that whoever reads it may wait for: a pipe, a device.
+
+    Raises
+    ------
+    OSError
+        If it is.
+
+    Examples
+    --------
+    >>> no_pipe(Path("/dev/null"))
+    Traceback (most recent call last):
+        ...
+    OSError: [Errno 22] This is a pipe or a device, not a file. Remove it: '/dev/null'
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return path  # whoever reads it will hear why it cannot be
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        what = "This is a pipe or a device, not a file. Remove it"
+        raise OSError(errno.EINVAL, what, str(path))
+    return path
+
+
 def ask_again(look: Callable[[], T], path: Path) -> T:
     """Return what `look` finds at `path`; if that is nothing, have the file server asked first.
+
+    What is no file that could be read is refused.
 
     A host of NFS remembers for a while what was not there when it last looked. Opening a folder
     has the server asked whether that has changed.
@@ -64,6 +93,7 @@ def ask_again(look: Callable[[], T], path: Path) -> T:
         Raises FileNotFoundError if there is nothing.
     path : Path
     """
+    no_pipe(path)
     try:
         return look()
     except FileNotFoundError:
@@ -94,13 +124,26 @@ def reopen(folder: Path) -> None:
         pass  # then nothing is in it
 
 
-def names_in(folder: Path) -> list[str]:
+def names_in(folder: Path, *, but_pipes: bool = False) -> list[str]:
     """Return the names in a folder, none if it is not there; one that cannot be read is an error.
 
     `Path.glob` takes errors for absence.
+
+    Parameters
+    ----------
+    folder : Path
+    but_pipes : bool
+        Leave out what is no file that could be read: pipes, sockets, devices.
     """
+
+    def look() -> list[str]:
+        if not but_pipes:
+            return os.listdir(folder)  # noqa: PTH208 (there may be many)
+        with os.scandir(folder) as entries:
+            return [e.name for e in entries if e.is_file() or e.is_dir() or e.is_symlink()]
+
     try:
-        return ask_again(lambda: os.listdir(folder), folder)  # noqa: PTH208 (there may be many)
+        return ask_again(look, folder)
     except FileNotFoundError:
         return []
 
@@ -155,7 +198,7 @@ def write_all(fd: int, data: bytes) -> None:
 def checksum_of(path: Path) -> int:
     """Return the CRC-32 of a file's content."""
     checksum = 0
-    with path.open("rb", buffering=0) as file:
+    with no_pipe(path).open("rb", buffering=0) as file:
         while part := file.read(_READ_BYTES):
             checksum = zlib.crc32(part, checksum)
     return checksum

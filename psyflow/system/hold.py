@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from psyflow.exceptions import PsyflowWarning, RunHeldError
-from psyflow.system.files import link_new, make_folder, remove_temporaries
+from psyflow.system.files import link_new, make_folder, no_pipe, remove_temporaries
 from psyflow.system.identity import FileId, identity
 from psyflow.system.lease import (
     LEASE_SECONDS,
@@ -159,7 +159,7 @@ class Hold:
         """
         path = self.folder / f"{number:08d}"
         try:
-            return identity(path), path.read_bytes()
+            return identity(path), no_pipe(path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None, b""
 
@@ -235,7 +235,7 @@ class Hold:
             return None
         path = self.folder / f"{number:08d}"
         try:
-            mark, renewed = json.loads(path.read_bytes()), path.stat().st_mtime
+            mark, renewed = json.loads(no_pipe(path).read_bytes()), path.stat().st_mtime
             owner = Owner.from_fields(mark["owner"])
         except (ValueError, TypeError, KeyError):
             # Emptied by a power loss, which its process did not survive.

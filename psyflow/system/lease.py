@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from psyflow.system.files import ask_again, link_new
+from psyflow.system.files import ask_again, link_new, no_pipe
 from psyflow.system.owner import Owner
 
 __all__ = [
@@ -181,7 +181,7 @@ def is_over(path: Path, now: float) -> bool:
 def owner_of(path: Path) -> Owner | None:
     """Return who has a lease; None if that cannot be read: only time can tell about it."""
     try:
-        return Owner.from_fields(json.loads(path.read_bytes()))
+        return Owner.from_fields(json.loads(no_pipe(path).read_bytes()))
     except (FileNotFoundError, ValueError):
         # Just released, or emptied by a power loss.
         return None

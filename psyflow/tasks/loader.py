@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from psyflow.conventions import TASKDIR
+from psyflow.conventions import TASKDIR, study_of
 from psyflow.exceptions import TaskFileError, TaskLoadWarning, UnknownNameError, UsageError
 from psyflow.fingerprint import CONF_FILE
-from psyflow.system.place import is_same_file
+from psyflow.system.place import absolute, is_same_file
 from psyflow.tasks.config import Config
 from psyflow.tasks.order import in_order_of_need
 from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef
@@ -89,7 +89,7 @@ class PackageLoader:
         ----------
         patterns : sequence of str
             Names, patterns such as ``"circle_*"``, task files, or folders of runs such as
-            ``"psy-work/circle"``.
+            ``"psy-work/circle"``, as they are named here or in the folder of the study.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class PackageLoader:
         ...     PackageLoader(folder).select(["digits", "circle_*"])
         ['digits', 'circle_a', 'circle_b']
         """
-        return _matching(self._by_name(), patterns)
+        return _matching(self._by_name(), patterns, self._study)
 
     def load(self, patterns: Sequence[str] = ()) -> tuple[list[TaskDef], list[TaskLoadWarning]]:
         """Load the selected tasks, each after those whose results it needs.
@@ -145,7 +145,7 @@ class PackageLoader:
         (['mean'], ['wip'])
         """
         files = self._by_name()
-        selected = _matching(files, patterns)
+        selected = _matching(files, patterns, self._study)
         conf = self._conf()
         tasks, failures = [], []
         for name in selected:
@@ -154,6 +154,10 @@ class PackageLoader:
             except TaskFileError as error:
                 failures.append(_failure(name, error))
         return in_order_of_need(_with_own_results(tasks, failures)), failures
+
+    @property
+    def _study(self) -> Path:
+        return study_of(absolute(self.taskdir)) if self.base is None else Path(self.base)
 
     def _conf(self) -> Config:
         path = self.taskdir / CONF_FILE
@@ -193,16 +197,18 @@ def _with_own_results(tasks: list[TaskDef], failures: list[TaskLoadWarning]) -> 
     return [task for task in tasks if owners[task.resultfile] == task.name]
 
 
-def _matching(files: Mapping[str, Path], patterns: Sequence[str]) -> list[str]:
+def _matching(files: Mapping[str, Path], patterns: Sequence[str], study: Path) -> list[str]:
     selected: dict[str, None] = {} if patterns else dict.fromkeys(files)
     for pattern in patterns:
         matching = [pattern] if pattern in files else fnmatch.filter(files, pattern)
-        selected.update(dict.fromkeys(matching or [_name_at(Path(pattern), files)]))
+        selected.update(dict.fromkeys(matching or [_name_at(Path(pattern), files, study)]))
     return list(selected)
 
 
-def _name_at(path: Path, files: Mapping[str, Path]) -> str:
-    """Return the name of the task whose file, or the folder of whose run, is at `path`."""
+def _name_at(named: Path, files: Mapping[str, Path], study: Path) -> str:
+    """Return the name of the task whose file, or the folder of whose run, is at a path."""
+    # Whoever is in a subfolder may name it as everybody else does, from the study on.
+    path = named if named.exists() else study / named
     if path.is_dir() and path.name in files:
         return path.name
     of_file = [name for name, file in files.items() if is_same_file(file, path)]
@@ -213,13 +219,12 @@ def _name_at(path: Path, files: Mapping[str, Path]) -> str:
             f"Give that folder and the name: --taskdir {path.parent} {name}"
         )
     if not of_file:
-        raise UnknownNameError("task", str(path), files)
+        raise UnknownNameError("task", str(named), files)
     return of_file[0]
 
 
 def _failure(name: str, error: TaskFileError) -> TaskLoadWarning:
-    report = f"\n\n{error.traceback.rstrip()}" if error.traceback else ""
-    return TaskLoadWarning(name, f'Task "{name}" could not be loaded. {error}{report}')
+    return TaskLoadWarning(name, f'Task "{name}" could not be loaded. {error.report}')
 
 
 def _name_in(source: bytes, default: str) -> str | None:

@@ -6,10 +6,11 @@ import sys
 import traceback
 from contextvars import ContextVar
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 
 from psyflow.exceptions import TaskFileError
 from psyflow.fingerprint.frozen import name_of
+from psyflow.tasks.missing_modules import hint_for
 from psyflow.tasks.surroundings import Surroundings, compile_file
 from psyflow.texts import MESSAGE_LIMIT, cut, traceback_text
 
@@ -54,29 +55,27 @@ def run_file(path: Path, surroundings: Surroundings) -> tuple[ModuleType, list[s
             return module, list(sys.path)
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
-        raise _failure(path, source, error) from error
+        raise _failure(path, source, error, surroundings) from error
     finally:
         _running.reset(token)
 
 
-def _failure(path: Path, source: Path, error: BaseException) -> TaskFileError:
-    what = "ends the program" if isinstance(error, SystemExit) else "does not load"
+def _failure(
+    path: Path, source: Path, error: BaseException, surroundings: Surroundings
+) -> TaskFileError:
     (last, *_) = reversed(traceback.format_exception_only(error))
-    last = cut(last.strip(), MESSAGE_LIMIT)
-    text = _user_traceback(error, str(source))
-    return TaskFileError(f'"{path}" {what}: {last}{_hint(error)}', text)
+    frames = _users_frames(error, str(source))
+    what = "ends the program" if isinstance(error, SystemExit) else "does not load"
+    said = cut(last.strip(), MESSAGE_LIMIT)
+    text, hint = traceback_text(error, frames), hint_for(error, surroundings.folder)
+    report = f'"{path}" {what}:\n\n{text.rstrip()}' + (f"\n{hint}" if hint else "")
+    message = f'"{path}" {what}: {said}'
+    return TaskFileError(f"{message}. {hint}" if hint else message, text, report)
 
 
-def _hint(error: BaseException) -> str:
-    name = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
-    if name.partition(".")[0] != "psyrun":
-        return ""
-    return " psyflow has the names of psyrun: write `psyflow` where the file says `psyrun`."
-
-
-def _user_traceback(error: BaseException, filename: str) -> str:
+def _users_frames(error: BaseException, filename: str) -> TracebackType | None:
     """Return the traceback from the first line of the user's file on."""
     frames = error.__traceback__
     while frames and frames.tb_frame.f_code.co_filename != filename:
         frames = frames.tb_next
-    return traceback_text(error, frames)
+    return frames

@@ -17,6 +17,7 @@ from types import CodeType, ModuleType
 
 from psyflow.fingerprint.frozen import STAND_INS, FrozenModule, FrozenModules, name_of
 from psyflow.fingerprint.origins import find_below, is_own
+from psyflow.system.files import no_pipe
 
 __all__ = [
     "Surroundings",
@@ -52,7 +53,7 @@ def compile_file(path: Path) -> CodeType:
     OSError, SyntaxError, ValueError
         If it cannot be read or is not Python.
     """
-    return compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    return compile(no_pipe(path).read_bytes(), str(path), "exec", dont_inherit=True)
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,7 @@ def _be_random() -> None:
 def _account_of(error: BaseException) -> str:
     if not isinstance(error, PsyflowError):
         return traceback_text(error, error.__traceback__)
-    trace = error.traceback if isinstance(error, TaskFileError) else ""
-    return f"{error}\n{trace}".rstrip()
+    return error.report if isinstance(error, TaskFileError) else str(error)
 
 
 def be_worker(

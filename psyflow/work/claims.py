@@ -17,6 +17,7 @@ from pathlib import Path
 from psyflow.system.files import (
     link_new,
     make_within,
+    no_pipe,
     write_atomic,
 )
 from psyflow.system.owner import Owner
@@ -161,7 +162,7 @@ class ClaimLog:
         """Return the claims that were taken over from whoever had them, the latest last."""
         names = (path.name for path in self.folder.glob("[0-9]*.[0-9]*"))
         files = sorted(names, key=lambda name: int(name.partition(".")[2]))
-        return [Claim.from_bytes((self.folder / name).read_bytes()) for name in files]
+        return [Claim.from_bytes(no_pipe(self.folder / name).read_bytes()) for name in files]
 
     def before(self, claim: Claim) -> Claim:
         """Return what a claim was before it was taken over."""

@@ -9,6 +9,8 @@ from tests.support.place import lines
 class Recorded:
     """Steps that note what is asked of them."""
 
+    is_refused = False
+
     def __init__(self, name, up_to_date=(), broken=(), unclear=()):
         self.name = name
         self.up_to_date, self.broken, self.unclear = up_to_date, broken, unclear

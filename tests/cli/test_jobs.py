@@ -79,7 +79,7 @@ def test_jobs_are_submitted_once_and_followed(cluster):
         ("far:merge", ["1", "2", "3"]),
     ]
     again = cluster.psy("run")
-    assert (again.returncode, again.stdout) == (0, lines("far", "-- -- --"))
+    assert (again.returncode, again.stdout) == (0, "")
     assert again.stderr.startswith('Warning: Task "far" is not up to date, but has jobs at work')
     assert len(submitted(cluster)) == 4
 

@@ -67,11 +67,12 @@ def test_verbose_with_failures(failed):
     assert shown.stdout == (
         "square:\n"
         "  3 out of 4 rows completed.\n"
-        "  1 out of 4 items failed.\n"
+        "  1 of 4 items failed.\n"
         "  Missing parameter sets:\n"
         "    {'x': 2}\n"
-        "  Failed jobs:\n"
+        "  Failed parameter sets:\n"
         "    {'x': 2}: ValueError: not two\n"
+        "  No failed jobs.\n"
         "\n"
     )
     assert shown.stderr.startswith("square: not up to date: 1 of 4 items have no result, of whi")

@@ -24,7 +24,7 @@ def test_before_the_first_run(place):
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout == (
         "square: not up to date.\n"
-        "  Of 4 items: 4 never ran.\n"
+        "  Of 4 items: 4 have not run.\n"
         "  psy run would compute 4 of 4 items.\n"
         "  See the jobs first: psy run -n square\n"
         "  Bring it up to date: psy run square\n"
@@ -116,7 +116,7 @@ def test_what_keeps_it_from_running(place):
     shown = place.psy("why", "--taskdir", "studies").stdout
     assert '  psy run would do nothing now. Task "far" is not up to date, but has jobs' in shown
     assert "psy kill --taskdir studies far" in shown
-    assert shown.endswith("Bring it up to date: psy run --taskdir studies far\n")
+    assert "Bring it up to date" not in shown
 
 
 def test_an_empty_space(place):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 
-from psyflow.cli.output import OK, is_confirmed, say
+from psyflow.cli.output import OK, first_lines, is_confirmed, say
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task, none_named
 from psyflow.messages import shown_path
@@ -39,7 +40,8 @@ def _show(task: TaskDef) -> int:
 def _clean(task: TaskDef, arguments: Namespace) -> int:
     run = Run(task)
     refuse_if_alive(run)
-    if not is_confirmed(_question(run), arguments):
+    made = generated(run.layout)
+    if made and not is_confirmed(_question(run, made), arguments):
         say(f"{task.name}: nothing was removed.")
         return OK
     removed = clear(run)
@@ -50,6 +52,15 @@ def _clean(task: TaskDef, arguments: Namespace) -> int:
     return OK
 
 
-def _question(run: Run) -> str:
-    made = "\n".join(f"  {shown_path(path)}" for path in generated(run.layout))
-    return f"{run.task.name}: remove this for good?\n{made}\n"
+def _question(run: Run, made: list[Path]) -> str:
+    paths = "\n".join(first_lines((f"  {shown_path(path)}" for path in made), len(made)))
+    return f"{paths}\n{run.task.name}: remove this for good{_with_what(run)}?"
+
+
+def _with_what(run: Run) -> str:
+    """Say what of it would have to be computed again."""
+    n_rows, n_archived = run.assess().n_done, len(run.layout.archived())
+    rows = f"{n_rows} rows" if n_rows != 1 else "1 row"
+    runs = f"{n_archived} runs" if n_archived != 1 else "1 run"
+    lost = [rows] * bool(n_rows) + [f"{runs} in the archive"] * bool(n_archived)
+    return f", with {' and '.join(lost)}" if lost else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import shlex
 import sys
 import time
 from argparse import Namespace
@@ -56,12 +57,16 @@ class _Report:
             found.append(self.probe.problem)
         return found
 
+    @property
+    def answering(self) -> list[str]:
+        """The schedulers with which there is no problem."""
+        return [name for name, facts in self.schedulers.items() if not facts.problems]
+
     def _needed(self) -> set[str]:
         """Return the schedulers that have to work: the site's, or one at least of those found."""
         if self.site is not None:
             return {self.site.scheduler}
-        is_any_fine = any(not facts.problems for facts in self.schedulers.values())
-        return set() if is_any_fine else set(self.schedulers)
+        return set() if self.answering else set(self.schedulers)
 
 
 def _about_missing(site: Site) -> str:
@@ -80,7 +85,7 @@ def execute(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps(_as_json(report), indent=2))
     else:
-        print("\n".join(_lines(report)))
+        print("\n".join(_lines(report, writes=arguments.write is not None)))
     if arguments.write is not None:
         _write(report, arguments)
     for problem in report.problems():
@@ -139,7 +144,7 @@ def _chosen(report: _Report, name: str | None) -> str:
 # -- in words -------------------------------------------------------------------------------------
 
 
-def _lines(report: _Report) -> Iterator[str]:
+def _lines(report: _Report, *, writes: bool) -> Iterator[str]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield f"psyflow {__version__}, Python {python}, {sys.executable}"
     yield "This machine:"
@@ -152,7 +157,10 @@ def _lines(report: _Report) -> Iterator[str]:
     if report.probe is not None:
         yield from report.probe.lines()
     if report.site is None:
-        yield "There is no site profile. Write one with: psy doctor --write"
+        # Where there is nothing that it could name, none is needed.
+        is_of_use = report.answering and not writes
+        write = " Write one with: psy doctor --write" if is_of_use else ""
+        yield f"There is no site profile.{write}"
     else:
         yield f"Site profile: {shown_path(report.site.path)}, scheduler {report.site.scheduler}"
 
@@ -221,6 +229,13 @@ def _as_json(report: _Report) -> dict[str, object]:
 def _write(report: _Report, arguments: Namespace) -> None:
     path = Path(arguments.write) if arguments.write else user_site_file()
     name = _chosen(report, arguments.scheduler)
+    if arguments.scheduler is None and name not in report.answering:
+        # All tasks would go by it from now on.
+        words = ["psy", "doctor", "--write", *filter(None, [arguments.write]), "-s", name]
+        raise UsageError(
+            f"No profile is written, for no scheduler answers here. To write one for {name} all "
+            f"the same: {shlex.join(words)}"
+        )
     text = _profile(name, report.schedulers.get(name, SiteFacts()))
     make_folder(path.absolute().parent)
     if not link_new(path, text.encode()):

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from psyflow.cli.output import say
+from psyflow.cli.output import say, tell
 from psyflow.cli.reading import report_each
 from psyflow.cli.selection import suggestion
 from psyflow.cli.wanted import part_of
@@ -44,8 +44,8 @@ def _show(task: TaskDef, arguments: Namespace, part: Wanted | None) -> None:
     assessment = run.assess()
     found = groups(assessment, part)
     stillborn = _stillborn(run, assessment)
-    for told in map(about_stillborn, stillborn):
-        print("\n".join((f"{task.name}: {next(told)}", *told, "")))
+    for words in map(about_stillborn, stillborn):
+        print("\n".join((f"{task.name}: {next(words)}", *words, "")))
     if not found:
         if not stillborn:
             say(f"{task.name}: no failures.")
@@ -54,7 +54,15 @@ def _show(task: TaskDef, arguments: Namespace, part: Wanted | None) -> None:
     n_items = assessment.n_items if part is None else len(part.of_all(assessment))
     print(f"{task.name}: {n_failed} of {n_items} items failed.")
     for group in found:
-        print("\n".join(("", *_lines(group, assessment))))
+        print()
+        for line in _lines(group):
+            tell(line)
+        example = group.items[0]
+        for line in _example(example, assessment):
+            tell(line)
+        if example.failure.traceback:
+            told = of_users_files(example.failure.traceback, assessment.layout, task.path.parent)
+            print(textwrap.indent(told.rstrip(), "      "))
     print()
     first = str(found[0].items[0].item)
     command = suggestion(arguments, task.name, first, command="debug")
@@ -70,7 +78,7 @@ def _stillborn(run: Run, assessment: Assessment) -> list[Stillborn]:
         return found
 
 
-def _lines(group: FailureGroup, assessment: Assessment) -> Iterator[str]:
+def _lines(group: FailureGroup) -> Iterator[str]:
     kinds = ", ".join(f"{number} {kind}" for kind, number in group.kinds.items())
     yield f"  {group.place} ({kinds})"
     exceptions = list(group.exceptions.items())
@@ -84,7 +92,6 @@ def _lines(group: FailureGroup, assessment: Assessment) -> Iterator[str]:
             f"    {suspect.name} = {suspect.value} in {suspect.n_group} of {len(group.items)} of "
             f"these, but in {suspect.n_ran} of all {group.n_ran} that ran (p {p})"
         )
-    yield from _example(group.items[0], assessment)
 
 
 def _example(example: FailedItem, assessment: Assessment) -> Iterator[str]:
@@ -95,10 +102,6 @@ def _example(example: FailedItem, assessment: Assessment) -> Iterator[str]:
         f"    attempt {failure.attempt}, process {failure.pid} on {failure.host}, "
         f"log {shown_path(example.log)}"
     )
-    if failure.traceback:
-        folder = assessment.task.path.parent
-        told = of_users_files(failure.traceback, assessment.layout, folder)
-        yield textwrap.indent(told.rstrip(), "      ")
 
 
 def _one_line(text: str) -> str:

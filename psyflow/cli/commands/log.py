@@ -11,7 +11,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from psyflow.cli.output import OK, say
+from psyflow.cli.output import OK, say, tell
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task
 from psyflow.cli.wanted import named_items
@@ -106,7 +106,7 @@ def _print_file(log: Path) -> None:
 
 def _show_item(name: str, assessment: Assessment, item: int) -> None:
     layout, recovered = assessment.layout, assessment.recovered
-    print(f"{name}: item {item}: {pset_text(assessment.space[item])}")
+    tell(f"{name}: item {item}: {pset_text(assessment.space[item])}")
     for attempt in attempts_of(assessment, item):
         failure = attempt.failure
         folder = assessment.task.path.parent
@@ -114,7 +114,8 @@ def _show_item(name: str, assessment: Assessment, item: int) -> None:
         # A traceback ends with its exception, and a stack does not say what happened.
         if not told or failure.kind in DEATHS:
             told = f"{failure.exception}\n{told}"
-        print(f"{_heading(attempt)}\n{told}".rstrip())
+        tell(_heading(attempt))
+        print(told.rstrip())
         if failure.log:
             _print_printed(printed_by_failure(layout, failure))
         else:

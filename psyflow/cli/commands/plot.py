@@ -10,7 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from psyflow.cli.choosing import loaded, tell_without_rows
+from psyflow.cli.choosing import loaded, peeked, tell_without_rows
 from psyflow.cli.output import OK, say
 from psyflow.cli.selection import suggestion
 from psyflow.cli.streams import drawing_board
@@ -35,7 +35,12 @@ _MOST_LINES = 26
 def execute(arguments: Namespace) -> int:
     """Draw the results of a task."""
     wish = Wish.parse(arguments.roles, arguments.kind, arguments.spread, arguments.log)
-    _require_somewhere(arguments)
+    _require_writable(arguments)
+    if _goes_nowhere(arguments):
+        peeked(arguments, 1)  # or say that there is no such task, or nothing to draw
+        name = arguments.task
+        command = suggestion(arguments, name, *arguments.roles, "-o", f"{Path(name).stem}.png")
+        raise UsageError(f"Not on a terminal, a picture goes to a file. Type: {command}")
     results = loaded(arguments, lambda head: needed(head, wish, arguments.where))
     if not results.n_rows and (status := tell_without_rows(results, arguments)) != OK:
         return status
@@ -61,7 +66,12 @@ def execute(arguments: Namespace) -> int:
     return OK
 
 
-def _require_somewhere(arguments: Namespace) -> None:
+def _goes_nowhere(arguments: Namespace) -> bool:
+    is_wanted = arguments.output or arguments.data or arguments.json
+    return not (is_wanted or sys.stdout.isatty())
+
+
+def _require_writable(arguments: Namespace) -> None:
     """Raise an error, before anything is loaded, unless a picture can go where it is wanted."""
     if arguments.width is not None and not _LEAST_WIDTH <= arguments.width <= _MOST_WIDTH:
         raise UsageError(
@@ -72,10 +82,6 @@ def _require_somewhere(arguments: Namespace) -> None:
         require_folder(Path(arguments.data))
     if arguments.output:
         require_writable(Path(arguments.output))
-    elif not (arguments.data or arguments.json) and not sys.stdout.isatty():
-        name = arguments.task
-        command = suggestion(arguments, name, *arguments.roles, "-o", f"{Path(name).name}.png")
-        raise UsageError(f"Not on a terminal, a picture goes to a file. Type: {command}")
 
 
 def _as_json(picture: Picture, said: str) -> str:

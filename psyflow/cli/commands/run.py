@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import signal
 import sys
-import threading
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from psyflow import job
 from psyflow.cli.amounts import AUTO
+from psyflow.cli.interruption import terminated_as_interrupted
 from psyflow.cli.output import INTERRUPTED, OK, TROUBLE
 from psyflow.cli.selection import load_tasks
 from psyflow.cli.steps import run_steps
@@ -70,7 +68,7 @@ def execute(arguments: Namespace) -> int:
         _start_with(arguments.server, tasks)
     runs = [TaskRun(task, arguments) for task in tasks]
     try:
-        with _terminated_as_interrupted():
+        with terminated_as_interrupted():
             are_done = run_steps(runs)
     except KeyboardInterrupt:
         for run in runs:
@@ -86,7 +84,7 @@ def execute(arguments: Namespace) -> int:
         return status
     from psyflow.cli.waiting import wait_for  # few wait
 
-    with _terminated_as_interrupted():
+    with terminated_as_interrupted():
         return max([status, *(wait_for(task, arguments) for task in tasks if _is_far(task))])
 
 
@@ -103,23 +101,3 @@ def _tell_rows(runs: Sequence[TaskRun]) -> None:
 
 def _is_far(task: TaskDef) -> bool:
     return not task.scheduler.runs_here
-
-
-@contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Treat SIGTERM, as a batch system sends it to `psy`, and a hang-up like Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # with `nohup`, it is ignored
-        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

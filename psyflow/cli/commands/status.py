@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from psyflow.cli.output import EMPTY_SPACE, MOST_LINES, first_lines, say
+from psyflow.cli.output import EMPTY_SPACE, MOST_LINES, first_lines, say, tell
 from psyflow.cli.reading import report_each
 from psyflow.cli.selection import suggestion
 from psyflow.cli.wanted import part_of
@@ -26,6 +27,7 @@ from psyflow.reprs import pset_repr
 __all__ = ["execute"]
 
 MOST_SHOWN = 3
+_LONGEST_EXCEPTION = 200
 
 
 def execute(arguments: Namespace) -> int:
@@ -55,7 +57,9 @@ def _print(inquiry: Inquiry, verbose: bool, part: Wanted | None, kill: str) -> N
     ]
     # What is on the disk is shown before a scheduler is asked, which may hang.
     print("\n".join(lines), flush=True)
-    print("".join(f"{line}\n" for line in _details(inquiry)) if verbose else "")
+    for line in _details(inquiry) if verbose else ():
+        tell(line)
+    print()
     for note in (*_notes(inquiry), *told_remedies(inquiry.remedies, kill)):
         say(f"{inquiry.name}: {note}")
     for line in inquiry.undeclared:
@@ -115,7 +119,7 @@ def _details(inquiry: Inquiry) -> Iterator[str]:
     tally = inquiry.tally
     for state in WITHOUT_ROW:
         if tally[state]:
-            yield f"  {tally[state]} out of {tally.n_items} items {state.told}."
+            yield f"  {tally[state]} of {tally.n_items} items {state.told}."
     at_work = (State.RUNNING, State.QUEUED)
     spaces = {"Missing": inquiry.missing}
     spaces |= {state.capitalize(): inquiry.in_state(state) for state in at_work}
@@ -129,16 +133,21 @@ def _details(inquiry: Inquiry) -> Iterator[str]:
             psets = map(pset_text, islice(space.iterate(), MOST_LINES))
             yield f"  {title} parameter sets:"
             yield from (f"    {line}" for line in first_lines(psets, len(space)))
-    if not tally[State.FAILED] and not inquiry.failed_jobs:
-        yield "  No failed jobs."
-        return
-    yield "  Failed jobs:"
-    yield from (f"    {job}" for job in inquiry.failed_jobs)
-    failures = (
-        f"{pset_text(inquiry.space[failed.item])}: {failed.failure.exception}"
-        for failed in inquiry.failures()
-    )
-    yield from (f"    {line}" for line in first_lines(failures, tally[State.FAILED]))
+    if tally[State.FAILED]:
+        yield "  Failed parameter sets:"
+        failures = (
+            f"{pset_text(inquiry.space[failed.item])}: {_shortly(failed.failure.exception)}"
+            for failed in inquiry.failures()
+        )
+        yield from (f"    {line}" for line in first_lines(failures, tally[State.FAILED]))
+    yield "  Failed jobs:" if inquiry.failed_jobs else "  No failed jobs."
+    jobs = (f"    {job}" for job in inquiry.failed_jobs)
+    yield from first_lines(jobs, len(inquiry.failed_jobs))
+
+
+def _shortly(exception: str) -> str:
+    # The whole of it is shown by psy failures.
+    return textwrap.shorten(exception, _LONGEST_EXCEPTION, placeholder=" …")
 
 
 def _archived(inquiry: Inquiry) -> dict[str, object] | None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from psyflow.cli.fitting import width_of
+from psyflow.cli.interruption import terminated_as_interrupted
 from psyflow.cli.output import OK, say
 from psyflow.cli.progress import is_terminal
 from psyflow.cli.reading import without_bytecode
@@ -35,6 +37,8 @@ SHARE = 5.0
 """How much longer than looking at results it is left alone afterwards."""
 COUNTED = (State.FAILED, State.RUNNING, State.QUEUED, State.SKIPPED)
 COLUMNS = ("task", "done", *COUNTED, "pace", "jobs")
+_BY_WORTH = ("task", "done", State.FAILED, "pace", State.RUNNING, State.QUEUED, "jobs", "skipped")
+_LEAST_NAME, _LEAST_LAST, _GAP = 8, 12, 2
 
 
 class _Show(Protocol):
@@ -51,7 +55,7 @@ def _look(arguments: Namespace) -> int:
     tasks, status = load_tasks(arguments)
     watches = [_Watch(task) for task in tasks]
     try:
-        with _table() if is_terminal() else _lines() as show:
+        with terminated_as_interrupted(), _table() if is_terminal() else _lines() as show:
             while True:
                 begin = time.monotonic()
                 show([watch.row() for watch in watches])
@@ -60,7 +64,7 @@ def _look(arguments: Namespace) -> int:
                 # To look at very many results takes a while, and must not be all that it does.
                 time.sleep(max(arguments.interval, SHARE * (time.monotonic() - begin)))
     except KeyboardInterrupt:
-        # Closing the view is the way to end it.
+        # Closing the view is the way to end it, be it by a signal.
         return status
     say("No job is at work.")
     return max(status, OK)
@@ -148,6 +152,37 @@ class _Asker:
             self._answer = SchedulerError(f"{type(error).__name__}: {error}")
 
 
+def in_room(rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
+    """Return which columns there is room for, and how wide they are: the most important ones.
+
+    Parameters
+    ----------
+    rows : sequence of sequence of str
+        The cells of `COLUMNS`, with these as first row.
+    width : int
+        Of the terminal, in places.
+
+    Examples
+    --------
+    >>> rows = [COLUMNS, ("lif", "5/9", "0", "2", "2", "0", "3/s, 1 s left", "job 7: running")]
+    >>> [str(COLUMNS[column]) for column in in_room(rows, 40)]
+    ['task', 'done', 'failed', 'pace']
+    >>> len(in_room(rows, 80)) == len(COLUMNS)
+    True
+    """
+    wanted = [max(width_of(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    # A name, and what is said of jobs, may be of any length.
+    wanted[0] = min(wanted[0], max(_LEAST_NAME, width // 4))
+    taken: dict[int, int] = {}
+    room = width
+    for column in (COLUMNS.index(name) for name in _BY_WORTH):
+        least = min(wanted[column], _LEAST_LAST) if column == len(COLUMNS) - 1 else wanted[column]
+        if least <= room:
+            taken[column] = min(wanted[column], room)
+            room -= taken[column] + _GAP
+    return dict(sorted(taken.items()))
+
+
 @contextmanager
 def _table() -> Iterator[_Show]:
     from rich.console import Console
@@ -159,10 +194,14 @@ def _table() -> Iterator[_Show]:
     with Live(console=console, auto_refresh=False) as live:
 
         def show(rows: Sequence[Sequence[str]]) -> None:
-            table = Table(*COLUMNS, box=None)
-            for row in rows:
+            cells = [COLUMNS, *([printable(cell) for cell in row] for row in rows)]
+            taken = in_room(cells, console.width)
+            table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
+            for column, width in taken.items():
+                table.add_column(COLUMNS[column], width=width, no_wrap=True, overflow="ellipsis")
+            for row in cells[1:]:
                 # As text: what a scheduler says may look like markup.
-                table.add_row(*(Text(printable(cell)) for cell in row))
+                table.add_row(*(Text(row[column]) for column in taken))
             live.update(table, refresh=True)
 
         yield show

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from psyflow.cli.output import first_lines
+from psyflow.cli.output import first_lines, tell
 from psyflow.cli.reading import report_each
 from psyflow.cli.selection import suggestion
 from psyflow.fingerprint import Change
@@ -33,23 +33,23 @@ def execute(arguments: Namespace) -> int:
 
 def _show(arguments: Namespace, task: TaskDef) -> None:
     explanation = explain(Run(task))
-    print(f"{task.name}: {'' if explanation.is_up_to_date else 'not '}up to date.")
+    tell(f"{task.name}: {'' if explanation.is_up_to_date else 'not '}up to date.")
     for change in explanation.changes:
         for line in _change_lines(change):
-            print(f"  {line}")
+            tell(f"  {line}")
     changed = [f"{file}: the content changed" for file in explanation.changed_files]
     for line in first_lines(changed, len(changed)):
-        print(f"  {line}")
+        tell(f"  {line}")
     unknown = explanation.dirt[len(explanation.changes) :]
     left = [f"{explanation.left_behind}."] if explanation.left_behind else []
     for sentence in (*unknown, _about_items(explanation), *left, *_about_run(explanation)):
-        print(f"  {sentence}")
+        tell(f"  {sentence}")
     for sentence in explanation.near_misses.sentences():
-        print(f"  {sentence}")
+        tell(f"  {sentence}")
     for line in _about_code(task.watched()) if arguments.verbose else ():
-        print(f"  {line}")
+        tell(f"  {line}")
     for meaning, command in _what_to_type(explanation, task, arguments):
-        print(f"  {meaning}: {command}")
+        tell(f"  {meaning}: {command}")
 
 
 def _about_code(watched: Watched) -> Iterator[str]:
@@ -91,7 +91,7 @@ def _about_items(explanation: Explanation) -> str:
         (explanation.n_lost, "lost with the result"),
         (explanation.n_new, "new"),
         (explanation.n_changed, "with a changed file"),
-        (explanation.n_never_ran, "never ran"),
+        (explanation.n_never_ran, "have not run"),
     )
     parts = ", ".join(f"{number} {what}" for number, what in numbers if number)
     return f"Of {n_items} items: {parts}." if n_items else "Its parameter space is empty."
@@ -122,8 +122,8 @@ def _what_to_type(
     command = functools.partial(suggestion, arguments)
     if explanation.dirt and explanation.is_up_to_date:
         yield "If the present code has made them", command(task.name, command="accept")
-    if explanation.is_up_to_date:
-        return
+    if explanation.is_up_to_date or explanation.preview.refusal is not None:
+        return  # what is in the way has been said, and what to type then
     if explanation.dirt and explanation.tally[State.DONE]:
         yield "The old results are still good", command(task.name, command="accept")
         yield "Keep them, compute what is missing", command("-c", task.name, command="run")

@@ -21,7 +21,7 @@ COMMAND = Command(
     summary="say why tasks are not up to date",
     description="""\
 Say why each task is or is not up to date: which lines of its code changed since its
-last run, how many items are new, failed or never ran, what psy run would do with the
+last run, how many items are new, failed or have not run, what psy run would do with the
 old result, and what else to type. Writes nothing.""",
     examples="""\
   psy why circle
