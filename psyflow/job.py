@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> int:
         an array that is not the first also the number that its index 0 stands for.
     """
     step, plan_file, *numbers = arguments
+    _leave_what_is_gone()
     _share_processors(Path(plan_file))
     from psyflow.system.exits import DISK_FULL
     from psyflow.system.oserrors import is_full
@@ -101,6 +102,14 @@ def _is_continued(plan: Plan, task: TaskDef) -> bool:
     from psyflow.runs.run import Run
 
     return continue_plan(Run(task), plan)
+
+
+def _leave_what_is_gone() -> None:
+    """Go to a folder that is there, if the one where this job was started is none any more."""
+    try:
+        Path.cwd()
+    except OSError:
+        os.chdir("/")
 
 
 def _log_to(log: Path) -> None:

@@ -8,17 +8,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from psyflow.doctor.confines import Confines, look_at_confines
 from psyflow.system.allotted import Gpus, job_cpus, quota, told_cpus
 
 __all__ = ["PlaceFacts", "look_at_place"]
-
-_CONTAINERS = {
-    "APPTAINER_CONTAINER": "Apptainer",
-    "SINGULARITY_CONTAINER": "Singularity",
-    "CHARLIECLOUD": "Charliecloud",
-}
-_MARKS = {"/.dockerenv": "Docker", "/run/.containerenv": "Podman"}
 
 
 @dataclass(frozen=True)
@@ -41,8 +36,8 @@ class PlaceFacts:
         Devices of GPUs that can be seen.
     gpus : dict from str to list of str
         Which of them libraries are told to use.
-    container : str
-        The kind of container this is in; empty if it seems to be in none.
+    confines : Confines
+        Containers, namespaces, temporary files, limits.
     clock : float
         Seconds since 1970.
     variables : list of str
@@ -56,9 +51,14 @@ class PlaceFacts:
     share: float | None = None
     gpu_devices: int = 0
     gpus: Mapping[str, list[str]] = field(default_factory=dict)
-    container: str = ""
+    confines: Confines = field(default_factory=Confines)
     clock: float = 0.0
     variables: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> PlaceFacts:
+        """Return what a job has written down."""
+        return cls(**{**fields, "confines": Confines(**fields["confines"])})
 
     def lines(self) -> Iterator[str]:
         """Say it in words, and what psyflow will do."""
@@ -73,11 +73,7 @@ class PlaceFacts:
             yield f"  {self.gpu_devices} GPUs can be seen, and nothing says which are whose"
         else:
             yield "  no GPU can be seen"
-        if self.container:
-            yield (
-                f"  in a container ({self.container}): who is alive outside of it is told by "
-                f"leases, up to two minutes later"
-            )
+        yield from self.confines.lines()
         if not self.has_name:
             yield f"  {self.user} has no name here; files and the seal of runs go by the number"
 
@@ -102,7 +98,7 @@ def look_at_place() -> PlaceFacts:
         gpu_devices=len([p for p in Path("/dev").glob("nvidia*") if p.name[6:].isdecimal()])
         or len(list(Path("/dev/dri").glob("renderD*"))),
         gpus=Gpus(os.environ).masks,
-        container=_container(),
+        confines=look_at_confines(os.environ),
         clock=time.time(),
         variables=sorted(os.environ),
     )
@@ -113,10 +109,3 @@ def _user_name() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return ""
-
-
-def _container() -> str:
-    for variable, kind in _CONTAINERS.items():
-        if os.environ.get(variable):
-            return kind
-    return next((kind for file, kind in _MARKS.items() if Path(file).exists()), "")

@@ -173,7 +173,7 @@ class Probe:
                 queued=queued,
                 seen_here=seen_here,
                 seen_there=json.loads((folder / "seen").read_text()),
-                about=None if problem else PlaceFacts(**about),
+                about=None if problem else PlaceFacts.from_json(about),
                 skew=skew,
                 lost=sorted(os.environ.keys() - set(about.get("variables", os.environ))),
                 problem=f"psyflow cannot be imported in a job: {problem}" if problem else "",

@@ -33,6 +33,7 @@ from psyflow.runs.observer import Observer
 from psyflow.runs.preparation import freeze_preparation
 from psyflow.runs.run import Run
 from psyflow.runs.submit import allotment
+from psyflow.runs.withdrawal import is_broken_off, withdraw
 from psyflow.scheduler.profile import SITE_FILE
 from psyflow.system.allotted import AsManyAsCpus
 from psyflow.system.files import make_folder, remove_temporaries, write_atomic
@@ -93,6 +94,12 @@ def begin(
 def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, wanted: Wanted) -> Plan | None:
     run.way.wait_for_orphans()
     assessment = run.assess(verify=True, again=wanted.renewing)
+    plan, scheduler = assessment.plan, run.task.scheduler
+    if plan is not None and is_broken_off(run.jobs, plan, scheduler):
+        ended = withdraw(run.jobs, plan.run_id, scheduler)
+        observer.made_way(
+            f"A submission was broken off, and is made anew. Ended {', '.join(ended)}."
+        )
     refused = refusal(run, assessment, keep=keep, wanted=wanted)
     if isinstance(refused, UsageError):
         raise refused
@@ -129,11 +136,24 @@ def _check_fit(run: Run, assessment: Assessment, wanted: Wanted, *, keep: bool) 
 
 
 def refusal(
-    run: Run, assessment: Assessment, *, keep: bool = False, wanted: Wanted = EVERYTHING
+    run: Run,
+    assessment: Assessment,
+    *,
+    keep: bool = False,
+    wanted: Wanted = EVERYTHING,
+    alive: Sequence[str] | None = None,
 ) -> TaskWarning | UsageError | None:
-    """Return what keeps a run from beginning; None if nothing does."""
+    """Return what keeps a run from beginning; None if nothing does.
+
+    Parameters
+    ----------
+    run, assessment, keep, wanted
+        As for `begin`.
+    alive : sequence of str, optional
+        The jobs that are at work, if they need not be looked for.
+    """
     task = run.task
-    if alive := run.alive(assessment):
+    if alive := (run.alive(assessment) if alive is None else alive):
         return JobsRunningWarning(task.name, refusals.has_jobs(task, alive))
     dirt = [] if keep else assessment.dirt
     if dirt and wanted.goes_by_results:

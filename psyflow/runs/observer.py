@@ -36,7 +36,7 @@ class Observer:
         """Hear that the run may not begin, as while its jobs are at work; a warning says why."""
 
     def made_way(self, said: str) -> None:
-        """Hear what became of results of other code, and of those in the archive."""
+        """Hear what became of results, of this code or not, and of a plan that was broken off."""
 
     def begun(self, plan: Plan, n_left_out: int) -> None:
         """Hear what is evaluated now, and how many more items without a result are not."""

@@ -17,6 +17,7 @@ from psyflow.runs.fitting import foresee, limits_of, misfit
 from psyflow.runs.preparation import check_start, preparation
 from psyflow.runs.run import Run
 from psyflow.runs.submit import Foreseen, JobRequest, named, scheduler_args
+from psyflow.runs.withdrawal import is_broken_off
 from psyflow.scheduler.batch import BatchScheduler
 from psyflow.scheduler.names import marked
 
@@ -182,7 +183,11 @@ def _limits(run: Run) -> list[str]:
 def _refusal(run: Run, assessment: Assessment, keep: bool, wanted: Wanted) -> str | None:
     if holder := run.holder():
         return f'Task "{run.task.name}" is held by {holder[0]}.'
-    refused = refusal(run, assessment, keep=keep, wanted=wanted)
+    # What was broken off would be ended.
+    alive: list[str] | None = (
+        [] if is_broken_off(run.jobs, assessment.plan, run.task.scheduler) else None
+    )
+    refused = refusal(run, assessment, keep=keep, wanted=wanted, alive=alive)
     return None if refused is None else str(refused)
 
 

@@ -18,6 +18,7 @@ from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
 from psyflow.runs.command import job_command
 from psyflow.runs.preparation import starter
+from psyflow.runs.withdrawal import withdraw
 from psyflow.scheduler import Scheduler
 from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.engines import EngineScheduler
@@ -245,9 +246,7 @@ class Submission:
         """End what was submitted, and say in a sentence what became of it; '' if nothing was."""
         plan, scheduler = self._plan, self._task.scheduler
         try:
-            killed = self._jobs.kill(plan.run_id, scheduler).killed
-            if not self._jobs.lingering(plan.run_id, scheduler):
-                self._jobs.record_over(plan.run_id)
+            killed = withdraw(self._jobs, plan.run_id, scheduler)
         except SchedulerError as error:
             return f"What was submitted before could not be ended: {error}"
         return f"Ended what was submitted before: {', '.join(killed)}." if killed else ""

@@ -13,7 +13,10 @@ _NAMES = ("n_gpus", "gpus_per_node", "gpus", "gpus_per_socket")
 _PER_TASK = ("gpus_per_task", "tres_per_task")
 _LISTS = ("gres", "tres")
 _RESOURCE = re.compile(r"\b(?:n?gpus?(?:_physical)?|gpus/\w+|cuda)=(\d+)", re.IGNORECASE)
-_WORD = re.compile(r"--(gpus[\w-]*|gres|tres-per-task)=(.+)")
+_LONG = re.compile(r"--(gpus[\w-]*|gres|tres-per-task)(?:[= ](.+))?")
+_SHORT = re.compile(r"-(gpu|G|l)(?: ?(.+))?")
+_MEANT = {"G": "gpus", "gpu": "gpus", "l": "resources"}
+"""What Slurm's ``-G``, LSF's ``-gpu`` and the ``-l`` of others are among the arguments."""
 
 
 def count_gpus(options: Mapping[str, object]) -> int | None:
@@ -27,6 +30,8 @@ def count_gpus(options: Mapping[str, object]) -> int | None:
     (2, 4)
     >>> count_gpus({"extra_args": ["--gpus-per-node=a100:2"]}), count_gpus({"n_cpus": 2}) is None
     (2, True)
+    >>> [count_gpus({"extra_args": words}) for words in (["-G", "a100:2"], ["-l", "ngpus=2"])]
+    [2, 2]
     """  # noqa: E501
     given = {name.replace("-", "_"): value for name, value in options.items()}
     given |= {k: v for k, v in _words(given.get(EXTRA_ARGS)).items() if k not in given}
@@ -45,8 +50,16 @@ def count_gpus(options: Mapping[str, object]) -> int | None:
 def _words(words: object) -> dict[str, object]:
     if not isinstance(words, list | tuple):
         return {}
-    matches = (_WORD.fullmatch(str(word)) for word in words)
-    return {match[1].replace("-", "_"): match[2] for match in matches if match}
+    found: dict[str, object] = {}
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        match = _LONG.fullmatch(str(word)) or _SHORT.fullmatch(str(word))
+        if match is None:
+            continue
+        name = _MEANT.get(match[1], match[1].replace("-", "_"))
+        value = match[2] or str(after)
+        if name != "resources" or _RESOURCE.search(value):
+            found[name] = value
+    return found
 
 
 def _count(value: object, *, only_gpus: bool = False) -> int | None:
@@ -54,10 +67,13 @@ def _count(value: object, *, only_gpus: bool = False) -> int | None:
     total = None
     for term in ",".join(texts).split(","):
         # "gpu:a100:2(S:0-1)", "gres/gpu=2", "2:mode=shared", "num=2"
-        plain = re.sub(r"\(.*", "", term).strip().removeprefix("gres/").removeprefix("num=")
+        plain = re.sub(r"\(.*", "", term).strip()
+        plain = re.sub(r"^(gres[/:]|num=)", "", plain)
         if not plain or (only_gpus and not plain.startswith(("gpu", "shard"))):
             continue
         pieces = re.split("[:=]", plain)
+        if pieces[0] == "shard":
+            pieces = ["shard"]  # parts of one GPU, or of who knows how many
         numbers = [int(piece) for piece in (pieces[0], pieces[-1]) if piece.isdecimal()]
         total = (total or 0) + (numbers[0] if numbers else 1)
     return total

@@ -156,8 +156,9 @@ class PBS(BatchScheduler):
     def submit_script(self, request: SubmitRequest) -> str:
         """Return the script of the job, in which the shell sees nothing of the arguments."""
         index = {None: None, 1: "0"}.get(request.array_size, '"$PBS_ARRAY_INDEX"')
-        # qsub looks for "#PBS" up to the first command, and starts jobs in the home folder.
-        return f'cd "$PBS_O_WORKDIR" || exit\n{logged_command(request, index)}'
+        # qsub looks for "#PBS" up to the first command, and starts jobs at home. The folder
+        # of the submission may be gone; psyflow's jobs need none.
+        return f'cd "$PBS_O_WORKDIR" 2>/dev/null || cd /\n{logged_command(request, index)}'
 
     def parse_job_id(self, stdout: str) -> JobId:
         """Read ``1234.server`` or, for an array, ``1234[].server``.

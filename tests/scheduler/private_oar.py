@@ -116,6 +116,11 @@ class PrivateOar:
             raise RuntimeError(f"{command}: {answer.stdout} {answer.stderr}")
         return answer.stdout
 
+    def told(self) -> str:
+        """Return what the server says of its jobs and its node, and how its log ends."""
+        said = [self.run("oarstat", "-f"), self.run("oarnodes"), self._log.read_text()[-4000:]]
+        return "\n".join(said)
+
     def _start(self, *command: str) -> None:
         self._children.append(
             subprocess.Popen(

@@ -33,9 +33,13 @@ def states(*jobids: str) -> str:
     return " ".join(status.status for status in OAR().get_statuses(jobids).values())
 
 
-@pytest.mark.skip(reason="beside other tests it waited for more than 300 s; why is not known")
 def test_the_task_of_the_page_runs(oar: PrivateOar, tmp_path: Path) -> None:
-    check_task_file("oar", Place(tmp_path))
+    place = Place(tmp_path)
+    try:
+        check_task_file("oar", place, patience=400)
+    except AssertionError as error:
+        # It has waited for too long once, on a machine at its limits, and nobody knew for what.
+        raise AssertionError(f"{error}\n{oar.told()}\n{place.logs()}") from error
 
 
 def test_one_member_is_killed_the_rest_goes_on_and_a_job_waits_for_all(

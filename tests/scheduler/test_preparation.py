@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -369,3 +370,21 @@ def test_options_that_may_come_several_times_are_lists(
 ) -> None:
     request = kind().request(["true"], "/tmp/log", "t", [], args)
     assert words in shlex.join(kind().submit_command(request))
+
+
+def test_jobs_need_no_folder_to_start_in(place: Place) -> None:
+    gone = 'export PREPARED=it; cd "$(mktemp -d)" && rmdir "$PWD"'
+    place.task("t", TASK.format(scheduler="") + f"prologue = {gone!r}\n")
+    assert place.program("run", "t").returncode == 0, logs(place)
+    assert place.result("t")["y"] == ["it0", "it1", "it2"]
+
+
+def test_a_script_of_pbs_goes_where_it_was_submitted_if_that_is_there(
+    tmp_path: Path,
+) -> None:
+    script = PBS().submit_script(PBS().request(["pwd"], tmp_path / "log", "t"))
+    for folder, shown in ((tmp_path, tmp_path), (tmp_path / "gone", "/")):
+        log = tmp_path / "log"
+        log.unlink(missing_ok=True)
+        subprocess.run(["sh", "-c", script], env={**os.environ, "PBS_O_WORKDIR": str(folder)})
+        assert log.read_text().strip() == str(shown)

@@ -169,6 +169,21 @@ def test_a_run_waits_for_a_job_that_makes_the_data(
         submit(ssh, tmp_path, "true", dependency="afterok:1")
 
 
+def test_the_folder_of_the_submission_may_be_gone(
+    ssh: Ssh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, folder = tmp_path / "gate", tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    first = submit(ssh, tmp_path, f"while [ ! -e {gate} ]; do sleep 0.1; done")
+    job = submit(ssh, tmp_path, f"pwd > {tmp_path}/where", dependency=first)
+    monkeypatch.chdir(tmp_path)
+    folder.rmdir()
+    gate.touch()
+    wait_for(ssh, job, "D")
+    assert (tmp_path / "where").read_text().strip() == "/"
+
+
 def test_what_a_job_leaves_behind_is_ended(ssh: Ssh, tmp_path: Path) -> None:
     job = submit(ssh, tmp_path, f"sleep 600 & echo $! > {tmp_path}/pid; exit 3")
     wait_for(ssh, job, "F")

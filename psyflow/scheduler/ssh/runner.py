@@ -270,7 +270,8 @@ class Runner:
                         stdin=subprocess.DEVNULL,
                         stdout=output,
                         stderr=subprocess.STDOUT,
-                        cwd=job.cwd,
+                        # That of the submission may be gone, or be of its host alone.
+                        cwd=job.cwd if os.access(job.cwd, os.X_OK) else "/",
                         env={**os.environ, **job.environment},
                         start_new_session=True,
                         preexec_fn=guard,
