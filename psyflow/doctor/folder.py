@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from psyflow.doctor.bearing import Latencies
+from psyflow.doctor.latency import measure
 from psyflow.system.files import append_line, link_new, write_atomic
 from psyflow.system.lease import server_time
 
@@ -33,6 +35,8 @@ class FolderFacts:
         Bytes that may be written.
     sync_seconds : float or None
         How long it takes to bring a small file to the disk, with its name.
+    latencies : Latencies or None
+        How long single operations take.
     clock_ahead : float or None
         How many seconds the clock that stamps its files is ahead of this host's.
     problems : tuple of str
@@ -45,6 +49,7 @@ class FolderFacts:
     sync_seconds: float | None
     clock_ahead: float | None
     problems: tuple[str, ...]
+    latencies: Latencies | None = None
 
 
 def nearest_folder(folder: Path) -> Path:
@@ -79,9 +84,10 @@ def look_at_folder(folder: Path) -> FolderFacts:
         with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder) as scratch:
             problems = tuple(_problems(Path(scratch)))
             seconds, ahead = (None, None) if problems else _measures(Path(scratch))
+            latencies = None if problems else measure(Path(scratch))
     except OSError as error:
         return FolderFacts(folder, kind, free, None, None, (f"No folder can be made: {error}",))
-    return FolderFacts(folder, kind, free, seconds, ahead, problems)
+    return FolderFacts(folder, kind, free, seconds, ahead, problems, latencies)
 
 
 def _problems(scratch: Path) -> Iterator[str]:

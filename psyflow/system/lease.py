@@ -58,7 +58,7 @@ class Lease:
     say : callable
         Told what is wrong with it, if anything is.
     pause : float
-        How often it is renewed, in seconds.
+        After how many seconds it is renewed, if that is more than `RENEW_SECONDS`.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class Lease:
     """
 
     def __init__(
-        self, path: Path, say: Callable[[str], object] = _print, pause: float = RENEW_SECONDS
+        self, path: Path, say: Callable[[str], object] = _print, pause: float = 0.0
     ) -> None:
         self.path = path
         self._pause = pause
@@ -106,7 +106,7 @@ class Lease:
         bool
             False if the lease is lost: there is no such file, or it is another one.
         """
-        pause = RETRY_SECONDS if self._is_failing else self._pause
+        pause = RETRY_SECONDS if self._is_failing else max(RENEW_SECONDS, self._pause)
         if time.monotonic() - self._tried <= pause:
             return True
         self._tried = time.monotonic()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from psyflow.system.files import reopen, write_atomic
-from psyflow.work.crowd import asking_pause
+from psyflow.work.crowd import asking_pause, long_seconds
 
 __all__ = ["ANSWER", "QUESTION", "Question", "Questions"]
 
@@ -52,6 +52,8 @@ class Questions:
 
     def __init__(self, leases: Path | None, name: str, n_jobs: int = 1) -> None:
         self._pause = asking_pause(n_jobs)
+        # Whoever asks has been told of the item; of few jobs, that is soon.
+        self._from = FROM_SECONDS if self._pause == asking_pause(1) else long_seconds(n_jobs)
         self._folder = leases
         self._name = name
         self._looked = float("-inf")
@@ -72,7 +74,7 @@ class Questions:
     def asked(self, oldest: float) -> Question | None:
         """Return a question if there is one, which is to be answered by `answer`."""
         now = time.monotonic()
-        is_pointless = now - oldest < FROM_SECONDS or now - self._looked < self._pause
+        is_pointless = now - oldest < self._from or now - self._looked < self._pause
         if self._folder is None or is_pointless:
             return None
         self._looked = now

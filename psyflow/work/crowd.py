@@ -10,9 +10,12 @@ ten seconds instead of one, and what takes long or hangs is seen some tens of se
 
 from __future__ import annotations
 
+from psyflow.system.lease import RENEW_SECONDS
+
 __all__ = [
     "asking_pause",
     "lease_pause",
+    "long_seconds",
     "longrunning_pause",
     "presence_pause",
     "reading_pause",
@@ -39,19 +42,19 @@ def sync_pause(n_workers: int) -> float:
 
 
 def lease_pause(n_jobs: int) -> float:
-    """Return how often a job says that it lives; others wait four times as long at least.
+    """Return how often a job says that it lives; others wait twice as long at least.
 
     Examples
     --------
-    >>> [lease_pause(n) for n in (1, 300, 1000, 5000)]
-    [10.0, 10.0, 30.0, 30.0]
+    >>> [lease_pause(n) for n in (1, 200, 1000, 5000)]
+    [10.0, 10.0, 50.0, 50.0]
     """
-    return _pause(10.0, 30.0, 3 * n_jobs)
+    return _pause(RENEW_SECONDS, 50.0, 5 * n_jobs)
 
 
 def presence_pause(n_jobs: int) -> float:
     """Return how often a job looks whether its run is where it was."""
-    return _pause(0.0, 10.0, n_jobs - 50)
+    return _pause(0.0, 40.0, 4 * n_jobs)
 
 
 def longrunning_pause(n_jobs: int) -> float:
@@ -59,9 +62,22 @@ def longrunning_pause(n_jobs: int) -> float:
     return _pause(10.0, 50.0, 5 * n_jobs)
 
 
+def long_seconds(n_jobs: int) -> float:
+    """Return from when on an item takes long.
+
+    Examples
+    --------
+    >>> [long_seconds(n) for n in (1, 200, 1000)]
+    [2.0, 2.0, 50.0]
+    """
+    pause = longrunning_pause(n_jobs)
+    # Of very many jobs, each would always have something to tell that is over when it is read.
+    return 2.0 if pause == longrunning_pause(1) else pause
+
+
 def asking_pause(n_jobs: int) -> float:
     """Return how often a job looks whether it is asked where an item is."""
-    return _pause(1.0, 20.0, 2 * n_jobs)
+    return _pause(1.0, 40.0, 5 * n_jobs)
 
 
 def reading_pause(n_jobs: int) -> float:

@@ -23,12 +23,23 @@ from psyflow.work.crew import Claimant
 from psyflow.work.slot import Answer, Slot, Wish
 from psyflow.work.worker import CLAIM_SECONDS, MAX_CLAIM, Items, Pacer, Work
 
-__all__ = ["Dealer"]
+__all__ = ["Dealer", "claim_seconds"]
 
-CLAIMS_PER_SECOND = 8
-"""Claims that all jobs of a log make together: each is about ten operations in one folder."""
+CLAIMS_PER_SECOND = 5
+"""Claims that all jobs of a log make together: each is a dozen operations in one folder."""
 
 _NOTHING = Answer.NOTHING, 0, 0
+
+
+def claim_seconds(n_jobs: int) -> float:
+    """Return for how long a claim of one of so many jobs is to last its workers.
+
+    Examples
+    --------
+    >>> [claim_seconds(n) for n in (1, 10, 500)]
+    [0.25, 2.0, 100.0]
+    """
+    return max(CLAIM_SECONDS, n_jobs / CLAIMS_PER_SECOND)
 
 
 class Dealer:
@@ -127,7 +138,7 @@ class Dealer:
 
     def _portion(self, left: int, wish: Wish) -> int:
         """Return how many items to claim at once."""
-        seconds = max(CLAIM_SECONDS, self._n_jobs / CLAIMS_PER_SECOND)
+        seconds = claim_seconds(self._n_jobs)
         if self._job.deadline is not None:
             seconds = min(seconds, max(0.0, self._job.deadline - time.monotonic()))
         affordable = math.ceil(self._n_workers * wish.rate * seconds)

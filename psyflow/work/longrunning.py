@@ -16,19 +16,18 @@ from pathlib import Path
 from psyflow.system.files import write_atomic
 from psyflow.system.lease import is_stale
 from psyflow.system.owner import Owner
-from psyflow.work.crowd import longrunning_pause
+from psyflow.work.crowd import long_seconds, longrunning_pause
 
 __all__ = ["LongRunning", "told_in"]
 
 MARK = ".running-"
 """What the names of these files begin with, among the leases."""
-LONG_SECONDS = 2.0
 REPEAT_SECONDS = 60.0
 """How often it is told again that items are still running: who is silent for long is dead."""
 
 
 class LongRunning:
-    """Tells which items of a job have been running for more than `LONG_SECONDS`.
+    """Tells which items of a job have been running for long.
 
     Parameters
     ----------
@@ -41,7 +40,7 @@ class LongRunning:
     """
 
     def __init__(self, leases: Path | None, name: str, n_jobs: int = 1) -> None:
-        self._pause = longrunning_pause(n_jobs)
+        self._pause, self._long = longrunning_pause(n_jobs), long_seconds(n_jobs)
         self._path = leases / f"{MARK}{name}" if leases is not None else None
         self._told: list[tuple[int, float]] = []
         self._time = float("-inf")
@@ -52,7 +51,7 @@ class LongRunning:
         if self._path is None or now - self._time < self._pause:
             return
         # Not the items of a second or two, of which there is always one.
-        long = [(item, start) for item, start in running if now - start > LONG_SECONDS]
+        long = [(item, start) for item, start in running if now - start > self._long]
         if long != self._told or (long and now - self._time > REPEAT_SECONDS):
             self._told, self._time = long, now
             epoch = time.time() - now

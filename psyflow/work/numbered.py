@@ -12,6 +12,7 @@ between hosts.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -99,7 +100,8 @@ class NumberedFiles:
         # at a few files, not at all that were made meanwhile.
         known, now = self._known, time.monotonic()
         seconds = now - self._looked
-        low, high = self._around(known + max(1, int(self._rate * seconds)))
+        expected = int(self._rate * seconds)
+        low, high = self._around(known + max(1, expected), max(1, math.isqrt(expected)))
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self._is_taken(middle) else (low, middle)
@@ -108,9 +110,8 @@ class NumberedFiles:
         self._known = low
         return low
 
-    def _around(self, guess: int) -> tuple[int, int]:
+    def _around(self, guess: int, step: int) -> tuple[int, int]:
         """Return a number that is taken, or the one that was known, and one that is not."""
-        step = 1
         if self._is_taken(guess):
             while self._is_taken(guess + step):
                 guess, step = guess + step, 2 * step

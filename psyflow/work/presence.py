@@ -48,7 +48,7 @@ class Presence:
     def __init__(self, job: Work, name: str) -> None:
         self._job = job
         self._name = name
-        pause = lease_pause(job.n_jobs)
+        pause = lease_pause(job.n_jobs) if job.n_jobs > 1 else 0.0
         self._lease = Lease(job.leases / name, say, pause) if job.leases is not None else None
         self._pause = presence_pause(job.n_jobs)
         self._looked = float("-inf")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from psyflow import __version__
 from psyflow.cli.output import OK, TROUBLE, say
+from psyflow.doctor.bearing import MOST, Latencies, most_workers
 from psyflow.doctor.folder import FolderFacts, look_at_folder
 from psyflow.doctor.place import PlaceFacts, look_at_place
 from psyflow.doctor.probe import Probe, ProbeFacts
@@ -30,6 +31,12 @@ __all__ = ["execute"]
 GIGABYTE = 1e9
 LOW_SPACE = 1e9
 SKEW_SECONDS = 30.0
+_POOL_SIZES = (1, 32)
+_TOO_BUSY = {
+    "claim log": "more would wait for their claims",
+    "leases": "more would say too late that they live",
+    "fsync": "of more, rows would be on the disk later",
+}
 
 
 @dataclass(frozen=True)
@@ -176,8 +183,30 @@ def _about_folder(facts: FolderFacts) -> Iterator[str]:
         yield "  hard links, exclusive creation and renaming work"
     if facts.sync_seconds is not None:
         yield f"  {1000 * facts.sync_seconds:.1f} ms to bring a small file to the disk"
+    if facts.latencies is not None:
+        yield from _about_workers(facts.latencies)
     if facts.clock_ahead is not None and abs(facts.clock_ahead) > SKEW_SECONDS:
         yield f"  its clock is {facts.clock_ahead:+.0f} s ahead of this host's"
+
+
+def _about_workers(latencies: Latencies) -> Iterator[str]:
+    took = {
+        "a new file": latencies.create,
+        "a second name": latencies.link,
+        "a list of 100 names": latencies.listing,
+        "rows to the disk": latencies.append + latencies.sync,
+    }
+    yield "  " + ", ".join(f"{what} {1000 * seconds:.2g} ms" for what, seconds in took.items())
+    shares = (most_workers(latencies, size) for size in _POOL_SIZES)
+    told = [
+        f"{_at_most(n)} in jobs of {size} ({_TOO_BUSY[limit]})"
+        for size, (n, limit) in zip(_POOL_SIZES, shares, strict=True)
+    ]
+    yield f"  workers that it bears with items of 1 s: {', '.join(told)}"
+
+
+def _at_most(n: int) -> str:
+    return f"{n} or more" if n >= MOST else f"about {n}"
 
 
 def _in_brackets(text: str) -> str:
