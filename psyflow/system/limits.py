@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 __all__ = [
     "THREAD_VARIABLES",
     "deadline",
     "limit_loaded_libraries",
+    "loaded_libraries",
     "share_processors",
 ]
 
@@ -113,6 +116,17 @@ def _is_of_pbs(environment: Mapping[str, str]) -> bool:
     return "PBS_JOBID" in environment and environment["OMP_NUM_THREADS"] == told
 
 
+@functools.cache
+def loaded_libraries() -> list[Any]:
+    """Return what controls the numerical libraries that were loaded when this was first asked.
+
+    To find them takes longer than many a job, so a process that forks jobs asks before it does.
+    """
+    from threadpoolctl import ThreadpoolController  # not where nothing is loaded
+
+    return list(ThreadpoolController().lib_controllers)
+
+
 def limit_loaded_libraries(environment: Mapping[str, str]) -> None:
     """Have numerical libraries obey `environment` that have been loaded already.
 
@@ -121,9 +135,7 @@ def limit_loaded_libraries(environment: Mapping[str, str]) -> None:
     environment : mapping
         Where libraries that are loaded from now on look.
     """
-    from threadpoolctl import ThreadpoolController  # not where nothing is loaded
-
-    for library in ThreadpoolController().lib_controllers:
+    for library in loaded_libraries():
         variable = f"{library.internal_api.upper()}_NUM_THREADS"
         wanted = environment.get(variable, environment.get("OMP_NUM_THREADS", ""))
         if wanted.isdecimal():

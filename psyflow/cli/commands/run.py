@@ -40,7 +40,7 @@ def server(arguments: Namespace) -> ForkServer:
         # Then this process and the jobs will need it.
         for module in (_NUMPY, "psyflow.run.begin", "psyflow.run.here"):
             importlib.import_module(module)
-    modules = [_NUMPY, "psyflow.run.process", "threadpoolctl"]
+    modules = [_NUMPY, "psyflow.run.process", "psyflow.store.npz", "psyflow.store.h5"]
     return ForkServer(job_command([sys.executable]), job.main, modules)
 
 
