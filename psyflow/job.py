@@ -123,7 +123,7 @@ def _log_to(log: Path) -> None:
 def _share_processors(plan_file: Path) -> None:
     from psyflow.system.allotted import job_cpus
     from psyflow.system.files import ask_again
-    from psyflow.system.limits import limit_loaded_libraries, share_processors
+    from psyflow.system.limits import libraries_at_start, limit_loaded_libraries, share_processors
 
     try:
         plan = json.loads(ask_again(plan_file.read_text, plan_file))
@@ -134,7 +134,7 @@ def _share_processors(plan_file: Path) -> None:
     pool_size = n_cpus if plan.get("counts_cpus") else plan["pool_size"]
     share_processors(n_cpus, pool_size, os.environ)
     if "numpy" in sys.modules:
-        limit_loaded_libraries(os.environ)
+        limit_loaded_libraries(os.environ, libraries_at_start())
 
 
 if __name__ == "__main__":

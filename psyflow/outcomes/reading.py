@@ -138,8 +138,9 @@ def _frame_loader(
             "start": rows.start,
             "duration": rows.duration,
             "attempt": rows.attempt,
-            "worker": np.full(len(rows.items), worker, dtype=np.int32),
-            "peak_kib": np.full(len(rows.items), rows.peak_kib, dtype=np.int32),
+            # The same for all: views, which take no memory however many there are.
+            "worker": np.broadcast_to(np.int32(worker), len(rows.items)),
+            "peak_kib": np.broadcast_to(np.asarray(rows.peak_kib, np.int32), len(rows.items)),
         }
         if rows.printed is not None:
             bookkeeping |= dict(zip(LOG_POSITIONS, rows.printed.T, strict=True))

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -147,18 +147,19 @@ class Table:
     pieces : sequence of Piece
     piece_of : ndarray of int32, shape (number of items,)
         −1 for items without a result.
-    row_of : ndarray of int64, shape (number of items,)
+    row_of : ndarray of int32 or int64, shape (number of items,)
     """
 
     pieces: Sequence[Piece]
     piece_of: npt.NDArray[np.int32]
-    row_of: npt.NDArray[np.int64]
+    row_of: npt.NDArray[Any]
 
     @classmethod
     def index(cls, pieces: Sequence[Piece], n_items: int) -> Table:
         """Settle for each item which row it is taken from: the first that has it."""
         piece_of = np.full(n_items, -1, dtype=np.int32)
-        row_of = np.zeros(n_items, dtype=np.int64)
+        longest = max((len(piece.items) for piece in pieces), default=0)
+        row_of = np.zeros(n_items, dtype=np.int32 if longest < 1 << 31 else np.int64)
         for number, piece in enumerate(pieces):
             place = _free_place(piece.items, piece_of)
             if place is not None:

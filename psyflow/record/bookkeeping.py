@@ -47,6 +47,8 @@ _DAMAGED = (
 )
 
 _ABOUT = "about.npy"
+_HASHES = frozenset({"key", "seed_key"})
+_QUICKLY = 1
 
 T = TypeVar("T")
 Arrays: TypeAlias = "dict[str, npt.NDArray[Any]]"
@@ -299,7 +301,10 @@ class ItemsFile:
             it.
         """
         path = self._layout.new_items_file
-        with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "x") as archive:
+        with (
+            atomic_path(path) as temporary,
+            zipfile.ZipFile(temporary, "x", compresslevel=_QUICKLY) as archive,
+        ):
             for name, parts in columns.items():
                 _write_entry(archive, name, parts)
                 begin_sync(temporary)
@@ -341,6 +346,9 @@ def _write_entry(archive: zipfile.ZipFile, name: str, parts: Sequence[npt.NDArra
     if parts[0].ndim:
         n_rows = parts.n_rows if isinstance(parts, Deferred) else sum(map(len, parts))
         header["shape"] = (n_rows, *parts[0].shape[1:])
+    # Nothing makes hashes smaller. All else says the same again and again, or nearly so.
+    is_packed = name not in _HASHES and bool(parts[0].ndim)
+    archive.compression = zipfile.ZIP_DEFLATED if is_packed else zipfile.ZIP_STORED
     with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
         np.lib.format.write_array_header_1_0(file, header)
         for part in parts:

@@ -36,7 +36,12 @@ from psyflow.runs.submit import allotment
 from psyflow.runs.withdrawal import is_broken_off, withdraw
 from psyflow.scheduler.profile import SITE_FILE
 from psyflow.system.allotted import AsManyAsCpus
-from psyflow.system.files import make_folder, remove_temporaries, write_atomic
+from psyflow.system.files import (
+    make_folder,
+    remove_temporaries,
+    synced_together,
+    write_atomic,
+)
 from psyflow.system.place import Place
 from psyflow.tasks.programs import freeze_templates
 
@@ -191,17 +196,19 @@ def freeze(run: Run, assessment: Assessment, pool_size: int, pending: Items) -> 
         made_by=provenance(task.path.parent),
         place=Place.marked(run.layout.root),
     )
-    make_folder(plan.frozen.folder)
-    make_folder(run.layout.out)
-    plan.freeze(assessment.frozen)
-    elsewhere = task.modules_elsewhere()
-    freeze_code(task.path, task.conf_path, plan.frozen.code, elsewhere)
-    freeze_templates(task.execute, plan.frozen.code)
-    meaning.record(plan, task)
-    freeze_preparation(task, plan.frozen)
-    if task.site_path is not None:
-        write_atomic(plan.frozen.code / SITE_FILE, task.site_path.read_bytes())
-    save_items(plan.frozen.pending, pending)
+    # Nobody goes by any of this before the plan itself is written.
+    with synced_together():
+        make_folder(plan.frozen.folder)
+        make_folder(run.layout.out)
+        plan.freeze(assessment.frozen)
+        elsewhere = task.modules_elsewhere()
+        freeze_code(task.path, task.conf_path, plan.frozen.code, elsewhere)
+        freeze_templates(task.execute, plan.frozen.code)
+        meaning.record(plan, task)
+        freeze_preparation(task, plan.frozen)
+        if task.site_path is not None:
+            write_atomic(plan.frozen.code / SITE_FILE, task.site_path.read_bytes())
+        save_items(plan.frozen.pending, pending)
     plan.write()
     return plan
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from psyflow.backend import Backend
 from psyflow.record.plan import Plan, save_items
-from psyflow.system.files import ask_again, make_folder
+from psyflow.system.files import ask_again, make_folder, synced_together
 from psyflow.work.capture import say
 
 __all__ = ["split"]
@@ -17,7 +17,10 @@ def split(plan: Plan, backend: Backend) -> None:
     file = plan.frozen.pending
     pending = ask_again(lambda: np.load(file, mmap_mode="r"), file)
     batches = backend.batches(pending, plan.n_jobs)
-    make_folder(plan.frozen.batch(0).parent)
-    for number, batch in enumerate(batches):
-        save_items(plan.frozen.batch(number), batch)
+    with synced_together():
+        make_folder(plan.frozen.batch(0).parent)
+        make_folder(plan.frozen.leases)
+        for number, batch in enumerate(batches):
+            save_items(plan.frozen.batch(number), batch)
+            make_folder(plan.frozen.claims(number))
     say(f"{len(pending)} items in {len(batches)} batches.")

@@ -184,7 +184,8 @@ def job_cpus(environment: Mapping[str, str], asked: int | None = None) -> int:
     >>> job_cpus({"NSLOTS": "1"}, 8)
     1
     """
-    return min(usable_cpus(), told_cpus(environment) or asked or usable_cpus())
+    usable = usable_cpus()
+    return min(usable, told_cpus(environment) or asked or usable)
 
 
 class Gpus:

@@ -16,6 +16,7 @@ import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from os import fsync, write
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +43,7 @@ __all__ = [
     "reopen",
     "sync_file",
     "sync_folder",
+    "synced_together",
     "write_all",
     "write_atomic",
 ]
@@ -162,8 +164,34 @@ def sync_file(fd: int) -> None:
     fsync(fd)
 
 
+@contextlib.contextmanager
+def synced_together() -> Iterator[None]:
+    """Have names that the block makes be on the disk at its end: each folder is synced once.
+
+    It is for files that nobody goes by before something else is written, after the block. What is
+    in them is on the disk before they have their names, as ever.
+    """
+    if _unsynced.get() is not None:
+        yield  # at the end of the outer one
+        return
+    folders: dict[Path, None] = {}
+    token = _unsynced.set(folders)
+    try:
+        yield
+    finally:
+        _unsynced.reset(token)
+    for folder in folders:
+        sync_folder(folder)
+
+
+_unsynced: ContextVar[dict[Path, None] | None] = ContextVar("unsynced", default=None)
+
+
 def sync_folder(folder: Path) -> None:
     """Return when the names in `folder` are on the disk."""
+    if (unsynced := _unsynced.get()) is not None:
+        unsynced[folder] = None
+        return
     with naming(folder), _opened(folder, os.O_RDONLY | os.O_DIRECTORY) as fd:
         fsync(fd)
 
@@ -372,7 +400,8 @@ def move(source: Path, target: Path) -> None:
             shutil.copy2(source, temporary)
         source.unlink()
     sync_folder(target.parent)
-    sync_folder(source.parent)
+    if source.parent != target.parent:
+        sync_folder(source.parent)
 
 
 def rename(source: Path, target: Path) -> bool:

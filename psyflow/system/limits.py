@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 __all__ = [
     "THREAD_VARIABLES",
     "deadline",
+    "libraries_at_start",
     "limit_loaded_libraries",
     "loaded_libraries",
     "share_processors",
@@ -128,6 +130,15 @@ def loaded_libraries() -> list[Any]:
         if library.num_threads is not None:
             library.set_num_threads(library.num_threads)
     return found
+
+
+@functools.cache
+def libraries_at_start() -> list[Any]:
+    """Return what was loaded when this was first asked, here or in the process this is a fork of.
+
+    So a process that forks jobs looks once for all of them, before any of their code is loaded.
+    """
+    return loaded_libraries()
 
 
 def limit_loaded_libraries(

@@ -65,6 +65,8 @@ class OneOffs:
         for module in modules:
             # Some load what is in them as soon as anybody asks in the usual way.
             names = object.__getattribute__(module, "__dict__")
+            if self._replaced.keys().isdisjoint(map(id, names.values())):
+                continue  # as good as always, and this is told most quickly
             for name in [name for name, value in names.items() if id(value) in self._replaced]:
                 names[name] = self._replaced[id(names[name])][1]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from psyflow.system import files
 from psyflow.system.files import (
     append_line,
     ask_again,
@@ -18,6 +19,7 @@ from psyflow.system.files import (
     move,
     names_in,
     remove_temporaries,
+    synced_together,
     write_atomic,
 )
 from tests.support.processes import eventually, script
@@ -267,3 +269,34 @@ def test_what_is_not_there_is_looked_for_twice(tmp_path: Path) -> None:
     assert len(looks) == 3
     assert is_there(tmp_path / "a" / "b")
     assert not is_there(tmp_path / "a" / "b" / "c")
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What has been brought to the disk so far."""
+    found: list[Path] = []
+    monkeypatch.setattr(
+        files, "fsync", lambda fd: found.append(Path(f"/proc/self/fd/{fd}").readlink())
+    )
+    return found
+
+
+def test_folders_are_synced_once_at_the_end(tmp_path: Path, synced: list[Path]) -> None:
+    with synced_together():
+        folder = make_folder(tmp_path / "a" / "b")
+        for name in "xyz":
+            write_atomic(folder / name, name)
+        # What is in a file is on the disk before the file has its name.
+        assert [path.parent for path in synced] == [folder] * 3
+    assert synced[3:] == [tmp_path, tmp_path / "a", folder]
+    write_atomic(folder / "w", "w")
+    assert synced[-1] == folder
+
+
+def test_what_fails_is_not_synced(tmp_path: Path, synced: list[Path]) -> None:
+    with pytest.raises(KeyError), synced_together():
+        make_folder(tmp_path / "a")
+        raise KeyError
+    assert synced == []
+    make_folder(tmp_path / "b")
+    assert synced == [tmp_path]

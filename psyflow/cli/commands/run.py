@@ -38,7 +38,7 @@ def server(arguments: Namespace) -> ForkServer:
         # Then this process and the jobs will need it.
         for module in (_NUMPY, "psyflow.runs.begin", "psyflow.runs.here"):
             importlib.import_module(module)
-    modules = [_NUMPY, "psyflow.runs.process", "threadpoolctl"]
+    modules = [_NUMPY, "psyflow.runs.process", "psyflow.store.npz", "psyflow.store.h5"]
     return ForkServer(job_command([sys.executable]), job.main, modules)
 
 
