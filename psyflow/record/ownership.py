@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import grp
 import os
+import pwd
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from psyflow.exceptions import TaskFileError
+from psyflow.exceptions import PsyflowError, TaskFileError
+from psyflow.messages import shown_path
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
 from psyflow.system.place import is_same_file
 
-__all__ = ["check_folder"]
+__all__ = ["check_folder", "writable"]
+
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def check_folder(layout: Layout, task_file: Path) -> Plan | None:
@@ -31,3 +41,45 @@ def check_folder(layout: Layout, task_file: Path) -> Plan | None:
             "Set another `workdir` or `name` in one of them."
         )
     return plan
+
+
+@contextlib.contextmanager
+def writable(root: Path) -> Iterator[None]:
+    """Have it said who may write to the folder of a run, if this user may not.
+
+    Raises
+    ------
+    PsyflowError
+        In place of the error of the system.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        raise PsyflowError(_about_unwritable(root, error)) from error
+
+
+def _about_unwritable(root: Path, error: OSError) -> str:
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    found = there.stat()
+    owner, group = _name(pwd.getpwuid, found.st_uid), _name(grp.getgrgid, found.st_gid)
+    if error.errno == errno.EROFS:
+        why = "it is on a file system that is mounted read-only"
+    else:
+        mode = stat.filemode(found.st_mode)
+        why = f"it belongs to {owner}, group {group} ({mode}), and you are "
+        why += _name(pwd.getpwuid, os.geteuid())
+    return (
+        f"{shown_path(there)} cannot be written: {why}. Nothing is changed. To look at it, you "
+        "need no more; to run it, ask them for the right to write, or copy the study to a folder "
+        "of your own, and type it there."
+    )
+
+
+def _name(look_up: Callable[[int], Any], number: int) -> str:
+    """Return the name of a user or a group; the number if it has none here."""
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return str(number)

@@ -12,7 +12,7 @@ from psyflow.pspace import ParameterSpace
 from psyflow.record.assess import Assessment
 from psyflow.record.jobs import Jobs, Killed, note_ends
 from psyflow.record.layout import Layout
-from psyflow.record.ownership import check_folder
+from psyflow.record.ownership import check_folder, writable
 from psyflow.system.files import is_there
 from psyflow.system.hold import Hold
 from psyflow.system.owner import Owner
@@ -88,9 +88,12 @@ class Run:
             If somebody else does so.
         TaskFileError
             If the run's folder is that of another task file.
+        PsyflowError
+            If this user may not write there.
         """
         check_folder(self.layout, self.task.path)
-        self.hold.acquire()
+        with writable(self.layout.root):
+            self.hold.acquire()
         if is_there(self.layout.returning):
             from psyflow.runs.archive import finish_bringing_back  # seldom needed
 

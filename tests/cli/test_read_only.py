@@ -1,0 +1,52 @@
+"""A study that this user may only read: looking works, and what would write says who may."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.study import Study
+
+RIGHTS = "-dac_override,-dac_read_search,-fowner"
+OWNER = 54_321
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs a second user"
+)
+def test_who_may_write_is_said_and_looking_works(study: Study) -> None:
+    study.task("pspace = {'x': [0, 1, 2]}\ndef execute(x):\n    return {'y': 1 / (x - 1)}\n")
+    study.psy("run", code=1)
+    for path in (study.folder, *study.folder.rglob("*")):
+        os.chown(path, OWNER, OWNER, follow_symlinks=False)
+        if not path.is_symlink():
+            path.chmod(0o755)
+    before = state_of(study.folder)
+
+    def psy(*words: str) -> tuple[int, str]:
+        restricted = ["setpriv", "--bounding-set", RIGHTS, "--inh-caps", RIGHTS]
+        command = [*restricted, sys.executable, "-m", "psyflow", *words]
+        done = subprocess.run(command, cwd=study.folder, capture_output=True, text=True)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout + done.stderr
+
+    for looks in ("status", "why", "show t", "failures", "log t 1", "run -n", "status --json"):
+        assert psy(*looks.split())[0] == 0, looks
+    for writes in ("run t", "run t --again 0", "clean -y t", "accept t"):
+        code, told = psy(*writes.split())
+        assert code == 3, (writes, told)
+        for text in ("cannot be written", f"belongs to {OWNER}, group {OWNER}", "you are root"):
+            assert text in told, told
+        assert "copy the study" in told
+    assert state_of(study.folder) == before
+
+
+def state_of(folder: Path) -> dict[Path, int]:
+    return {
+        path: path.stat().st_mtime_ns for path in folder.rglob("*") if "pycache" not in str(path)
+    }
