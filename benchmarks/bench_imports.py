@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 
 from benchmarks.environment import Environment
@@ -29,6 +30,12 @@ def execute(x):
 
 
 def run(environment: Environment) -> Iterator[Figure]:
+    for module in ("pandas", "scipy"):
+        if importlib.util.find_spec(module) is None:
+            raise RuntimeError(
+                f"This measures imports of {module}, which is not here. Type: "
+                f"{environment.python} -m pip install {module}"
+            )
     for pool_size in (2, 8):
         text = _TASK.format(pool_size=pool_size)
         folder = study(environment, f"imports-{pool_size}", text)

@@ -6,7 +6,7 @@ import numpy as np
 
 from psyflow.backend import Backend
 from psyflow.record.plan import Plan, save_items
-from psyflow.system.files import ask_again, make_folder, synced_together
+from psyflow.system.files import ask_again, keep_copy, make_folder, synced_together
 from psyflow.work.capture import say
 
 __all__ = ["split"]
@@ -21,6 +21,10 @@ def split(plan: Plan, backend: Backend) -> None:
         make_folder(plan.frozen.batch(0).parent)
         make_folder(plan.frozen.leases)
         for number, batch in enumerate(batches):
-            save_items(plan.frozen.batch(number), batch)
+            if len(batch) == len(pending) and np.array_equal(batch, pending):
+                # Nobody changes either, so one file will do.
+                keep_copy(file, plan.frozen.batch(number))
+            else:
+                save_items(plan.frozen.batch(number), batch)
             make_folder(plan.frozen.claims(number))
     say(f"{len(pending)} items in {len(batches)} batches.")

@@ -68,3 +68,19 @@ def test_times_that_are_packed_until_they_are_written_are_the_same(done, monkeyp
             assert np.array_equal(arrays[name][:N_ROWS], column), name
         assert len(arrays["start"]) == N_ROWS + 10
         assert (arrays["duration"] > 0).all()
+
+
+def test_items_of_the_only_batch_are_on_the_disk_once(done):
+    (plan,) = (done.folder / "psy-work" / "square" / "plans").iterdir()
+    assert (plan / "in" / "0.npy").samefile(plan / "pending.npy")
+    assert np.load(plan / "in" / "0.npy").tolist() == list(range(N_ROWS))
+
+
+def test_batches_are_files_of_their_own_where_there_are_several(study):
+    head = "from psyflow import DistributeBackend\n"
+    settings = "backend = DistributeBackend\nmax_jobs = 2\nmin_items = 1\npool_size = 1\n"
+    study.write("square", head + settings + SQUARE)
+    study.psy("run")
+    (plan,) = (study.folder / "psy-work" / "square" / "plans").iterdir()
+    found = [np.load(file).tolist() for file in sorted((plan / "in").iterdir())]
+    assert [item for items in found for item in items] == [0, 1, 2, 3]
