@@ -93,8 +93,9 @@ from psyflow.work.asked import Questions  # noqa: E402
 from psyflow.work.crew import Claimant  # noqa: E402
 from psyflow.work.dealing import Dealer, claim_seconds  # noqa: E402
 from psyflow.work.longrunning import LongRunning  # noqa: E402
+from psyflow.work.pacer import Pacer  # noqa: E402
 from psyflow.work.slot import Answer, Slot, Wish  # noqa: E402
-from psyflow.work.worker import Pacer, Work  # noqa: E402
+from psyflow.work.worker import Work  # noqa: E402
 
 WORKERS = (10, 100, 1000, 5000)
 ITEM_SECONDS = (0.01, 0.1, 1.0, 10.0, 100.0)

@@ -23,7 +23,7 @@ from psyflow.work.dealing import claim_seconds
 __all__ = ["OPERATIONS", "Latencies", "first_to_saturate", "loads", "most_workers"]
 
 OPERATIONS: Mapping[str, Mapping[str, int]] = {
-    "claim": {"look": 10, "read": 1, "create": 1, "link": 1, "remove": 1},
+    "claim": {"look": 8, "read": 1, "create": 1, "link": 1, "remove": 1},
     "lease": {"look": 2, "touch": 1},
     "question": {"look": 2},
     "long-running": {"create": 1, "link": 1},

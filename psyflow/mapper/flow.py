@@ -12,7 +12,7 @@ from psyflow.mapper.call import Call, accept
 from psyflow.mapper.engines.named import Engine, engine_for
 from psyflow.mapper.supply import OfSpace, Supply
 from psyflow.pspace import ParameterSpace
-from psyflow.work.worker import Pacer
+from psyflow.work.pacer import Pacer
 
 __all__ = ["evaluate_through", "evaluating"]
 

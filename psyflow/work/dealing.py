@@ -20,8 +20,9 @@ from psyflow.system.owner import Owner
 from psyflow.work.capture import say
 from psyflow.work.claims import ClaimLog
 from psyflow.work.crew import Claimant
+from psyflow.work.pacer import CLAIM_SECONDS, MAX_CLAIM, Pacer
 from psyflow.work.slot import Answer, Slot, Wish
-from psyflow.work.worker import CLAIM_SECONDS, MAX_CLAIM, Items, Pacer, Work
+from psyflow.work.worker import Items, Work
 
 __all__ = ["Dealer", "claim_seconds"]
 

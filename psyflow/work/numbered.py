@@ -31,6 +31,8 @@ IMPATIENT = 4
 """After being late so often, one steps aside for ever shorter times: nobody waits for long."""
 SOON = 10
 """Another number is taken right after the last one if fewer attempts would fit in between."""
+FEW = 0.01
+"""With fewer rivals, to stand in line is not worth the calls."""
 PASS_SECONDS = 0.0001
 """How long the next in line takes to wake up, so that it is not overtaken."""
 
@@ -83,8 +85,11 @@ class NumberedFiles:
 
     @contextlib.contextmanager
     def in_turn(self) -> Iterator[None]:
-        """Try to be the only one of this host that takes a number."""
-        if self._rivals and time.monotonic() - self._added < SOON * self._attempt:
+        """Try to be the only one of this host that takes a number, if others have taken any."""
+        if self._rivals < FEW:
+            yield
+            return
+        if time.monotonic() - self._added < SOON * self._attempt:
             time.sleep(PASS_SECONDS)
         with turn(self.folder):
             yield

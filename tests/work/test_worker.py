@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from psyflow.outcomes.shard import ShardReader
 from psyflow.system.exits import STOPPED
+from psyflow.work.pacer import MAX_CLAIM, Pacer
 from psyflow.work.slot import Slot
-from psyflow.work.worker import MAX_CLAIM, Pacer
 from tests.support.processes import eventually, script
 from tests.support.rows import load
 

@@ -32,8 +32,9 @@ from psyflow.system.processes import Signals
 from psyflow.texts import exception_text
 from psyflow.work.capture import say
 from psyflow.work.claims import ClaimLog
+from psyflow.work.pacer import Pacer
 from psyflow.work.presence import Presence
-from psyflow.work.worker import Pacer, Work
+from psyflow.work.worker import Work
 
 __all__ = ["drive"]
 
