@@ -34,7 +34,9 @@ _NUMPY = "numpy.linalg"
 
 def server(arguments: Namespace) -> ForkServer:
     """Return what forks the jobs of this machine; to be entered before any task is loaded."""
-    if _has_newer_tasks(Path(arguments.taskdir)):
+    # `psy exec` makes its task file first, so that it is newer than any run.
+    taskdir = getattr(arguments, "taskdir", None)
+    if taskdir is None or _has_newer_tasks(Path(taskdir)):
         # Then this process and the jobs will need it.
         for module in (_NUMPY, "psyflow.runs.begin", "psyflow.runs.here"):
             importlib.import_module(module)
