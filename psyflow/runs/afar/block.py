@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from psyflow.exceptions import PsyflowError
 from psyflow.outcomes.shard import FAILURE, REFUSED
+from psyflow.system.owner import Owner
 from psyflow.work.prepared import NO_RETRIES, Retries
 
 __all__ = ["Address", "Facts", "Frames", "Reply", "Request", "Text", "explained"]
@@ -136,6 +137,8 @@ class Request:
     n_cpus : int
         How many processors an evaluation may use.
     driver : Address
+    owner : Owner
+        The driver's process.
     retries : Retries
         Which failures are no outcome.
     """
@@ -150,6 +153,7 @@ class Request:
     facts: Facts
     n_cpus: int
     driver: Address
+    owner: Owner
     retries: Retries
 
 

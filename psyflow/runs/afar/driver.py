@@ -202,6 +202,7 @@ class _Driver:
             facts=self._facts,
             n_cpus=self._plan.n_cpus or 1,
             driver=self._mailbox.address,
+            owner=Owner.here(),
             retries=self._work.retries,
         )
         return self._link.send(evaluate_block, request)

@@ -26,8 +26,9 @@ from psyflow.runs.afar.block import Address, Facts, Frames, Reply, Request, Text
 from psyflow.runs.afar.mailbox import DriverGoneError, Line
 from psyflow.runs.afar.parcel import LEASES
 from psyflow.runs.afar.running import Beside
-from psyflow.system.exits import SETUP_FAILED
+from psyflow.system.exits import LOST, SETUP_FAILED
 from psyflow.system.limits import share_processors
+from psyflow.system.owner import Owner
 from psyflow.work.feed import Items, block_bytes
 
 __all__ = ["evaluate_block", "stop"]
@@ -35,6 +36,7 @@ __all__ = ["evaluate_block", "stop"]
 MOST_BYTES = 256 << 20
 """How much a job may leave in its folder before another one takes its place."""
 TELL_SECONDS = 0.5
+ORPHANED_SECONDS = 1.0
 _FAREWELL_SECONDS = 15.0
 
 _lock = threading.Lock()
@@ -42,6 +44,7 @@ _parcels: dict[str, bytes] = {}
 _idle: dict[str, list[_Lane]] = {}
 _busy: dict[str, set[_Lane]] = {}
 _stopped: dict[str, int] = {}
+_ending_with: set[Owner] = set()
 
 
 def evaluate_block(request: Request) -> Reply:
@@ -49,6 +52,7 @@ def evaluate_block(request: Request) -> Reply:
     if obstacle := request.facts.obstacle(Facts.here()):
         said = f"No worker on {socket.gethostname()} can evaluate anything. {obstacle}"
         return Reply(said=said, status=SETUP_FAILED)
+    _end_with(request.owner)
     with _lock:
         if request.parcel is not None and request.digest not in _parcels:
             # One run at a time, as a rule, and parcels may be large.
@@ -85,6 +89,20 @@ def stop(run: str, level: int) -> None:
         threading.Thread(target=lane.end, daemon=True).start()
     for lane in busy:
         lane.stop(level)
+
+
+def _end_with(driver: Owner) -> None:
+    """Have this process end when the driver does, if that has started it, as pools do not."""
+    if driver.pid != os.getppid() or driver.is_dead() is not False or driver in _ending_with:
+        return
+    _ending_with.add(driver)
+
+    def watch() -> None:
+        while os.getppid() == driver.pid:
+            time.sleep(ORPHANED_SECONDS)
+        os._exit(LOST)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _line_to(driver: Address) -> Line | None:

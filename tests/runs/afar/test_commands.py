@@ -69,6 +69,7 @@ def test_the_end_of_the_driver_ends_what_it_has_sent(
     assert psy.returncode == 3, err
     eventually(lambda: not at_work(trace))
     assert n_done(study) == 4
+    study.wait_until_gone()
     (trace / "go").touch()
     study.psy("run")
     assert study.rows() == [(x, 3 * x) for x in range(8)]
