@@ -122,8 +122,8 @@ def _log_to(log: Path) -> None:
 
 def _share_processors(plan_file: Path) -> None:
     from psyflow.system.allotted import job_cpus
-    from psyflow.system.files import ask_again
     from psyflow.system.limits import libraries_at_start, limit_loaded_libraries, share_processors
+    from psyflow.system.reading import ask_again
 
     try:
         plan = json.loads(ask_again(plan_file.read_text, plan_file))

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from psyflow.doctor.bearing import Latencies
-from psyflow.system.files import read_small, sync_file, write_all
+from psyflow.system.files import sync_file, write_all
+from psyflow.system.reading import read_whole
 
 __all__ = ["measure"]
 
@@ -44,7 +45,7 @@ def measure(folder: Path) -> Latencies:
     append, sync = _append_and_sync(folder / "rows")
     return Latencies(
         look=_median(lambda: made[0].exists() and (folder / f"none-{next(new)}").exists()) / 2,
-        read=_median(lambda: read_small(made[0])),
+        read=_median(lambda: read_whole(made[0])),
         create=create,
         link=link,
         remove=remove,

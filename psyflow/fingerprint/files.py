@@ -21,8 +21,8 @@ from psyflow.conventions import WORKDIR, study_of
 from psyflow.exceptions import TaskFileError
 from psyflow.fingerprint.origins import work_tree_of
 from psyflow.fingerprint.parts import Part, digest, file_part
-from psyflow.system.files import names_in
 from psyflow.system.place import absolute
+from psyflow.system.reading import names_in
 
 __all__ = ["FileDigests", "contents_of", "file_parts", "is_in_study", "stamp_of", "study_folders"]
 

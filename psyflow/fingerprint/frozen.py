@@ -19,6 +19,7 @@ from psyflow.exceptions import TaskFileError
 from psyflow.fingerprint.modules import LocalModule
 from psyflow.fingerprint.origins import Origin
 from psyflow.system.files import make_folder, write_atomic
+from psyflow.system.reading import read_whole
 
 __all__ = [
     "STAND_INS",
@@ -151,7 +152,7 @@ def name_of(path: Path) -> str:
 
 def _read(record: Path, folder: Path) -> dict[str, FrozenModule]:
     try:
-        entries = json.loads(record.read_text("utf-8"))
+        entries = json.loads(read_whole(record))
         return {
             name: FrozenModule(
                 copy=record.parent / entry["copy"],

@@ -43,8 +43,9 @@ from psyflow.pspace.keys import Keys, column_keys, match
 from psyflow.pspace.space import Selection
 from psyflow.store import Store
 from psyflow.store.base import append_whole
-from psyflow.system.files import is_there, remove_temporaries
+from psyflow.system.files import remove_temporaries
 from psyflow.system.hold import Hold
+from psyflow.system.reading import is_there
 from psyflow.system.trust import unpickled
 
 __all__ = ["Backing", "Function"]

@@ -34,6 +34,7 @@ from psyflow.runs.bring import bring
 from psyflow.runs.here import Here
 from psyflow.system.files import make_folder, write_atomic
 from psyflow.system.hold import Hold
+from psyflow.system.reading import no_pipe, read_whole
 from psyflow.system.trust import Origin, is_own, seal, unpickled, unsealed
 from psyflow.tasks import Config, TaskDef
 
@@ -131,7 +132,7 @@ def psets_of(folder: Path) -> ParameterSpace:
     folder : Path
     """
     file = folder / PSETS_FILE
-    pickled, _ = unsealed(file.read_bytes())
+    pickled, _ = unsealed(read_whole(file))
     own = is_own(file, Origin(folder, file))
     space: ParameterSpace = unpickled(pickled, str(file), own=own)
     return space
@@ -164,7 +165,7 @@ class _ByThisProcess(Here):
         layout = plan.layout
         # One shard has one writer: a call that was killed has left one of its own.
         prefix = f"{layout.shard_prefix(plan.run_id, 0)}.{os.urandom(4).hex()}"
-        pending = np.load(plan.frozen.pending)
+        pending = np.load(no_pipe(plan.frozen.pending))
         with (
             ShardWriter(layout.out / f"{prefix}.map.rows") as writer,
             self._evaluate_items(pending) as found,

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from psyflow.fingerprint import Change, Part, changes, parts_from_json, parts_to_json
 from psyflow.fingerprint.functions import FunctionCode
-from psyflow.system.files import checksum_of, is_there, keep_copy, move, write_atomic
+from psyflow.system.files import keep_copy, move, write_atomic
+from psyflow.system.reading import checksum_of, is_there, read_whole
 
 __all__ = ["CodeRecord", "put_aside"]
 
@@ -88,7 +89,7 @@ class CodeRecord:
     def _read(self) -> _Record | None:
         """Return the record; None if there is none, or none that this psyflow can read."""
         try:
-            fields = json.loads(self._file.read_bytes())
+            fields = json.loads(read_whole(self._file))
             known = {n: fields[n] for n in _Record.__dataclass_fields__ if n in fields}
             record = _Record(**known)
             _parts(record)

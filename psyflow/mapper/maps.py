@@ -24,7 +24,7 @@ from psyflow.pspace import ParameterSpace
 from psyflow.pspace.param import as_space
 from psyflow.reprs import safe_repr
 from psyflow.store import Store, store_for
-from psyflow.system.files import is_there
+from psyflow.system.reading import is_there
 from psyflow.work.copies import fresh
 from psyflow.work.rows import beside, result_row
 

@@ -34,6 +34,7 @@ from psyflow.system.files import make_folder, write_atomic
 from psyflow.system.orphans import ORPHAN_SECONDS, wait_until_dead
 from psyflow.system.owner import Owner
 from psyflow.system.place import Place
+from psyflow.system.reading import read_whole
 from psyflow.system.trust import Origin, is_own, seal, unsealed
 from psyflow.work.claims import Claim
 from psyflow.work.context import StopNow
@@ -82,7 +83,7 @@ class WorkFolder:
         FileNotFoundError
             If it had not begun.
         """
-        return unsealed(self._record.read_bytes())
+        return unsealed(read_whole(self._record))
 
     def evaluate(
         self,
@@ -145,7 +146,7 @@ class WorkFolder:
     def is_copy(self) -> bool:
         """Tell whether this is a copy of a folder in which others work; of old, nothing tells."""
         try:
-            place = Place.from_json(json.loads((self.path / "place.json").read_bytes()))
+            place = Place.from_json(json.loads(read_whole(self.path / "place.json")))
         except (FileNotFoundError, ValueError):
             return False
         return place is not None and not place.is_here(self.path)
@@ -224,5 +225,5 @@ class WorkFolder:
         for claim in (self.path / "claims").glob("[0-9]*"):
             # A power loss may have emptied it; whose it was has not survived that.
             with contextlib.suppress(ValueError):
-                owners.add(Claim.from_bytes(claim.read_bytes()).owner)
+                owners.add(Claim.from_bytes(read_whole(claim)).owner)
         return owners

@@ -41,8 +41,8 @@ import numpy.typing as npt
 
 from psyflow.exceptions import DamagedFileError
 from psyflow.outcomes.states import State
-from psyflow.system.files import ask_again, no_pipe
 from psyflow.system.oserrors import naming
+from psyflow.system.reading import ask_again, no_pipe
 
 __all__ = [
     "FAILURE",

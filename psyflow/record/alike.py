@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from psyflow.record.plan import Plan
-from psyflow.system.files import no_pipe
+from psyflow.system.reading import read_whole
 from psyflow.work.alike import MARK, Alike
 
 __all__ = ["alike"]
@@ -24,7 +24,7 @@ def alike(plan: Plan) -> list[Alike]:
 def _told_in(file: Path) -> Iterator[Alike]:
     # A newer psyflow may tell it otherwise, and the plan may be removed at any moment.
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-        told = json.loads(no_pipe(file).read_bytes())
+        told = json.loads(read_whole(file))
         yield Alike(
             n_failed=int(told["n_failed"]),
             item=int(told["item"]),

@@ -31,8 +31,8 @@ from psyflow.record.plan import Plan, digest_of
 from psyflow.record.reads import paths_made
 from psyflow.record.renamed import about_left_behind
 from psyflow.record.renewals import Renewals
-from psyflow.system.files import checksum_of, is_there
 from psyflow.system.place import is_same_file
+from psyflow.system.reading import checksum_of, is_there
 from psyflow.tasks import TaskDef
 
 if TYPE_CHECKING:

@@ -29,8 +29,9 @@ from psyflow.columns import Columns, table_length
 from psyflow.exceptions import DamagedFileError
 from psyflow.record.layout import Layout
 from psyflow.record.paths import located, portable
-from psyflow.system.files import ask_again, atomic_path, begin_sync, checksum_of, is_there, move
+from psyflow.system.files import atomic_path, begin_sync, move
 from psyflow.system.place import Place
+from psyflow.system.reading import ask_again, checksum_of, is_there
 
 __all__ = ["About", "Arrays", "Deferred", "ItemsFile", "Parts", "Stamp"]
 

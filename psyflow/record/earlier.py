@@ -32,8 +32,9 @@ from psyflow.record.plan import Plan
 from psyflow.record.renewals import Renewals
 from psyflow.store import Store, known_extensions, store_for
 from psyflow.store.base import reads_all
-from psyflow.system.files import is_there, keep_copy, make_folder
+from psyflow.system.files import keep_copy, make_folder
 from psyflow.system.place import is_same_file
+from psyflow.system.reading import is_there
 from psyflow.system.trust import Origin, found_in
 
 __all__ = ["Earlier", "EarlierResult", "keep_plan", "results_of", "with_own_result"]

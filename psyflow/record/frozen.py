@@ -28,8 +28,9 @@ from psyflow.pspace.repeat import (
     without_repeats,
 )
 from psyflow.record.renewals import Renewals
-from psyflow.system.files import ask_again, write_atomic
+from psyflow.system.files import write_atomic
 from psyflow.system.plain import NotPlainError, check_plain
+from psyflow.system.reading import ask_again
 from psyflow.system.trust import seal, unpickled, unsealed
 
 __all__ = ["FrozenSpace"]

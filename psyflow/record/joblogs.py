@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
-from psyflow.system.files import is_there, no_pipe
+from psyflow.system.reading import is_there, no_pipe
 from psyflow.texts import cut
 
 __all__ = ["Stillborn", "last_words", "stillborn"]

@@ -25,10 +25,11 @@ from psyflow.scheduler.base import (
     Scheduler,
     combine,
 )
-from psyflow.system.files import append_line, ask_again
+from psyflow.system.files import append_line
 from psyflow.system.lease import is_over, owner_of
 from psyflow.system.orphans import wait_until_dead
 from psyflow.system.owner import Owner
+from psyflow.system.reading import ask_again
 
 __all__ = ["JobRecord", "Jobs", "Killed", "note_ends"]
 

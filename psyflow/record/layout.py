@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from psyflow.outcomes.beside import PACKED_SUFFIX
-from psyflow.system.files import names_in
+from psyflow.system.reading import names_in
 from psyflow.system.trust import Origin
 
 __all__ = ["STEPS", "Layout", "home_of", "id_in", "runs_beginning"]

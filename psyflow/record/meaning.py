@@ -19,7 +19,8 @@ from psyflow.exceptions import PsyflowWarning
 from psyflow.fingerprint import CONF_FILE, freeze_code
 from psyflow.fingerprint.frozen import copies_in
 from psyflow.record.plan import Plan
-from psyflow.system.files import ask_again, is_there, no_pipe, write_atomic
+from psyflow.system.files import write_atomic
+from psyflow.system.reading import ask_again, is_there, read_whole
 from psyflow.tasks.signature import Takes
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def is_edited(plan: Plan, code: Path) -> bool:
 
 def _are_equal(copy: Path, original: Path) -> bool:
     try:
-        return no_pipe(copy).read_bytes() == no_pipe(original).read_bytes()
+        return read_whole(copy) == read_whole(original)
     except OSError:
         return False
 
@@ -172,4 +173,4 @@ def may_say_something(plan: Plan) -> bool:
     """Tell, without running the task file as it is now, whether it may say anything of columns."""
     task_file = Path(plan.task_file)
     files = [task_file, task_file.with_name(CONF_FILE)]
-    return any(_SAYING.search(no_pipe(file).read_bytes()) for file in files if file.is_file())
+    return any(_SAYING.search(read_whole(file)) for file in files if file.is_file())

@@ -27,8 +27,9 @@ from psyflow.exceptions import (
 from psyflow.record.layout import Layout, PlanLayout
 from psyflow.record.paths import Move
 from psyflow.record.planfile import FORMAT, fields_of, read_record, record_of
-from psyflow.system.files import atomic_path, is_there, no_pipe, write_atomic
+from psyflow.system.files import atomic_path, write_atomic
 from psyflow.system.place import Place, is_same_file
+from psyflow.system.reading import is_there, no_pipe
 from psyflow.system.trust import require_own
 
 if TYPE_CHECKING:

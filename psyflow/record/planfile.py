@@ -14,8 +14,8 @@ from typing import Any
 from psyflow.exceptions import DamagedFileError, LaterFormatError
 from psyflow.record.layout import home_of
 from psyflow.record.paths import located, portable
-from psyflow.system.files import ask_again
 from psyflow.system.place import Place, absolute, is_same_file
+from psyflow.system.reading import ask_again
 
 __all__ = ["FORMAT", "fields_of", "read_record", "record_of"]
 

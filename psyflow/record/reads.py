@@ -29,7 +29,8 @@ from psyflow.record.layout import Layout, PlanLayout
 from psyflow.record.plan import Plan
 from psyflow.scheduler.profile import SITE_FILE
 from psyflow.system.audit import FilesUsed, Line, watch
-from psyflow.system.files import link_new, make_within, no_pipe, write_atomic
+from psyflow.system.files import link_new, make_within, write_atomic
+from psyflow.system.reading import read_whole
 
 __all__ = [
     "files_edited",
@@ -214,7 +215,7 @@ def told(layout: Layout) -> set[str]:
 def _loaded(file: Path) -> dict[str, list[str]]:
     """Load a record; an empty one if it is damaged, for there are only hints in it."""
     try:
-        record = json.loads(no_pipe(file).read_text("utf-8"))
+        record = json.loads(read_whole(file))
     except FileNotFoundError:
         return {}
     except ValueError as error:

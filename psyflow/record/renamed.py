@@ -9,7 +9,7 @@ from psyflow.exceptions import StoreError
 from psyflow.messages import shown_path
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
-from psyflow.system.files import is_there, names_in
+from psyflow.system.reading import is_there, names_in
 from psyflow.tasks.taskdef import TASK_PREFIX
 
 __all__ = ["about_left_behind", "left_behind"]

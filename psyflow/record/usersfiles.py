@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psyflow.fingerprint.frozen import FrozenModules
 from psyflow.record.layout import Layout
-from psyflow.system.files import no_pipe
+from psyflow.system.reading import read_whole
 
 __all__ = ["of_users_files"]
 
@@ -74,6 +74,6 @@ def _line(lines_of: Callable[[Path], list[str]], file: Path, number: int) -> str
 
 def _lines(file: Path) -> list[str]:
     try:
-        return no_pipe(file).read_text(errors="replace").splitlines()
+        return read_whole(file).decode(errors="replace").splitlines()
     except OSError:
         return []

@@ -15,6 +15,7 @@ from psyflow.record.assess import Assessment
 from psyflow.record.frozen import FrozenSpace
 from psyflow.record.numbering import items_of_plan
 from psyflow.record.plan import Plan
+from psyflow.system.reading import no_pipe
 from psyflow.work.claims import ClaimLog
 
 __all__ = ["count_states", "states_of"]
@@ -67,7 +68,7 @@ def states_of(assessment: Assessment, *, is_at_work: bool) -> npt.NDArray[np.int
 def _at_work(plan: Plan, frozen: FrozenSpace) -> tuple[Items, Items]:
     """Return the items that the jobs of a plan will come to, and those they are at."""
     is_pending = np.zeros(plan.n_items, dtype=np.bool_)
-    is_pending[np.load(plan.frozen.pending)] = True
+    is_pending[np.load(no_pipe(plan.frozen.pending))] = True
     is_claimed = _claimed(plan)
     has_outcome = _with_outcome(plan)
     queued = np.flatnonzero(is_pending & ~is_claimed & ~has_outcome)
@@ -93,7 +94,7 @@ def _claimed(plan: Plan) -> npt.NDArray[np.bool_]:
         path = plan.frozen.batch(batch)
         # The split step, which writes it, may not have run yet.
         if path.exists():
-            items = np.load(path, mmap_mode="r")
+            items = np.load(no_pipe(path), mmap_mode="r")
             is_claimed[items[: ClaimLog(plan.frozen.claims(batch), len(items)).n_taken()]] = True
     return is_claimed
 

@@ -28,8 +28,8 @@ from psyflow.results.usercode import UserCode, code_of
 from psyflow.store import Store, store_for
 from psyflow.store.comparing import comparable
 from psyflow.store.registry import is_known_extension
-from psyflow.system.files import is_there, reopen
 from psyflow.system.oserrors import is_gone
+from psyflow.system.reading import is_there, reopen
 from psyflow.system.trust import Origin, found_in, is_trusting, trusting
 from psyflow.tasks import TaskDef
 

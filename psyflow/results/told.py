@@ -21,7 +21,7 @@ from psyflow.record.layout import home_of
 from psyflow.record.meaning import Said, code_with_derived, is_edited, may_say_something
 from psyflow.record.plan import Plan
 from psyflow.results.meaning import Meaning
-from psyflow.system.files import is_there
+from psyflow.system.reading import is_there
 from psyflow.system.trust import HOW_TO_TRUST, is_own, is_trusting, require_own
 from psyflow.tasks import Config, TaskDef
 from psyflow.tasks.run_file import is_running

@@ -22,16 +22,9 @@ from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.earlier import keep_plan, results_of, with_own_result
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan, new_run_id
-from psyflow.system.files import (
-    is_there,
-    make_folder,
-    move,
-    names_in,
-    no_pipe,
-    sync_folder,
-    write_atomic,
-)
+from psyflow.system.files import make_folder, move, sync_folder, write_atomic
 from psyflow.system.place import is_same_file
+from psyflow.system.reading import is_there, names_in, read_whole
 from psyflow.work.psetfolders import folder_name
 
 __all__ = [
@@ -64,7 +57,7 @@ class Why:
     def read(cls, layout: Layout) -> Why | None:
         """Return what is noted in a folder of the archive; None if nothing is, as of old."""
         try:
-            fields = json.loads(no_pipe(layout.why_archived).read_bytes())
+            fields = json.loads(read_whole(layout.why_archived))
             return cls(float(fields["time"]), [str(reason) for reason in fields["reasons"]])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None

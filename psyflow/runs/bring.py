@@ -14,7 +14,7 @@ from psyflow.record.layout import STEPS
 from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.runs.observer import Observer
 from psyflow.runs.run import Run
-from psyflow.system.files import is_there
+from psyflow.system.reading import is_there
 from psyflow.tasks import TaskDef
 
 if TYPE_CHECKING:

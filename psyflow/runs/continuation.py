@@ -22,8 +22,9 @@ from psyflow.runs.submit import Submission, allotment
 from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.base import CANCELLED, JobStatus
 from psyflow.scheduler.extras import DEPENDENCY
-from psyflow.system.files import is_there, make_folder, write_atomic
+from psyflow.system.files import make_folder, write_atomic
 from psyflow.system.place import Place
+from psyflow.system.reading import is_there
 from psyflow.tasks import TaskDef
 from psyflow.work.capture import say
 from psyflow.work.takeover import finished_in

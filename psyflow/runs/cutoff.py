@@ -25,8 +25,9 @@ from psyflow.record.frozen import FrozenSpace
 from psyflow.record.plan import Plan
 from psyflow.runs.folders import Folders
 from psyflow.scheduler.base import TIMEOUT
-from psyflow.system.files import is_there, make_folder
+from psyflow.system.files import make_folder
 from psyflow.system.owner import Owner
+from psyflow.system.reading import is_there, read_whole
 from psyflow.work.longrunning import MARK
 from psyflow.work.takeover import finished_in
 
@@ -96,7 +97,7 @@ def _told_by(plan: Plan) -> Iterator[tuple[int, float, float]]:
     for file in sorted(plan.frozen.leases.glob(f"{MARK}*")):
         # A job may have died while it wrote, and another psyflow may tell it otherwise.
         with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-            told = json.loads(file.read_bytes())
+            told = json.loads(read_whole(file))
             if Owner.from_fields(told["owner"]).is_dead() is False:
                 continue
             end = _last_sign(file)

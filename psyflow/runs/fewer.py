@@ -10,7 +10,7 @@ import numpy as np
 from psyflow.command.packs import pack_left
 from psyflow.command.place import STDOUT, USAGE
 from psyflow.record.plan import Plan
-from psyflow.system.files import is_there
+from psyflow.system.reading import is_there
 from psyflow.tasks import TaskDef
 from psyflow.tasks.programs import take_command
 from psyflow.work.claims import ClaimLog

@@ -30,17 +30,10 @@ from psyflow.runs.fewer import pack_outputs, shorten_claims
 from psyflow.runs.misfits import misfits
 from psyflow.store import Store
 from psyflow.store.base import write_packed
-from psyflow.system.files import (
-    checksum_of,
-    is_there,
-    keep_copy,
-    make_folder,
-    move,
-    remove_temporaries,
-    sync_folder,
-)
+from psyflow.system.files import keep_copy, make_folder, move, remove_temporaries, sync_folder
 from psyflow.system.lease import is_over, server_time
 from psyflow.system.place import is_same_file
+from psyflow.system.reading import checksum_of, is_there
 from psyflow.tasks import TaskDef, streams_of
 from psyflow.work.capture import say
 from psyflow.work.takeover import lease_name

@@ -20,9 +20,10 @@ from psyflow.reprs import safe_repr
 from psyflow.runs.share import gpus_of_job, worker_stride, workers_of_job
 from psyflow.store.holding import Holding
 from psyflow.system.allotted import Gpus
-from psyflow.system.files import ask_again, make_within
+from psyflow.system.files import make_within
 from psyflow.system.limits import deadline
 from psyflow.system.oserrors import is_full
+from psyflow.system.reading import ask_again
 from psyflow.tasks import TaskDef, streams_of, takes_context
 from psyflow.tasks.programs import runs_programs, take_command
 from psyflow.tasks.repeating import withheld

@@ -13,9 +13,9 @@ from psyflow.record.assess import Assessment
 from psyflow.record.jobs import Jobs, Killed, note_ends
 from psyflow.record.layout import Layout
 from psyflow.record.ownership import check_folder, writable
-from psyflow.system.files import is_there
 from psyflow.system.hold import Hold
 from psyflow.system.owner import Owner
+from psyflow.system.reading import is_there
 from psyflow.tasks import TaskDef
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import numpy as np
 
 from psyflow.backend import Backend
 from psyflow.record.plan import Plan, save_items
-from psyflow.system.files import ask_again, keep_copy, make_folder, synced_together
+from psyflow.system.files import keep_copy, make_folder, synced_together
+from psyflow.system.reading import ask_again
 from psyflow.work.capture import say
 
 __all__ = ["split"]

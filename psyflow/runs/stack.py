@@ -11,7 +11,8 @@ from pathlib import Path
 from psyflow.exceptions import PsyflowError
 from psyflow.messages import shown_path
 from psyflow.record.plan import Plan
-from psyflow.system.files import names_in, write_atomic
+from psyflow.system.files import write_atomic
+from psyflow.system.reading import names_in, read_whole
 from psyflow.work.asked import ANSWER, QUESTION
 
 __all__ = ["ask_for_stack", "stack_of"]
@@ -73,7 +74,7 @@ def _told(answer: Path, token: str) -> dict[str, str | None] | None:
     """Return the answer, if it is one to this question."""
     # Somebody else, who has asked at the same time, may take it away.
     with contextlib.suppress(FileNotFoundError, ValueError):
-        told = json.loads(answer.read_bytes())
+        told = json.loads(read_whole(answer))
         if isinstance(told, dict) and told.get("token") == token:
             return told
     return None

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from psyflow.exceptions import DamagedFileError, MissingFileError, NotWrittenError, StoreError
 from psyflow.system import files
+from psyflow.system.reading import ask_again
 
 __all__ = ["StorePath", "not_written", "reading", "reading_back", "saving"]
 
@@ -52,7 +53,7 @@ def reading(filename: StorePath, ext: str) -> Iterator[Path]:
     path = Path(filename)
     try:
         # What the system says about a file, such as "permission denied", is no damage.
-        files.ask_again(lambda: path.open("rb"), path).close()
+        ask_again(lambda: path.open("rb"), path).close()
     except FileNotFoundError:
         raise MissingFileError(f"There is no file {path}.") from None
     try:

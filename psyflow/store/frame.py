@@ -23,7 +23,7 @@ from psyflow.store.base import (
     saving,
 )
 from psyflow.store.comparing import comparable
-from psyflow.system.files import checksum_of
+from psyflow.system.reading import checksum_of
 from psyflow.system.trust import HOW_TO_MAKE, checked
 
 if TYPE_CHECKING:

@@ -34,8 +34,9 @@ from psyflow.store.base import appending
 from psyflow.store.frame import PARAMETERS, read_frame, write_frame
 from psyflow.study.calling import ERROR, ROW, Failed
 from psyflow.study.frames import below, frame_of
-from psyflow.system.files import append_line, is_there, make_folder, write_atomic
+from psyflow.system.files import append_line, make_folder, write_atomic
 from psyflow.system.hold import Hold
+from psyflow.system.reading import is_there
 
 if TYPE_CHECKING:
     import pandas

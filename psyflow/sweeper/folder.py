@@ -28,9 +28,10 @@ from typing import Any
 import psyflow
 from psyflow.exceptions import DamagedFileError, LaterFormatError, MissingFileError
 from psyflow.pspace.objects import pickled
-from psyflow.system.files import ask_again, link_new, make_within, write_atomic
+from psyflow.system.files import link_new, make_within, write_atomic
 from psyflow.system.hold import Hold
 from psyflow.system.place import Place
+from psyflow.system.reading import ask_again
 from psyflow.system.trust import seal, unpickled, unsealed
 
 __all__ = ["FORMAT", "Marker", "held", "load_sweeps", "save_sweeps"]

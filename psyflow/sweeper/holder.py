@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from psyflow.outcomes.keyfiles import KeyFile
-from psyflow.system.files import make_within, names_in
+from psyflow.system.files import make_within
 from psyflow.system.lease import Lease, is_over, owner_of, server_time
 from psyflow.system.owner import Owner
+from psyflow.system.reading import names_in
 from psyflow.work.flusher import Flusher
 from psyflow.work.keyclaims import Packer
 

@@ -12,9 +12,7 @@ import errno
 import functools
 import os
 import shutil
-import stat
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from os import fsync, write
@@ -25,22 +23,15 @@ from psyflow.system.oserrors import naming
 
 __all__ = [
     "append_line",
-    "ask_again",
     "atomic_path",
     "begin_sync",
-    "checksum_of",
-    "is_there",
     "keep_copy",
     "link_new",
     "make_folder",
     "make_within",
     "move",
-    "names_in",
-    "no_pipe",
-    "read_small",
     "remove_temporaries",
     "rename",
-    "reopen",
     "sync_file",
     "sync_folder",
     "synced_together",
@@ -54,109 +45,6 @@ _READ_BYTES = 4 << 20
 _SMALL_BYTES = 1 << 16
 
 T = TypeVar("T")
-
-
-def no_pipe(path: Path) -> Path:
-    """Return `path`, unless it is something that whoever reads it may wait for: a pipe, a device.
-
-    Raises
-    ------
-    OSError
-        If it is.
-
-    Examples
-    --------
-    >>> no_pipe(Path("/dev/null"))
-    Traceback (most recent call last):
-        ...
-    OSError: [Errno 22] This is a pipe or a device, not a file. Remove it: '/dev/null'
-    """
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return path  # whoever reads it will hear why it cannot be
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        what = "This is a pipe or a device, not a file. Remove it"
-        raise OSError(errno.EINVAL, what, str(path))
-    return path
-
-
-def ask_again(look: Callable[[], T], path: Path) -> T:
-    """Return what `look` finds at `path`; if that is nothing, have the file server asked first.
-
-    What is no file that could be read is refused.
-
-    A host of NFS remembers for a while what was not there when it last looked. Opening a folder
-    has the server asked whether that has changed.
-
-    Parameters
-    ----------
-    look : callable
-        Raises FileNotFoundError if there is nothing.
-    path : Path
-    """
-    no_pipe(path)
-    try:
-        return look()
-    except FileNotFoundError:
-        reopen(path.parent)
-    return look()
-
-
-def is_there(path: Path) -> bool:
-    """Tell whether there is anything at `path`; no is said only when it was asked twice."""
-    try:
-        ask_again(path.stat, path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
-
-
-def reopen(folder: Path) -> None:
-    """Have the file server asked what is in `folder`, if it is there."""
-    try:
-        os.scandir(folder).close()
-    except FileNotFoundError:
-        # It may itself be there by now. That the root is there is not in doubt.
-        if folder != folder.parent:
-            reopen(folder.parent)
-            with contextlib.suppress(OSError):
-                os.scandir(folder).close()
-    except NotADirectoryError:
-        pass  # then nothing is in it
-
-
-def names_in(folder: Path, *, but_pipes: bool = False) -> list[str]:
-    """Return the names in a folder, none if it is not there; one that cannot be read is an error.
-
-    `Path.glob` takes errors for absence.
-
-    Parameters
-    ----------
-    folder : Path
-    but_pipes : bool
-        Leave out what is no file that could be read: pipes, sockets, devices.
-    """
-
-    def look() -> list[str]:
-        if not but_pipes:
-            return os.listdir(folder)  # noqa: PTH208 (there may be many)
-        with os.scandir(folder) as entries:
-            return [e.name for e in entries if e.is_file() or e.is_dir() or e.is_symlink()]
-
-    try:
-        return ask_again(look, folder)
-    except FileNotFoundError:
-        return []
-
-
-def read_small(path: Path) -> bytes:
-    """Return what a small file holds, by as few calls of the system as there can be."""
-    with _opened(path, os.O_RDONLY) as fd:
-        data = os.read(fd, _SMALL_BYTES)
-        while len(data) % _SMALL_BYTES == 0 and (part := os.read(fd, _SMALL_BYTES)):
-            data += part
-        return data
 
 
 def sync_file(fd: int) -> None:
@@ -221,15 +109,6 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[write(fd, view) :]
-
-
-def checksum_of(path: Path) -> int:
-    """Return the CRC-32 of a file's content."""
-    checksum = 0
-    with no_pipe(path).open("rb", buffering=0) as file:
-        while part := file.read(_READ_BYTES):
-            checksum = zlib.crc32(part, checksum)
-    return checksum
 
 
 def begin_sync(path: Path) -> None:

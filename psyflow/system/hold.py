@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from psyflow.exceptions import PsyflowWarning, RunHeldError
-from psyflow.system.files import link_new, make_folder, no_pipe, remove_temporaries
+from psyflow.system.files import link_new, make_folder, remove_temporaries
 from psyflow.system.identity import FileId, identity
 from psyflow.system.lease import (
     LEASE_SECONDS,
@@ -30,6 +30,7 @@ from psyflow.system.lease import (
 )
 from psyflow.system.owner import Owner
 from psyflow.system.place import Place
+from psyflow.system.reading import read_whole
 
 __all__ = ["Hold"]
 
@@ -159,7 +160,7 @@ class Hold:
         """
         path = self.folder / f"{number:08d}"
         try:
-            return identity(path), no_pipe(path).read_bytes()
+            return identity(path), read_whole(path)
         except (FileNotFoundError, NotADirectoryError):
             return None, b""
 
@@ -235,7 +236,7 @@ class Hold:
             return None
         path = self.folder / f"{number:08d}"
         try:
-            mark, renewed = json.loads(no_pipe(path).read_bytes()), path.stat().st_mtime
+            mark, renewed = json.loads(read_whole(path)), path.stat().st_mtime
             owner = Owner.from_fields(mark["owner"])
         except (ValueError, TypeError, KeyError):
             # Emptied by a power loss, which its process did not survive.

@@ -19,8 +19,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from psyflow.system.files import ask_again, link_new, no_pipe
+from psyflow.system.files import link_new
 from psyflow.system.owner import Owner
+from psyflow.system.reading import ask_again, read_whole
 
 __all__ = [
     "LEASE_SECONDS",
@@ -181,7 +182,7 @@ def is_over(path: Path, now: float) -> bool:
 def owner_of(path: Path) -> Owner | None:
     """Return who has a lease; None if that cannot be read: only time can tell about it."""
     try:
-        return Owner.from_fields(json.loads(no_pipe(path).read_bytes()))
+        return Owner.from_fields(json.loads(read_whole(path)))
     except (FileNotFoundError, ValueError):
         # Just released, or emptied by a power loss.
         return None

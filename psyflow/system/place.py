@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psyflow.system.files import ask_again, link_new
+from psyflow.system.files import link_new
+from psyflow.system.reading import ask_again
 
 __all__ = ["Place", "absolute", "is_same_file"]
 

@@ -28,6 +28,7 @@ from typing import IO, Any, TypeAlias
 from psyflow.exceptions import UnmakeableValuesError, UntrustedFileError
 from psyflow.system.files import link_new, make_folder
 from psyflow.system.plain import NotPlainError, check_plain, name_here
+from psyflow.system.reading import no_pipe, read_whole
 
 __all__ = [
     "HOW_TO_MAKE",
@@ -263,7 +264,7 @@ def require_own(code: Path, origin: Origin) -> None:
 
 @functools.lru_cache(_SEALS_KEPT)
 def _is_sealed_for(space: Path, folder: int, stamp: tuple[int, ...]) -> bool:
-    data = space.read_bytes()
+    data = read_whole(space)
     key = _saved_key() or _process_key()
     return hmac.compare_digest(_seal(_without_seal(data), folder, key), data[-_SEAL_BYTES:])
 
@@ -324,7 +325,7 @@ def _saved_key() -> bytes | None:
     if path is None:
         return None
     try:
-        with path.open("rb") as file:
+        with no_pipe(path).open("rb") as file:
             status = os.fstat(file.fileno())
             key = file.read(_KEY_BYTES)
     except OSError:

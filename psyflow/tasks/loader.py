@@ -12,6 +12,7 @@ from psyflow.conventions import TASKDIR, study_of
 from psyflow.exceptions import TaskFileError, TaskLoadWarning, UnknownNameError, UsageError
 from psyflow.fingerprint import CONF_FILE
 from psyflow.system.place import absolute, is_same_file
+from psyflow.system.reading import read_whole
 from psyflow.tasks.config import Config
 from psyflow.tasks.order import in_order_of_need
 from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef
@@ -179,7 +180,7 @@ class PackageLoader:
         """Return the name of the task in a file."""
         from_file = path.stem.removeprefix(TASK_PREFIX)
         try:
-            name = _name_in(path.read_bytes(), from_file)
+            name = _name_in(read_whole(path), from_file)
             return TaskDef(path, base=self.base).name if name is None else name
         except (OSError, SyntaxError, ValueError, TaskFileError):
             # Loading the task will tell what is wrong; until then it goes by its file.

@@ -17,7 +17,7 @@ from types import CodeType, ModuleType
 
 from psyflow.fingerprint.frozen import STAND_INS, FrozenModule, FrozenModules, name_of
 from psyflow.fingerprint.origins import find_below, is_own
-from psyflow.system.files import no_pipe
+from psyflow.system.reading import read_whole
 
 __all__ = [
     "Surroundings",
@@ -53,7 +53,7 @@ def compile_file(path: Path) -> CodeType:
     OSError, SyntaxError, ValueError
         If it cannot be read or is not Python.
     """
-    return compile(no_pipe(path).read_bytes(), str(path), "exec", dont_inherit=True)
+    return compile(read_whole(path), str(path), "exec", dont_inherit=True)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from psyflow.system.files import reopen, write_atomic
+from psyflow.system.files import write_atomic
+from psyflow.system.reading import read_whole, reopen
 from psyflow.work.crowd import asking_pause, long_seconds
 
 __all__ = ["ANSWER", "QUESTION", "Question", "Questions"]
@@ -89,7 +90,7 @@ class Questions:
 
     @staticmethod
     def _taken(file: Path) -> Question:
-        asked = json.loads(file.read_bytes())
+        asked = json.loads(read_whole(file))
         file.unlink()
         return Question(int(asked["item"]), str(asked["token"]))
 

@@ -14,13 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from psyflow.system.files import (
-    link_new,
-    make_within,
-    no_pipe,
-    write_atomic,
-)
+from psyflow.system.files import link_new, make_within, write_atomic
 from psyflow.system.owner import Owner
+from psyflow.system.reading import read_whole
 from psyflow.work.numbered import NumberedFiles
 
 __all__ = ["Claim", "ClaimLog"]
@@ -162,12 +158,12 @@ class ClaimLog:
         """Return the claims that were taken over from whoever had them, the latest last."""
         names = (path.name for path in self.folder.glob("[0-9]*.[0-9]*"))
         files = sorted(names, key=lambda name: int(name.partition(".")[2]))
-        return [Claim.from_bytes(no_pipe(self.folder / name).read_bytes()) for name in files]
+        return [Claim.from_bytes(read_whole(self.folder / name)) for name in files]
 
     def before(self, claim: Claim) -> Claim:
         """Return what a claim was before it was taken over."""
         earlier = replace(claim, takeovers=claim.takeovers - 1)
-        return Claim.from_bytes((self.folder / earlier.filename).read_bytes())
+        return Claim.from_bytes(read_whole(self.folder / earlier.filename))
 
     def take_over(self, claim: Claim, owner: Owner, shard: str) -> Claim | None:
         """Take a claim over from an owner that has ended.

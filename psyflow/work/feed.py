@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.system.files import write_atomic
+from psyflow.system.reading import read_whole
 
 __all__ = ["DONE", "Feed", "block_bytes"]
 
@@ -91,7 +92,7 @@ class Feed:
     def block_of(self, shard: str) -> Items | None:
         """Return the items at which the worker of a shard is, or was; None if at none."""
         try:
-            data = self.present.read_bytes()
+            data = read_whole(self.present)
         except FileNotFoundError:
             return None
         end = _COUNT_BYTES + int.from_bytes(data[:_COUNT_BYTES], "little")

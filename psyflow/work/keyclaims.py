@@ -25,7 +25,8 @@ import numpy.typing as npt
 
 from psyflow.outcomes.words import Words, decode, encode, whole
 from psyflow.pspace.keys import Keys
-from psyflow.system.files import link_new, reopen
+from psyflow.system.files import link_new
+from psyflow.system.reading import read_whole, reopen
 from psyflow.work.numbered import NumberedFiles
 
 __all__ = ["NOBODY", "PACKED", "KeyClaims", "Packer", "Transfers", "transfers"]
@@ -62,7 +63,7 @@ def _pack_path(folder: Path, pack: int) -> Path:
 
 def _content(path: Path) -> bytes | None:
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except FileNotFoundError:
         return None
     return data[: whole(len(data), _WORDS)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from psyflow.system.files import write_atomic
 from psyflow.system.lease import is_stale
 from psyflow.system.owner import Owner
+from psyflow.system.reading import read_whole
 from psyflow.work.crowd import long_seconds, longrunning_pause
 
 __all__ = ["LongRunning", "told_in"]
@@ -80,7 +81,7 @@ def told_in(leases: Path) -> Iterator[tuple[int, float, str, str]]:
     for file in leases.glob(f"{MARK}*"):
         # A job may end at any moment, or have died while it wrote.
         with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
-            told = json.loads(file.read_bytes())
+            told = json.loads(read_whole(file))
             owner = Owner.from_fields(told["owner"])
             is_dead = owner.is_dead()
             if is_dead is None:

@@ -18,7 +18,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from psyflow.system.files import link_new, read_small
+from psyflow.system.files import link_new
+from psyflow.system.reading import read_whole
 from psyflow.system.turn import turn
 
 __all__ = ["NumberedFiles"]
@@ -96,7 +97,7 @@ class NumberedFiles:
 
     def read(self, number: int) -> bytes:
         """Return what a number holds."""
-        return read_small(self.path(number))
+        return read_whole(self.path(number))
 
     def last(self) -> int:
         """Return the highest number that is taken; −1 if none is."""

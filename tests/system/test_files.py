@@ -11,13 +11,10 @@ import pytest
 from psyflow.system import files
 from psyflow.system.files import (
     append_line,
-    ask_again,
     atomic_path,
-    is_there,
     link_new,
     make_folder,
     move,
-    names_in,
     remove_temporaries,
     synced_together,
     write_atomic,
@@ -240,35 +237,6 @@ def test_a_rename_that_fails_is_no_reason_to_copy(
     with pytest.raises(OSError, match="Input/output error"):
         move(tmp_path / "a", tmp_path / "b")
     assert names(tmp_path) == ["a"]
-
-
-def test_names_of_a_folder_that_cannot_be_read_are_no_empty_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a").touch()
-    assert names_in(tmp_path) == ["a"]
-    assert names_in(tmp_path / "none") == names_in(tmp_path / "none" / "either") == []
-    monkeypatch.setattr(os, "listdir", fails_with(errno.EIO))
-    with pytest.raises(OSError, match="Input/output error"):
-        names_in(tmp_path)
-
-
-def test_what_is_not_there_is_looked_for_twice(tmp_path: Path) -> None:
-    looks: list[bool] = []
-
-    def look() -> str:
-        looks.append(True)
-        return (tmp_path / "a" / "b").read_text()
-
-    with pytest.raises(FileNotFoundError):
-        ask_again(look, tmp_path / "a" / "b")
-    assert len(looks) == 2
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "b").write_text("there")
-    assert ask_again(look, tmp_path / "a" / "b") == "there"
-    assert len(looks) == 3
-    assert is_there(tmp_path / "a" / "b")
-    assert not is_there(tmp_path / "a" / "b" / "c")
 
 
 @pytest.fixture

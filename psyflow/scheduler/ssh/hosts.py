@@ -11,6 +11,7 @@ from urllib.parse import quote
 from psyflow.system.files import link_new, make_folder, write_atomic
 from psyflow.system.lease import is_over
 from psyflow.system.owner import Owner
+from psyflow.system.reading import read_whole
 
 __all__ = ["Hosts", "Leases"]
 
@@ -41,12 +42,12 @@ class Hosts:
 
     def slots(self, host: str) -> int | None:
         """Return how many slots a host has; None for as many as it has processors."""
-        slots: int | None = json.loads(self._slots_file(host).read_bytes())
+        slots: int | None = json.loads(read_whole(self._slots_file(host)))
         return slots
 
     def most_slots(self) -> int | None:
         """Return how many slots the largest host has; None if that is not known."""
-        slots = [json.loads(path.read_bytes()) for path in self.folder.glob(f"*{_SLOTS}")]
+        slots = [json.loads(read_whole(path)) for path in self.folder.glob(f"*{_SLOTS}")]
         return None if not slots or None in slots else max(slots)
 
     def any_served(self, leases: Leases) -> bool:

@@ -35,6 +35,7 @@ from psyflow.scheduler.base import (
 )
 from psyflow.scheduler.ssh.hosts import Hosts, Leases
 from psyflow.system.files import link_new, make_folder
+from psyflow.system.reading import no_pipe, read_whole
 
 __all__ = ["Exit", "Marks", "Spool", "SpooledJob"]
 
@@ -189,7 +190,7 @@ class Spool:
         Two hosts may each have a folder of the same path, with jobs of the same numbers.
         """
         try:
-            return (self.folder / "name").read_text(errors="replace").strip() or None
+            return read_whole(self.folder / "name").decode(errors="replace").strip() or None
         except FileNotFoundError:
             return None
 
@@ -260,7 +261,7 @@ class Spool:
         """Return the lease of the runner that began a member for the `count`-th time."""
         mark = self._marks_folder(jobid) / f"claim-{index}-{count}"
         if mark not in self._claimants:
-            self._claimants[mark] = self.hosts.folder / mark.read_text()
+            self._claimants[mark] = self.hosts.folder / read_whole(mark).decode()
         return self._claimants[mark]
 
     def record_exit(self, jobid: JobId, index: int, ended: Exit) -> None:
@@ -271,7 +272,7 @@ class Spool:
         """Return how a member ended; None if it has not."""
         try:
             path = self._marks_folder(jobid) / f"exit-{index}"
-            return Exit(**json.loads(path.read_bytes()))
+            return Exit(**json.loads(read_whole(path)))
         except FileNotFoundError:
             return None
 
@@ -369,7 +370,7 @@ class Spool:
 
 def _read_own(path: Path) -> bytes:
     """Read a file; PermissionError if it is somebody else's."""
-    with path.open("rb") as file:
+    with no_pipe(path).open("rb") as file:
         if os.fstat(file.fileno()).st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, "This is another user's", str(path))
         return file.read()
