@@ -9,78 +9,28 @@ between replacing the one and the other is noticed.
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import errno
 import functools
 import json
-import struct
-import zipfile
-import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import Columns, table_length
 from psyflow.exceptions import DamagedFileError
+from psyflow.record.arraysfile import Arrays, Parts, read_arrays, read_text, writing
 from psyflow.record.layout import Layout
 from psyflow.record.paths import located, portable
 from psyflow.system.files import atomic_path, begin_sync, move
 from psyflow.system.place import Place
 from psyflow.system.reading import ask_again, checksum_of, is_there
 
-__all__ = ["About", "Arrays", "Deferred", "ItemsFile", "Parts", "Stamp"]
+__all__ = ["About", "ItemsFile", "Stamp"]
 
-_DAMAGED = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    KeyError,
-    TypeError,
-    EOFError,
-    # A flipped bit may ask for an unknown compression, or for a password.
-    NotImplementedError,
-    RuntimeError,
-)
-
-_ABOUT = "about.npy"
-_HASHES = frozenset({"key", "seed_key"})
-_QUICKLY = 1
-
-T = TypeVar("T")
-Arrays: TypeAlias = "dict[str, npt.NDArray[Any]]"
-Parts: TypeAlias = "Mapping[str, Sequence[npt.NDArray[Any]]]"
-
-
-class Deferred(Sequence["npt.NDArray[Any]"]):
-    """Parts of a column that are made one by one, as they are written.
-
-    Parameters
-    ----------
-    make : callable
-        Returns a part, given what it is made of, which is as long.
-    of : sequence
-        What each part is made of.
-
-    Attributes
-    ----------
-    n_rows : int
-    """
-
-    def __init__(self, make: Callable[[Any], npt.NDArray[Any]], of: Sequence[Sized]) -> None:
-        self.n_rows = sum(map(len, of))
-        self._make = make
-        self._of = of
-
-    def __len__(self) -> int:
-        return len(self._of)
-
-    def __getitem__(self, number: Any) -> Any:
-        return self._make(self._of[number])
+_ABOUT = "about"
+"""The entry that is the header."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +188,7 @@ class ItemsFile:
             Of the columns to read; all by default.
         """
         current = self._current()
-        arrays = _read(current[0], lambda file: _arrays_in(file, names)) if current else None
+        arrays = read_arrays(current[0], names, but=_ABOUT) if current else None
         if current is None or arrays is None:
             return {}
         if current[1].is_complete and (names is None or "item" in names):
@@ -257,7 +207,7 @@ class ItemsFile:
 
     def keys_of_gone(self) -> npt.NDArray[np.uint64]:
         """Return the keys of the rows that went with the result of `gone`."""
-        arrays = _read(self._layout.items_file, _arrays_in) or {}
+        arrays = read_arrays(self._layout.items_file, but=_ABOUT) or {}
         return arrays.get("key", np.empty((0, 2), dtype=np.uint64))
 
     def is_of_another(self) -> bool:
@@ -301,15 +251,11 @@ class ItemsFile:
             Returns the header, as JSON. It is called when all else is written, and may wait for
             it.
         """
-        path = self._layout.new_items_file
-        with (
-            atomic_path(path) as temporary,
-            zipfile.ZipFile(temporary, "x", compresslevel=_QUICKLY) as archive,
-        ):
+        with atomic_path(self._layout.new_items_file) as temporary, writing(temporary) as add:
             for name, parts in columns.items():
-                _write_entry(archive, name, parts)
+                add(name, parts)
                 begin_sync(temporary)
-            _write_entry(archive, "about", [np.array(about())])
+            add(_ABOUT, [np.array(about())])
 
     def follow(self, study: Path) -> None:
         """Have the header say where the result is now, if it is under another name than it was."""
@@ -323,7 +269,7 @@ class ItemsFile:
     def rewrite(self, about: About, study: Path) -> None:
         """Write the bookkeeping of the result anew with another header."""
         current = self._current()
-        arrays = _read(current[0], _arrays_in) if current else None
+        arrays = read_arrays(current[0], but=_ABOUT) if current else None
         if arrays is not None:
             columns = {name: [column] for name, column in arrays.items()}
             self.prepare(columns, lambda: about.to_json(self._layout.root, study))
@@ -340,77 +286,5 @@ class ItemsFile:
             self.commit()
 
 
-def _write_entry(archive: zipfile.ZipFile, name: str, parts: Sequence[npt.NDArray[Any]]) -> None:
-    """Write as `numpy.savez` does, but without bringing the parts together in memory."""
-    header = np.lib.format.header_data_from_array_1_0(parts[0])
-    header["fortran_order"] = False
-    if parts[0].ndim:
-        n_rows = parts.n_rows if isinstance(parts, Deferred) else sum(map(len, parts))
-        header["shape"] = (n_rows, *parts[0].shape[1:])
-    # Nothing makes hashes smaller. All else says the same again and again, or nearly so.
-    is_packed = name not in _HASHES and bool(parts[0].ndim)
-    archive.compression = zipfile.ZIP_DEFLATED if is_packed else zipfile.ZIP_STORED
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for part in parts:
-            file.write(np.ascontiguousarray(part, dtype=parts[0].dtype).data)
-
-
 def _read_about(path: Path) -> About | None:
-    """Read the header of a file, without NumPy: for most commands it is all that is needed."""
-    with _unless_damaged(), ask_again(lambda: zipfile.ZipFile(path), path) as archive:
-        return About.from_json(_text_in(archive.read(_ABOUT)))
-    return None
-
-
-def _text_in(entry: bytes) -> str:
-    """Return the text that is all of an array in NumPy's format, which `prepare` wrote."""
-    magic, major = entry[:6], entry[6:7]
-    if magic != b"\x93NUMPY" or major not in (b"\1", b"\2", b"\3"):
-        raise ValueError("no array of NumPy's")
-    start, size = (8, "<H") if major == b"\1" else (8, "<I")
-    (length,) = struct.unpack_from(size, entry, start)
-    start += struct.calcsize(size)
-    header = ast.literal_eval(entry[start : start + length].decode("latin-1"))
-    order = {"<": "utf-32-le", ">": "utf-32-be"}[header["descr"][0]]
-    if header["descr"][1] != "U" or header["shape"] != ():
-        raise ValueError("no text")
-    data = entry[start + length :]
-    if len(data) != 4 * int(header["descr"][2:]):
-        raise ValueError("no whole text")
-    return data.decode(order).rstrip("\0")
-
-
-def _arrays_in(
-    file: Mapping[str, npt.NDArray[Any]], names: Collection[str] | None = None
-) -> Arrays:
-    wanted = set(file) if names is None else set(names)
-    return {name: file[name] for name in file if name in wanted - {"about"}}
-
-
-def _read(path: Path, part: Callable[[Mapping[str, npt.NDArray[Any]]], T]) -> T | None:
-    """Read part of a file; None if it is not there or damaged.
-
-    Damaged bookkeeping is as good as none: the result's own parameters tell its items.
-    """
-    with (
-        _unless_damaged(),
-        ask_again(lambda: np.load(path, allow_pickle=False), path) as file,
-    ):
-        return part(file)
-    return None
-
-
-@contextlib.contextmanager
-def _unless_damaged() -> Iterator[None]:
-    """Leave the block where a file is not there or damaged."""
-    try:
-        yield
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        # A damaged table of contents may point before the beginning of the file.
-        if error.errno != errno.EINVAL:
-            raise
-    except _DAMAGED:
-        pass
+    return read_text(path, _ABOUT, About.from_json)

@@ -25,7 +25,8 @@ from psyflow.exceptions import (
 from psyflow.outcomes.table import BOOKKEEPING, Block, Items, Piece
 from psyflow.outcomes.workers import Workers
 from psyflow.pspace.keys import match
-from psyflow.record.bookkeeping import About, Arrays, ItemsFile
+from psyflow.record.arraysfile import Arrays
+from psyflow.record.bookkeeping import About, ItemsFile
 from psyflow.record.layout import Layout
 from psyflow.record.numbering import Numbering
 from psyflow.record.plan import Plan

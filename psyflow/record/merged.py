@@ -15,7 +15,8 @@ from psyflow.columns import Columns
 from psyflow.exceptions import IneffectiveExcludeWarning
 from psyflow.outcomes.table import BOOKKEEPING, OPTIONAL, Items, merged_blocks, nothing
 from psyflow.pspace.streams import RandomStreams
-from psyflow.record.bookkeeping import About, Arrays, Deferred, Parts, Stamp
+from psyflow.record.arraysfile import Arrays, Deferred, Parts
+from psyflow.record.bookkeeping import About, Stamp
 from psyflow.record.plan import Plan
 from psyflow.record.recover import Recovered
 

@@ -14,7 +14,8 @@ from psyflow.outcomes.norows import drop_rows
 from psyflow.outcomes.table import Items, merged_blocks
 from psyflow.pspace.streams import RandomStreams
 from psyflow.record import refusals
-from psyflow.record.bookkeeping import Arrays, ItemsFile
+from psyflow.record.arraysfile import Arrays
+from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.layout import Layout
 from psyflow.record.merged import MergedTable
 from psyflow.record.recover import Recovered, recover
