@@ -121,17 +121,16 @@ class ClaimLog:
             # Not its parents: where they are gone, the run is.
             make_within(self.folder.parent, self.folder.name)
             self._is_made = True
-        with self._files.in_turn():
-            while True:
-                self._find_tail()
-                remaining = self.total - self._stop
-                if remaining <= 0:
-                    return None
-                size = min(max(1, size_of(remaining)), remaining)
-                claim = Claim(self._known + 1, self._stop, self._stop + size, owner, shard)
-                if self._files.add(claim.number, claim.to_bytes()):
-                    self._known, self._stop = claim.number, claim.stop
-                    return claim
+        while True:
+            self._find_tail()
+            remaining = self.total - self._stop
+            if remaining <= 0:
+                return None
+            size = min(max(1, size_of(remaining)), remaining)
+            claim = Claim(self._known + 1, self._stop, self._stop + size, owner, shard)
+            if self._files.add(claim.number, claim.to_bytes()):
+                self._known, self._stop = claim.number, claim.stop
+                return claim
 
     def n_taken(self) -> int:
         """Return how many positions are taken."""

@@ -3,24 +3,20 @@
 What the claim logs stand on: giving a file a name that nobody has yet, which a file system, NFS
 too, does whole or not at all. Numbers are taken without gaps.
 
-Many may want the next number at once, and all but one of them have worked in vain. So those of one
-host stand in line, if they say that they want a number (`in_turn`); and whoever was late, because
-another host was first, steps aside for a moment that nobody else has drawn, which needs no word
-between hosts.
+Many may want the next number at once, and all but one of them have worked in vain. So whoever was
+late steps aside for a moment that nobody else has drawn, which needs no word between them. To
+stand in line is not worth its calls: as each job claims for all its workers, few meet.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from psyflow.system.files import link_new
 from psyflow.system.reading import read_whole
-from psyflow.system.turn import turn
 
 __all__ = ["NumberedFiles"]
 
@@ -30,12 +26,6 @@ MOST_AT_ONCE = 16
 """How many times as long as an attempt one that was late steps aside at most."""
 IMPATIENT = 4
 """After being late so often, one steps aside for ever shorter times: nobody waits for long."""
-SOON = 10
-"""Another number is taken right after the last one if fewer attempts would fit in between."""
-FEW = 0.01
-"""With fewer rivals, to stand in line is not worth the calls."""
-PASS_SECONDS = 0.0001
-"""How long the next in line takes to wake up, so that it is not overtaken."""
 
 
 class NumberedFiles:
@@ -61,9 +51,6 @@ class NumberedFiles:
         self._looked = 0.0  # when that was looked for
         self._rate = 0.0  # how many others took in a second then
         self._n_late = 0  # how often others were first since a number was taken
-        self._rivals = 0.0  # how many others take one meanwhile, on the average
-        self._attempt = 0.0  # seconds that it took to take the last one
-        self._added = float("-inf")  # when that was
 
     def path(self, number: int) -> Path:
         """Return the path of a number."""
@@ -75,25 +62,13 @@ class NumberedFiles:
         # Not fsynced: numbers matter only among processes that are alive.
         is_first = link_new(self.path(number), data, durable=False)
         self._known = max(self._known, number)
-        now = time.monotonic()
         if is_first:
-            self._n_late, self._attempt, self._added = 0, now - begin, now
+            self._n_late = 0
         else:
             self._n_late += 1
             times = min(2**self._n_late, MOST_AT_ONCE) / max(1, self._n_late - IMPATIENT)
-            _step_aside(times * (now - begin))
+            _step_aside(times * (time.monotonic() - begin))
         return is_first
-
-    @contextlib.contextmanager
-    def in_turn(self) -> Iterator[None]:
-        """Try to be the only one of this host that takes a number, if others have taken any."""
-        if self._rivals < FEW:
-            yield
-            return
-        if time.monotonic() - self._added < SOON * self._attempt:
-            time.sleep(PASS_SECONDS)
-        with turn(self.folder):
-            yield
 
     def read(self, number: int) -> bytes:
         """Return what a number holds."""
@@ -112,7 +87,6 @@ class NumberedFiles:
             middle = (low + high) // 2
             low, high = (middle, high) if self._is_taken(middle) else (low, middle)
         self._rate, self._looked = (low - known) / max(seconds, 1e-6), now
-        self._rivals += (low - known - self._rivals) / 4
         self._known = low
         return low
 

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import pytest
+
+from psyflow.work.slot import Answer, Slot, Wish
+
+
+def mixtures(first: Callable[[Slot], None], then: Callable[[Slot], None]) -> Iterator[Slot]:
+    """Yield what is found while something is written after something else, byte for byte."""
+    memory = bytearray(Slot.size)
+    slot = Slot(memoryview(memory))
+    first(slot)
+    before = bytes(memory)
+    then(slot)
+    after = bytes(memory)
+    for place in range(Slot.size):
+        # Python writes a number from its first byte to its last one, and numbers in their order.
+        if before[place] != after[place]:
+            yield Slot(memoryview(bytearray(after[:place] + before[place:])))
+
+
+@pytest.mark.parametrize("number", [1, 2, 255])
+def test_half_an_answer_is_none(number: int) -> None:
+    def answers(number: int, start: int, stop: int) -> Callable[[Slot], None]:
+        return lambda slot: slot.answer(number, Answer.DEALT, start, stop)
+
+    for size, more in product(range(1, 9), repeat=2):
+        slots = mixtures(answers(number, 0, size), answers(number + 1, size, size + more))
+        assert {slot.answered(number + 1) for slot in slots} == {None}, (size, more)
+
+
+@pytest.mark.parametrize("number", [1, 2, 255])
+def test_half_a_wish_is_none(number: int) -> None:
+    def wishes(*wish: int) -> Callable[[Slot], None]:
+        return lambda slot: slot.wish(Wish(*wish, 0.1 * wish[0]))
+
+    for most, then in product(range(1, 16), repeat=2):
+        slots = mixtures(wishes(number, most, 0), wishes(number + 1, then, 1))
+        found = {slot.wished for slot in slots}
+        assert found <= {None, Wish(number, most, 0, 0.1 * number)}, (most, then)
