@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 __all__ = ["CALC_DIR", "DATABASE", "MAP_FILE", "TASKDIR", "WORKDIR", "default_taskdir", "study_of"]
@@ -24,8 +25,9 @@ def default_taskdir() -> Path:
     If there is none, it is the one that would be here.
     """
     here = Path.cwd()
-    found = (folder / TASKDIR for folder in here.parents if (folder / TASKDIR).is_dir())
     is_here = (here / TASKDIR).is_dir()
+    # isdir: no, if it is above what may be looked into.
+    found = (folder / TASKDIR for folder in here.parents if os.path.isdir(folder / TASKDIR))  # noqa: PTH112
     return Path(TASKDIR) if is_here else next(found, Path(TASKDIR))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from psyflow.cli.output import INTERRUPTED, REFUSED, TROUBLE, Notices, describe,
 from psyflow.cli.parser import parse
 from psyflow.cli.streams import doors, let_go
 from psyflow.conventions import default_taskdir
+from psyflow.exceptions import PsyflowError
 
 __all__ = ["run_command_line"]
 
@@ -33,9 +35,9 @@ def run_command_line(argv: list[str], *, is_program: bool = False) -> int:
         arguments = parse(argv)
     except SystemExit as end:  # argparse has said why
         return end.code if isinstance(end.code, int) else REFUSED
-    if getattr(arguments, "taskdir", "") is None:
-        arguments.taskdir = str(default_taskdir())
     try:
+        if getattr(arguments, "taskdir", "") is None:
+            arguments.taskdir = _default_taskdir()
         with _no_collection() if is_program else contextlib.nullcontext():
             command = importlib.import_module(arguments.module)
         from psyflow.system.trust import trusting  # help and version do without it
@@ -64,6 +66,18 @@ def run_command_line(argv: list[str], *, is_program: bool = False) -> int:
         return exit_code_of(error)
     finally:
         let_go(sys.stdout)
+
+
+def _default_taskdir() -> str:
+    try:
+        return str(default_taskdir())
+    except OSError as error:
+        where = os.environ.get("PWD", ".")
+        raise PsyflowError(
+            f"the folder where you are, {where}, cannot be looked into ({error.strerror}), so "
+            "nobody knows whether it has a task folder. Change to a folder that you may read, or "
+            "name the task folder: --taskdir DIR"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -21,7 +21,14 @@ _MOST_CHARACTERS = 4000
 _MOST_LOGS = 100
 _SLACK_SECONDS = 2.0
 _GAVE_UP = re.compile(r"Worker \d+ gave up")
-_HEADING = re.compile(r"^=== .+ of (\S+), process \d+ on .+$", re.MULTILINE)
+_PROLOGUE = "prologue"
+"""What stands in the place of a step's name where a node is prepared for it."""
+_HEADING = re.compile(r"^=== \S+ \S+ (.+) of (\S+), process \d+ on .+$", re.MULTILINE)
+_OURS = ("psyflow: a line of the prologue", "psyflow: the prologue")
+_NOT_BEGUN = (
+    "(psyflow did not begin in this job. Where nothing above says why, a line of the `prologue` "
+    "has ended it, by `exec` or `exit`, or the job was ended before the prologue was done.)"
+)
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*.*$", re.M)
 
 
@@ -93,8 +100,10 @@ def _time_of(file: Path) -> float | None:
 def _end_of(log: Path, run_id: str) -> str:
     """Return what a log says last of a run; nothing if that is only that the job has begun."""
     text = _tail(log, 0)
-    headings = [found for found in _HEADING.finditer(text) if found[1] == run_id]
-    return _words_in(text[headings[-1].end() :] if headings else text)
+    headings = [found for found in _HEADING.finditer(text) if found[2] == run_id]
+    words = _words_in(text[headings[-1].end() :] if headings else text)
+    has_begun = not headings or headings[-1][1] != _PROLOGUE
+    return words if has_begun or "psyflow: " in words else f"{words}\n{_NOT_BEGUN}".lstrip("\n")
 
 
 def last_words(log: Path, start: int) -> str:
@@ -122,6 +131,9 @@ def _words_in(text: str, n_lines: int = _LAST_LINES) -> str:
             _said_before(text, tracebacks[-1].start()) + tracebacks[-1][0], _MOST_CHARACTERS
         )
     lines = [line for line in text.splitlines() if line.strip() and not _GAVE_UP.match(line)]
+    ours = [number for number, line in enumerate(lines) if line.startswith(_OURS)]
+    if ours:  # an epilogue may say more than anybody wants to know
+        n_lines = min(max(n_lines, len(lines) - ours[0]), _LAST_LINES)
     return cut("\n".join(lines[-n_lines:]), _MOST_CHARACTERS)
 
 

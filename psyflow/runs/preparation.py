@@ -22,19 +22,60 @@ from psyflow.tasks import TaskDef
 
 __all__ = ["check_start", "freeze_preparation", "preparation", "starter"]
 
-SHELL = ("bash", "-l")
-"""A login shell: only that reads where a site defines `module`."""
+SHELL = ("bash",)
+"""The script makes itself a login shell: only that reads where a site defines `module`."""
 
 _HEAD = """\
 # Prepares the node for a job of psyflow, and starts the job, which is "$@".
+if ! shopt -q login_shell; then
+    export PSYFLOW_PATH=$PATH
+    exec bash -l "$0" "$@"
+fi
+# /etc/profile may replace PATH. What that lacks now is put back, and stands in front of it: the
+# programs of an active environment, and of the cluster. Only what came last remains the last.
+psyflow_path() {
+    local folder front= back= IFS=:
+    set -f
+    for folder in ${PSYFLOW_PATH-}; do
+        case ":$PATH:" in
+            *:"$folder":*) front=$front$back back= ;;
+            *) back=$back$folder: ;;
+        esac
+    done
+    PATH=$front$PATH${back:+:${back%:}}
+    set +f
+    unset PSYFLOW_PATH
+}
+psyflow_path
+psyflow_run=${0%/*}
+printf '=== %(%Y-%m-%d %H:%M:%S)T prologue of %s, process %d on %s\\n' -1 "${psyflow_run##*/}" $$ "$HOSTNAME"
 psyflow_failed() {
+    psyflow_said=1
     printf 'psyflow: a line of the prologue failed with exit code %d, so the job does not begin: %s\\n' "$@" >&2
+    exit "$1"
+}
+# Says it if the prologue has ended the job.
+psyflow_ended() {
+    [ -z "${psyflow_begun-}" ] || return 0
+    [ -n "${psyflow_said-}" ] || printf 'psyflow: the prologue ended the job before it began, with exit code %d. A line of it calls `exit`, or the job was ended meanwhile.\\n' "$1" >&2
+}
+# By these exit codes, jobs of psyflow tell why they end: they must not be those of a prologue.
+psyflow_exit() {
+    [ -n "${psyflow_begun-}" ] || case $1 in [3-8]) exit 1 ;; esac
     exit "$1"
 }
 """  # noqa: E501
 _CONDA = """\
 # `conda activate` is a function that only interactive shells have.
 if [ "$(type -t conda)" != function ]; then eval "$("${CONDA_EXE:-conda}" shell.bash hook)"; fi
+"""
+_NO_EPILOGUE = """\
+psyflow_over() {
+    psyflow_ended "$1"
+    # Not for a signal, by which the shell is to end.
+    [ "$1" -gt 128 ] || psyflow_exit "$1"
+}
+trap 'psyflow_over $?' EXIT
 """
 _EPILOGUE = """\
 psyflow_line_failed() {
@@ -43,11 +84,13 @@ psyflow_line_failed() {
 psyflow_epilogue() {
     export PSYFLOW_EXIT_CODE=$?
     trap - EXIT
+    psyflow_ended "$PSYFLOW_EXIT_CODE"
     set +e
 @LINES@
-    exit "$PSYFLOW_EXIT_CODE"
+    psyflow_exit "$PSYFLOW_EXIT_CODE"
 }
 psyflow_signalled() {
+    psyflow_said=1
     [ -n "${psyflow_job-}" ] || exit "$2"
     psyflow_woken=1
     kill -s "$1" "$psyflow_job" 2>/dev/null
@@ -60,8 +103,9 @@ trap 'psyflow_signalled HUP 129' HUP
 trap 'psyflow_signalled USR1 138' USR1
 trap 'psyflow_signalled USR2 140' USR2
 """
-_START = 'exec "$@"\n'
+_START = 'trap - EXIT\nexec "$@"\n'
 _START_AND_WAIT = """\
+psyflow_begun=1
 "$@" <&0 &
 psyflow_job=$!
 # A signal ends the waiting, but not the job.
@@ -93,7 +137,7 @@ def preparation(task: TaskDef) -> str | None:
     ]
     pieces = [
         _HEAD,
-        _EPILOGUE.replace("@LINES@", "\n".join(after)) if after else "",
+        _EPILOGUE.replace("@LINES@", "\n".join(after)) if after else _NO_EPILOGUE,
         _CONDA if any(map(_ACTIVATES.search, task.prologue)) else "",
         "".join(f"{line}\n" for line in before),
         _START_AND_WAIT if after else _START,

@@ -46,6 +46,25 @@ def test_who_may_write_is_said_and_looking_works(study: Study) -> None:
     assert state_of(study.folder) == before
 
 
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs a second user"
+)
+@pytest.mark.parametrize("words", ["status", "run t", "new-task t"])
+def test_a_folder_that_may_not_be_read_is_named(study: Study, words: str) -> None:
+    closed = study.folder / "closed"
+    closed.mkdir()
+    os.chown(closed, OWNER, OWNER)
+    closed.chmod(0o700)
+    restricted = ["setpriv", "--bounding-set", RIGHTS, "--inh-caps", RIGHTS]
+    command = [*restricted, sys.executable, "-m", "psyflow", *words.split()]
+    environment = {**os.environ, "PWD": str(closed)}
+    done = subprocess.run(command, cwd=closed, env=environment, capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr
+    assert f"{closed}, cannot be looked into (Permission denied)" in done.stderr
+    assert "--taskdir" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def state_of(folder: Path) -> dict[Path, int]:
     return {
         path: path.stat().st_mtime_ns for path in folder.rglob("*") if "pycache" not in str(path)
