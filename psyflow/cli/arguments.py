@@ -25,6 +25,7 @@ __all__ = [
     "add_yes",
 ]
 
+_THE_ONLY_ONE = "the only one there is, if none is given"
 FORMATS = ("table", "csv", "tsv", "json", "jsonl", "md", "tex")
 """How `psy show` and `psy query` print rows: see `psyflow.results.text.written`."""
 
@@ -56,16 +57,21 @@ def add_tasks(parser: ArgumentParser, otherwise: str) -> None:
 
 
 def add_one_task(parser: ArgumentParser) -> None:
-    """Add the name of one task, and where it is."""
-    parser.add_argument("tasks", metavar="TASK", nargs=1, help="name of a task")
+    """Add the name of one task, and where it is; `take_task` says which, if none is given."""
+    parser.add_argument("task", metavar="TASK", nargs="?", help=f"name of a task; {_THE_ONLY_ONE}")
     add_taskdir(parser)
 
 
-def add_result(parser: ArgumentParser) -> None:
-    """Add the task whose results are meant, and where it is."""
-    parser.add_argument(
-        "task", metavar="TASK", help="name of a task, the folder of a run, or a result file"
-    )
+def add_result(parser: ArgumentParser, *, must_be_named: bool = False) -> None:
+    """Add the task whose results are meant, and where it is.
+
+    Unless it `must_be_named`, `take_task` says which, if none is given.
+    """
+    text = "name of a task, the folder of a run, or a result file"
+    if must_be_named:
+        parser.add_argument("task", metavar="TASK", help=text)
+    else:
+        parser.add_argument("task", metavar="TASK", nargs="?", help=f"{text}; {_THE_ONLY_ONE}")
     add_taskdir(parser)
     add_trust(parser)
 

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 from psyflow.cli.output import OK, TROUBLE, describe, exit_code_of, say
 from psyflow.conventions import MAP_FILE, WORKDIR, study_of
+from psyflow.exceptions import UsageError
 from psyflow.messages import command_line
 
 if TYPE_CHECKING:
     from psyflow.tasks import TaskDef
 
-__all__ = ["for_each_task", "load_tasks", "none_named", "suggestion"]
+__all__ = ["for_each_task", "load_tasks", "none_named", "suggestion", "take_task"]
+
+_MOST_NAMES = 10
 
 
 def load_tasks(arguments: Namespace) -> tuple[list[TaskDef], int]:
@@ -102,9 +105,69 @@ def none_named(arguments: Namespace) -> bool:
     """Tell whether no task is named, and if so, say what that means."""
     if arguments.tasks:
         return False
+    there = _listed(_names(arguments))
     command = suggestion(arguments, "NAME")
-    say(f"psy {arguments.command}: no task is named, so nothing is done. Type: {command}")
+    say(f"psy {arguments.command}: no task is named, so nothing is done. {there} Type: {command}")
     return True
+
+
+def take_task(arguments: Namespace) -> None:
+    """Take the only task there is where a command that needs one names none.
+
+    Raises
+    ------
+    UsageError
+        If there are several tasks, or none.
+    """
+    if arguments.task is None or _is_no_task(arguments):
+        names = _names(arguments)
+        words = [] if arguments.task is None else [arguments.task]
+        if len(names) > 1:
+            command = suggestion(arguments, names[0], *words)
+            raise UsageError(f"Which task? {_listed(names)} Type, for example: {command}")
+        _put_behind(arguments, words)
+        arguments.task = names[0]
+    arguments.tasks = [arguments.task]
+
+
+def _is_no_task(arguments: Namespace) -> bool:
+    """Tell whether what stands for a task is what comes after it: an item, or a role."""
+    word: str = arguments.task
+    if hasattr(arguments, "roles"):
+        return "=" in word and not Path(word).exists()
+    from psyflow.runs.debug import FIRST_FAILED
+
+    is_item = word.isdecimal() or word == FIRST_FAILED
+    return is_item and getattr(arguments, "item", "") is None and word not in _names(arguments)
+
+
+def _put_behind(arguments: Namespace, words: list[str]) -> None:
+    if words and hasattr(arguments, "roles"):
+        arguments.roles = [*words, *arguments.roles]
+    elif words:
+        arguments.item = words[0]
+
+
+def _names(arguments: Namespace) -> list[str]:
+    """Return the names of all tasks, one at least."""
+    from psyflow.tasks import PackageLoader
+
+    with contextlib.redirect_stdout(sys.stderr):
+        return PackageLoader(arguments.taskdir).names()
+
+
+def _listed(names: list[str]) -> str:
+    """Say which tasks there are.
+
+    Examples
+    --------
+    >>> _listed(["lif", "walk"])
+    'There are: lif, walk.'
+    """
+    more = len(names) - _MOST_NAMES
+    rest = f" and {more} more" if more > 0 else ""
+    are = "is" if len(names) == 1 else "are"
+    return f"There {are}: {', '.join(names[:_MOST_NAMES])}{rest}."
 
 
 def suggestion(arguments: Namespace, *words: str, command: str | None = None) -> str:

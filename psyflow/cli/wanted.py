@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from psyflow.cli.selection import suggestion
 from psyflow.exceptions import UsageError
 from psyflow.record.assess import Assessment, Choice
 from psyflow.record.wanted import Wanted
@@ -37,8 +38,15 @@ def about_unfulfilled(wanted: Wanted, assessment: Assessment) -> str:
 
 def check_named(arguments: Namespace) -> None:
     """Raise UsageError if items are not named in just one way, ``ITEM`` or ``--where``."""
-    if bool(arguments.where) == (arguments.item is not None):
-        raise UsageError("Name an item, by its number or by --where, and not by both.")
+    if arguments.where and arguments.item is not None:
+        raise UsageError("Name an item by its number or by --where, and not by both.")
+    if not arguments.where and arguments.item is None:
+        from psyflow.runs.debug import FIRST_FAILED  # a run needs none of what that imports
+
+        command = suggestion(arguments, arguments.task, FIRST_FAILED)
+        raise UsageError(
+            f"Which item? Name it by its number or by --where, or type, for example: {command}"
+        )
 
 
 def named_items(arguments: Namespace, assessment: Assessment) -> list[int]:

@@ -128,11 +128,20 @@ def test_the_first_of_a_part_is_tried_and_debugged(mixed):
     assert "x: 1" in mixed.psy("debug", "pairs", "--where", "x=1").stdout
 
 
-@pytest.mark.parametrize("words", [["debug", "pairs"], ["log", "pairs", "1", "--where", "x=1"]])
-def test_an_item_is_named_in_one_way(mixed, words):
-    shown = mixed.psy(*words)
+@pytest.mark.parametrize("command", ["debug", "log"])
+def test_an_item_is_named_in_one_way(mixed, command):
+    shown = mixed.psy(command, "pairs", "1", "--where", "x=1")
     assert shown.returncode == 2
-    assert "Name an item, by its number or by --where, and not by both." in shown.stderr
+    assert "Name an item by its number or by --where, and not by both." in shown.stderr
+
+
+def test_an_item_to_debug_is_asked_for(mixed):
+    shown = mixed.psy("debug")
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr == (
+        "psy debug: Which item? Name it by its number or by --where, "
+        "or type, for example: psy debug pairs first-failed\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["log", "debug", "test"])

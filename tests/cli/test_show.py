@@ -334,7 +334,7 @@ def test_a_long_file_is_shown_by_its_ends(place, store):
         (["lif", "--by", ","], "names of columns"),
         (["lif", "-f", "xml"], "invalid choice: 'xml'"),
         (["nowhere/result.npz"], "nowhere/result.npz"),
-        ([], "required: TASK"),
+        (["lif", "--top"], "expected one argument"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_can(lif, words, said):

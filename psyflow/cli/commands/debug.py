@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from psyflow.cli.output import FAILED, OK, say
-from psyflow.cli.selection import for_each_task
+from psyflow.cli.selection import for_each_task, take_task
 from psyflow.cli.streams import as_they_are
 from psyflow.cli.wanted import check_named, named_items
 from psyflow.exceptions import Skip, StoreError
@@ -31,6 +31,7 @@ __all__ = ["execute"]
 
 def execute(arguments: Namespace) -> int:
     """Evaluate an item of a task, and print its result row or debug what it raises."""
+    take_task(arguments)
     check_named(arguments)
     return for_each_task(arguments, lambda task: _debug(task, arguments))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from psyflow.cli.output import OK, say, tell
 from psyflow.cli.reading import without_bytecode
-from psyflow.cli.selection import for_each_task
+from psyflow.cli.selection import for_each_task, take_task
 from psyflow.cli.wanted import named_items
 from psyflow.command.packs import outputs
 from psyflow.command.place import STDERR, STDOUT
@@ -39,6 +39,7 @@ DEATHS = ("crash", "timeout")
 
 def execute(arguments: Namespace) -> int:
     """Print the logs of a task, or what they and the shards say about an item."""
+    take_task(arguments)
     with without_bytecode():
         return for_each_task(arguments, lambda task: _show(task, arguments))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from psyflow.cli.choosing import loaded, peeked, tell_without_rows
 from psyflow.cli.output import OK, say
-from psyflow.cli.selection import suggestion
+from psyflow.cli.selection import suggestion, take_task
 from psyflow.cli.streams import drawing_board
 from psyflow.exceptions import UsageError
 from psyflow.messages import shown_path
@@ -34,6 +34,7 @@ _MOST_LINES = 26
 
 def execute(arguments: Namespace) -> int:
     """Draw the results of a task."""
+    take_task(arguments)
     wish = Wish.parse(arguments.roles, arguments.kind, arguments.spread, arguments.log)
     _require_writable(arguments)
     if _goes_nowhere(arguments):

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from psyflow.cli.output import OK, first_lines, say
 from psyflow.cli.reading import report_each, without_bytecode
-from psyflow.cli.selection import for_each_task, suggestion
+from psyflow.cli.selection import for_each_task, suggestion, take_task
 from psyflow.exceptions import UsageError
 from psyflow.messages import shown_path
 from psyflow.record.assess import Assessment
@@ -24,6 +24,7 @@ __all__ = ["execute"]
 
 def execute(arguments: Namespace) -> int:
     """List what is in the archive of a task, or put one run of it back."""
+    take_task(arguments)
     if arguments.run is None:
         return report_each(arguments, lambda task: _list(task, arguments), _as_json)
     if arguments.json:

@@ -14,6 +14,7 @@ from psyflow.cli.choosing import (
 )
 from psyflow.cli.output import OK, say
 from psyflow.cli.printing import MOST_ROWS, print_rows
+from psyflow.cli.selection import take_task
 from psyflow.results import Results
 from psyflow.results.choice import REPEAT, Choice, Chosen
 from psyflow.results.effects import effects
@@ -23,6 +24,7 @@ __all__ = ["execute"]
 
 def execute(arguments: Namespace) -> int:
     """Print what is chosen of a result, and on stderr whose it is."""
+    take_task(arguments)
     results, n_rows = _results(arguments)
     if not results.n_rows and (status := tell_without_rows(results, arguments)) != OK:
         return status

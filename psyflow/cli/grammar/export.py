@@ -11,7 +11,7 @@ __all__ = ["COMMAND"]
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    add_result(parser)
+    add_result(parser, must_be_named=True)
     parser.add_argument(
         "file", metavar="FILE", help="where to write; its extension names the format"
     )
