@@ -19,83 +19,35 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import io
-import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
-_COUNTED = {
-    "stat": "look", "lstat": "look", "scandir": "look", "listdir": "listing", "mkdir": "create",
-    "link": "link", "rename": "link", "replace": "link", "unlink": "remove", "utime": "touch",
-    "fsync": "sync", "write": "append",
-}  # fmt: skip
-_counts: Counter[tuple[str, str]] = Counter()
-_is_counting = False
+# Before psyflow, some of which takes functions that are counted out of `os`.
+from benchmarks.operations import counting, during  # isort: skip
 
+import numpy as np
 
-def _count(name: str, path: object) -> None:
-    if _is_counting and isinstance(path, str | os.PathLike):
-        place = os.fspath(path)
-        is_folder = Path(place).suffix == "" and Path(place).name in _FOLDERS
-        folder = Path(place).name if is_folder else Path(place).parent.name
-        _counts[name, folder if folder in _FOLDERS else "elsewhere"] += 1
-
-
-_FOLDERS = ("claims", "leases", "out")
-
-
-def _wrap(module: Any, function: str, kind: Callable[..., str]) -> None:
-    original = getattr(module, function)
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        _count(kind(*arguments, **options), arguments[0] if arguments else None)
-        return original(*arguments, **options)
-
-    setattr(module, function, counted)
-
-
-def _kind_of_open(path: object, flags: int = 0, *rest: object, **options: object) -> str:
-    if flags & os.O_DIRECTORY:
-        return "look"
-    return "create" if flags & os.O_CREAT else "read"
-
-
-def _kind_of_io(path: object, mode: str = "r", *rest: object, **options: object) -> str:
-    return "read" if "r" in mode else "create"
-
-
-# Before psyflow is imported, some of which takes these functions out of `os`.
-for _function, _kind in _COUNTED.items():
-    if _function not in ("fsync", "write"):
-        _wrap(os, _function, lambda *a, _kind=_kind, **o: _kind)
-_wrap(os, "open", _kind_of_open)
-_wrap(io, "open", _kind_of_io)
-
-import numpy as np  # noqa: E402
-
-from benchmarks.figures import Figure, table  # noqa: E402
-from psyflow.doctor import bearing  # noqa: E402
-from psyflow.doctor.bearing import OPERATIONS, Latencies  # noqa: E402
-from psyflow.doctor.latency import measure  # noqa: E402
-from psyflow.outcomes.shard import ShardReader, ShardWriter  # noqa: E402
-from psyflow.system import lease as lease_module  # noqa: E402
-from psyflow.system.lease import Lease  # noqa: E402
-from psyflow.work import crowd, numbered  # noqa: E402
-from psyflow.work.asked import Questions  # noqa: E402
-from psyflow.work.crew import Claimant  # noqa: E402
-from psyflow.work.dealing import Dealer, claim_seconds  # noqa: E402
-from psyflow.work.longrunning import LongRunning  # noqa: E402
-from psyflow.work.pacer import Pacer  # noqa: E402
-from psyflow.work.slot import Answer, Slot, Wish  # noqa: E402
-from psyflow.work.worker import Work  # noqa: E402
+from benchmarks.figures import Figure, table
+from psyflow.doctor import bearing
+from psyflow.doctor.bearing import OPERATIONS, Latencies
+from psyflow.doctor.latency import measure
+from psyflow.outcomes.shard import ShardReader, ShardWriter
+from psyflow.system import lease as lease_module
+from psyflow.system.lease import Lease
+from psyflow.work import crowd, numbered
+from psyflow.work.asked import Questions
+from psyflow.work.crew import Claimant
+from psyflow.work.dealing import Dealer, claim_seconds
+from psyflow.work.longrunning import LongRunning
+from psyflow.work.pacer import Pacer
+from psyflow.work.slot import Answer, Slot, Wish
+from psyflow.work.worker import Work
 
 WORKERS = (10, 100, 1000, 5000)
 ITEM_SECONDS = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -115,18 +67,6 @@ PLACES = {
     "NFS": (4e-4, 8e-4, 2e-3, 1e-3, 1e-3, 5e-4, 2e-5, 5e-3, 2e-3, 2000.0),
     "busy Lustre": (1e-3, 2e-3, 5e-3, 4e-3, 4e-3, 2e-3, 2e-5, 3e-2, 1e-2, 3000.0),
 }
-
-
-@contextmanager
-def counting() -> Iterator[Counter[tuple[str, str]]]:
-    """Count operations by kind and folder."""
-    global _is_counting
-    _counts.clear()
-    _is_counting = True
-    try:
-        yield _counts
-    finally:
-        _is_counting = False
 
 
 class _Clock:
@@ -255,21 +195,11 @@ def counted_once(folder: Path) -> dict[str, Counter[str]]:
     (folder / "claims").mkdir()
     work = Work(None, range(1), folder / "claims", folder, "run.0", None, home=(0, 0))  # type: ignore[arg-type]
     return {
-        "lease": _during(lambda: lease.renew()),
-        "long-running": _during(lambda: telling.tell([(0, now - 60)])),
-        "question": _during(lambda: asked.heed(now - 60, lambda item: "")),
-        "presence": _during(work.is_gone),
+        "lease": during(lambda: lease.renew()),
+        "long-running": during(lambda: telling.tell([(0, now - 60)])),
+        "question": during(lambda: asked.heed(now - 60, lambda item: "")),
+        "presence": during(work.is_gone),
     }
-
-
-def _during(do: Callable[[], object]) -> Counter[str]:
-    with counting() as counts:
-        do()
-        found: Counter[str] = Counter()
-        for (kind, where), n in counts.items():
-            if where in _FOLDERS:
-                found[kind] += n
-    return found
 
 
 def reading_a_shard(folder: Path) -> Counter[str]:
@@ -278,7 +208,7 @@ def reading_a_shard(folder: Path) -> Counter[str]:
     path.parent.mkdir(parents=True)
     with ShardWriter(path):
         pass
-    return _during(lambda: path.exists() and list(ShardReader(path).new_frames()))
+    return during(lambda: path.exists() and list(ShardReader(path).new_frames()))
 
 
 def place(name: str, values: tuple[float, ...]) -> Latencies:

@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from psyflow.exceptions import (
-    StoreError,
-    UnmakeableValuesError,
-    UntrustedFileError,
-)
+from psyflow.exceptions import StoreError, UnmakeableValuesError
 from psyflow.fingerprint import Change, Part, changes, parts_from_json, parts_to_json
 from psyflow.outcomes.states import WITHOUT_ROW, State, Tally
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.space import Selection
 from psyflow.record.bookkeeping import About, ItemsFile
-from psyflow.record.chosen import chosen_space
+from psyflow.record.chosen import chosen_space, planned_renewals
 from psyflow.record.frozen import FrozenSpace
 from psyflow.record.layout import Layout
 from psyflow.record.namedfiles import NamedFiles
@@ -345,25 +341,9 @@ class Assessment:
     @functools.cached_property
     def renewals(self) -> Renewals:
         """When items were asked for anew, some of them maybe by this very look."""
-        planned = self._planned_renewals()
+        planned = planned_renewals(self.plan, self._chosen)
         items = self._again(self._chosen.space) if self._again else ()
         return planned.renewed(np.asarray(items), time.time_ns()) if len(items) else planned
-
-    def _planned_renewals(self) -> Renewals:
-        plan = self.plan
-        if plan is None or not plan.renewals:
-            return Renewals()
-        planned = Renewals.from_json(plan.renewals)
-        if plan.space_digest == self._chosen.digest:
-            return planned
-        from psyflow.record.numbering import items_of_plan  # seldom needed
-
-        try:
-            return planned.numbered(items_of_plan(plan, self._chosen))
-        except UntrustedFileError:
-            raise
-        except StoreError:
-            return Renewals()  # nor can anybody tell whose outcomes that plan's are
 
     @functools.cached_property
     def _chosen(self) -> FrozenSpace:

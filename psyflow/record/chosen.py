@@ -1,4 +1,7 @@
-"""Which space counts: that of the task file, or the one that was drawn for the present plan."""
+"""Which space counts: that of the task file, or the one that was drawn for the present plan.
+
+And which of its items that plan was to evaluate anew.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from psyflow.fingerprint import changes, parts_from_json
 from psyflow.pspace.repeat import REPEAT
 from psyflow.record.frozen import FrozenSpace
 from psyflow.record.plan import Plan
+from psyflow.record.renewals import Renewals
 from psyflow.tasks import TaskDef
 
-__all__ = ["chosen_space"]
+__all__ = ["chosen_space", "planned_renewals"]
 
 
 def chosen_space(task: TaskDef, plan: Plan | None) -> FrozenSpace:
@@ -51,6 +55,29 @@ def _repeated_anew(task: TaskDef, drawn: FrozenSpace) -> FrozenSpace:
         return drawn
     with task.importable():
         return drawn.repeating(task.repeat)
+
+
+def planned_renewals(plan: Plan | None, chosen: FrozenSpace) -> Renewals:
+    """Return when items of the space that counts were asked for anew, as its plan says.
+
+    Raises
+    ------
+    UntrustedFileError
+        If the space of the plan is another, and not known to be of this user's making.
+    """
+    if plan is None or not plan.renewals:
+        return Renewals()
+    planned = Renewals.from_json(plan.renewals)
+    if plan.space_digest == chosen.digest:
+        return planned
+    from psyflow.record.numbering import items_of_plan  # seldom needed
+
+    try:
+        return planned.numbered(items_of_plan(plan, chosen))
+    except UntrustedFileError:
+        raise
+    except StoreError:
+        return Renewals()  # nor can anybody tell whose outcomes that plan's are
 
 
 def _freeze(task: TaskDef) -> FrozenSpace:

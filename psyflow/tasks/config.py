@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -14,10 +13,10 @@ from psyflow.conventions import WORKDIR
 from psyflow.exceptions import TaskFileError, UnknownNameError
 from psyflow.fingerprint.reach import MEANING, PREPARING
 from psyflow.system.place import absolute
-from psyflow.tasks import meaning
+from psyflow.tasks import meaning, unset
 from psyflow.tasks import settings as kinds
 from psyflow.tasks.run_file import run_file
-from psyflow.tasks.settings import Default, Kind, Setting, setting
+from psyflow.tasks.settings import Default, Setting, setting
 from psyflow.tasks.spelling import warn_of_misspelt_settings, warn_of_others
 from psyflow.tasks.surroundings import Surroundings
 
@@ -31,43 +30,6 @@ __all__ = ["Config", "REQUIRED"]
 
 REQUIRED = ("pspace", "execute")
 """The variables that a task file has to set."""
-
-_NAME = re.compile(r"\w[\w.+,@~-]*")
-
-
-def _default_store() -> Store:
-    from psyflow.store.pickle import PickleStore
-
-    return PickleStore()
-
-
-def _default_backend() -> type[Backend]:
-    from psyflow.backend import DistributeBackend
-
-    return DistributeBackend
-
-
-def _default_scheduler() -> Scheduler:
-    from psyflow.scheduler import ImmediateRun
-
-    return ImmediateRun()
-
-
-def _no_default(name: str) -> Default:
-    def missing() -> object:
-        raise AttributeError(f"`{name}` is not set, and has no default.")
-
-    return Default("none: it has to be set", missing)
-
-
-def _task_name(value: Any) -> str:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        # The name becomes a folder, a job's name and an argument of `psy`.
-        raise ValueError("it may be made of letters, digits and the signs _ . - + , @ ~")
-    return value
-
-
-NAME = Kind("a name that begins with a letter, a digit or _ and has no spaces", _task_name)
 
 
 class Config:
@@ -112,10 +74,10 @@ class Config:
     """
 
     pspace: ParameterSpace = setting(
-        _no_default("pspace"), kinds.SPACE, "The parameter space to explore."
+        unset.required("pspace"), kinds.SPACE, "The parameter space to explore."
     )
     execute: Callable[..., Mapping[str, Any]] = setting(
-        _no_default("execute"),
+        unset.required("execute"),
         kinds.FUNCTION,
         "The function to evaluate: it is called with a pset as keyword arguments and returns "
         "its results as a dict.",
@@ -126,17 +88,13 @@ class Config:
         "Called once in each worker with the worker's number; returns a dict of further keyword "
         "arguments for `execute`.",
     )
-    store: Store = setting(
-        Default("PickleStore()", _default_store), kinds.STORE, "The format of the result file."
-    )
+    store: Store = setting(unset.STORE, kinds.STORE, "The format of the result file.")
     backend: type[Backend] = setting(
-        Default("DistributeBackend", _default_backend),
+        unset.BACKEND,
         kinds.BACKEND,
         "How psets are dealt out to jobs: in fixed batches, or to whichever is free.",
     )
-    scheduler: Scheduler = setting(
-        Default("ImmediateRun()", _default_scheduler), kinds.SCHEDULER, "What runs the jobs."
-    )
+    scheduler: Scheduler = setting(unset.SCHEDULER, kinds.SCHEDULER, "What runs the jobs.")
     scheduler_args: dict[str, Any] = setting(
         Default("{}", dict),
         kinds.NAMED_VALUES,
@@ -276,7 +234,9 @@ class Config:
         "", kinds.JOB_PREFIX, "What the names of jobs begin with, for the scheduler."
     )
     name: str = setting(
-        Default("NAME of task_NAME.py", str), NAME, "Name of the task, of its folder and its jobs."
+        Default("NAME of task_NAME.py", str),
+        kinds.NAME,
+        "Name of the task, of its folder and its jobs.",
     )
 
     def __init__(

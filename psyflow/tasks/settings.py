@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Default", "Kind", "Setting", "setting"]
 
 _SHOWN_LENGTH = 60
+_NAME = re.compile(r"\w[\w.+,@~-]*")
 _NAME_PART = re.compile(r"[\w.+,@~:-]*")
 
 
@@ -302,6 +303,13 @@ def _words_or_none(value: Any) -> str | list[str] | None:
     return value if value is None or isinstance(value, str) else _list_of(_text)(value)
 
 
+def _task_name(value: Any) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        # The name becomes a folder, a job's name and an argument of `psy`.
+        raise ValueError("it may be made of letters, digits and the signs _ . - + , @ ~")
+    return value
+
+
 RETRYABLE = ("crash", "error", "oom", "timeout")
 SPACE = Kind("a parameter space, a list of dicts, a dict of columns or a DataFrame", _space)
 FUNCTION = Kind("a function", _function)
@@ -331,3 +339,4 @@ PATH_OR_NONE = Kind("a path or None", _path_or_none)
 NAMES = Kind("a list of names", _list_of(_text))
 WORDS_OR_NONE = Kind("a command line, a list of its words, or None", _words_or_none)
 PATHS = Kind("a list of paths", _list_of(_path))
+NAME = Kind("a name that begins with a letter, a digit or _ and has no spaces", _task_name)

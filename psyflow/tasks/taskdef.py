@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,24 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from psyflow.exceptions import (
     TaskFileError,
-    UnknownNameError,
     did_you_mean,
 )
 from psyflow.scheduler.profile import find_site
-from psyflow.tasks.afar import check_afar
-from psyflow.tasks.arguments import takes_context
+from psyflow.system.place import absolute
+from psyflow.tasks.agreement import check_agreement
 from psyflow.tasks.config import REQUIRED, Config
 from psyflow.tasks.interpreter import interpreter_words
 from psyflow.tasks.programs import (
-    check_call,
     command_parts,
     take_command,
     with_frozen_templates,
     with_launcher,
 )
-from psyflow.tasks.repeating import add_repeats, withheld
+from psyflow.tasks.repeating import add_repeats
 from psyflow.tasks.run_file import run_file
-from psyflow.tasks.signature import check_setup, takes_keyword
+from psyflow.tasks.signature import takes_keyword
 from psyflow.tasks.spelling import warn_of_misspelt_settings, warn_of_others
 from psyflow.tasks.surroundings import Surroundings
 
@@ -111,7 +108,7 @@ class TaskDef(Config):
         conf: Config | str | os.PathLike[str] | None = None,
         base: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._load(_absolute(path), None, conf, base)
+        self._load(absolute(path), None, conf, base)
 
     @classmethod
     def load_frozen(
@@ -135,7 +132,7 @@ class TaskDef(Config):
             As for `TaskDef`, with the paths of the originals.
         """
         task = cls.__new__(cls)
-        task._load(_absolute(path), _absolute(code), conf, base)
+        task._load(absolute(path), absolute(code), conf, base)
         return task
 
     def reload(self) -> TaskDef:
@@ -160,7 +157,7 @@ class TaskDef(Config):
         super().__init__(source=str(path))
         self.path = path
         self.digests = FileDigests()
-        self.base = _absolute(base or ".")
+        self.base = absolute(base or ".")
         self._surroundings = Surroundings(path.parent, code)
         self._conf = _conf_of(conf, self._surroundings)
         self.conf_path = self._conf.file
@@ -204,13 +201,13 @@ class TaskDef(Config):
 
     def _resolve(self) -> None:
         self.interpreter = interpreter_words(self.python, self.path.parent)
-        self.workdir = _absolute(self.base / self.workdir)
+        self.workdir = absolute(self.base / self.workdir)
         self.folder = self.workdir / self.name
-        self.file_dep = [_absolute(self.path.parent / file) for file in self.file_dep]
+        self.file_dep = [absolute(self.path.parent / file) for file in self.file_dep]
         if self.resultfile is None:
             self.resultfile = self.folder / f"result{self.store.ext}"
         else:
-            self.resultfile = _absolute(self.base / self.resultfile)
+            self.resultfile = absolute(self.base / self.resultfile)
             self._fit_store()
         if self.resultfile.is_dir():
             raise TaskFileError(f"{self.source}: `resultfile` {self.resultfile} is a folder.")
@@ -277,44 +274,7 @@ class TaskDef(Config):
         UnsupportedDataError
             If the store cannot hold the parameters.
         """
-        if self.setup is not None:
-            check_setup(self.setup, source=self.source)
-        check_afar(self)
-        self._warn_of_random_traps()
-        names = self.pspace.keys()
-        for name in self.seed_by or ():
-            if name not in names:
-                raise UnknownNameError("parameter", name, names)
-        if len(self.pspace):
-            random = ["rng"] if self._gives_rng() else []
-            context = ["ctx"] if takes_context(self) else []
-            psets = [name for name in names if name not in withheld(self)]
-            check_call(self, [*psets, *random], context)
-            excluded = self.exclude_from_result
-            pset = self.pspace[0]
-            with self.importable():
-                self.store.check({name: pset[name] for name in names if name not in excluded})
-
-    def _warn_of_random_traps(self) -> None:
-        """Warn of random numbers that psets would share, or that each job would draw anew."""
-        from psyflow.fingerprint.randomness import random_traps
-        from psyflow.tasks.advice import about_trap
-
-        for found in random_traps(self.code_path, ["execute", "setup"], self.modules_elsewhere()):
-            warnings.warn(about_trap(self.name, found), stacklevel=3)
-
-    def _gives_rng(self) -> bool:
-        """Return whether `execute` is called with `rng`."""
-        if self.seed is None:
-            return False
-        takes_rng = takes_keyword(self.execute, "rng")
-        if not takes_rng and not self.seed_globals:
-            raise TaskFileError(
-                f"{self.source}: `seed` is set, but `execute` does not take `rng`. Add it to "
-                "the parameters of `execute`, or remove `seed`. For code that cannot take it, "
-                "set seed_globals = True."
-            )
-        return takes_rng
+        check_agreement(self)
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -396,12 +356,7 @@ def _conf_of(conf: Config | str | os.PathLike[str] | None, surroundings: Surroun
         return conf
     from psyflow.fingerprint import CONF_FILE
 
-    path = _absolute(conf) if conf is not None else surroundings.folder / CONF_FILE
+    path = absolute(conf) if conf is not None else surroundings.folder / CONF_FILE
     if conf is None and not surroundings.source_of(path).is_file():
         return Config()
     return Config.load_from_file(path, surroundings)
-
-
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    # Links are not followed: a task is where its user sees it.
-    return Path(os.path.abspath(path))  # noqa: PTH100

@@ -23,7 +23,7 @@ from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
 from psyflow.runs.folders import link_folders
 from psyflow.system.files import make_folder
-from psyflow.tasks.config import NAME
+from psyflow.tasks.settings import NAME
 
 __all__ = ["execute", "server"]
 

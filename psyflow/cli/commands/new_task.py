@@ -16,7 +16,7 @@ from psyflow.exceptions import UsageError
 from psyflow.scheduler import Scheduler, scheduler_by_name
 from psyflow.scheduler.profile import Site, find_site
 from psyflow.system.files import link_new, make_folder
-from psyflow.tasks.config import NAME
+from psyflow.tasks.settings import NAME
 
 __all__ = ["execute"]
 
