@@ -28,6 +28,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from psyflow.work.rounding import rounding_here
+
 __all__ = ["Condition", "conditions_here"]
 
 _NUMBERS = tuple(sorted({int(number) for number in signal.valid_signals()}))
@@ -340,6 +342,8 @@ def _loggers() -> Condition:
 
 
 def _of_numbers() -> list[Condition]:
+    get, put = rounding_here()
+    own = get()
     return [
         Condition("the error state of NumPy", np.geterr, lambda own: np.seterr(**own)),
         Condition("the error state of NumPy", np.geterrcall, np.seterrcall),
@@ -348,6 +352,8 @@ def _of_numbers() -> list[Condition]:
             np.get_printoptions,
             lambda own: np.set_printoptions(**own),
         ),
+        # Each thread has its own, of which another one knows nothing.
+        Condition("the rounding of floats", get, put, is_of_imports=False, aside=lambda: own),
         _decimals(),
     ]
 

@@ -17,7 +17,26 @@ from tests.support.processes import eventually
 MakeJob = Callable[..., Job]
 
 SOURCE = """
-import decimal, gc, io, locale, logging, resource, socket, tempfile, time, warnings
+import ctypes, decimal, gc, io, locale, logging, resource, socket, tempfile, time, warnings
+
+small, large, smallest = 2.0**-54, 3 * 2.0**-54, 5e-310
+libm = ctypes.CDLL(None)
+# How fenv.h calls rounding down, up and to 0, by which machine it is.
+directions = {"x86_64": (0x400, 0x800, 0xC00), "aarch64": (0x800000, 0x400000, 0xC00000)}
+
+def rounded(direction):
+    for name, numbers in directions.items():
+        if os.uname().machine == name:
+            assert libm.fesetround(numbers[direction]) == 0
+
+def smallest_are_0():
+    # As a library does when it is loaded that was compiled with -ffast-math.
+    if os.uname().machine == "x86_64":
+        environment = ctypes.create_string_buffer(512)
+        libm.fegetenv(environment)
+        place = ctypes.c_uint32.from_buffer(environment, 28)
+        place.value |= 0x8040
+        libm.fesetenv(environment)
 
 def all_there_is():
     return {
@@ -31,6 +50,7 @@ def all_there_is():
         "path": [sys.path[:], sys.argv[:], len(sys.meta_path), len(sys.path_hooks)],
         "filters": warnings.filters[:],
         "numbers": [np.geterr(), np.geterrcall(), str(np.get_printoptions())],
+        "floats": [1.0 + small, 1.0 + large, -1.0 - small, smallest * 1.0],
         "decimal": str(1 / decimal.Decimal(7)) + str(decimal.getcontext().traps),
         "locale": [locale.setlocale(locale.LC_ALL), time.tzname],
         "gc": [gc.isenabled(), gc.get_threshold()],
@@ -121,6 +141,10 @@ actions = [
     lambda: np.seterr(all="raise"),
     lambda: np.seterrcall(print),
     lambda: np.set_printoptions(precision=2),
+    lambda: rounded(0),
+    lambda: rounded(1),
+    lambda: rounded(2),
+    smallest_are_0,
     dirty_decimal,
     lambda: decimal.setcontext(decimal.Context(prec=3)),
     lambda: locale.setlocale(locale.LC_ALL, "C.UTF-8"),
@@ -177,7 +201,7 @@ def execute(i):
             raise Skip("SEEN " + seen)
     return {{"seen": seen}}
 """
-    run = job(2 * 41 + 1, source, pool_size=1)
+    run = job(2 * 45 + 1, source, pool_size=1)
     assert run.run() == 0
     (_, first), *others = seen_by(run)
     for item, seen in others:
