@@ -184,16 +184,7 @@ class Telling(Observer):
         if missing.n_items:
             self.exit_code = max(self.exit_code, self._exit_code_of(tally))
             self._say(self._about_missing(missing, tally.n_items))
-        assessment = self._run.assess()
-        if missing[State.TODO] == tally.n_items:
-            self._tell_stillborn(assessment)
-        tell_undeclared(assessment)
-
-    def _tell_stillborn(self, assessment: Assessment) -> None:
-        from psyflow.report.stillborn import about_stillborn, stillborn_of  # seldom needed
-
-        for found in stillborn_of(assessment)[:1]:
-            self._say("\n".join(about_stillborn(found)))
+        tell_undeclared(self._run.assess())
 
     def tell_rows(self) -> None:
         """Say how many rows there are, where, and how to look at them; the last of all to say."""

@@ -13,7 +13,7 @@ from psyflow.record.plan import Plan
 from psyflow.system.reading import is_there, no_pipe
 from psyflow.texts import cut
 
-__all__ = ["Stillborn", "last_words", "stillborn"]
+__all__ = ["Stillborn", "has_heading", "last_words", "stillborn"]
 
 _LAST_BYTES = 1 << 20
 _LAST_LINES = 8
@@ -104,6 +104,14 @@ def _end_of(log: Path, run_id: str) -> str:
     words = _words_in(text[headings[-1].end() :] if headings else text)
     has_begun = not headings or headings[-1][1] != _PROLOGUE
     return words if has_begun or "psyflow: " in words else f"{words}\n{_NOT_BEGUN}".lstrip("\n")
+
+
+def has_heading(log: Path, start: int, run_id: str) -> bool:
+    """Tell whether psyflow has begun a job of a run, by its log from byte `start` on."""
+    with no_pipe(log).open("rb") as file:
+        file.seek(start)
+        text = file.read(_LAST_BYTES).decode(errors="replace")
+    return any(found[2] == run_id and found[1] != _PROLOGUE for found in _HEADING.finditer(text))
 
 
 def last_words(log: Path, start: int) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from psyflow.exceptions import PsyflowError, RunHeldError, SchedulerError
 from psyflow.messages import shown_path
 from psyflow.record import refusals
 from psyflow.record.assess import Assessment
-from psyflow.record.joblogs import last_words
+from psyflow.record.joblogs import has_heading, last_words
 from psyflow.record.jobs import Jobs
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
@@ -23,6 +25,7 @@ from psyflow.runs.split import split
 from psyflow.runs.submit import Foreseen, Submission, process_job
 from psyflow.store import Store
 from psyflow.system.exits import DISK_FULL, ENDED_EARLY, STOPPED
+from psyflow.system.files import is_there
 from psyflow.system.hold import Hold
 from psyflow.system.orphans import ORPHAN_SECONDS, wait_until_dead
 from psyflow.tasks import TaskDef
@@ -135,6 +138,9 @@ class Here:
             status = self.process(plan)
         if status == STOPPED:
             raise KeyboardInterrupt
+        if log.exists() and not self._has_begun(plan, log, start):
+            # So its exit status is not one of psyflow's.
+            raise PsyflowError(self._about_not_begun(plan, status, last_words(log, start)))
         if status in ENDED_EARLY:
             observer.stopped_early(plan, status)
             return
@@ -150,6 +156,17 @@ class Here:
                 f"the workers gave up (exit status {status}); see {shown_path(log)}\n"
                 f"{of_users_files(last_words(log, start), plan.layout, self._task.path.parent)}"
             )
+
+    def _has_begun(self, plan: Plan, log: Path, start: int) -> bool:
+        return bool(plan.layout.shards(plan.run_id)) or has_heading(log, start, plan.run_id)
+
+    def _about_not_begun(self, plan: Plan, status: int, words: str) -> str:
+        python = f"`python` ({shlex.join(self._task.interpreter)})"
+        who = f"`prologue`, or {python}," if is_there(plan.frozen.preparation) else python
+        return (
+            f"{who} ended with exit status {status} before psyflow began; see "
+            f"{shown_path(self._layout.log('process:0'))}\n{words}"
+        ).rstrip()
 
 
 def _warm_up(store: Store) -> None:

@@ -173,7 +173,12 @@ def check_start(task: TaskDef) -> None:
                 )
     program = task.interpreter[0]
     if "/" in program:
-        if not (Path(program).is_file() and os.access(program, os.X_OK)):
+        if Path(program).is_file() and not os.access(program, os.X_OK):
+            raise TaskFileError(
+                f"{task.source}: `python`: {program} may not be executed. To allow it, type: "
+                f"{shlex.join(['chmod', '+x', program])}"
+            )
+        if not Path(program).is_file():
             raise TaskFileError(
                 f"{task.source}: `python`: {program} is no program. A path is relative to the "
                 f"task file. One that only nodes have may be written: env {program}"

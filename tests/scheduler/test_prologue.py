@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,11 @@ def test_a_job_finds_what_the_user_found_on_path(place: Place) -> None:
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
-        ("exit 0", 1, "the prologue ended the job before it began, with exit code 0"),
+        ("exit 0", 3, "the prologue ended the job before it began, with exit code 0"),
         # That would be a full disk, were it a job's.
         ("exit 4", 3, "the prologue ended the job before it began, with exit code 4"),
         ("(exit 5)", 3, "a line of the prologue failed with exit code 5"),
-        ("exec true", 1, "psyflow did not begin in this job"),
+        ("exec true", 3, "psyflow did not begin in this job"),
     ],
 )
 def test_a_prologue_that_ends_the_job_is_told(
@@ -53,9 +54,39 @@ def test_a_prologue_that_ends_the_job_is_told(
     place.task("t", SQUARE + f"prologue = ['echo before', {line!r}]\n" + epilogue)
     shown = place.program("run", "t")
     assert shown.returncode == code, shown.stderr
-    for told in (shown, place.program("status", "t")):
-        assert told.stderr.count(says) == 1, told.stderr
+    assert "`prologue`, or `python` (" in shown.stderr
+    assert place.program("status", "t").stderr.count(says) == 1
     assert "no room" not in shown.stderr
     # The log has what was said of that; what is told next is not of it.
     place.task("t", SQUARE)
     assert place.program("run", "t").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "says"),
+    [
+        ("#!/bin/sh\necho no image >&2\n", 0, "no image"),
+        # A full disk, were it psyflow's.
+        ("#!/bin/sh\necho no image >&2\nexit 4\n", 4, "no image"),
+        ("#!/no/such/shell\n", 127, "cannot be started: No such file"),
+    ],
+)
+def test_a_wrapper_that_does_not_start_python_is_told(
+    place: Place, script: str, status: int, says: str
+) -> None:
+    place.task("t", SQUARE + "python = './my wrapper'\n")
+    wrapper = place.tasks / "my wrapper"
+    wrapper.write_text(script)
+    unusable = place.psy("run", "t")
+    assert unusable.returncode == 3
+    assert f"may not be executed. To allow it, type: chmod +x '{wrapper}'" in unusable.stderr
+    wrapper.chmod(0o755)
+    shown = place.psy("run", "t")
+    assert shown.returncode == 3
+    told = f"`python` ('{wrapper}') ended with exit status {status} before psyflow began"
+    assert told in shown.stderr
+    assert says in shown.stderr
+    # What a wrapper prints goes to the log, and disturbs nothing.
+    wrapper.write_text(f'#!/bin/sh\necho welcome\nexec {sys.executable} "$@"\n')
+    assert place.psy("run", "t").returncode == 0
+    assert "welcome" in (place.work / "t" / "t:process:0.log").read_text()
