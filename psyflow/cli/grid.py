@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from psyflow.cli.fitting import cut_to, width_of
 from psyflow.results.text.digits import one_line
 from psyflow.results.text.view import Shown, View
+from psyflow.widths import cut_to, width_of
 
 __all__ = ["grid_lines", "terminal_width"]
 

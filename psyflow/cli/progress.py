@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from psyflow.cli.fitting import cut_to, width_of
 from psyflow.cli.output import say
 from psyflow.cli.streams import drawing_board
 from psyflow.messages import duration
 from psyflow.outcomes.states import State
 from psyflow.report.progress import Counts, Follower
 from psyflow.texts import printable
+from psyflow.widths import cut_to, width_of
 
 if TYPE_CHECKING:
     from psyflow.record.plan import Plan

@@ -14,6 +14,7 @@ from typing import Any
 from psyflow.messages import duration
 from psyflow.results.performance import Progress
 from psyflow.texts import printable
+from psyflow.widths import cut_to, width_of
 
 __all__ = ["following", "in_notebook", "is_interactive", "say", "shown"]
 
@@ -22,6 +23,7 @@ PATIENCE = 0.5
 DRAW_SECONDS = 0.2
 LINE_SECONDS = 30.0
 HEED_SECONDS = 1.0
+_LEAST_NAME = 4
 
 
 def say(text: str) -> None:
@@ -92,16 +94,27 @@ def _told(name: str, progress: Progress, elapsed: float) -> str:
     if rate and progress.total > progress.finished:
         left = f", {duration((progress.total - progress.finished) / rate)} left"
     speed = f"{rate:.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
-    return f"{name}: {progress}, {speed}{left}"
+    all_raised = progress.exceptions == progress.failures
+    raised = "" if all_raised else f" ({progress.exceptions} with an exception)"
+    done = f"{progress.finished} of {progress.total} finished, {progress.failures} failed{left}"
+    return f"{_name_beside(done, name)}{done}, {speed}{raised}"
+
+
+def _name_beside(said: str, name: str) -> str:
+    """Return as much of a name as there is room for on the terminal beside what is said."""
+    room = _width() - 2 - len(f": {said}")  # one for the sign that something is cut off
+    if not _is_terminal() or width_of(name) <= room:
+        return f"{name}: "
+    return f"{cut_to(name, room)}: " if room >= _LEAST_NAME else ""
 
 
 class _TerminalLine:
     """A line that is drawn again and again in its place."""
 
     def __call__(self, text: str) -> None:
-        width = _width()
+        line = cut_to(printable(text), _width() - 1)
         with contextlib.suppress(OSError, ValueError):
-            print(f"\r\x1b[K{printable(text)[: width - 1]}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
     def end(self, text: str) -> None:
         self(text)

@@ -20,6 +20,7 @@ from psyflow.testing.schedulers import until
 from tests.durability.requirements import need_recorder
 from tests.support.place import SQUARE, Place
 from tests.support.processes import PATIENCE
+from tests.support.screen import on_screen
 
 
 @pytest.fixture(autouse=True)
@@ -262,6 +263,13 @@ def test_probe_that_gets_no_job_says_so(
         assert told.returncode == 3
         assert "has made no file within 1 s, state Q" in told.stderr
         until(lambda: not cluster_jobs(place), "the job is gone", PATIENCE)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_what_it_says_fits_the_terminal(place: Place, columns: int) -> None:
+    shown = on_screen(place.command("doctor"), place.folder, columns)
+    assert "Workdir in" in shown.raw
+    assert [line for line in shown.screen.wrapped if " " in line.strip()] == []
 
 
 def test_scheduler_that_does_not_answer_is_a_problem_if_it_is_the_sites(

@@ -8,10 +8,11 @@ import subprocess
 
 import pytest
 
-from psyflow.cli.fitting import fitted, width_of
+from psyflow.cli.fitting import fitted
 from psyflow.cli.progress import in_room
 from psyflow.outcomes.states import State, Tally
 from psyflow.report.progress import Counts
+from psyflow.widths import width_of
 from tests.support.place import Place
 from tests.support.processes import PATIENCE, eventually
 from tests.support.screen import Screen, Shown, on_screen

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from psyflow import __version__
-from psyflow.cli.output import OK, TROUBLE, say
+from psyflow.cli.output import OK, TROUBLE, say, tell
 from psyflow.doctor.bearing import MOST, Latencies, most_workers
 from psyflow.doctor.folder import FolderFacts, look_at_folder
 from psyflow.doctor.place import PlaceFacts, look_at_place
@@ -92,7 +92,8 @@ def execute(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps(_as_json(report), indent=2))
     else:
-        print("\n".join(_lines(report, writes=arguments.write is not None)))
+        for line in _lines(report, writes=arguments.write is not None):
+            tell(line)
     if arguments.write is not None:
         _write(report, arguments)
     for problem in report.problems():

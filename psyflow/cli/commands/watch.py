@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from psyflow.cli.fitting import width_of
 from psyflow.cli.interruption import terminated_as_interrupted
 from psyflow.cli.output import OK, say
 from psyflow.cli.progress import is_terminal
@@ -26,6 +25,7 @@ from psyflow.report.asking import Asker, Members
 from psyflow.report.status import Inquiry
 from psyflow.tasks import TaskDef
 from psyflow.texts import printable
+from psyflow.widths import width_of
 
 __all__ = ["execute"]
 
