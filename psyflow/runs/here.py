@@ -25,9 +25,9 @@ from psyflow.runs.split import split
 from psyflow.runs.submit import Foreseen, Submission, process_job
 from psyflow.store import Store
 from psyflow.system.exits import DISK_FULL, ENDED_EARLY, STOPPED
-from psyflow.system.files import is_there
 from psyflow.system.hold import Hold
 from psyflow.system.orphans import ORPHAN_SECONDS, wait_until_dead
+from psyflow.system.reading import is_there
 from psyflow.tasks import TaskDef
 from psyflow.work.capture import say, saying_in
 
