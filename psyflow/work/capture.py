@@ -10,7 +10,7 @@ from os import SEEK_CUR, lseek
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Heard", "Output", "Unheard", "say", "saying_in"]
+__all__ = ["Aloud", "Heard", "Output", "Unheard", "say", "saying_in"]
 
 
 def say(text: str) -> None:
@@ -55,6 +55,14 @@ class Unheard:
 
     def report(self, text: str) -> None:
         """Say nothing: whoever asked for the evaluation is told all of it."""
+
+
+class Aloud(Unheard):
+    """What items print goes where this process prints, and so does what is said of them."""
+
+    def report(self, text: str) -> None:
+        """Say something of an item."""
+        say(text)
 
 
 class Output:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from os import _exit, getpid
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -14,11 +14,11 @@ from psyflow.columns import without
 from psyflow.exceptions import Skip, UnsupportedDataError
 from psyflow.outcomes.records import SKIPPED, Failure, Writer
 from psyflow.work.acceptance import Acceptance, RefusedError
-from psyflow.work.capture import Heard, say
+from psyflow.work.capture import Aloud, Heard
 from psyflow.work.context import StopNow
 from psyflow.work.copies import changeable, fresh
 from psyflow.work.integrity import Integrity
-from psyflow.work.kept import Here, Kept, Printed, Programs
+from psyflow.work.kept import Here, Kept, Programs
 from psyflow.work.looks import Looks
 from psyflow.work.plain import argument_rows, as_pset, positions
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
@@ -53,7 +53,7 @@ class Evaluator:
     attempts : mapping from int to int, optional
         How often items have been tried before, by their numbers.
     output : Heard, optional
-        Where what items print goes.
+        Where what items print goes; where this process prints by default.
     on_failed : callable
         Told how many items have failed, each time that one does.
     integrity : Integrity, optional
@@ -91,7 +91,7 @@ class Evaluator:
         self._integrity = integrity
         self._lets_through = lets_through
         self._on_failed = on_failed
-        self._output = output
+        self._output = output or Aloud()
         self._retries = retries
         self._attempts = {} if attempts is None else attempts
         self.stopping = False
@@ -102,7 +102,8 @@ class Evaluator:
         self._withheld = prepared.withheld
         self._given = prepared.given
         self._on_start = on_start
-        self._here = Here(output.name if output else "")
+        self._here = Here(self._output.name)
+        self._end_if_forked = partial(self._here.end_if_forked, self._output.report)
         self._in_call = False
         self._interrupted = False
         self._changeable: list[str] = []
@@ -174,7 +175,7 @@ class Evaluator:
         execute, extra, on_start = self._prepared.execute, self._prepared.extra, self._on_start
         kept, plain, kinds = self._kept, self._kept.plain_rows, self._acceptance.plain
         values_of, due, most = kinds.values_of, self.looks.due, kept.most_plain
-        printed_now = self._output.advance if self._output and self._output.name else None
+        printed_now = self._output.advance if self._output.name else None
         order = () if extra else positions(execute, tuple(psets))
         names = order or tuple(psets)
         for item, values in zip(items, argument_rows(psets, names), strict=False):
@@ -329,8 +330,8 @@ class Evaluator:
             # Besides what is wrong with the result: whatever the classes of its values raise.
             self._fail(item, pset, error, begin, attempt, is_of_result=True)
         else:
-            programs = self._programs(pset)
-            self._kept.rows.extend((item, begin, end, row, attempt, self._printed(), programs))
+            printed, programs = self._output.advance(), self._programs(pset)
+            self._kept.rows.extend((item, begin, end, row, attempt, printed, programs))
 
     def _refuse(
         self, item: int, pset: dict[str, Any], refused: RefusedError, begin: float, attempt: int
@@ -371,7 +372,7 @@ class Evaluator:
             raise StopNow from error
         tried = self._here.tried(item, without(self._given, pset), begin, attempt)
         failure = Failure.of_exception(tried, error, is_of_result=is_of_result)
-        failure.printed = self._printed()
+        failure.printed = self._output.advance()
         if (programs := self._programs(pset)) is not None:
             failure.programs = dict(programs)
         is_outcome = self.stopping or not self._retries.allow(failure.kind, attempt)
@@ -386,25 +387,14 @@ class Evaluator:
             return True
         self._kept.write_failure(failure)
         again = "" if is_outcome else f" (attempt {attempt}; it is tried again)"
-        self._report(failure.told(again))
+        self._output.report(failure.told(again))
         if is_of_result and is_outcome and not self.prospects.has_hope():
             self.keeps_nothing = self.stopping = True
         return is_outcome
 
     def _report_all(self, failures: list[Failure]) -> None:
-        self._report("\n".join(map(Failure.told, failures)))
-
-    def _report(self, text: str) -> None:
-        (self._output.report if self._output else say)(text)
-
-    def _printed(self) -> Printed:
-        return self._output.advance() if self._output else None
+        self._output.report("\n".join(map(Failure.told, failures)))
 
     def _programs(self, pset: dict[str, Any]) -> Programs:
         """Return what a `Command` has noted of its programs."""
         return None if self._prepared.contexts is None else pset["ctx"].programs
-
-    def _end_if_forked(self) -> None:
-        if getpid() != self._here.pid:
-            self._report("A process that an item has forked came back from it, so it is ended.")
-            _exit(1)

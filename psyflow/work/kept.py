@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from os import getpid
+from os import _exit, getpid
 from time import monotonic
 from typing import Any, NamedTuple, TypeAlias
 
@@ -58,6 +58,12 @@ class Here:
         """Return an attempt here that began at `begin` (`time.monotonic`) and has just ended."""
         start, duration = self.epoch + begin, monotonic() - begin
         return Attempt(item, pset, start, duration, number, self.pid, self.log, self.host)
+
+    def end_if_forked(self, report: Callable[[str], object]) -> None:
+        """End this process if an item has forked it: the one that evaluates goes on elsewhere."""
+        if getpid() != self.pid:
+            report("A process that an item has forked came back from it, so it is ended.")
+            _exit(1)
 
 
 class _There(NamedTuple):

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import psyflow.outcomes.shard
+import psyflow.work.capture
 import psyflow.work.flusher
 import psyflow.work.kept
 from psyflow.exceptions import Skip, UnsupportedDataError
@@ -592,7 +593,7 @@ def test_quick_failures_are_written_together_and_slow_ones_at_once(
     with ShardWriter(tmp_path / "a.rows") as writer:
         monkeypatch.setattr(psyflow.work.evaluate, "QUICK_SECONDS", 0.005)
         evaluator = Evaluator(Prepared(execute), writer)
-        monkeypatch.setattr(psyflow.work.evaluate, "say", said.append)
+        monkeypatch.setattr(psyflow.work.capture, "say", said.append)
         evaluator.evaluate(np.arange(200), {"i": list(range(200))})
         n_at_once = len(writes)
         evaluator.flush()
