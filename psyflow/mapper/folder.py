@@ -106,7 +106,7 @@ class MapFolder:
         try:
             write_atomic(self.path / PSETS_FILE, seal(pickle.dumps(space, 5), self.path))
             source = self._source(asked)
-            if not (self._task_file.exists() and self._task_file.read_text() == source):
+            if not (self._task_file.exists() and read_whole(self._task_file) == source.encode()):
                 write_atomic(self._task_file, source)
         finally:
             hold.leave()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psyflow.exceptions import PsyflowError, TaskFileError, UnknownNameError
+from psyflow.system.reading import read_whole
 
 if TYPE_CHECKING:
     from psyflow.scheduler import Scheduler
@@ -156,7 +157,7 @@ def _read_yaml(path: Path) -> object:
     for kind in ("int", "float"):
         Loader.add_constructor(f"tag:yaml.org,2002:{kind}", number)
     try:
-        return yaml.load(path.read_bytes(), Loader)
+        return yaml.load(read_whole(path), Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise TaskFileError(f"{path}: it is not YAML: {error}") from None
 

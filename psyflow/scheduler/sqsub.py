@@ -14,6 +14,7 @@ from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.extras import EXTRAS, check_values, extra_args
 from psyflow.scheduler.timelimit import read_time_limit
 from psyflow.system.files import make_folder
+from psyflow.system.reading import read_whole
 
 __all__ = ["Sqsub"]
 
@@ -97,7 +98,7 @@ class Sqsub(BatchScheduler):
             options = {**request.options, _ID_FILE: str(id_file)}
             command = self.submit_command(dataclasses.replace(request, options=options))
             self.run_submission(command)
-            return self.accept(id_file.read_text() if id_file.exists() else "", command)
+            return self.accept(read_whole(id_file).decode() if id_file.exists() else "", command)
 
     def parse_job_id(self, stdout: str) -> JobId:
         """Read what sqsub wrote to its id file."""

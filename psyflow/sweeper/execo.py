@@ -19,6 +19,7 @@ from psyflow.sweeper.elements import keys_of
 from psyflow.sweeper.folder import Marker, held, load_sweeps
 from psyflow.system.files import keep_copy, make_within
 from psyflow.system.plain import NotPlainError, check_next
+from psyflow.system.reading import no_pipe, read_whole
 from psyflow.system.trust import made_with, unpickled
 from psyflow.work.keyclaims import NOBODY, KeyClaims, transfers
 
@@ -73,7 +74,7 @@ def saved_sweeps(folder: Path) -> list[Any]:
 def _is_execo(path: Path) -> bool:
     """Tell whether a file is execo's: ours is text in braces, and never empty."""
     try:
-        with path.open("rb") as file:
+        with no_pipe(path).open("rb") as file:
             return file.read(1) != b"{"
     except FileNotFoundError:
         return False
@@ -81,7 +82,7 @@ def _is_execo(path: Path) -> bool:
 
 def _pickles(path: Path) -> Iterator[Any]:
     """Yield the values of the pickles in a file; one that was cut off at the end is left out."""
-    data = path.read_bytes()
+    data = read_whole(path)
     file = io.BytesIO(data)
     while (begin := file.tell()) < len(data):
         try:

@@ -37,7 +37,7 @@ class Hosts:
         """Say how many slots a host has; None for as many as it has processors."""
         make_folder(self.folder)
         path, said = self._slots_file(host), json.dumps(slots)
-        if not path.exists() or path.read_text() != said:
+        if not path.exists() or read_whole(path) != said.encode():
             write_atomic(path, said)
 
     def slots(self, host: str) -> int | None:
