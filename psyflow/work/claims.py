@@ -17,6 +17,7 @@ from pathlib import Path
 from psyflow.system.files import link_new, make_within, write_atomic
 from psyflow.system.owner import Owner
 from psyflow.system.reading import read_whole
+from psyflow.work.capture import say
 from psyflow.work.numbered import NumberedFiles
 
 __all__ = ["Claim", "ClaimLog"]
@@ -147,22 +148,24 @@ class ClaimLog:
         return max(taken, key=lambda claim: claim.taken_at, default=None)
 
     def claims(self) -> Iterator[Claim]:
-        """Yield every claim, in order, each as whoever has it now."""
+        """Yield every claim that can be read, in order, each as whoever has it now."""
         self._find_tail_anew()
         latest = {claim.number: claim for claim in self.taken_over()}
         for number in range(self._known + 1):
-            yield latest.get(number) or self.read(number)
+            if claim := latest.get(number) or self._read_if_whole(number):
+                yield claim
 
     def taken_over(self) -> list[Claim]:
         """Return the claims that were taken over from whoever had them, the latest last."""
         names = (path.name for path in self.folder.glob("[0-9]*.[0-9]*"))
         files = sorted(names, key=lambda name: int(name.partition(".")[2]))
-        return [Claim.from_bytes(read_whole(self.folder / name)) for name in files]
+        claims = [_whole(read_whole(self.folder / name)) for name in files]
+        return [claim for claim in claims if claim is not None]
 
-    def before(self, claim: Claim) -> Claim:
-        """Return what a claim was before it was taken over."""
+    def before(self, claim: Claim) -> Claim | None:
+        """Return what a claim was before it was taken over; None if that cannot be read."""
         earlier = replace(claim, takeovers=claim.takeovers - 1)
-        return Claim.from_bytes(read_whole(self.folder / earlier.filename))
+        return _whole(read_whole(self.folder / earlier.filename))
 
     def take_over(self, claim: Claim, owner: Owner, shard: str) -> Claim | None:
         """Take a claim over from an owner that has ended.
@@ -203,4 +206,29 @@ class ClaimLog:
         known = self._known
         self._known = self._files.last()
         if self._known != known:
-            self._stop = json.loads(self._files.read(self._known))["stop"]
+            self._stop = self._end_of(self._known, known)
+
+    def _end_of(self, number: int, known: int) -> int:
+        """Return where a claim ends.
+
+        If a power loss has taken what was in it, it ends where it began: others claim its items
+        once more, and a result that two of them computed is in the result table once.
+        """
+        while number > known:
+            if claim := self._read_if_whole(number):
+                return claim.stop
+            number -= 1
+        return self._stop
+
+    def _read_if_whole(self, number: int) -> Claim | None:
+        claim = _whole(self._files.read(number))
+        if claim is None:
+            say(f"{self._files.path(number)} is damaged: its items may run again.")
+        return claim
+
+
+def _whole(data: bytes) -> Claim | None:
+    try:
+        return Claim.from_bytes(data)
+    except (ValueError, TypeError, LookupError):
+        return None

@@ -109,4 +109,5 @@ class Presence:
         """Tell whether somebody has taken over a claim of this job."""
         log = ClaimLog(self._job.claims, len(self._job.items))
         taken = [claim for claim in log.taken_over() if lease_name(claim.shard) != self._name]
-        return any(lease_name(log.before(claim).shard) == self._name for claim in taken)
+        before = [log.before(claim) for claim in taken]
+        return any(claim and lease_name(claim.shard) == self._name for claim in before)

@@ -55,6 +55,32 @@ def test_a_claim_says_who_where_and_which(tmp_path: Path) -> None:
     assert ClaimLog(tmp_path / "log", 5).read(0) == claim
 
 
+@pytest.mark.parametrize("content", [b"", b"\0" * 99, b"[]", b"{}", b'{"stop": 4}', b"\xff"])
+def test_what_a_damaged_claim_took_is_claimed_once_more(tmp_path: Path, content: bytes) -> None:
+    first = ClaimLog(tmp_path / "log", 9)
+    for _ in range(3):
+        first.claim(HERE, "a.rows", lambda n: 2)
+    (first.folder / "00000002").write_bytes(content)
+    log = ClaimLog(tmp_path / "log", 9)
+    assert [claim.number for claim in log.claims()] == [0, 1]
+    claim = log.claim(HERE, "b.rows", lambda n: n)
+    assert claim == Claim(3, 4, 9, HERE, "b.rows")
+    # Who knows of it goes on where it ended.
+    assert first.claim(HERE, "a.rows", lambda n: 2) is None
+
+
+def test_a_damaged_takeover_is_none(tmp_path: Path) -> None:
+    log = ClaimLog(tmp_path / "log", 9)
+    claim = log.claim(HERE, "a.rows", lambda n: 2)
+    assert claim is not None
+    taken = log.take_over(claim, HERE, "b.rows")
+    assert taken is not None and log.before(taken) == claim
+    (log.folder / taken.filename).write_bytes(b"")
+    (log.folder / claim.filename).write_bytes(b"{")
+    assert log.taken_over() == list(log.claims()) == []
+    assert log.before(taken) is None
+
+
 def test_logs_on_one_folder_take_turns(tmp_path: Path) -> None:
     logs = [ClaimLog(tmp_path / "log", 300) for _ in range(3)]
     rng = random.Random(0)
