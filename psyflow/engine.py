@@ -10,6 +10,7 @@ import itertools
 import logging
 import os
 import re
+import shlex
 import sys
 import time
 import unicodedata
@@ -116,19 +117,21 @@ class Engine:
         """
         self.result_dir = os.path.abspath(self.run_name)  # noqa: PTH100
 
-    def start(self, engineargs: Sequence[str] | None = None) -> None:
+    def start(self, engineargs: Sequence[str] | str | None = None) -> None:
         """Read the command line, and do the experiment.
 
         Parameters
         ----------
-        engineargs : sequence of str, optional
-            Instead of the arguments of this process.
+        engineargs : sequence of str, or str, optional
+            Instead of the arguments of this process. A text is taken apart as a shell does it.
 
         Raises
         ------
         SystemExit
             If the arguments are wrong (exit status 2), or ask for help.
         """
+        if isinstance(engineargs, str):
+            engineargs = shlex.split(engineargs)
         engineargs = sys.argv[1:] if engineargs is None else list(engineargs)
         self.args_parser = _parser(type(self).__name__)
         # Whoever reads all of the command line has to know all options, and asks `init` for them.

@@ -158,6 +158,16 @@ def test_what_is_printed_goes_to_files(
             assert [written.count(text) for text in texts] == [n] * len(texts)
 
 
+def test_arguments_may_be_one_text(tmp_path: Path) -> None:
+    engine = Engine()
+    folder = tmp_path / "two words"
+    engine.start(f"-c '{folder}'")
+    assert Path(engine.result_dir) == folder
+    with pytest.raises(SystemExit) as end:
+        engine.start("-h x")
+    assert end.value.code == 0
+
+
 def test_log_levels(tmp_path: Path) -> None:  # E23 E24
     for level, is_said in (("debug", True), ("10", True), ("WARNING", False), ("info", False)):
         assert ("DEBUG: of interest" in start(tmp_path, "-l", level).stderr) is is_said

@@ -215,6 +215,28 @@ def _n_workers(pool_size: Any) -> int | None:
     return int(pool_size)
 
 
+def workers_of(name: str, number: Any) -> int:
+    """Return a number of workers as it was given; one below −1 counted, as joblib counts it.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+
+    Examples
+    --------
+    >>> workers_of("n_jobs", 2), workers_of("n_jobs", -1), workers_of("n_jobs", -1000)
+    (2, -1, 1)
+    """
+    is_whole = hasattr(number, "__index__") and not isinstance(number, bool)
+    if not is_whole or number == 0:
+        raise UsageError(
+            f"`{name}` is the number of workers: 1 or more, or -1 for one per processor; "
+            f"not {safe_repr(number, 60)}."
+        )
+    return int(number) if number >= -1 else max(1, usable_cpus() + 1 + int(number))
+
+
 def space_of(psets: Any, limit: int = 0) -> ParameterSpace:
     """Return the psets that were given as a space, the first `limit` of them if that is not 0.
 

@@ -29,6 +29,7 @@ from psyflow.outcomes.shard import ShardWriter
 from psyflow.outcomes.table import Items
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.stability import check_values
+from psyflow.record.ownership import writable
 from psyflow.record.plan import Plan
 from psyflow.runs.bring import bring
 from psyflow.runs.here import Here
@@ -100,9 +101,10 @@ class MapFolder:
             If a parameter has a value that nothing tells from others.
         """
         check_values(space)
-        make_folder(self.path)
         hold = Hold(self.path / "hold", str(self.path))
-        hold.acquire()
+        with writable(self.path, "Give another folder as `workdir`."):
+            make_folder(self.path)
+            hold.acquire()
         try:
             write_atomic(self.path / PSETS_FILE, seal(pickle.dumps(space, 5), self.path))
             source = self._source(asked)

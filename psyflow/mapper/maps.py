@@ -9,17 +9,23 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from psyflow.columns import Column, without
-from psyflow.exceptions import IneffectiveExcludeWarning, ItemsFailedError
+from psyflow.exceptions import IneffectiveExcludeWarning, ItemsFailedError, UnsupportedDataError
 from psyflow.fingerprint.functions import code_of_function
 from psyflow.mapper.alike import Together
-from psyflow.mapper.arguments import check_fits, check_most_failures, most_failures
+from psyflow.mapper.arguments import (
+    check_fits,
+    check_most_failures,
+    most_failures,
+    name_of,
+    workers_of,
+)
 from psyflow.mapper.backing import Backing, Function
 from psyflow.mapper.call import Call
 from psyflow.mapper.collected import Collected
 from psyflow.mapper.engines.here import Serial
 from psyflow.mapper.flow import evaluate_through, evaluating
 from psyflow.mapper.supply import OfSpace
-from psyflow.outcomes.records import SKIPPED, Failure
+from psyflow.outcomes.records import OF_RESULT, SKIPPED, Failure
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.param import as_space
 from psyflow.reprs import safe_repr
@@ -30,6 +36,7 @@ from psyflow.work.rows import beside, result_row
 
 __all__ = ["get_result", "map_pspace", "map_pspace_hdd_backed", "map_pspace_parallel"]
 
+_OF_EXECUTE = "execute returned"
 Space: TypeAlias = "ParameterSpace | Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]"
 
 
@@ -70,7 +77,12 @@ def get_result(
     >>> get_result(square, {"x": 3})
     {'x': 3, 'y': 9}
     """
-    row = {**pset, **beside(pset, result_row(fn(**fresh(pset, pset))))}
+    try:
+        row = {**pset, **beside(pset, result_row(fn(**fresh(pset, pset))))}
+    except (TypeError, UnsupportedDataError) as error:
+        if not str(error).startswith(_OF_EXECUTE):
+            raise
+        raise type(error)(_by_name(str(error), fn)) from None
     for name in exclude or ():
         if name in row:
             del row[name]
@@ -123,9 +135,19 @@ def map_pspace(
     space = _space_for(fn, pspace)
     collected = Collected(len(space))
     engine = Serial(Call(fn), lets_through=(BaseException,))
-    for returned in evaluating(engine, OfSpace(space), group_size=max(1, len(space))):
-        collected.add(returned)
+    try:
+        for returned in evaluating(engine, OfSpace(space), group_size=max(1, len(space))):
+            collected.add(returned)
+    except (TypeError, UnsupportedDataError) as error:
+        if not str(error).startswith(_OF_EXECUTE):
+            raise
+        raise type(error)(_by_name(str(error), fn)) from None
     return _as_lists(collected, space, exclude or ())
+
+
+def _by_name(message: str, fn: object) -> str:
+    """Return what is said of `execute` as being said of a function."""
+    return message.replace(_OF_EXECUTE, f"`{name_of(fn)}` returned", 1)
 
 
 def _space_for(fn: object, pspace: Any) -> ParameterSpace:
@@ -178,7 +200,7 @@ def map_pspace_parallel(
         closures as well, ``"multiprocessing"`` only functions that can be imported.
     pspace : ParameterSpace, list of dicts, dict of columns, or DataFrame
     n_jobs : int, optional
-        Number of processes; −1 for one per processor.
+        Number of processes; −1 for one per processor, −2 for one less, and so on.
     backend : str or joblib backend, optional
         ``"dask"`` and ``"ray"``, which ``psyflow[dask]`` and ``psyflow[ray]`` install, and any
         other that joblib knows: ``"loky"``, ``"multiprocessing"``, ``"threading"``.
@@ -219,6 +241,7 @@ def map_pspace_parallel(
     {'x': [1, 2, 3], 'y': [1, 4, 9]}
     """
     check_most_failures(max_failures)
+    n_jobs = workers_of("n_jobs", n_jobs)
     space = _space_for(fn, pspace)
     together, collected = Together(most_failures(max_failures, len(space))), Collected(len(space))
     for returned in evaluate_through(backend, n_jobs, fn, space, together=together):
@@ -228,7 +251,7 @@ def map_pspace_parallel(
         n_left = len(space) - len(collected.failures) - collected.n_done
         raise ItemsFailedError(
             f"{len(failures)} of {len(space)} items failed; the columns of the others are in "
-            f"`columns` of this exception. {_left(n_left)}{_first_of(failures)}",
+            f"`columns` of this exception. {_left(n_left)}{_first_of(failures, fn)}",
             columns,
             failures,
         )
@@ -241,9 +264,10 @@ def _left(n_items: int) -> str:
     return f"{n_items} never ran, because so many failed: `max_failures` says how many may. "
 
 
-def _first_of(failures: Sequence[Failure]) -> str:
+def _first_of(failures: Sequence[Failure], fn: object) -> str:
     first = min(failures, key=lambda failure: failure.item)
-    return f"The first failed with {first.exception}\n{first.traceback}"
+    said = _by_name(first.exception, fn) if first.kind == OF_RESULT else first.exception
+    return f"The first failed with {said}\n{first.traceback}"
 
 
 def map_pspace_hdd_backed(
@@ -331,6 +355,7 @@ def map_pspace_hdd_backed(
     {'x': [1, 2, 3], 'y': [1, 4, 9]}
     """
     check_most_failures(max_failures)
+    pool_size = workers_of("pool_size", pool_size)
     path = Path(filename).absolute()
     backing = Backing(path, store or store_for(path), exclude or ())
     space = _space_for(fn, pspace)
@@ -348,7 +373,7 @@ def map_pspace_hdd_backed(
     if failures:
         raise ItemsFailedError(
             f"{len(failures)} of {len(space)} items failed; the rows of the others are in {path}. "
-            f"{_left(n_left)}{_first_of(failures)}",
+            f"{_left(n_left)}{_first_of(failures, fn)}",
             None,
             failures,
         )

@@ -20,6 +20,10 @@ from psyflow.system.place import is_same_file
 
 __all__ = ["check_folder", "writable"]
 
+_OF_STUDY = (
+    "To look at it, you need no more; to run it, ask them for the right to write, or copy the "
+    "study to a folder of your own, and type it there."
+)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -44,8 +48,14 @@ def check_folder(layout: Layout, task_file: Path) -> Plan | None:
 
 
 @contextlib.contextmanager
-def writable(root: Path) -> Iterator[None]:
-    """Have it said who may write to the folder of a run, if this user may not.
+def writable(root: Path, instead: str = "") -> Iterator[None]:
+    """Have it said who may write to a folder, if this user may not.
+
+    Parameters
+    ----------
+    root : Path
+    instead : str
+        What to do then, if it is no folder of a run.
 
     Raises
     ------
@@ -57,10 +67,10 @@ def writable(root: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NOT_WRITABLE:
             raise
-        raise PsyflowError(_about_unwritable(root, error)) from error
+        raise PsyflowError(_about_unwritable(root, error, instead)) from error
 
 
-def _about_unwritable(root: Path, error: OSError) -> str:
+def _about_unwritable(root: Path, error: OSError, instead: str) -> str:
     there = next(folder for folder in (root, *root.parents) if folder.exists())
     found = there.stat()
     owner, group = _name(pwd.getpwuid, found.st_uid), _name(grp.getgrgid, found.st_gid)
@@ -71,9 +81,7 @@ def _about_unwritable(root: Path, error: OSError) -> str:
         why = f"it belongs to {owner}, group {group} ({mode}), and you are "
         why += _name(pwd.getpwuid, os.geteuid())
     return (
-        f"{shown_path(there)} cannot be written: {why}. Nothing is changed. To look at it, you "
-        "need no more; to run it, ask them for the right to write, or copy the study to a folder "
-        "of your own, and type it there."
+        f"{shown_path(there)} cannot be written: {why}. Nothing is changed. {instead or _OF_STUDY}"
     )
 
 

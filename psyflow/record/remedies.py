@@ -43,6 +43,8 @@ def told_remedies(remedies: Mapping[str, Remedy], kill: str) -> list[str]:
     --------
     >>> told_remedies({"7": Remedy("is held", "release 7")}, "psy kill t")
     ['job 7 waits for somebody: it is held. Type: release 7']
+    >>> told_remedies(dict.fromkeys("78", Remedy("was cancelled by root")), "psy kill t")
+    ['job 7 and 1 more job: each was cancelled by root. Type: psy kill t']
     """
     by_why: dict[str, list[str]] = {}
     for jobid, remedy in remedies.items():
@@ -50,10 +52,13 @@ def told_remedies(remedies: Mapping[str, Remedy], kill: str) -> list[str]:
     lines = []
     for why, jobids in by_why.items():
         commands = list(dict.fromkeys(remedies[jobid].command or kill for jobid in jobids))
-        more = f" and {len(jobids) - 1} more jobs wait" if len(jobids) > 1 else " waits"
-        what = why if why.startswith("was cancelled") else f"it {why}"
-        verb = "" if why.startswith("was cancelled") else f"{more} for somebody:"
-        lines.append(f"job {jobids[0]}{verb} {what}. Type: {_some(commands)}")
+        n_more = len(jobids) - 1
+        more = f" and {n_more} more job{'s' * (n_more > 1)}" if n_more else ""
+        if why.startswith("was cancelled"):
+            what = f": each {why}" if more else f" {why}"
+        else:
+            what = f"{' wait' if more else ' waits'} for somebody: it {why}"
+        lines.append(f"job {jobids[0]}{more}{what}. Type: {_some(commands)}")
     return lines
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from psyflow.columns import Columns, from_rows, unpacked
 from psyflow.exceptions import PsyflowError, RunHeldError, UsageError
+from psyflow.messages import shown_path
 from psyflow.outcomes.norows import drop_rows
 from psyflow.outcomes.table import Items, merged_blocks
 from psyflow.pspace.streams import RandomStreams
@@ -24,10 +25,12 @@ from psyflow.runs.merge import remove_shards, write_result
 from psyflow.runs.run import Run
 from psyflow.system.files import make_folder, move
 from psyflow.tasks import streams_of
+from psyflow.texts import exception_text
 from psyflow.work.rows import beside
 
 __all__ = ["Reparsed", "reparse"]
 
+_MOST_FRAMES = 1000
 Read = Callable[[Path], Mapping[str, Any]]
 
 
@@ -77,7 +80,9 @@ def reparse(run: Run, read: Read, wanted: Collection[str] | None = None) -> Repa
         if alive := run.alive(assessment):
             raise RunHeldError(refusals.has_jobs(run.task, alive))
         recovered = recover(plan, run.task.store)
-        table = _ReparsedTable(recovered, streams_of(run.task), read, wanted, plan.layout)
+        table = _ReparsedTable(
+            recovered, streams_of(run.task), read, wanted, plan.layout, run.task.path.parent
+        )
         items_file = ItemsFile(plan.layout)
         staged = plan.layout.staged_result
         make_folder(staged.parent)
@@ -106,8 +111,10 @@ class _ReparsedTable(MergedTable):
         read: Read,
         wanted: Collection[str] | None,
         layout: Layout,
+        home: Path,
     ) -> None:
         super().__init__(recovered, streams)
+        self._home = home
         self.said = Reparsed()
         self._read = read
         self._wanted = wanted
@@ -133,13 +140,19 @@ class _ReparsedTable(MergedTable):
                 return beside(self._recovered.frozen.space[item], self._read(found))
             except Exception as error:
                 # A function of the user's may raise anything; it costs no row.
-                self.said.troubles[item] = _in_words(error)
+                self.said.troubles[item] = _in_words(error, self._home)
                 return before
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: Exception, home: Path) -> str:
+    """Say what was raised, and in which line of the user's; in which of a library, if in none."""
     if isinstance(error, PsyflowError):
         return str(error)
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    said = "".join(traceback.format_exception_only(error)).strip()
-    return f"{said} ({last.filename}, line {last.lineno}, in {last.name})"
+    frames = traceback.extract_tb(error.__traceback__, limit=-_MOST_FRAMES)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(home)]
+    last = (own or frames)[-1]
+    line = f": {last.line}" if own else ""
+    return (
+        f"{exception_text(error)} ({shown_path(last.filename)}, line {last.lineno}, "
+        f"in {last.name}{line})"
+    )

@@ -15,6 +15,7 @@ from typing import Any
 
 from psyflow.exceptions import Skip, UsageError
 from psyflow.outcomes.records import Failure
+from psyflow.pspace.unpicklable import culprit, why_not, write_instead
 from psyflow.reprs import safe_repr
 from psyflow.results.extras import needed
 from psyflow.study.frames import BOOKKEEPING, df_print, frame_of
@@ -191,9 +192,12 @@ def _pickled_row(row: Mapping[str, Any]) -> bytes:
             try:
                 pickle.dumps(value, protocol=5)
             except Exception as error:
+                part = culprit(value)
+                within = "" if part is value else f" with a {type(part).__name__} in it"
                 raise TypeError(
-                    f"The row has, as {name!r}, a {type(value).__name__}, which cannot be pickled "
-                    f"and so not saved: {error}. Return something simpler, or its text."
+                    f"The row has, as {name!r}, a {type(value).__name__}{within}, which cannot be "
+                    f"pickled and so not saved: {why_not(part, error)}. "
+                    f"{write_instead(part, error)}"
                 ) from error
         raise
 

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from psyflow import Param, Skip, map_pspace, map_pspace_hdd_backed, map_pspace_parallel
-from psyflow.exceptions import IneffectiveExcludeWarning, UnsupportedDataError
+from psyflow.exceptions import (
+    IneffectiveExcludeWarning,
+    ItemsFailedError,
+    UnsupportedDataError,
+    UsageError,
+)
+from psyflow.mapper.maps import get_result
+from psyflow.utils.example import square
 
 
 def test_columns_are_lists_of_what_was_put_in_and_returned() -> None:
@@ -93,3 +100,34 @@ def test_what_the_function_does_to_its_arguments_and_results_harms_no_other() ->
     found = map_pspace(changes, [{"v": values} for values in ([1], [1, 2], [3])])
     assert found["n"] == [2, 3, 2] and len(set(found["at"])) == 3
     assert found["v"] == [[1], [1, 2], [3]]
+
+
+@pytest.mark.parametrize("number", [0, 1.5, True, "2", None])
+def test_a_number_of_workers_that_is_none_is_refused(tmp_path: Path, number: Any) -> None:
+    space = Param(x=[1])
+    with pytest.raises(UsageError, match="`n_jobs` is the number of workers: 1 or more"):
+        map_pspace_parallel(square, space, number)
+    with pytest.raises(UsageError, match="`pool_size` is the number of workers: 1 or more"):
+        map_pspace_hdd_backed(square, space, tmp_path / "r.npz", pool_size=number)
+    assert map_pspace_parallel(square, space, -2, "threading")["y"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        (4, "`misses` returned 4, of type int"),
+        ({3: 4}, "`misses` returned a dict with the key 3"),
+        ({"x": 5}, '`misses` returned 5 as "x"'),
+    ],
+)
+def test_what_is_wrong_with_a_result_names_the_function(returned: Any, told: str) -> None:
+    def misses(x: int) -> Any:
+        return returned
+
+    for evaluated in (
+        lambda: map_pspace(misses, Param(x=[1])),
+        lambda: map_pspace_parallel(misses, Param(x=[1]), 1, "threading"),
+        lambda: get_result(misses, {"x": 1}),
+    ):
+        with pytest.raises((TypeError, UnsupportedDataError, ItemsFailedError), match=told):
+            evaluated()

@@ -246,6 +246,20 @@ def test_a_result_that_no_database_can_hold_costs_its_pset() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (lambda: 0, "as 'v', a function, .* as def NAME"),
+        ({"log": sys.stdout}, "as 'v', a dict with a .* in it, .* Use its path"),
+        ((x for x in "ab"), "as 'v', a generator, .* Use a list of what it gives"),
+        (sys, "as 'v', a module, .* Use its name"),
+    ],
+)
+def test_what_to_write_instead_of_what_no_database_can_hold(value: Any, told: str) -> None:
+    with pytest.raises(TypeError, match=told):
+        ps.run(lambda pset: {"v": value}, some(1))
+
+
+@pytest.mark.parametrize(
     ("arguments", "told"),
     [
         ((double, {"a": 1}), r"Write \[params\]"),

@@ -17,6 +17,7 @@ from psyflow.cli.output import OK, say
 from psyflow.conventions import WORKDIR
 from psyflow.exceptions import StoreError, UsageError
 from psyflow.messages import shown_path
+from psyflow.record.ownership import writable
 from psyflow.record.plan import Plan
 from psyflow.results.exports import check_format, export
 from psyflow.system.place import is_same_file
@@ -34,7 +35,8 @@ def execute(arguments: Namespace) -> int:
     if not results.n_rows and (status := tell_without_rows(results, arguments)) != OK:
         return status
     chosen = choice.of(results)
-    export(chosen, file)
+    with writable(file.absolute().parent, "Name a file in a folder of your own."):
+        export(chosen, file)
     if chosen.means:
         tell_aggregated(chosen, arguments)
     tell_origin(results, arguments)

@@ -13,6 +13,7 @@ from string import Template
 from psyflow.cli.output import OK, say
 from psyflow.cli.selection import suggestion
 from psyflow.exceptions import UsageError
+from psyflow.record.ownership import writable
 from psyflow.scheduler import Scheduler, scheduler_by_name
 from psyflow.scheduler.profile import Site, find_site
 from psyflow.system.files import link_new, make_folder
@@ -29,8 +30,11 @@ def execute(arguments: Namespace) -> int:
         site = find_site(Path(arguments.taskdir).absolute())
         of_site = None if site is None else site.scheduler
         text = _task_file(name, arguments.scheduler or of_site, site)
-    path = make_folder(Path(arguments.taskdir)) / f"task_{name}.py"
-    if not link_new(path, text.encode()):
+    folder = Path(arguments.taskdir)
+    with writable(folder):
+        path = make_folder(folder) / f"task_{name}.py"
+        is_new = link_new(path, text.encode())
+    if not is_new:
         raise UsageError(f"{path} exists already, and stays as it is. Choose another name.")
     print(path)
     command = suggestion(arguments, name, command="test")

@@ -17,6 +17,7 @@ from psyflow.command import Command
 from psyflow.command.parse import Parse
 from psyflow.exceptions import UsageError
 from psyflow.messages import shown_path
+from psyflow.record.ownership import writable
 from psyflow.record.plan import Plan
 from psyflow.runs.reparse import Reparsed, reparse
 from psyflow.runs.run import Run
@@ -102,7 +103,11 @@ def _opened(target: str) -> Iterator[TextIO]:
         raise UsageError(
             f"{target} is a folder. Name a file in it: -o {Path(target, 'output.csv')}"
         )
-    with atomic_path(Path(target)) as temporary, temporary.open("w", newline="") as file:
+    with (
+        writable(Path(target).absolute().parent, "Name a file in a folder of your own: -o FILE"),
+        atomic_path(Path(target)) as temporary,
+        temporary.open("w", newline="") as file,
+    ):
         yield file
 
 
