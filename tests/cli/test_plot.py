@@ -124,6 +124,7 @@ def test_names_cannot_command_a_terminal(study: Study) -> None:
         (("-o", "t.png", "--width", "0"), "from 1 to 50"),
         (("-o", "t.png", "--width", "nan"), "from 1 to 50"),
         (("-o", "t.png", "y=z"), 'There is no column "z"'),
+        (("-o", "t.png", "kind=box"), "kind is no role, but an option: --kind box"),
         (("-o", "t.png", "hue=sed"), 'Did you mean "seed"'),
         (("-o", "t.png", "y=text"), "it is text"),
         (("-o", "t.png", "--kind", "pie"), "Known: box, heatmap, hist"),
