@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import Column, table_length, take
-from psyflow.exceptions import UnknownColumnError, UsageError
+from psyflow.exceptions import UnknownColumnError, UnknownNameError, UsageError
 from psyflow.pspace.keys import column_keys
 from psyflow.pspace.space import ParameterSpace
 
@@ -110,7 +110,8 @@ def rows_with(conditions: list[Condition], columns: Mapping[str, Column]) -> Row
     >>> rows_with(conditions, {"a": [1, 2, 3, 4], "b": ["x", "y", "x", "y"]})
     array([1, 3])
     """
-    _check_names(conditions, columns)
+    if unknown := _unknown(conditions, columns):
+        raise UnknownColumnError(unknown, columns)
     rows = np.arange(table_length(columns))
     for condition in conditions:
         rows = rows[condition.holds(take(columns[condition.name], rows))]
@@ -122,7 +123,7 @@ def items_with(conditions: list[Condition], space: ParameterSpace, items: Rows) 
 
     Raises
     ------
-    UnknownColumnError
+    UnknownNameError
         If there is no parameter of some name.
 
     Examples
@@ -132,7 +133,8 @@ def items_with(conditions: list[Condition], space: ParameterSpace, items: Rows) 
     >>> items_with([Condition.parse("a>1"), Condition.parse("b=x")], space, np.arange(8))
     array([4, 6])
     """
-    _check_names(conditions, space.keys())
+    if unknown := _unknown(conditions, space.keys()):
+        raise UnknownNameError("parameter", unknown, space.keys())
     found = [items[:0]]
     for start in range(0, len(items), _BLOCK):
         block = items[start : start + _BLOCK]
@@ -140,10 +142,9 @@ def items_with(conditions: list[Condition], space: ParameterSpace, items: Rows) 
     return np.concatenate(found)
 
 
-def _check_names(conditions: list[Condition], known: Collection[str]) -> None:
-    for condition in conditions:
-        if condition.name not in known:
-            raise UnknownColumnError(condition.name, known)
+def _unknown(conditions: list[Condition], known: Collection[str]) -> str | None:
+    """Return the first name in conditions that is not known."""
+    return next((one.name for one in conditions if one.name not in known), None)
 
 
 def _value(text: str) -> Any:

@@ -100,7 +100,7 @@ class Wanted:
 
         Raises
         ------
-        UnknownColumnError
+        UnknownNameError
             If a condition names no parameter of the space.
         UsageError
             If a text is no condition.
@@ -113,7 +113,7 @@ class Wanted:
 
         Raises
         ------
-        UnknownColumnError
+        UnknownNameError
             If a condition names no parameter of the space.
         UsageError
             If a text is no condition, or if there is no such item.

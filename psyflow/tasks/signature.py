@@ -119,7 +119,8 @@ def check_setup(setup: Callable[..., Any], *, source: str) -> None:
         inspect.signature(setup).bind(0)
     except TypeError as error:
         raise TaskFileError(
-            f"{source}: `setup` has to take one argument, the number of the worker: {error}."
+            f"{source}: `setup` has to take one argument, the number of the worker, "
+            f"as in `def setup(worker): ...`; here: {error}."
         ) from error
 
 

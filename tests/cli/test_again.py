@@ -145,7 +145,7 @@ def test_changed_code_leaves_nothing_to_be_computed_anew(study):
         (["count", "--again", "1-3"], 'There is no item "1-3"'),
         (["--again", "1", "count"], "names of tasks go before this option"),
         (["--again", "2-1"], "the first item comes first"),
-        (["--again", "--where", "z=1"], 'There is no column "z". Known: x.'),
+        (["--again", "--where", "z=1"], 'There is no parameter "z". Known: x.'),
         (["--limit", "0"], "1 or more"),
     ],
 )

@@ -61,7 +61,7 @@ def test_results_of_other_code_make_way_only_if_something_runs(pairs):
 def test_an_unknown_parameter_is_a_mistake_with_a_hint(pairs):
     shown = pairs.psy("run", "--where", "mod=a")
     assert (shown.returncode, calls(pairs)) == (2, [])
-    assert 'There is no column "mod". Did you mean "mode"?' in shown.stderr
+    assert 'There is no parameter "mod". Did you mean "mode"?' in shown.stderr
     shown = pairs.psy("run", "--where", "mode")
     assert shown.returncode == 2
     assert "is no condition" in shown.stderr

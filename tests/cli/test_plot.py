@@ -124,6 +124,7 @@ def test_names_cannot_command_a_terminal(study: Study) -> None:
         (("-o", "t.png", "--width", "0"), "from 1 to 50"),
         (("-o", "t.png", "--width", "nan"), "from 1 to 50"),
         (("-o", "t.png", "y=z"), 'There is no column "z"'),
+        (("-o", "t.png", "kind=box"), "kind is no role, but an option: --kind box"),
         (("-o", "t.png", "hue=sed"), 'Did you mean "seed"'),
         (("-o", "t.png", "y=text"), "it is text"),
         (("-o", "t.png", "--kind", "pie"), "Known: box, heatmap, hist"),
@@ -191,3 +192,12 @@ def test_the_words_of_the_help_are_those_that_are_known() -> None:
 
     assert re.split(", | or ", plot._KINDS) == list(KINDS)
     assert re.split(", | or ", plot._SPREADS) == list(SPREADS)
+
+
+def test_of_an_empty_space_there_is_no_picture(place):
+    place.task("none", "from psyflow import Param\npspace = Param(x=[])\ndef execute(x): ...\n")
+    place.psy("run")
+    shown = place.psy("plot", "none", "-o", "none.png")
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr == "none: it has no rows, and none is missing.\n"
+    assert not (place.folder / "none.png").exists()

@@ -115,6 +115,8 @@ def test_what_keeps_it_from_running(place):
     place.psy("run", "--taskdir", "studies")
     shown = place.psy("why", "--taskdir", "studies").stdout
     assert '  psy run would do nothing now. Task "far" is not up to date, but has jobs' in shown
+    # Some of them are running.
+    assert "have no result yet." in shown and "have not run" not in shown
     assert "psy kill --taskdir studies far" in shown
     assert "Bring it up to date" not in shown
 

@@ -346,7 +346,7 @@ def test_misspelt_settings_in_psy_conf(write):
         ("def execute(z, **kwargs): pass", "`execute` needs `z`"),
         ("def execute(x, y, /): pass", "by position only"),
         ("def setup(i): pass\ndef execute(x, context): pass", "does not take `y`"),
-        ("def setup(): pass\ndef execute(**kwargs): pass", "`setup` has to take one argument"),
+        ("def setup(): pass\ndef execute(**kwargs): pass", "as in `def setup(worker): ...`"),
         ("def setup(i, j): pass\ndef execute(**kwargs): pass", "`setup` has to take one argument"),
         ("from functools import partial\nexecute = partial(lambda x: 0)", "does not take `y`"),
     ],

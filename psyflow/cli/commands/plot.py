@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psyflow.cli.choosing import loaded, peeked, tell_without_rows
-from psyflow.cli.output import OK, say
+from psyflow.cli.output import OK, REFUSED, say
 from psyflow.cli.selection import suggestion, take_task
 from psyflow.cli.streams import drawing_board
 from psyflow.exceptions import UsageError
@@ -43,8 +43,9 @@ def execute(arguments: Namespace) -> int:
         command = suggestion(arguments, name, *arguments.roles, "-o", f"{Path(name).stem}.png")
         raise UsageError(f"Not on a terminal, a picture goes to a file. Type: {command}")
     results = loaded(arguments, lambda head: needed(head, wish, arguments.where))
-    if not results.n_rows and (status := tell_without_rows(results, arguments)) != OK:
-        return status
+    if not results.n_rows:
+        # No picture is there, also where no row is missing.
+        return tell_without_rows(results, arguments) or REFUSED
     picture = work_out(choose(Choice(where=arguments.where).rows_of(results), wish))
     said = caption(picture, arguments.where)
     if arguments.data:

@@ -86,12 +86,14 @@ def _what_happened(change: Change) -> str:
 
 def _about_items(explanation: Explanation) -> str:
     n_items = explanation.preview.n_items
+    # While jobs are at work, some of these are running.
+    is_refused = explanation.preview.refusal is not None
     numbers = (
         *((explanation.tally[state], state) for state in OUTCOMES),
         (explanation.n_lost, "lost with the result"),
         (explanation.n_new, "new"),
         (explanation.n_changed, "with a changed file"),
-        (explanation.n_never_ran, "have not run"),
+        (explanation.n_never_ran, "have no result yet" if is_refused else "have not run"),
     )
     parts = ", ".join(f"{number} {what}" for number, what in numbers if number)
     return f"Of {n_items} items: {parts}." if n_items else "Its parameter space is empty."

@@ -11,6 +11,7 @@ __all__ = ["KINDS", "LOGS", "ROLES", "SPREADS", "Wish"]
 
 ROLES = ("x", "y", "hue", "style", "row", "col")
 KINDS = ("line", "scatter", "heatmap", "box", "hist", "parallel")
+_OPTIONS = ("kind", "spread", "log", "where", "width", "data")
 LOGS = ("auto", "none", "x", "y", "xy")
 SPREADS: Mapping[str, str] = {
     "ci95": "95 % confidence intervals (Student's t)",
@@ -85,6 +86,8 @@ class Wish:
                     f"{word!r} gives no column a role. Write it like x=a; "
                     f"the roles are {', '.join(ROLES)}."
                 )
+            if role in _OPTIONS:
+                raise UsageError(f"{role} is no role, but an option: --{role} {name}")
             if role in roles:
                 raise UsageError(f"{role}= is given twice: {roles[role]!r} and {name!r}.")
             roles[role] = name
