@@ -16,12 +16,15 @@ import math
 import time
 from collections.abc import Callable, Iterable
 
+import numpy as np
+
 from psyflow.system.owner import Owner
 from psyflow.work.capture import say
 from psyflow.work.claims import ClaimLog
 from psyflow.work.crew import Claimant
 from psyflow.work.pacer import CLAIM_SECONDS, MAX_CLAIM, Pacer
 from psyflow.work.slot import Answer, Slot, Wish
+from psyflow.work.takeover import finished_in, lease_name
 from psyflow.work.worker import Items, Work
 
 __all__ = ["Dealer", "claim_seconds"]
@@ -87,7 +90,17 @@ class Dealer:
                 n_answered += 1
         return n_answered
 
-    def taken_by(self, child: Claimant) -> Items | None:
+    def may_have_left(self, child: Claimant) -> bool:
+        """Tell whether a worker may have had more items than it was to evaluate."""
+        return child.first is not None or child.shard.name in self._lookers
+
+    def left_by(self, child: Claimant, finished: Items) -> Items | None:
+        """Return what a worker had, and has not finished; None if it has had nothing."""
+        items = self._taken_by(child)
+        items = child.first if items is None else items
+        return None if items is None else np.setdiff1d(items, finished)
+
+    def _taken_by(self, child: Claimant) -> Items | None:
         """Return what a worker has taken last; None if it has taken nothing."""
         shard = child.shard.name
         if self._job.feed is not None:
@@ -95,11 +108,17 @@ class Dealer:
         # What others left is had only when there is nothing else.
         claim = self._log.taken_over_by(shard) if shard in self._lookers else None
         if claim is not None:
-            return self._job.items[claim.start : claim.stop]
+            items = self._job.items[claim.start : claim.stop]
+            return np.setdiff1d(items, self._finished_elsewhere(shard))
         if shard not in self._dealt:
             return None
         start, stop = self._dealt[shard]
         return self._job.items[start:stop]
+
+    def _finished_elsewhere(self, shard: str) -> Items:
+        """Return what other jobs have finished; those of a claim that was taken over may have."""
+        shards = self._job.out.glob(f"{shard.partition('.')[0]}.*.rows")
+        return finished_in(path for path in shards if lease_name(path.name) != lease_name(shard))
 
     def _answer(
         self, child: Claimant, wish: Wish, children: list[Claimant]

@@ -259,7 +259,11 @@ class Supervisor:
                 pass
             case Ending.RECYCLED:
                 if not self._stop_level:
-                    self._spawn(child.index)
+                    # It is dealt no more than it may evaluate, but others may have left more.
+                    left = None
+                    if self._dealer.may_have_left(child):
+                        left = self._dealer.left_by(child, self._deaths.settled(child))
+                    self._spawn(child.index, left)
             case Ending.GAVE_WAY:
                 self._gave_way(child, slot)
             case Ending.DIED:
@@ -333,7 +337,7 @@ class Supervisor:
         *,
         one_by_one: bool = False,
     ) -> None:
-        left = self._left_behind(child, finished)
+        left = self._dealer.left_by(child, finished)
         # One that dies before its first outcome, time and again, would be replaced for ever.
         is_closer = one_by_one and not child.one_by_one and left is not None and len(left)
         has_worked = len(finished) or again is not None or is_closer
@@ -345,12 +349,6 @@ class Supervisor:
                 # Last, so that an item that kills whoever touches it delays no other.
                 left = np.append(left[left != again], again)
             self._spawn(child.index, left, one_by_one=one_by_one)
-
-    def _left_behind(self, child: Claimant, finished: Items) -> Items | None:
-        """Return what a dead worker had claimed and not finished."""
-        items = self._dealer.taken_by(child)
-        items = child.first if items is None else items
-        return None if items is None else np.setdiff1d(items, finished)
 
     def _is_overdue(self, start: float, now: float) -> bool:
         timeout = self._job.timeout

@@ -162,18 +162,27 @@ def _batches(
     asking: Asking | None,
 ) -> Iterator[tuple[Items, int]]:
     """Yield `first`, and then what can be had, each with how many to evaluate at once."""
-    if first is not None:
-        yield first, 1 if one_by_one else COLUMN_BLOCK
+    for items in () if first is None else _fitting(first, pacer):
+        yield items, 1 if one_by_one else COLUMN_BLOCK
     if job.feed is not None:
         for items in job.feed.blocks(shard, is_stopping):
             yield items, COLUMN_BLOCK
         return
     try:
         for items in _dealt(job, shard, pacer, asking) if asking else _claims(job, shard, pacer):
-            yield items, COLUMN_BLOCK
+            for portion in _fitting(items, pacer):
+                yield portion, COLUMN_BLOCK
     except FileNotFoundError:
         if not job.is_gone():
             raise
+
+
+def _fitting(items: Items, pacer: Pacer) -> Iterator[Items]:
+    """Yield `items` in portions of not more than the worker may evaluate."""
+    while len(items):
+        n_items = len(items) if pacer.quota is None else pacer.quota
+        yield items[:n_items]
+        items = items[n_items:]
 
 
 def _claims(job: Work, shard: str, pacer: Pacer) -> Iterator[Items]:

@@ -162,6 +162,25 @@ def test_claims_whose_content_a_power_loss_took_keep_no_job_from_its_work(
     jobs.end()
 
 
+@pytest.mark.parametrize("n_tasks", [1, 2, 3])
+def test_workers_that_are_replaced_do_all_of_what_they_took_over(
+    tmp_path: Path, n_tasks: int
+) -> None:
+    source = f"{TASK}\nmax_tasks_per_child = {n_tasks}\n"
+    jobs = Jobs(tmp_path, "LoadBalancingBackend", source)
+    first = jobs.start(0)
+    eventually(lambda: len(jobs.calls()) == 6)
+    jobs.kill(first)
+    before = {log.name for log in (tmp_path / "psy-tasks").glob("calls-*")}
+    jobs.let_go()
+    assert jobs.start(1).wait(PATIENCE) == 0
+    assert jobs.run.assess().n_done == 24
+    assert jobs.squares() == SQUARES
+    for log in (tmp_path / "psy-tasks").glob("calls-*"):
+        assert log.name in before or len(log.read_text().split()) <= n_tasks
+    jobs.end()
+
+
 def test_job_that_is_told_to_end_gives_its_claims_back(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path, "LoadBalancingBackend")
     first = jobs.start(0)
