@@ -163,6 +163,7 @@ def in_room(name: str, counts: Counts, width: int) -> tuple[str, str, int]:
 
     Examples
     --------
+    >>> from psyflow.outcomes.states import Tally
     >>> counts = Counts(Tally(1_000_000, {State.DONE: 400_000, State.FAILED: 7}), 50.0, 8000.0)
     >>> in_room("a_task_with_a_long_name", counts, 60)
     ('a_task_with_…', '400000/1000000 done, 7 failed, 3 h 20 min left', 2)

@@ -205,7 +205,7 @@ def test_read_only_folder(study: Study) -> None:
         assert "5 out of 5" in study.psy("status").stdout
         study.task(body(6))
         run = study.psy("run", code=3)
-        assert "psy-work/t" in run.stderr and "Read-only" in run.stderr
+        assert "psy-work/t cannot be written" in run.stderr and "read-only" in run.stderr
         assert "Traceback" not in run.stderr
         assert study.calls() == []
         assert "5 out of 6" in study.psy("status").stdout

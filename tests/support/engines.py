@@ -18,6 +18,8 @@ from tests.support.processes import PATIENCE, children_of, eventually
 
 __all__ = ["DaskServers", "Engine", "RayServers"]
 
+RAY_ATTEMPTS = 3
+
 
 class Engine(Protocol):
     """What task files name as their scheduler, and tests do harm to."""
@@ -138,14 +140,31 @@ class RayServers(_Servers):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        port = free_port()
-        words = [sys.executable, "-P", "-c", "from ray.scripts.scripts import main; main()"]
-        words += ["start", "--head", "--block", "--port", str(port), "--num-cpus", "2"]
-        words += ["--include-dashboard", "false", "--disable-usage-stats"]
-        self._head = self.start("head", words, {"RAY_TMPDIR": str(folder / "tmp")})
-        told = eventually(lambda: re.search(r"--address='(.+?)'", self.said("head")), PATIENCE)
-        self.address = told[1]
+        for attempt in range(RAY_ATTEMPTS):
+            self._begin(f"head-{attempt}")
+            if self._told is not None:
+                break
+        assert self._told is not None, self.said("head-0")
+        self.address = self._told[1]
         self.scheduler = f"from psyflow.scheduler import Ray\nscheduler = Ray({self.address!r})\n"
+
+    def _begin(self, name: str) -> None:
+        """Start a node; a port that was free may be another's by then, and the node ends."""
+        words = [sys.executable, "-P", "-c", "from ray.scripts.scripts import main; main()"]
+        words += ["start", "--head", "--block", "--port", str(free_port()), "--num-cpus", "2"]
+        words += ["--include-dashboard", "false", "--disable-usage-stats"]
+        self._head = self.start(name, words, {"RAY_TMPDIR": str(self.folder / "tmp")})
+
+        def told_or_ended() -> bool:
+            self._told = re.search(r"--address='(.+?)'", self.said(name))
+            return self._told is not None or self._head.poll() is not None
+
+        try:
+            eventually(told_or_ended, PATIENCE)
+        except BaseException:
+            print(self.said(name))
+            self.end()
+            raise
 
     def lose_a_worker(self) -> None:
         """Kill a process that is evaluating something."""
