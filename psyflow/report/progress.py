@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Counts", "Follower"]
 
 LOOK_SECONDS = 1.0
+_QUIET_SECONDS = 3.0
+_QUIET_ITEMS = 5
+"""As many items would have ended meanwhile, if all were as usual."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,15 @@ class Counts:
         Seconds since then.
     long_runners : sequence of LongRunner
         The items that have been running for some seconds, the longest first.
+    quiet : float
+        Seconds since an item ended.
     """
 
     tally: Tally
     rate: float
     elapsed: float
     long_runners: Sequence[LongRunner] = ()
+    quiet: float = 0.0
 
     @property
     def left(self) -> str:
@@ -58,10 +64,16 @@ class Counts:
         'waiting for item 0 for 35 s'
         """
         remaining = self.tally.n_items - self.tally.n_ended
-        if 0 < remaining <= len(self.long_runners):
+        if self.long_runners and (0 < remaining <= len(self.long_runners) or self._is_stuck):
             more = f" and {remaining - 1} more" if remaining > 1 else ""
             return f"waiting for {self.long_runners[0]}{more}"
         return f"{duration(remaining / self.rate)} left" if self.rate else "time left unknown"
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Whether nothing has ended for much longer than usual."""
+        # What a worker has been given waits for the item that it is at.
+        return bool(self.rate) and self.quiet > max(_QUIET_SECONDS, _QUIET_ITEMS / self.rate)
 
     @property
     def speed(self) -> str:
@@ -108,6 +120,8 @@ class Follower:
         self._n_before: int | None = None if joins else 0
         self._runners: list[LongRunner] = []
         self._looked = float("-inf")
+        self._n_ended = 0
+        self._last_end = self._begin
 
     def counts(self) -> Counts:
         """Read what is new in the shards, and count."""
@@ -121,12 +135,15 @@ class Follower:
         elapsed = time.monotonic() - self._begin
         counts = self._counted()
         n_new = sum(counts.values())
+        if n_new != self._n_ended:
+            self._n_ended, self._last_end = n_new, self._begin + elapsed
         if self._n_before is None:
             self._n_before = n_new
         n_items = self._plan.n_items - self._n_left_out
         counts[State.DONE] += n_items - self._plan.n_pending
         rate = (n_new - self._n_before) / elapsed if elapsed else 0.0
-        return Counts(Tally(n_items, counts), rate, elapsed, self._long_runners())
+        quiet = self._begin + elapsed - self._last_end
+        return Counts(Tally(n_items, counts), rate, elapsed, self._long_runners(), quiet)
 
     def _long_runners(self) -> list[LongRunner]:
         now = time.monotonic()

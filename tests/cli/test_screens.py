@@ -59,6 +59,18 @@ def test_a_run_of_which_some_fail(place: Place, columns: int) -> None:
     assert "psy show slow" in text
 
 
+@pytest.mark.parametrize("columns", (60, 200))
+def test_an_item_that_hangs_is_named_though_others_wait_for_its_worker(
+    place: Place, columns: int
+) -> None:
+    """Of thirty items, those that its worker has been given beside it do not end, either."""
+    hangs = IS_WELL.replace("range(-8, 3)", "range(30)").replace("0.12", "0.02")
+    place.task("hangs", hangs.replace("not Path", "x == 12 and not Path") + "pool_size = 2\n")
+    shown = see(place, columns, "run", until="waiting for item 12 for")
+    assert shown.status == 0
+    assert re.search(r"2\d/30( done)?, 0 failed, waiting for item 12 for \d+ s", shown.raw)
+
+
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_all_is_well_and_nothing_is_red(place: Place, columns: int) -> None:
     name = "a_task_with_a_name_that_is_longer_than_forty_columns"
