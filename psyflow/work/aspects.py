@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import contextlib
-import fcntl
 import gc
 import logging
 import os
@@ -28,6 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from psyflow.system.descriptors import moved_up
 from psyflow.work.rounding import rounding_here
 
 __all__ = ["Condition", "conditions_here"]
@@ -39,8 +39,6 @@ _LIMITS = (
     *(resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC),
     *(resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_STACK),
 )
-_HIGH = 200
-"""Numbers of files above this are hardly ever closed by the user's code."""
 
 
 class Condition(NamedTuple):
@@ -91,7 +89,7 @@ def _folder() -> Condition:
     fd = -1
     with contextlib.suppress(OSError):
         flags = getattr(os, "O_PATH", os.O_RDONLY) | O_DIRECTORY | O_CLOEXEC
-        fd = _moved_up(os.open(".", flags))
+        fd = moved_up(os.open(".", flags))
 
     def get() -> bytes | None:
         present = _present_folder()
@@ -128,7 +126,7 @@ def _identity_of(file: str | bytes | int) -> tuple[int, int] | None:
 def _standard_file(fd: int) -> Condition:
     # Where an item has closed it, the next file that is opened would get what is printed.
     is_there = _identity_of(fd) is not None
-    copy = _moved_up(os.dup(fd)) if is_there else -1
+    copy = moved_up(os.dup(fd)) if is_there else -1
 
     def get() -> tuple[int, int] | None:
         try:
@@ -145,15 +143,6 @@ def _standard_file(fd: int) -> Condition:
         # What takes its number is nobody's standard file.
         return Condition(f"file descriptor {fd}", lambda: None, put)
     return Condition(f"file descriptor {fd}", get, put)
-
-
-def _moved_up(fd: int) -> int:
-    try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
-    except OSError:
-        return os.dup(fd)
-    finally:
-        os.close(fd)
 
 
 def _of_signals() -> list[Condition]:

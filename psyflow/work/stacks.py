@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import fcntl
 import linecache
 import os
 import re
@@ -20,14 +19,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from psyflow.system.descriptors import moved_up
 from psyflow.texts import TRACEBACK_LIMIT, cut
 
 __all__ = ["StackFile", "in_words"]
 
 ANSWER_SECONDS = 2.0
 _PAUSE = 0.005
-_HIGH = 200
-"""Numbers of files above this are hardly ever given to others, if the user's code closes these."""
 _MOST_BYTES = 1 << 18
 _NAME = "psyflow-stack"
 _HEADING = "Stack of its process (most recent call last):"
@@ -62,17 +60,8 @@ class StackFile:
         except (AttributeError, OSError):
             with tempfile.TemporaryFile(buffering=0) as file:
                 fd = os.dup(file.fileno())
-        self._fd = self._moved_up(fd)
+        self._fd = moved_up(fd)
         self._id = self._what(self._fd)
-
-    @staticmethod
-    def _moved_up(fd: int) -> int:
-        try:
-            return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
-        except OSError:
-            return os.dup(fd)
-        finally:
-            os.close(fd)
 
     @staticmethod
     def _what(fd: int) -> tuple[int, int]:
