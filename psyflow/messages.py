@@ -8,7 +8,7 @@ from pathlib import Path
 
 from psyflow.conventions import default_taskdir
 
-__all__ = ["command_line", "duration", "shortly", "shown_path"]
+__all__ = ["command_line", "counted", "duration", "shortly", "shown_path"]
 
 
 def command_line(taskdir: Path, command: str, *words: str) -> str:
@@ -49,6 +49,17 @@ def shown_path(path: str | os.PathLike[str]) -> str:
     absolute = Path(path).absolute()
     here = Path.cwd()
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+def counted(number: int, what: str, plural: str = "") -> str:
+    """Return how many there are of something, in words.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(0, "row"), counted(2, "batch", "batches")
+    ('1 row', '0 rows', '2 batches')
+    """
+    return f"{number} {what if number == 1 else plural or f'{what}s'}"
 
 
 def duration(seconds: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from psyflow.backend import Backend
+from psyflow.messages import counted
 from psyflow.record.plan import Plan, save_items
 from psyflow.system.files import keep_copy, make_folder, synced_together
 from psyflow.system.reading import ask_again
@@ -28,4 +29,4 @@ def split(plan: Plan, backend: Backend) -> None:
             else:
                 save_items(plan.frozen.batch(number), batch)
             make_folder(plan.frozen.claims(number))
-    say(f"{len(pending)} items in {len(batches)} batches.")
+    say(f"{counted(len(pending), 'item')} in {counted(len(batches), 'batch', 'batches')}.")

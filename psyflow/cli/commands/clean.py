@@ -9,7 +9,7 @@ from psyflow.cli.output import OK, first_lines, is_confirmed, say
 from psyflow.cli.reading import without_bytecode
 from psyflow.cli.selection import for_each_task, none_named
 from psyflow.exceptions import PsyflowError
-from psyflow.messages import shown_path
+from psyflow.messages import counted, shown_path
 from psyflow.runs.clear import clear, generated, refuse_if_alive
 from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
@@ -61,9 +61,8 @@ def _question(run: Run, made: list[Path]) -> str:
 def _with_what(run: Run) -> str:
     """Say what of it would have to be computed again."""
     n_rows, n_archived = _n_rows(run), len(run.layout.archived())
-    rows = f"{n_rows} rows" if n_rows != 1 else "1 row"
-    runs = f"{n_archived} runs" if n_archived != 1 else "1 run"
-    lost = [rows] * bool(n_rows) + [f"{runs} in the archive"] * bool(n_archived)
+    lost = [counted(n_rows, "row")] * bool(n_rows)
+    lost += [f"{counted(n_archived, 'run')} in the archive"] * bool(n_archived)
     return f", with {' and '.join(lost)}" if lost else ""
 
 

@@ -11,7 +11,7 @@ from psyflow.cli.amounts import AUTO
 from psyflow.cli.commands import run as run_command
 from psyflow.cli.experiments.cluster import Cluster, node_of
 from psyflow.cli.experiments.kept import About, write_about
-from psyflow.cli.experiments.report import Report, counted
+from psyflow.cli.experiments.report import Report
 from psyflow.cli.experiments.settings import Experiment
 from psyflow.cli.experiments.taskfile import Running, path_of, patterns_in, task_file, write
 from psyflow.cli.experiments.variables import Variable, arithmetic, geometric, listed, of_table
@@ -19,6 +19,7 @@ from psyflow.cli.experiments.yamlfiles import read_cluster, read_experiment
 from psyflow.cli.output import OK, is_confirmed, say
 from psyflow.conventions import TASKDIR
 from psyflow.exceptions import UnknownNameError, UsageError
+from psyflow.messages import counted
 from psyflow.record.layout import Layout
 from psyflow.record.plan import Plan
 from psyflow.runs.folders import link_folders

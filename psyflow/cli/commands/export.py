@@ -16,7 +16,7 @@ from psyflow.cli.choosing import (
 from psyflow.cli.output import OK, say
 from psyflow.conventions import WORKDIR
 from psyflow.exceptions import StoreError, UsageError
-from psyflow.messages import shown_path
+from psyflow.messages import counted, shown_path
 from psyflow.record.ownership import writable
 from psyflow.record.plan import Plan
 from psyflow.results.exports import check_format, export
@@ -41,7 +41,8 @@ def execute(arguments: Namespace) -> int:
         tell_aggregated(chosen, arguments)
     tell_origin(results, arguments)
     n_rows, n_columns = chosen.table.n_rows, len(chosen.table)
-    say(f"{n_rows} rows of {n_columns} columns in {shown_path(file)}.")
+    size = f"{counted(n_rows, 'row')} of {counted(n_columns, 'column')}"
+    say(f"{size} in {shown_path(file)}.")
     return OK
 
 

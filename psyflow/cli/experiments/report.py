@@ -10,12 +10,12 @@ from pathlib import Path
 
 from psyflow.cli.experiments.settings import Experiment
 from psyflow.cli.output import say
-from psyflow.messages import duration, shown_path
+from psyflow.messages import counted, duration, shown_path
 from psyflow.record.bookkeeping import ItemsFile
 from psyflow.record.plan import Plan
 from psyflow.system.allotted import usable_cpus
 
-__all__ = ["Report", "counted"]
+__all__ = ["Report"]
 
 _LONG_SECONDS = 60.0
 _MANY_RUNS = 100
@@ -94,8 +94,3 @@ class Report:
             command = f"psy parse -e {shlex.quote(str(shown_path(folder)))} -p NAME REGEX"
             line += f" Make a table of what they printed: {command}"
         say(line)
-
-
-def counted(number: int, what: str) -> str:
-    """Return how many there are of something, in words."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
