@@ -138,7 +138,9 @@ class Here:
             status = self.process(plan)
         if status == STOPPED:
             raise KeyboardInterrupt
-        if log.exists() and not self._has_begun(plan, log, start):
+        # On a disk that is full, it could not write, either.
+        is_silent = status == DISK_FULL and log.exists() and log.stat().st_size == start
+        if log.exists() and not (is_silent or self._has_begun(plan, log, start)):
             # So its exit status is not one of psyflow's.
             raise PsyflowError(self._about_not_begun(plan, status, last_words(log, start)))
         if status in ENDED_EARLY:

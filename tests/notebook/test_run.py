@@ -16,7 +16,6 @@ from psyflow.exceptions import (
     MapInterrupted,
     RunHeldError,
     TaskFileError,
-    UnknownColumnError,
     UnknownNameError,
     UsageError,
 )
@@ -160,7 +159,7 @@ def test_mistakes_are_refused_in_the_words_of_python() -> None:
     for task in ("lfi", "li*", "psy-tasks", "psy-tasks/task_none.py"):
         with pytest.raises(UnknownNameError, match="Known: bad, lif"):
             psyflow.run(task)
-    with pytest.raises(UnknownColumnError):
+    with pytest.raises(UnknownNameError, match='no parameter "z"'):
         rows(where="z=2")
     with pytest.raises(UsageError, match="fulfils x=9, so nothing is run"):
         rows(where="x=9")

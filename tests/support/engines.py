@@ -47,7 +47,9 @@ class _Servers:
     ) -> subprocess.Popen[bytes]:
         place = self.folder / name
         place.mkdir()
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        # Ray leaves in this process what it was told, such as to ask for a token.
+        of_tests = ("PYTHONPATH", "RAY_")
+        environment = {n: value for n, value in os.environ.items() if not n.startswith(of_tests)}
         environment |= {"HOME": str(self.folder / "home"), **(env or {})}
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
