@@ -26,6 +26,8 @@ __all__ = ["StackFile", "in_words"]
 
 ANSWER_SECONDS = 2.0
 _PAUSE = 0.005
+_ENOUGH_LOOKS = 8
+"""So often has it to be the same to be whole."""
 _MOST_BYTES = 1 << 18
 _NAME = "psyflow-stack"
 _HEADING = "Stack of its process (most recent call last):"
@@ -108,12 +110,12 @@ class StackFile:
         return in_words(self._answer())
 
     def _answer(self) -> bytes:
-        end, before, text = time.monotonic() + ANSWER_SECONDS, b"", b""
-        while time.monotonic() < end:
+        end, text, n_same = time.monotonic() + ANSWER_SECONDS, b"", 0
+        # On a busy machine, whoever writes it may be held up in the middle.
+        while time.monotonic() < end and n_same < _ENOUGH_LOOKS:
             time.sleep(_PAUSE)
             before, text = text, self._read()
-            if text and text == before:
-                break
+            n_same = n_same + 1 if text and text == before else 0
         self.clear()
         return text
 
