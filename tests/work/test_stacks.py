@@ -58,12 +58,14 @@ def stack() -> Iterator[StackFile]:
 
 
 def loop_for_ever(writer: int) -> None:
+    os.write(writer, b"ready;")
     while True:
         pass
 
 
 def test_an_endless_loop_is_found_again_and_again(stack: StackFile) -> None:
-    with process(stack, loop_for_ever) as (pid, _):
+    with process(stack, loop_for_ever) as (pid, results):
+        assert os.read(results, 6) == b"ready;"
         for _ in range(3):
             assert "in loop_for_ever" in stack.ask(pid)
 
@@ -134,6 +136,7 @@ def test_who_does_not_listen_is_not_asked(stack: StackFile, be: Callable[[int], 
 
 def crash(writer: int) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(600)  # another thread may get the signal, a moment later
 
 
 def test_a_crash_leaves_its_stack_until_it_is_cleared(stack: StackFile) -> None:
