@@ -27,15 +27,7 @@ __all__ = ["do_steps"]
 
 
 def do_steps(tasks: Sequence[Steps]) -> bool:
-    """Do the steps of `tasks` that are not up to date, task by task, and print a line for each.
-
-    A task that fails does not stop the others.
-
-    Returns
-    -------
-    bool
-        Whether all is done; if not, and the task was not told why, it was printed.
-    """
+    """Do what `run_steps` does, by doit, and return what that returns."""
     control = TaskControl(generate_tasks("psy", _doit_tasks(tasks)))
     control.process(None)
     runner = Runner(_Inquiry(_NoDatabase, ""), _Lines(sys.stdout, {}), True, False, Stream(2))

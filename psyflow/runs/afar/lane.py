@@ -93,7 +93,8 @@ def stop(run: str, level: int) -> None:
 
 def _end_with(driver: Owner) -> None:
     """Have this process end when the driver does, if that has started it, as pools do not."""
-    if driver.pid != os.getppid() or driver.is_dead() is not False or driver in _ending_with:
+    # With each block; only the first one has to look at the process.
+    if driver.pid != os.getppid() or driver in _ending_with or driver.is_dead() is not False:
         return
     _ending_with.add(driver)
 
