@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from psyflow.cli.output import OK
 from psyflow.cli.selection import for_each_task
+from psyflow.system.reading import looked_again
 
 if TYPE_CHECKING:
     from psyflow.tasks import TaskDef
@@ -37,7 +38,7 @@ def report_each(
 
     def report(task: TaskDef) -> int:
         if arguments.json:
-            reports[task.name] = as_json(task)
+            reports[task.name] = looked_again(lambda: as_json(task))
         else:
             show(task)
         return OK

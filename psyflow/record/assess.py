@@ -28,7 +28,7 @@ from psyflow.record.reads import paths_made
 from psyflow.record.renamed import about_left_behind
 from psyflow.record.renewals import Renewals
 from psyflow.system.place import is_same_file
-from psyflow.system.reading import checksum_of, is_there
+from psyflow.system.reading import checksum_of, is_there, looked_again
 from psyflow.tasks import TaskDef
 
 if TYPE_CHECKING:
@@ -206,13 +206,15 @@ class Assessment:
     def _found(self) -> Recovered:
         from psyflow.record.recover import find  # what is complete is told without that
 
-        return find(
-            self.layout,
-            self.frozen,
-            self.task.store,
-            self.task.exclude_from_result,
-            self._fingerprint,
-            verify=self._verify,
+        return looked_again(
+            lambda: find(
+                self.layout,
+                self.frozen,
+                self.task.store,
+                self.task.exclude_from_result,
+                self._fingerprint,
+                verify=self._verify,
+            )
         )
 
     @property

@@ -28,14 +28,11 @@ from psyflow.results.usercode import UserCode, code_of
 from psyflow.store import Store, store_for
 from psyflow.store.comparing import comparable
 from psyflow.store.registry import is_known_extension
-from psyflow.system.oserrors import is_gone
-from psyflow.system.reading import is_there, reopen
+from psyflow.system.reading import is_there, looked_again
 from psyflow.system.trust import Origin, found_in, is_trusting, trusting
 from psyflow.tasks import TaskDef
 
 __all__ = ["load", "peek"]
-
-ATTEMPTS = 3
 
 
 def load(
@@ -238,18 +235,8 @@ def _of_result(plan: Plan, about: About, columns: Columns) -> Results:
 
 
 def _load_patiently(where: _Where, what: _What) -> Results:
-    for _ in range(ATTEMPTS - 1):
-        # A merge may have put the shards into the result between our look and our reading, or
-        # changed code may have put everything into the archive.
-        try:
-            return _load_run(where, what)
-        except OSError as error:
-            if not is_gone(error):
-                raise
-            if error.filename:
-                reopen(Path(error.filename).parent)
     try:
-        return _load_run(where, what)
+        return looked_again(lambda: _load_run(where, what))
     except FileNotFoundError as error:
         raise UsageError(
             f'{error.filename}, of task "{where.task}", is gone. Type: psy run {where.task.name}'

@@ -30,7 +30,7 @@ from psyflow.scheduler.names import marked
 from psyflow.scheduler.questions import Questions
 from psyflow.scheduler.request import SubmitRequest
 
-__all__ = ["BatchScheduler", "SubmitRequest", "with_only_members"]
+__all__ = ["BatchScheduler", "SubmitRequest", "no_answer", "with_only_members"]
 
 _QUESTIONS = Questions()
 """What does not change while this process lives, by the command that asks for it, and by the
@@ -306,7 +306,9 @@ class BatchScheduler(CheckedScheduler):
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",
-                env=self.query_environment(os.environ) if is_query else None,
+                # Not what a library has written into C's environment alone, as MPI does: all that
+                # a job starts by `mpirun` would take itself for a part of this process.
+                env=self.query_environment(os.environ) if is_query else dict(os.environ),
                 # A submission that is broken off may have been accepted all the same.
                 timeout=patience if is_query else None,
                 check=False,
@@ -318,6 +320,17 @@ class BatchScheduler(CheckedScheduler):
                 f"{command[0]} did not answer within {patience:g} s. Try again later, "
                 f"or see for yourself: {shlex.join(command)}"
             ) from None
+
+
+def no_answer(program: str, error: ValueError | SyntaxError) -> SchedulerError:
+    """Say that what `program` printed is half an answer, or none.
+
+    Taken for "there is no such job", it would end the wait for jobs that are at work.
+    """
+    return SchedulerError(
+        f"What {program} answered cannot be read ({error}). Try again later, or see for yourself: "
+        f"{program}"
+    )
 
 
 def with_only_members(

@@ -27,7 +27,7 @@ from psyflow.scheduler.base import (
     array_of,
     combine,
 )
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_members
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, no_answer, with_only_members
 from psyflow.scheduler.extras import EXTRAS, check_values, extra_args, named_amounts
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import shortened
@@ -205,7 +205,10 @@ class HyperQueue(BatchScheduler):
 
     def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
         """Read the answer of ``hq job info``, or of ``hq job list``, which tells less."""
-        told = _json(stdout)
+        try:
+            told = json.loads(stdout) if stdout.strip() else []
+        except ValueError as error:
+            raise no_answer("hq", error) from None
         jobs = [job for job in told if isinstance(job, dict)] if isinstance(told, list) else []
         return {status.id: status for job in jobs for status in _statuses(job)}
 

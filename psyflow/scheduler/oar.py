@@ -26,7 +26,7 @@ from psyflow.scheduler.base import (
     JobStatus,
     array_of,
 )
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_members
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, no_answer, with_only_members
 from psyflow.scheduler.extras import DEPENDENCY, EXTRAS, check_switch, check_values, extra_args
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.names import shortened
@@ -262,10 +262,12 @@ def _among(arrays: Iterable[JobId], column: str = "array_id") -> str:
 
 def _jobs(stdout: str) -> dict[str, dict[str, Any]]:
     """Return what OAR knows of jobs, by its own ids; it says nothing at all if it knows none."""
+    if not stdout.strip():
+        return {}
     try:
         told = json.loads(stdout, strict=False)
-    except ValueError:
-        return {}
+    except ValueError as error:
+        raise no_answer("oarstat", error) from None
     jobs = told.items() if isinstance(told, dict) else ()
     return {
         number: job

@@ -25,7 +25,7 @@ from psyflow.scheduler.base import (
     JobStatus,
     array_of,
 )
-from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, with_only_members
+from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, no_answer, with_only_members
 from psyflow.scheduler.extras import (
     AFTER_END,
     EXTRAS,
@@ -179,10 +179,13 @@ class PBS(BatchScheduler):
 
     def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
         """Read the answer of ``qstat``."""
-        try:
-            jobs = json.loads(stdout, strict=False).get("Jobs", {})
-        except (ValueError, AttributeError):
+        if not stdout.strip():
             return {}
+        try:
+            told = json.loads(stdout, strict=False)
+        except ValueError as error:
+            raise no_answer("qstat", error) from None
+        jobs = told.get("Jobs") if isinstance(told, dict) else None
         if not isinstance(jobs, dict):
             return {}
         statuses = (_status(name, job) for name, job in jobs.items() if isinstance(job, dict))

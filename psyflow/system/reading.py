@@ -15,10 +15,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from psyflow.system.oserrors import naming
+from psyflow.system.oserrors import is_gone, naming
 
-__all__ = ["ask_again", "checksum_of", "is_there", "names_in", "no_pipe", "read_whole", "reopen"]
+__all__ = [
+    "ask_again",
+    "checksum_of",
+    "is_there",
+    "looked_again",
+    "names_in",
+    "no_pipe",
+    "read_whole",
+    "reopen",
+]
 
+_LOOKS = 3
 _READ_BYTES = 4 << 20
 _WHOLE_BYTES = 1 << 16
 
@@ -119,6 +129,32 @@ def ask_again(look: Callable[[], T], path: Path) -> T:
         return look()
     except FileNotFoundError:
         reopen(path.parent)
+    return look()
+
+
+def looked_again(look: Callable[[], T]) -> T:
+    """Return what `look` finds; it begins anew if a file goes away that it has seen before.
+
+    Many look while a merge puts shards into the result, or changed code puts everything into the
+    archive. What has gone for good is said after the last look.
+
+    Examples
+    --------
+    >>> looks = []
+    >>> def look():
+    ...     looks.append("a look")
+    ...     return len(looks) if len(looks) > 1 else read_whole(Path("/nowhere"))
+    >>> looked_again(look)
+    2
+    """
+    for _ in range(_LOOKS - 1):
+        try:
+            return look()
+        except OSError as error:
+            if not is_gone(error):
+                raise
+            if error.filename:
+                reopen(Path(error.filename).parent)
     return look()
 
 

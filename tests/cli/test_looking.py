@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -93,3 +94,27 @@ def test_killed_jobs_are_not_asked_about(tasks: Place) -> None:
     (tasks.folder / "cluster.asked").unlink()
     assert "was cancelled" in tasks.psy("status", "a").stderr
     assert asked(tasks) == []
+
+
+def test_a_merge_may_take_away_what_a_look_has_seen(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = place.folder / "gate"
+    fails = f"    assert x != 3 or __import__('os').path.exists({str(gate)!r})\n    return"
+    place.task("sq", SQUARE.replace("    return", fails))
+    assert place.psy("run", "sq").returncode == 1
+    shards = [*place.work.glob("sq/out/*.rows")]
+    assert shards
+    opened, merged = os.open, []
+
+    def slowly(path: str | os.PathLike[str], *how: int, **more: int) -> int:
+        if not merged and str(path).endswith(".rows"):
+            gate.touch()
+            merged.append(place.program("run", "sq").returncode)
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(os, "open", slowly)
+    report = json.loads(place.psy("status", "--json", "sq").stdout)["sq"]
+    assert merged == [0]
+    assert not any(shard.exists() for shard in shards)
+    assert report["n_done"] == 4

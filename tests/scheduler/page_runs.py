@@ -24,7 +24,9 @@ def check_task_file(page: str, place: Place, patience: float = 300) -> None:
     assert submitted.returncode == 0, submitted.stderr
 
     def is_over() -> bool:
-        status = json.loads(place.program("status", "--json", "pendulum").stdout)["pendulum"]
+        shown = place.program("status", "--json", "pendulum")
+        assert shown.returncode == 0, shown.stderr
+        status = json.loads(shown.stdout)["pendulum"]
         return not status["jobs"] and bool(status["up_to_date"])
 
     until(is_over, "the task of the page is up to date", patience)

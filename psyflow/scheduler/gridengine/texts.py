@@ -20,6 +20,7 @@ from psyflow.scheduler.base import (
     JobId,
     JobStatus,
 )
+from psyflow.scheduler.batch import no_answer
 from psyflow.scheduler.names import from_name
 
 __all__ = ["BY_SOMEBODY", "IN_ERROR", "parse_error", "parse_qacct", "parse_qstat"]
@@ -34,10 +35,12 @@ _KILLED = 128
 
 def parse_qstat(stdout: str) -> dict[JobId, JobStatus]:
     """Read what ``qstat -xml`` prints about jobs that are queued or running."""
+    if not stdout.strip():
+        return {}
     try:
         jobs = ElementTree.fromstring(stdout).iter("job_list")
-    except ElementTree.ParseError:
-        return {}
+    except ElementTree.ParseError as error:
+        raise no_answer("qstat", error) from None
     return {status.id: status for job in jobs for status in _of_qstat(job)}
 
 

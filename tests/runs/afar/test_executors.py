@@ -74,6 +74,8 @@ def make_executor():
 scheduler = Executor(make_executor, n_workers=2)
 """
     study.write("t", source + SMALL_PAYLOAD)
+    # These libraries set up their whole process, MPI even behind Python's back, and for good.
+    study.is_apart = True
     study.psy("run", code=1)
     assert study.rows() == [(x, x**2) for x in range(30) if x != 3]
     assert "at 8\n" in study.psy("log", "t", "8").stdout
