@@ -53,7 +53,7 @@ class Guard:
 
     @property
     def pid(self) -> int:
-        """Its process number."""
+        """Its process number; 0 if it was buried."""
         return self._pid
 
     def begun(self, group: int | None = None) -> None:
@@ -86,10 +86,16 @@ class Guard:
         """Let go of the pipe in a child of this process, whose life does not count."""
         os.close(self._writer)
 
+    def bury(self) -> None:
+        """Wait no longer for it if somebody has ended it."""
+        if self._pid and os.waitpid(self._pid, os.WNOHANG)[0]:
+            self._pid = 0
+
     def dismiss(self) -> None:
         """End it; what it guards is ended."""
         os.close(self._writer)
-        os.waitpid(self._pid, 0)
+        if self._pid:
+            os.waitpid(self._pid, 0)
 
 
 class Groups:

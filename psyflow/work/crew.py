@@ -273,12 +273,10 @@ class Crew(Generic[AnyChild]):
         return do_work(slot)
 
     def has_ended(self) -> bool:
-        """Tell whether any child has ended, which `reap` then waits for."""
-        try:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return False
-        return found is not None
+        """Tell whether any worker has ended, which `reap` then waits for."""
+        # Not any child: one that nobody waits for, such as a guard that was killed, has always.
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return any(os.waitid(os.P_PID, pid, options) for pid in self.children)
 
     def reap(self) -> Iterator[tuple[AnyChild, int]]:
         """Yield the workers that have ended, with their exit codes."""
@@ -290,6 +288,7 @@ class Crew(Generic[AnyChild]):
                 # What a worker started must not outlive it.
                 self.groups.end(child.pid, at_once=child.condemned is not None)
                 yield child, os.waitstatus_to_exitcode(wait_status)
+        self._guard.bury()
         if self._adopts:
             bury_orphans({*self.children, self._loader_pid, self._guard.pid})
 

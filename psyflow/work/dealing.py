@@ -118,7 +118,8 @@ class Dealer:
     def _finished_elsewhere(self, shard: str) -> Items:
         """Return what other jobs have finished; those of a claim that was taken over may have."""
         shards = self._job.out.glob(f"{shard.partition('.')[0]}.*.rows")
-        return finished_in(path for path in shards if lease_name(path.name) != lease_name(shard))
+        others = (path for path in shards if lease_name(path.name) != lease_name(shard))
+        return finished_in(others, self._job.retries)
 
     def _answer(
         self, child: Claimant, wish: Wish, children: list[Claimant]

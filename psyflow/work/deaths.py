@@ -10,7 +10,7 @@ from psyflow.outcomes.table import Items
 from psyflow.system.processes import oom_kills
 from psyflow.work.capture import say
 from psyflow.work.crew import Claimant
-from psyflow.work.failure_limit import settled_in
+from psyflow.work.settled import settled_in
 from psyflow.work.worker import Work
 
 __all__ = ["Deaths"]

@@ -1,4 +1,4 @@
-"""What is read in shards while a job runs: whether too many failed, what the dead have done."""
+"""What is read in shards while a job runs: whether too many failed."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from psyflow.exceptions import DamagedFileError
-from psyflow.outcomes.records import OF_RESULT, Failure
-from psyflow.outcomes.shard import FAILURE, REFUSED, ROWS, Frame, ShardReader
+from psyflow.outcomes.records import OF_RESULT
+from psyflow.outcomes.shard import FAILURE, ROWS, ShardReader
 from psyflow.system.exits import ALL_WOULD_FAIL, TOO_MANY_FAILURES
 from psyflow.work.alike import FirstFailures
 from psyflow.work.capture import say
 from psyflow.work.crowd import reading_pause
 from psyflow.work.prepared import Retries
+from psyflow.work.settled import failure_in
 from psyflow.work.worker import Work
 
-__all__ = ["FailureLimit", "FailuresElsewhere", "n_unfit_in", "settled_in"]
-
-Items = npt.NDArray[np.int64]
+__all__ = ["FailureLimit", "FailuresElsewhere", "n_unfit_in"]
 
 
 class FailureLimit:
@@ -114,26 +109,9 @@ class FailuresElsewhere:
 
     def _read(self, reader: ShardReader) -> None:
         for frame in reader.new_frames():
-            failure = _failure(reader, frame) if frame.kind == FAILURE else None
+            failure = failure_in(reader, frame) if frame.kind == FAILURE else None
             if failure is not None and not self._retries.allow(failure.kind, failure.attempt):
                 self._failed.add(failure.item)
-
-
-def settled_in(shard: Path, retries: Retries, attempts: dict[int, int]) -> Items:
-    """Return the items that have their outcome in `shard`; note the `attempts` of the others."""
-    reader = ShardReader(shard)
-    settled = [np.empty(0, dtype=np.int64)]
-    for frame in reader.new_frames() if shard.exists() else []:
-        if frame.kind == REFUSED:
-            continue  # its failure comes after it
-        if frame.kind != FAILURE:
-            settled.append(frame.items)
-        elif (failure := _failure(reader, frame)) is not None:
-            if retries.allow(failure.kind, failure.attempt):
-                attempts[failure.item] = failure.attempt
-            else:
-                settled.append(frame.items)
-    return np.concatenate(settled)
 
 
 def n_unfit_in(shards: Iterable[Path]) -> int:
@@ -143,15 +121,7 @@ def n_unfit_in(shards: Iterable[Path]) -> int:
         for frame in reader.new_frames():
             if frame.kind == ROWS:
                 return 0
-            failure = _failure(reader, frame) if frame.kind == FAILURE else None
+            failure = failure_in(reader, frame) if frame.kind == FAILURE else None
             if failure is not None and failure.kind == OF_RESULT:
                 unfit.add(failure.item)
     return len(unfit)
-
-
-def _failure(reader: ShardReader, frame: Frame) -> Failure | None:
-    """Return a failure, or None if it is damaged: then its item runs again."""
-    try:
-        return reader.failure(frame)
-    except DamagedFileError:
-        return None

@@ -9,6 +9,11 @@ from typing import NamedTuple
 
 __all__ = ["Answer", "Slot", "Wish"]
 
+_MOST_LOOKS = 100
+"""How often to look at what is being written: not for ever, as its writer may have been killed."""
+_LEAST_START = 1e-6
+"""Of a start of which half is written, the exponent is still zero: it is less than this."""
+
 
 class Wish(NamedTuple):
     """How many items a worker wants.
@@ -95,8 +100,17 @@ class Slot:
             self.running(self.ENDED, 0.0)
 
     def read(self) -> tuple[int, float]:
-        """Return the running item, `IDLE` or `ENDED`, and the item's start."""
-        return self._layout.unpack_from(self._memory, 0)
+        """Return the running item, `IDLE` or `ENDED`, and the item's start.
+
+        Python writes zeros over both, then the item, then the start. Who finds that, for its
+        writer has been stopped there, or killed, is told that none is running: none had begun.
+        """
+        for _ in range(_MOST_LOOKS):
+            item, start = self._layout.unpack_from(self._memory, 0)
+            is_whole = item in (self.IDLE, self.ENDED) or (item >= 0 and start >= _LEAST_START)
+            if is_whole and (item, start) == self._layout.unpack_from(self._memory, 0):
+                return item, start
+        return self.IDLE, 0.0
 
     def give_way(self, item: int, start: float, reason: str) -> None:
         """Say that the worker cannot go on, and which item did that; `IDLE` if it is not known."""

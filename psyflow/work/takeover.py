@@ -15,10 +15,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.outcomes.shard import ShardReader
 from psyflow.system.lease import is_over, server_time
 from psyflow.system.owner import Owner
 from psyflow.work.claims import ClaimLog
+from psyflow.work.prepared import NO_RETRIES, Retries
+from psyflow.work.settled import settled_in
 
 __all__ = ["Remains", "finished_in", "lease_name"]
 
@@ -40,9 +41,13 @@ def lease_name(shard: str) -> str:
     return shard.rsplit(".", 2)[0]
 
 
-def finished_in(shards: Iterable[Path]) -> Items:
-    """Return the items that have an outcome in any of `shards`."""
-    items = [frame.items for shard in shards for frame in ShardReader(shard).new_frames()]
+def finished_in(shards: Iterable[Path], retries: Retries = NO_RETRIES) -> Items:
+    """Return the items that have an outcome in any of `shards`.
+
+    One that has failed, and is to be tried again by `retries`, has none: its job may have ended
+    before it was.
+    """
+    items = [settled_in(shard, retries, {}) for shard in shards]
     return np.concatenate(items) if items else np.empty(0, dtype=np.int64)
 
 
@@ -56,13 +61,18 @@ class Remains:
         The items of the batch.
     leases, out : Path
         Folders of the leases and of the shards.
+    retries : Retries
+        Which failures are no outcome yet.
     """
 
-    def __init__(self, log: ClaimLog, items: Items, leases: Path, out: Path) -> None:
+    def __init__(
+        self, log: ClaimLog, items: Items, leases: Path, out: Path, retries: Retries
+    ) -> None:
         self._log = log
         self._items = items
         self._leases = leases
         self._out = out
+        self._retries = retries
 
     def take(self, owner: Owner, shard: str) -> Iterator[Items]:
         """Take over, one after the other, the claims that nobody alive works on.
@@ -76,7 +86,8 @@ class Remains:
         over = self._over(lease_name(shard))
         if not over:
             return
-        finished = finished_in(self._out.glob(f"{shard.partition('.')[0]}.*.rows"))
+        shards = self._out.glob(f"{shard.partition('.')[0]}.*.rows")
+        finished = finished_in(shards, self._retries)
         for claim in list(self._log.claims()):
             if lease_name(claim.shard) not in over:
                 continue

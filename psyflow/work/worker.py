@@ -207,7 +207,8 @@ def _dealt(job: Work, shard: str, pacer: Pacer, asking: Asking) -> Iterator[Item
 def _left_by_others(job: Work, shard: str) -> Iterator[Items]:
     if job.leases is not None and not job.is_gone():
         log = ClaimLog(job.claims, len(job.items))
-        yield from Remains(log, job.items, job.leases, job.out).take(Owner.here(), shard)
+        remains = Remains(log, job.items, job.leases, job.out, job.retries)
+        yield from remains.take(Owner.here(), shard)
 
 
 def _evaluate_batch(

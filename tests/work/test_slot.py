@@ -41,3 +41,17 @@ def test_half_a_wish_is_none(number: int) -> None:
         slots = mixtures(wishes(number, most, 0), wishes(number + 1, then, 1))
         found = {slot.wished for slot in slots}
         assert found <= {None, Wish(number, most, 0, 0.1 * number)}, (most, then)
+
+
+@pytest.mark.parametrize(
+    "then", [(0, 5.0), (7, 1e5), (300, 1e5), (Slot.IDLE, 0.0), (Slot.ENDED, 0.0)]
+)
+def test_half_an_item_is_none(then: tuple[int, float]) -> None:
+    slot = Slot(memoryview(memory := bytearray(Slot.size)))
+    slot.running(*then)
+    # Python begins with zeros, wherever it is stopped then.
+    found = {
+        Slot(memoryview(bytearray(memory[:place].ljust(Slot.size, b"\0")))).read()
+        for place in range(17)
+    }
+    assert found <= {then, (Slot.IDLE, 0.0)}
