@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import itertools
 import tokenize
@@ -97,16 +98,15 @@ class LocalModule:
         return self.parsed()
 
     def parsed(self) -> list[Unit]:
-        """Return its statements, parsed anew."""
+        """Return its statements, as its file has them now."""
         if self.is_compiled:
             return []
         try:
-            tree = parse(self.source, str(self.path))
+            return list(_parsed(self.source, str(self.path), self.package))
         except (SyntaxError, ValueError) as error:
             line = getattr(error, "lineno", None)
             place = f", line {line}" if line else ""
             raise TaskFileError(f'"{self.path}"{place}: {error.args[0]}.') from error
-        return find_units(tree, self.package)
 
     @cached_property
     def index(self) -> dict[str, list[Unit]]:
@@ -171,6 +171,12 @@ class LocalModule:
     def names_registry(self) -> bool:
         """Whether it has a class that may keep a list of its subclasses."""
         return not self.is_compiled and any(word in self.source for word in _REGISTRY_WORDS)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(source: bytes, path: str, package: str) -> tuple[Unit, ...]:
+    """Return the statements of a source: one look at a task asks for them several times."""
+    return tuple(find_units(parse(source, path), package))
 
 
 class LocalModules:

@@ -7,6 +7,7 @@ share one. The run's folder has a list of the files that somebody was told about
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.util
 import json
@@ -23,6 +24,7 @@ import numpy as np
 from psyflow.exceptions import PsyflowWarning
 from psyflow.fingerprint import CONF_FILE, FrozenModules
 from psyflow.fingerprint.files import is_in_study, study_folders
+from psyflow.fingerprint.frozen import FrozenModule
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.paths import paths_in
 from psyflow.record.layout import Layout, PlanLayout
@@ -99,9 +101,18 @@ class _Study:
         root = plan.layout.root
         is_inside = self._folder.is_relative_to(root.parent)
         self._runs = root if is_inside else root.parent
-        modules = FrozenModules(plan.frozen.code, self._folder).modules.values()
-        self._modules = {self.name_of(str(module.original)) for module in modules}
-        self._copies = {str(module.copy): module.file for module in modules}
+
+    @functools.cached_property
+    def _frozen(self) -> Collection[FrozenModule]:
+        return FrozenModules(self._plan.frozen.code, self._folder).modules.values()
+
+    @functools.cached_property
+    def _modules(self) -> set[str]:
+        return {self.name_of(str(module.original)) for module in self._frozen}
+
+    @functools.cached_property
+    def _copies(self) -> dict[str, str]:
+        return {str(module.copy): module.file for module in self._frozen}
 
     def name_of(self, path: str) -> str:
         """Return how a path is written from the task folder on, as its user sees that."""
@@ -115,10 +126,12 @@ class _Study:
     def counted(self, path: str) -> set[str]:
         """Return by what paths the plan knows a file whose content counts; none if it does not."""
         known = {*(self._plan.contents or ()), *self._plan.stamps}
-        return {path, self.name_of(path)} & known
+        return {path, self.name_of(path)} & known if known else known
 
     def counts(self, path: str, lines: Iterable[Line]) -> bool:
         """Tell whether a file is data that results may depend on."""
+        if path.startswith(f"{self._runs}{os.sep}"):
+            return False  # as are most: the frozen code
         name = self.name_of(path)
         is_data = self._has(name) and not self._is_known(name) and not self._is_new(name)
         return is_data and any(map(self._is_reached, lines))

@@ -215,15 +215,23 @@ class _Observer:
         self._plan = plan
         self._used = watch_study(plan)
         self._left = OBSERVED
+        self._noted: tuple[int, ...] = ()
 
     def __call__(self, n_items: int) -> bool:
         """Take note of what was used, and return whether to go on with that."""
         self._left -= n_items
         if self._left <= 0:
             self._used.end()
-        if self._used.read or self._used.made or self._used.error:
+        if (self._used.read or self._used.made or self._used.error) and self._is_more():
             self._note()
         return self._left > 0
+
+    def _is_more(self) -> bool:
+        """Tell whether anything was seen since the last time that was noted."""
+        noted, used = self._noted, self._used
+        n_lines = sum(map(len, used.read.copy().values()))
+        self._noted = n_lines, len(used.read), len(used.written), len(used.made)
+        return self._noted != noted or used.error is not None
 
     def _note(self) -> None:
         try:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn, TypeAlias
 
 from psyflow.scheduler.immediate import Process, start_program
-from psyflow.system.limits import libraries_at_start
+from psyflow.system.limits import need_no_threads
 from psyflow.system.processes import (
     HANDLED,
     Signals,
@@ -272,7 +272,7 @@ def _import(modules: Sequence[str]) -> None:
     if any(module not in sys.modules for module in modules):
         for module in modules:
             importlib.import_module(module)
-        libraries_at_start()
+        need_no_threads()
         # A job would make a copy of all that its collector touches.
         gc.freeze()
 

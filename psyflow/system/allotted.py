@@ -30,6 +30,8 @@ _WITHIN_ROCR = ("HIP_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 _LISTS = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "SGE_HGR_gpu", "SGE_HGR_GPU", "SGE_GPU")
 """What clusters say, and no library looks at."""
 _NOTHING = {"", "-1", "nodevfiles", "none", "void"}
+# Made here, so that forks of this process have it.
+_COUNT = re.compile(r"\s*0*([1-9]\d*)")
 
 
 class AsManyAsCpus(int):
@@ -52,7 +54,7 @@ def told_cpus(environment: Mapping[str, str]) -> int | None:
 def _number(name: str) -> Callable[[Mapping[str, str]], int | None]:
     def tell(environment: Mapping[str, str]) -> int | None:
         # Slurm may say "8(x2),4": of its nodes, a script is on the first.
-        match = re.match(r"\s*0*([1-9]\d*)", environment.get(name, ""))
+        match = _COUNT.match(environment.get(name, ""))
         return int(match[1]) if match else None
 
     return tell

@@ -13,6 +13,7 @@ __all__ = [
     "libraries_at_start",
     "limit_loaded_libraries",
     "loaded_libraries",
+    "need_no_threads",
     "share_processors",
 ]
 
@@ -141,6 +142,22 @@ def libraries_at_start() -> list[Any]:
     return loaded_libraries()
 
 
+_set_aside: dict[str, int] = {}
+"""How many threads libraries had before `need_no_threads`, by their files."""
+
+
+def need_no_threads() -> None:
+    """Let the libraries at start have one thread, in a process that computes nothing but forks.
+
+    OpenBLAS makes all its threads anew in a fork that sets their number, even to one, and these
+    wait for work by going round for a while. `limit_loaded_libraries` sets none that is right.
+    """
+    for library in libraries_at_start():
+        if library.num_threads is not None:
+            _set_aside.setdefault(library.filepath, library.num_threads)
+            library.set_num_threads(1)
+
+
 def limit_loaded_libraries(
     environment: Mapping[str, str], libraries: list[Any] | None = None
 ) -> None:
@@ -156,5 +173,6 @@ def limit_loaded_libraries(
     for library in loaded_libraries() if libraries is None else libraries:
         variable = f"{library.internal_api.upper()}_NUM_THREADS"
         wanted = environment.get(variable, environment.get("OMP_NUM_THREADS", ""))
-        if wanted.isdecimal():
-            library.set_num_threads(max(1, int(wanted)))
+        n_threads = max(1, int(wanted)) if wanted.isdecimal() else _set_aside.get(library.filepath)
+        if n_threads not in (None, library.num_threads):
+            library.set_num_threads(n_threads)

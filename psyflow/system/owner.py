@@ -118,6 +118,15 @@ def _exists(pid: int) -> bool:
     return True
 
 
+@functools.cache
+def _own_birth() -> str | None:
+    return _birth_mark(os.getpid())
+
+
+# A fork of it is another process, whatever number it has.
+os.register_at_fork(after_in_child=_own_birth.cache_clear)
+
+
 @dataclass(frozen=True)
 class Owner:
     """A process, named so that nobody else is ever taken for it.
@@ -142,7 +151,7 @@ class Owner:
     def here(cls) -> Owner:
         """Return the calling process."""
         pid, table = os.getpid(), _process_table()
-        birth = _birth_mark(pid) if table else None
+        birth = _own_birth() if table else None
         return cls(socket.gethostname(), pid, birth or "", table)
 
     @classmethod

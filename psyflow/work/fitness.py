@@ -121,12 +121,14 @@ def _has_threads() -> bool:
     """
     if threading.active_count() > 1:
         return True
+    if not _others():
+        return False
     if (pid := fork()) == 0:
         os._exit(0)
     os.waitpid(pid, 0)
-    names = {
-        (path / "comm").read_text().strip()
-        for path in Path("/proc/self/task").iterdir()
-        if path.name != str(os.getpid())
-    }
-    return not names <= _HARMLESS_THREADS
+    return not {(path / "comm").read_text().strip() for path in _others()} <= _HARMLESS_THREADS
+
+
+def _others() -> list[Path]:
+    """Return the threads of this process but this one, which is its first."""
+    return [path for path in Path("/proc/self/task").iterdir() if path.name != str(os.getpid())]

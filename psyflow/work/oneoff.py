@@ -46,6 +46,7 @@ class OneOffs:
             self._replace(module, name, self._noting_gift)
         for module, name in _SEEDERS:
             self._replace(module, name, self._noting_seed)
+        self._n_holders = self._holders()
 
     def end(self) -> bool:
         """Take note no longer, and tell whether the user's code was given anything."""
@@ -59,7 +60,21 @@ class OneOffs:
             self._replaced[id(substitute)] = substitute, function
             setattr(module, name, substitute)
 
+    def _holders(self) -> list[int]:
+        """Return how many places hold what is in the place of each function."""
+        return [sys.getrefcount(substitute) for substitute, _ in self._replaced.values()]
+
+    def _are_where_they_were_put(self) -> bool:
+        names = [(module, name) for module, name in (*_GIVERS, *_SEEDERS) if hasattr(module, name)]
+        return all(id(getattr(module, name)) in self._replaced for module, name in names)
+
     def _put_back(self) -> None:
+        # To look through all that was ever imported takes longer than to load many a task.
+        if self._are_where_they_were_put() and self._holders() == self._n_holders:
+            for module, name in (*_GIVERS, *_SEEDERS):
+                if (substitute := getattr(module, name, None)) is not None:
+                    setattr(module, name, self._replaced[id(substitute)][1])
+            return
         # Whoever has imported a function by its name has it, too; it could not be pickled.
         modules = [thing for thing in sys.modules.values() if issubclass(type(thing), ModuleType)]
         for module in modules:

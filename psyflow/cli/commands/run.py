@@ -18,6 +18,7 @@ from psyflow.cli.steps import run_steps
 from psyflow.cli.task_run import TaskRun
 from psyflow.conventions import WORKDIR, study_of
 from psyflow.exceptions import TaskWorkdirDirtyWarning, UsageError
+from psyflow.record.provenance import asking_git_seldom
 from psyflow.runs.command import job_command
 from psyflow.scheduler import ImmediateRun
 from psyflow.scheduler.forkserver import ForkServer
@@ -70,7 +71,7 @@ def execute(arguments: Namespace) -> int:
         _start_with(arguments.server, tasks)
     runs = [TaskRun(task, arguments) for task in tasks]
     try:
-        with terminated_as_interrupted():
+        with terminated_as_interrupted(), asking_git_seldom():
             are_done = run_steps(runs)
     except KeyboardInterrupt:
         for run in runs:
