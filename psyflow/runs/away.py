@@ -10,7 +10,14 @@ from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
 from psyflow.runs.observer import Observer
 from psyflow.runs.reasons import reason_of, statuses_of
-from psyflow.runs.submit import Foreseen, Submission, process_arrays, process_job, step_job
+from psyflow.runs.submit import (
+    Foreseen,
+    Submission,
+    largest_of,
+    process_arrays,
+    process_job,
+    step_job,
+)
 from psyflow.scheduler import Scheduler
 from psyflow.tasks import TaskDef
 
@@ -63,7 +70,7 @@ class Away:
         task, scheduler = self._task, self._task.scheduler
         split = step_job(plan, task, "split")
         if _has_arrays(scheduler):
-            process = process_arrays(plan, task, _largest_array(scheduler, plan))
+            process = process_arrays(plan, task, _largest_array(plan, task))
         else:
             process = [process_job(plan, task, number) for number in range(plan.n_jobs)]
         yield Foreseen(split)
@@ -72,9 +79,9 @@ class Away:
         yield Foreseen(step_job(plan, task, "merge"), [split, *process])
 
 
-def _largest_array(scheduler: Scheduler, plan: Plan) -> int | None:
+def _largest_array(plan: Plan, task: TaskDef) -> int | None:
     try:
-        return scheduler.max_array_size() if plan.n_jobs > 1 else None
+        return largest_of(plan, task)
     except SchedulerError:
         # A dry run may be made where the cluster is not.
         return None

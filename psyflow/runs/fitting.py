@@ -9,6 +9,7 @@ from psyflow.record.archived import Archive, Archived
 from psyflow.record.assess import Assessment
 from psyflow.record.layout import STEPS
 from psyflow.record.wanted import Wanted
+from psyflow.runs.maxjobs import STEPS_ALONE, advice, fitting, largest_array
 from psyflow.runs.run import Run
 from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.limits import JOBS, SECONDS, Limit, least
@@ -16,9 +17,6 @@ from psyflow.scheduler.timelimit import duration_text
 from psyflow.tasks import TaskDef
 
 __all__ = ["foresee", "limits_of", "misfit", "misfit_of_times"]
-
-_STEPS_ALONE = 2
-"""Split and merge."""
 
 
 def foresee(assessment: Assessment, wanted: Wanted, *, keep: bool) -> tuple[int, Archived | None]:
@@ -86,23 +84,21 @@ def misfit_of_times(task: TaskDef, attempt: int, reason: str | None) -> str | No
 
 def _misfit_of_numbers(run: Run, n_pending: int, attempt: int, reason: str | None) -> str | None:
     task, n_jobs = run.task, run.way.n_jobs(n_pending)
-    if not task.scheduler.counts_members:
-        return None
-    process = f"{task.name}:process"
+    scheduler, process = task.scheduler, f"{task.name}:process"
     args = resolve(task.scheduler_args, process, attempt, reason)
-    most = least(task.scheduler.limits_of(args, process), JOBS)
-    n_all = n_jobs + _STEPS_ALONE
-    if most is None or n_all <= most.amount:
+    if least(scheduler.limits_of(args, process), JOBS) is None:
         return None
-    n_fitting = int(most.amount) - _STEPS_ALONE
-    advice = (
-        f"Set max_jobs = {n_fitting} in the task file, or less if you have other jobs there."
-        if n_fitting > 0
-        else "That is too few for any run, which needs three."
-    )
+    most = least(scheduler.limits_now(args, process), JOBS)
+    size = 1 if scheduler.counts_members else largest_array(scheduler, args, process) or n_jobs
+    n_all = math.ceil(n_jobs / size) + STEPS_ALONE
+    if most is None or n_all <= most.left:
+        return None
+    asks = f"{n_all} jobs with those that split and merge"
+    if not scheduler.counts_members:
+        asks += ", an array counting as one"
+    n_fitting = fitting(most, size)
     return (
-        f"The task asks for {n_jobs} process jobs, {n_all} jobs with those that split and merge, "
-        f"and {most}. {advice}"
+        f"The task asks for {n_jobs} process jobs, {asks}, and {most}. {advice(most, n_fitting)}"
     )
 
 

@@ -17,12 +17,14 @@ from psyflow.record.jobrecord import JobRecord
 from psyflow.record.jobs import Jobs
 from psyflow.record.plan import Plan
 from psyflow.runs.command import job_command
+from psyflow.runs.maxjobs import fitting, largest_array
 from psyflow.runs.preparation import starter
 from psyflow.runs.withdrawal import withdraw
 from psyflow.scheduler import Scheduler
 from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.engines import EngineScheduler
 from psyflow.scheduler.gpus import count_gpus
+from psyflow.scheduler.limits import JOBS, least
 from psyflow.scheduler.names import marked, new_mark
 from psyflow.tasks import TaskDef
 
@@ -31,6 +33,7 @@ __all__ = [
     "JobRequest",
     "Submission",
     "allotment",
+    "largest_of",
     "named",
     "process_arrays",
     "process_job",
@@ -39,7 +42,12 @@ __all__ = [
 ]
 
 
-_LIMIT = re.compile("limit|too many|exceed|maximum|quota", re.IGNORECASE)
+_LIMIT = re.compile(
+    "limit|too (many|large|big)|exceed|maximum|quota|threshold|allowed|reject|array|polic"
+    "|admission",
+    re.IGNORECASE,
+)
+"""What clusters say when they refuse so many jobs."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,15 @@ def process_job(plan: Plan, task: TaskDef, number: int) -> JobRequest:
     job = f"process:{number}"
     args = _command(plan, task, "process", str(number))
     return JobRequest(job, args, plan.layout.log(job), f"{plan.task}:{job}")
+
+
+def largest_of(plan: Plan, task: TaskDef) -> int | None:
+    """Return how many members an array of process jobs may have; None if that does not matter."""
+    if plan.n_jobs < 2:
+        return None
+    job = f"{plan.task}:process"
+    args = resolve(task.scheduler_args, job, plan.attempt, plan.reason)
+    return largest_array(task.scheduler, args, job)
 
 
 def process_arrays(plan: Plan, task: TaskDef, largest: int | None = None) -> list[JobRequest]:
@@ -231,15 +248,20 @@ class Submission:
 
     def _hint_at_limits(self, refusal: str) -> str:
         """Say what to change if a cluster may have refused so many jobs; otherwise ''."""
-        n_jobs = self._plan.n_jobs
+        plan, scheduler = self._plan, self._task.scheduler
+        n_jobs, job = plan.n_jobs, f"{plan.task}:process"
         if n_jobs < 2 or not _LIMIT.search(refusal):
             return ""
-        job = f"{self._plan.task}:process"
-        told = self._task.scheduler.limits_of(resolve(self._task.scheduler_args, job), job)
+        args = resolve(self._task.scheduler_args, job, plan.attempt, plan.reason)
+        told = scheduler.limits_of(args, job)
         limits = f" What it says of limits: {'; '.join(map(str, told))}." if told else ""
+        most = least(told, JOBS)
+        # What it keeps to is not all that it tells.
+        smaller = min(n_jobs // 2, fitting(most) or n_jobs if most else n_jobs)
         return (
             f"The task asks for {n_jobs} process jobs.{limits} If that is more than you may have "
-            f"here at once, set a smaller max_jobs in the task file. "
+            f"here at once, set a smaller max_jobs in the task file, such as max_jobs = "
+            f"{smaller}. "
         )
 
     def _withdraw(self) -> str:
@@ -259,8 +281,7 @@ class Submission:
 
     def _submit_process(self, depends_on: list[str]) -> list[str]:
         plan, task = self._plan, self._task
-        largest = task.scheduler.max_array_size() if plan.n_jobs > 1 else None
-        arrays = process_arrays(plan, task, largest)
+        arrays = process_arrays(plan, task, largest_of(plan, task))
         try:
             return [self._submit(array, depends_on, len(arrays)) for array in arrays]
         except NotImplementedError:

@@ -377,6 +377,20 @@ class Scheduler(ABC):
         """
         return []
 
+    def limits_now(
+        self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
+    ) -> list[Limit]:
+        """Return what `limits_of` does, with what is taken of each at this moment, if it is told.
+
+        Asks the cluster each time, for a few seconds. By default nothing is known to be taken.
+
+        Parameters
+        ----------
+        scheduler_args, name
+            As for `limits_of`.
+        """
+        return self.limits_of(scheduler_args, name)
+
     def site(self) -> SiteFacts | None:
         """Look at the site; None if this scheduler cannot be used here."""
         return None

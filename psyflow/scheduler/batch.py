@@ -278,6 +278,13 @@ class BatchScheduler(CheckedScheduler):
         question = (tuple(command), tuple(os.environ.items()))
         return _QUESTIONS.ask(question, lambda seconds: self.try_query(command, seconds))
 
+    def ask_now(self, command: Sequence[str]) -> str:
+        """Ask for what may have changed, and wait for seconds only; '' if there is no answer."""
+        question = (tuple(command), tuple(os.environ.items()))
+        return _QUESTIONS.ask(
+            question, lambda seconds: self.try_query(command, seconds), is_changing=True
+        )
+
     def number_in(self, command: Sequence[str], pattern: str) -> int | None:
         """Ask for a number that stays the same; None if it is not told.
 

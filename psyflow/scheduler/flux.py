@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from psyflow.exceptions import UsageError
+from psyflow.scheduler.arguments import resolve
 from psyflow.scheduler.base import (
     CANCELLED,
     DONE,
@@ -25,6 +27,7 @@ from psyflow.scheduler.base import (
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.extras import AFTER_END, EXTRAS, check_switch, check_values, extra_args
 from psyflow.scheduler.facts import Partition
+from psyflow.scheduler.limits import SECONDS, Limit
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
 
@@ -55,6 +58,7 @@ _WITHIN = "PSYFLOW_FLUX_PARENT"
 _HELD_URGENCY = "0"
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _F58 = re.compile(rf"[ƒf]([{_BASE58}]+)")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DIRECTIVE = re.compile(r"^[^A-Za-z0-9]*flux:", re.MULTILINE | re.IGNORECASE)
 
 
@@ -170,11 +174,73 @@ class Flux(BatchScheduler):
         """Say whether flux only wants to say that it does not know some of the jobs."""
         return re.search(r"[Jj]ob\s?[Ii][Dd]? .*(unknown|not found|inactive)", stderr) is not None
 
+    def limits_of(
+        self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
+    ) -> list[Limit]:
+        """Return the longest time of the job's queue, or of all, as ``flux config get`` tells."""
+        options = resolve(self._canonical_args(scheduler_args), name)
+        queue, told = self._policies(options)
+        for whose, policy in ((f"queue {queue}", told.of_queue), ("", told.of_all)):
+            seconds = _duration(_inner(policy, "limits", "duration"))
+            if seconds is not None:
+                # What a queue says goes before what holds for all.
+                is_limit = not math.isinf(seconds)
+                return [Limit("duration", seconds, SECONDS, whose)] if is_limit else []
+        return []
+
+    def default_time_limit(
+        self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
+    ) -> float | None:
+        """Return how long a job gets that asks for no time, if the configuration says it."""
+        _, told = self._policies(resolve(self._canonical_args(scheduler_args), name))
+        words = ("jobspec", "defaults", "system", "duration")
+        found = [_duration(_inner(policy, *words)) for policy in (told.of_queue, told.of_all)]
+        return next((seconds for seconds in found if seconds is not None), None)
+
+    def _policies(self, options: Mapping[str, object]) -> tuple[str, _Policies]:
+        """Ask for the policies of the job's queue and of all queues."""
+        try:
+            told = json.loads(self.ask_once([*_flux(), "config", "get"]) or "{}")
+        except ValueError:
+            told = {}
+        of_all = _inner(told, "policy")
+        default = _inner(of_all, "jobspec", "defaults", "system", "queue")
+        queue = str(options.get("queue", default or ""))
+        return queue, _Policies(_inner(told, "queues", queue, "policy"), of_all)
+
     def remedy(self, status: JobStatus) -> Remedy | None:
         """Return what somebody has to do so that a job goes on; None if nothing."""
         if status.status == HELD and status.reason == "urgency 0":
             return Remedy("is held, with urgency 0", f"flux job urgency {status.id} default")
         return None
+
+
+class _Policies(NamedTuple):
+    """What the configuration says of the jobs of a queue, and of all."""
+
+    of_queue: object
+    of_all: object
+
+
+def _inner(told: object, *names: str) -> object:
+    """Return what is in nested mappings under `names`; None if it is not there."""
+    for name in names:
+        told = told.get(name) if isinstance(told, dict) else None
+    return told
+
+
+def _duration(value: object) -> float | None:
+    """Read a duration of Flux in seconds; 0 is none. None if it is no duration.
+
+    Examples
+    --------
+    >>> _duration("2h"), _duration("90"), _duration("0"), _duration(None)
+    (7200.0, 90.0, inf, None)
+    """
+    match = re.fullmatch(r"([\d.]+)\s*(ms|s|m|h|d)?", str(value))
+    if match is None:
+        return math.inf if str(value) in ("inf", "infinity") else None
+    return float(match[1]) * _SECONDS[match[2] or "s"] or math.inf
 
 
 def _flux() -> list[str]:

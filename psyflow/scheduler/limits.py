@@ -32,6 +32,8 @@ class Limit:
         Whom or what it concerns, such as ``partition short``; empty if everybody.
     is_certain : bool
         Whether the cluster refuses what is over it, or never starts it. Some only note limits.
+    taken : int
+        How many of them there are already, as far as the cluster tells.
 
     Examples
     --------
@@ -41,6 +43,8 @@ class Limit:
     MaxSubmit = 10 jobs submitted (account physics)
     >>> print(Limit("MaxArraySize", 1001, MEMBERS))
     MaxArraySize = 1001
+    >>> print(Limit("GrpSubmit", 10, JOBS, "account physics", taken=4))
+    GrpSubmit = 10 jobs submitted (account physics), 4 of them taken
     """
 
     name: str
@@ -48,14 +52,30 @@ class Limit:
     of: str
     whose: str = ""
     is_certain: bool = True
+    taken: int = 0
+
+    @property
+    def left(self) -> float:
+        """How much of it is left now."""
+        return max(0, self.amount - self.taken)
 
     def __str__(self) -> str:
         amount = duration_text(self.amount) if self.of == SECONDS else f"{self.amount:g}"
         unit = f" {self.of}" if self.of in (JOBS, AT_ONCE) else ""
-        return f"{self.name} = {amount}{unit}{f' ({self.whose})' if self.whose else ''}"
+        whose = f" ({self.whose})" if self.whose else ""
+        taken = f", {self.taken} of them taken" if self.taken else ""
+        return f"{self.name} = {amount}{unit}{whose}{taken}"
 
 
 def least(limits: Iterable[Limit], of: str) -> Limit | None:
-    """Return the least of the limits of one kind that are certain; None if there is none."""
+    """Return the least of the limits of one kind that are certain; None if there is none.
+
+    That is the one of which the least is left.
+
+    Examples
+    --------
+    >>> print(least([Limit("a", 3, JOBS), Limit("b", 9, JOBS, taken=8)], JOBS))
+    b = 9 jobs submitted, 8 of them taken
+    """
     some = [limit for limit in limits if limit.of == of and limit.is_certain]
-    return min(some, key=lambda limit: limit.amount, default=None)
+    return min(some, key=lambda limit: (limit.left, limit.amount), default=None)

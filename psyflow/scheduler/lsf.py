@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from psyflow.exceptions import UsageError
@@ -33,7 +33,7 @@ from psyflow.scheduler.extras import (
     joined,
 )
 from psyflow.scheduler.facts import Partition
-from psyflow.scheduler.limits import AT_ONCE, MEMBERS, SECONDS, Limit
+from psyflow.scheduler.limits import AT_ONCE, JOBS, MEMBERS, SECONDS, Limit
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
@@ -207,13 +207,31 @@ class LSF(BatchScheduler):
         self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
     ) -> list[Limit]:
         """Return what ``bparams``, ``busers`` and ``bqueues`` say."""
+        return self._limits(scheduler_args, name, self.ask_once)
+
+    def limits_now(
+        self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
+    ) -> list[Limit]:
+        """Ask also how many of the user's jobs are pending at this moment."""
+        return self._limits(scheduler_args, name, self.ask_now)
+
+    def _limits(
+        self,
+        scheduler_args: Mapping[str, object] | None,
+        name: str,
+        count: Callable[[Sequence[str]], str],
+    ) -> list[Limit]:
         options = resolve(self._canonical_args(scheduler_args), name)
         size = self.max_array_size()
-        users = (self.ask_once(["busers"]) or "\n").splitlines()
-        rows = [dict(zip(users[0].split(), row.split(), strict=False)) for row in users[1:]]
         found = [] if size is None else [Limit(_ARRAY_SIZE, size, MEMBERS)]
-        slots = [int(row["MAX"]) for row in rows if row.get("MAX", "-").isdecimal()]
-        found += [Limit("MAX", most, AT_ONCE, "slots of the user") for most in slots]
+        for row in _rows(self.ask_once(["busers"])):
+            if row.get("MAX", "-").isdecimal():
+                found.append(Limit("MAX", int(row["MAX"]), AT_ONCE, "slots of the user"))
+        # Beyond this, bsub submits nothing, but tries again and again.
+        for row in _rows(count(["busers", "-w"])):
+            if row.get("MPJOBS", "-").isdecimal():
+                taken = int(row["PJOBS"]) if row.get("PJOBS", "").isdecimal() else 0
+                found.append(Limit("MPJOBS", int(row["MPJOBS"]), JOBS, "pending", taken=taken))
         return found + _run_limits(self.ask_once(_QUEUES), self._queues_of(options))
 
     def _queues_of(self, options: Mapping[str, object]) -> list[str]:
@@ -230,6 +248,12 @@ class LSF(BatchScheduler):
     def max_array_size(self) -> int | None:
         """Return how many members an array may have on this cluster, if it says so."""
         return self.number_in(_PARAMETERS, rf"^\s*{_ARRAY_SIZE}\s*=\s*(\d+)")
+
+
+def _rows(stdout: str) -> list[dict[str, str]]:
+    """Read a table of words, whose first line names the columns."""
+    head, *rows = [line.split() for line in stdout.splitlines()] or [[]]
+    return [dict(zip(head, row, strict=False)) for row in rows]
 
 
 def _run_limits(stdout: str, queues: Sequence[str]) -> list[Limit]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from psyflow.exceptions import SchedulerError
@@ -73,6 +74,7 @@ _SERVER, _QUEUES = ("qstat", "-B", "-f"), ("qstat", "-Q", "-f")
 _NAME = ""
 """Of a server or a queue, among its attributes."""
 _GENERIC = "PBS_GENERIC"
+_EVERYBODY = "everybody's"
 
 
 class PBS(BatchScheduler):
@@ -226,6 +228,29 @@ class PBS(BatchScheduler):
         server, queue = self._places(scheduler_args, name)
         return [limit for place in (server, queue) for limit in _limits(place)]
 
+    def limits_now(
+        self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
+    ) -> list[Limit]:
+        """Return `limits_of`, with the user's jobs that qselect lists, and jobs of everybody."""
+        found = []
+        for place in self._places(scheduler_args, name, self.ask_now):
+            for limit in _limits(place):
+                taken = self._taken(limit, place) if limit.of == JOBS else 0
+                found.append(dataclasses.replace(limit, taken=taken))
+        return found
+
+    def _taken(self, limit: Limit, place: Mapping[str, str]) -> int:
+        if limit.whose.endswith(_EVERYBODY):
+            total = place.get("total_jobs", "")
+            return int(total) if total.isdecimal() else 0
+        kind, _, where = place[_NAME].partition(" ")
+        command = ["qselect", "-T", "-u", getpass.getuser()]
+        listed = self.ask_now([*command, "-q", where] if kind == "Queue" else command)
+        # Members count, and so does an array none of which is listed.
+        ids = [match for match in map(_ID.fullmatch, listed.split()) if match]
+        members = {match[1] for match in ids if match[2]}
+        return sum(1 for match in ids if match[2] or match[1] not in members)
+
     def default_time_limit(
         self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"
     ) -> float | None:
@@ -236,13 +261,17 @@ class PBS(BatchScheduler):
         return None
 
     def _places(
-        self, scheduler_args: Mapping[str, object] | None, name: str
+        self,
+        scheduler_args: Mapping[str, object] | None,
+        name: str,
+        ask: Callable[[Sequence[str]], str] | None = None,
     ) -> tuple[dict[str, str], dict[str, str]]:
         """Ask for the attributes of the server and of the queue to which a job goes."""
+        ask = ask or self.ask_once
         options = resolve(self._canonical_args(scheduler_args), name)
-        server = next(iter(_attributes(self.ask_once(_SERVER))), {})
+        server = next(iter(_attributes(ask(_SERVER))), {})
         wanted = str(options.get("queue", server.get("default_queue", ""))).partition("@")[0]
-        queues = _attributes(self.ask_once(_QUEUES))
+        queues = _attributes(ask(_QUEUES))
         return server, next((q for q in queues if q[_NAME] == f"Queue {wanted}"), {})
 
     def cluster_name(self) -> str | None:
@@ -294,20 +323,36 @@ def _limits(place: Mapping[str, str]) -> Iterator[Limit]:
         yield Limit("max_array_size", int(place["max_array_size"]), MEMBERS, whose)
     if text := place.get("resources_max.walltime"):
         yield Limit("resources_max.walltime", _seconds(text), SECONDS, whose)
-    kinds = {"max_queued": JOBS, "max_user_queuable": JOBS, "max_run": AT_ONCE}
+    kinds = {
+        "max_queued": JOBS,
+        "max_user_queuable": JOBS,
+        "max_run": AT_ONCE,
+        "max_user_run": AT_ONCE,
+    }
     for name, of in kinds.items():
-        count = _of_user(place.get(name, ""))
-        if count is not None:
-            yield Limit(name, count, of, whose)
+        user, everybody = _counts(place.get(name, ""))
+        if user is not None:
+            yield Limit(name, user, of, whose)
+        if everybody is not None:
+            yield Limit(name, everybody, of, f"{whose}, {_EVERYBODY}")
+    if place.get("max_queuable", "").isdecimal():
+        yield Limit("max_queuable", int(place["max_queuable"]), JOBS, f"{whose}, {_EVERYBODY}")
 
 
-def _of_user(text: str) -> int | None:
-    """Read ``10``, or how many the user may have in ``[u:PBS_GENERIC=10],[u:ada=20]``."""
+def _counts(text: str) -> tuple[int | None, int | None]:
+    """Read how many the user may have, and all together; None if that is not said.
+
+    Examples
+    --------
+    >>> _counts("[u:PBS_GENERIC=10],[o:PBS_ALL=500]"), _counts("7"), _counts("")
+    ((10, 500), (7, None), (None, None))
+    """
     if text.isdecimal():
-        return int(text)
-    each = dict(re.findall(r"u:([^=\]]+)=(\d+)", text))
-    told = each.get(getpass.getuser(), each.get(_GENERIC))
-    return None if told is None else int(told)
+        return int(text), None
+    users = dict(re.findall(r"u:([^=\]]+)=(\d+)", text))
+    user = users.get(getpass.getuser(), users.get(_GENERIC))
+    everybody = re.search(r"o:PBS_ALL=(\d+)", text)
+    return None if user is None else int(user), None if everybody is None else int(everybody[1])
 
 
 def _seconds(text: str) -> float:

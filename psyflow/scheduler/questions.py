@@ -17,9 +17,9 @@ class _Answer(NamedTuple):
 class Questions:
     """What was asked lately, and how long that took.
 
-    A question is asked once, for all tasks of a `psy run`; that there was no answer is remembered
-    for a minute, an answer for ten. A cluster that hangs costs `patience` in a minute, however
-    much it is asked.
+    A question is asked once, for all tasks of a `psy run`, unless its answer changes; that there
+    was no answer is remembered for a minute, an answer for ten. A cluster that hangs costs
+    `patience` in a minute, however much it is asked.
 
     Parameters
     ----------
@@ -33,6 +33,8 @@ class Questions:
     '101'
     >>> questions.ask("how many?", lambda seconds: "is not asked again")
     '101'
+    >>> questions.ask("how many?", lambda seconds: "102", is_changing=True)
+    '102'
     """
 
     MINUTE = 60.0
@@ -44,7 +46,13 @@ class Questions:
         self._minute = -self.MINUTE
         self._spent = 0.0
 
-    def ask(self, question: Hashable, put: Callable[[float], str | None]) -> str:
+    def ask(
+        self,
+        question: Hashable,
+        put: Callable[[float], str | None],
+        *,
+        is_changing: bool = False,
+    ) -> str:
         """Return the answer; '' if there is none.
 
         Parameters
@@ -53,10 +61,13 @@ class Questions:
             Two that are equal have the same answer.
         put : callable
             Asks, for at most as many seconds as it is given; returns None if that fails.
+        is_changing : bool
+            Whether an answer of before does not do.
         """
         now = time.monotonic()
         known = self._answers.get(question)
-        if known is not None and now - known.time < (self.BELIEVED if known.text else self.MINUTE):
+        believed = 0.0 if is_changing else self.BELIEVED
+        if known is not None and now - known.time < (believed if known.text else self.MINUTE):
             return known.text
         if now - self._minute >= self.MINUTE:
             self._minute, self._spent = now, 0.0

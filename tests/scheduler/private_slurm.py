@@ -152,7 +152,7 @@ class PrivateSlurm:
         self.start_daemon("slurmctld", "slurmctld", "-D")
         for node in NODES:
             self.start_node(node)
-        self._wait_until("both nodes are idle", lambda: self.node_states() == {"idle"})
+        self.wait_until("both nodes are idle", lambda: self.node_states() == {"idle"})
 
     def start_node(self, node: str) -> None:
         self.start_daemon(node, "slurmd", "-D", "-N", node)
@@ -171,7 +171,7 @@ class PrivateSlurm:
             if "slurmctld" in self.daemons:
                 self.client("scancel", "--state=PENDING", "--me")
                 self.client("scancel", "--signal=KILL", "--full", "--me")
-                self._wait_until("no job is left", lambda: not self.client("squeue", "-h"))
+                self.wait_until("no job is left", lambda: not self.client("squeue", "-h"))
         finally:
             for daemon in reversed(list(self.daemons)):
                 self.stop_daemon(daemon)
@@ -239,7 +239,7 @@ class PrivateSlurm:
         }
         options = [f"--{option}={self.folder}/{place}" for option, place in places.items()]
         self.start_daemon("munged", "munged", "--foreground", "--force", *options)
-        self._wait_until("munged listens", (self.folder / "munge.sock").exists)
+        self.wait_until("munged listens", (self.folder / "munge.sock").exists)
 
     def _start_accounting(self) -> None:
         data, socket_file = self.folder / "database", self.folder / "database.sock"
@@ -254,7 +254,7 @@ class PrivateSlurm:
             f"--pid-file={self.folder}/mariadbd.pid",
         )
         root = ("mariadb", "--no-defaults", f"--socket={socket_file}", "--user=root")
-        self._wait_until("the database answers", lambda: self.client(*root, "-e", "select 1"))
+        self.wait_until("the database answers", lambda: self.client(*root, "-e", "select 1"))
         self.client(*root, "-e", DATABASE)
         configuration = self.folder / "slurmdbd.conf"
         configuration.touch(mode=0o600)
@@ -262,12 +262,12 @@ class PrivateSlurm:
         configuration.write_text(SLURMDBD.format(database_port=database_port, **words))
         self.start_daemon("slurmdbd", "slurmdbd", "-D")
         add = ("sacctmgr", "-i", "add", "cluster", self.name)
-        self._wait_until("slurmdbd knows the cluster", lambda: "Adding" in self.client(*add))
+        self.wait_until("slurmdbd knows the cluster", lambda: "Adding" in self.client(*add))
 
     def node_states(self) -> set[str]:
         return set(self.client("sinfo", "-h", "-N", "-o", "%t").split())
 
-    def _wait_until(self, what: str, true: Callable[[], object], seconds: float = 180) -> None:
+    def wait_until(self, what: str, true: Callable[[], object], seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
         while not true():
             if time.monotonic() > deadline:

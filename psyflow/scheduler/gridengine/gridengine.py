@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import getpass
 import math
 import os
 import re
@@ -22,11 +24,12 @@ from psyflow.scheduler.gridengine.limits import (
 from psyflow.scheduler.gridengine.texts import (
     BY_SOMEBODY,
     IN_ERROR,
+    count_jobs,
     parse_error,
     parse_qacct,
     parse_qstat,
 )
-from psyflow.scheduler.limits import MEMBERS, Limit, least
+from psyflow.scheduler.limits import JOBS, MEMBERS, Limit, least
 from psyflow.scheduler.names import to_name
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
@@ -207,6 +210,18 @@ class GridEngine(BatchScheduler):
             *config_limits(self.ask_once(_CONFIG)),
             *queue_limits(of_job(queues, options.get("queue"))),
         ]
+
+    def limits_now(
+        self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
+    ) -> list[Limit]:
+        """Return `limits_of`, with the jobs that qstat lists, of the user or of all."""
+        return [self._counted(limit) for limit in self.limits_of(scheduler_args, name)]
+
+    def _counted(self, limit: Limit) -> Limit:
+        if limit.of != JOBS:
+            return limit
+        listed = self.ask_now(["qstat", "-u", "*" if limit.whose else getpass.getuser()])
+        return dataclasses.replace(limit, taken=count_jobs(listed))
 
     def default_time_limit(
         self, scheduler_args: Mapping[str, object] | None, name: str = "psyflow"

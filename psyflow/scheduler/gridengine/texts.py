@@ -23,7 +23,7 @@ from psyflow.scheduler.base import (
 from psyflow.scheduler.batch import no_answer
 from psyflow.scheduler.names import from_name
 
-__all__ = ["BY_SOMEBODY", "IN_ERROR", "parse_error", "parse_qacct", "parse_qstat"]
+__all__ = ["BY_SOMEBODY", "IN_ERROR", "count_jobs", "parse_error", "parse_qacct", "parse_qstat"]
 
 IN_ERROR, BY_SOMEBODY = "error state", "held by somebody"
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
@@ -42,6 +42,17 @@ def parse_qstat(stdout: str) -> dict[JobId, JobStatus]:
     except ElementTree.ParseError as error:
         raise no_answer("qstat", error) from None
     return {status.id: status for job in jobs for status in _of_qstat(job)}
+
+
+def count_jobs(stdout: str) -> int:
+    r"""Return how many jobs ``qstat`` lists; of an array it may have a line for each member.
+
+    Examples
+    --------
+    >>> count_jobs("job-ID prior\n-----\n  7 0.5 a r\n  7 0.5 a r\n  8 0.5 b qw\n")
+    2
+    """
+    return len(set(re.findall(r"^\s*(\d+)\s", stdout, re.MULTILINE)))
 
 
 def parse_error(stdout: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from psyflow.scheduler.limits import AT_ONCE, JOBS, MEMBERS, SECONDS, Limit
+from psyflow.scheduler.slurm.associations import Associations
 from psyflow.scheduler.slurm.texts import parse_time_limit
 
 __all__ = [
@@ -150,6 +151,10 @@ class Told:
         The QOS that all jobs of the partition have besides their own; empty if there is none.
     is_enforced : bool
         Whether Slurm keeps to these limits; many sites only note them.
+    associations : Associations
+        What the controller says of accounts above that of the job, and of what is taken.
+    user : str
+    uid : int
     """
 
     users: list[dict[str, str]]
@@ -160,6 +165,9 @@ class Told:
     asked: str = ""
     qos_of_partition: str = ""
     is_enforced: bool = True
+    associations: Associations = field(default_factory=Associations)
+    user: str = ""
+    uid: int = 0
 
     def limits(self) -> list[Limit]:
         """Return the limits that count: of a QOS, or where it does not say, of the account."""
@@ -170,9 +178,10 @@ class Told:
         ]
         if not found:
             found += self._of_account(row, "MaxSubmit", JOBS)
-        for name, of in (("GrpSubmit", JOBS), ("MaxWall", SECONDS)):
-            of_qos = list(self._first(levels, name, of))
-            found += of_qos or list(self._of_account(row, name, of))
+        found += list(self._first(levels, "GrpSubmit", JOBS)) or self._of_groups(row)
+        found += list(self._first(levels, "MaxWall", SECONDS)) or list(
+            self._of_account(row, "MaxWall", SECONDS)
+        )
         running = list(self._first(levels, "MaxJobsPU", AT_ONCE))
         return found + (running or list(self._of_account(row, "MaxJobs", AT_ONCE)))
 
@@ -198,19 +207,45 @@ class Told:
         return found[::-1] if is_above else found
 
     def _first(self, levels: Iterable[Mapping[str, str]], name: str, of: str) -> Iterator[Limit]:
+        account = self._row().get("Account", "")
         for row in levels:
-            if limits := list(self._limit(row, name, of, f"QOS {row['Name']}")):
+            taken = 0
+            if of == JOBS:
+                taken = self.associations.taken_of_qos(
+                    row["Name"], name, self.user, self.uid, account
+                )
+            if limits := list(self._limit(row, name, of, f"QOS {row['Name']}", taken)):
                 yield from limits
                 return
 
     def _of_account(self, row: Mapping[str, str], name: str, of: str) -> Iterator[Limit]:
-        return self._limit(row, name, of, f"account {row.get('Account', '')}")
+        account, partition = row.get("Account", ""), row.get("Partition", "")
+        taken = self.associations.taken_of_user(account, partition, name) if of == JOBS else 0
+        return self._limit(row, name, of, f"account {account}", taken)
 
-    def _limit(self, row: Mapping[str, str], name: str, of: str, whose: str) -> Iterator[Limit]:
+    def _of_groups(self, row: Mapping[str, str]) -> list[Limit]:
+        """Return the limits that all jobs of an account have together, and of those above it."""
+        above = [
+            Limit(
+                "GrpSubmit",
+                int(text),
+                JOBS,
+                f"account {account} with those below it",
+                self.is_enforced,
+                self.associations.taken_of_account(account),
+            )
+            for account, text in self.associations.above(row.get("Account", ""))
+            if text
+        ]
+        return [*self._of_account(row, "GrpSubmit", JOBS), *above]
+
+    def _limit(
+        self, row: Mapping[str, str], name: str, of: str, whose: str, taken: int
+    ) -> Iterator[Limit]:
         text = row.get(name, "")
         amount = parse_time_limit(text) if of == SECONDS else _count(text)
         if amount is not None:
-            yield Limit(name, amount, of, whose, self.is_enforced)
+            yield Limit(name, amount, of, whose, self.is_enforced, taken)
 
 
 def _count(text: str) -> float | None:

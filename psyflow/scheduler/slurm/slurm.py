@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from psyflow.exceptions import SchedulerError, UsageError
@@ -17,6 +17,7 @@ from psyflow.scheduler.facts import SiteFacts, are_here
 from psyflow.scheduler.limits import MEMBERS, Limit, least
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import quoted
+from psyflow.scheduler.slurm.associations import parse_associations
 from psyflow.scheduler.slurm.clusters import (
     by_cluster,
     cluster_option,
@@ -62,6 +63,7 @@ __all__ = ["Slurm"]
 _SACCTMGR = ("sacctmgr", "--parsable2", "--readonly")
 _CONFIG = ("scontrol", "show", "config")
 _PARTITIONS = ("scontrol", "--oneliner", "show", "partition")
+_ASSOCIATIONS = ("scontrol", "--oneliner", "show", "assoc_mgr", "flags=assoc,qos")
 _USUAL_ARRAY_SIZE = 1001
 
 
@@ -236,6 +238,20 @@ class Slurm(BatchScheduler):
         self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
     ) -> list[Limit]:
         """Ask for the configuration, the partitions, and what the accounting says of the user."""
+        return self._limits(scheduler_args, name, self.ask_once)
+
+    def limits_now(
+        self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
+    ) -> list[Limit]:
+        """Ask also what the controller counts at this moment."""
+        return self._limits(scheduler_args, name, self.ask_now)
+
+    def _limits(
+        self,
+        scheduler_args: Mapping[str, object] | None,
+        name: str,
+        count: Callable[[Sequence[str]], str],
+    ) -> list[Limit]:
         options = resolve(self._canonical_args(scheduler_args), name)
         if CLUSTERS in options:
             return []  # whichever takes the job first
@@ -244,10 +260,9 @@ class Slurm(BatchScheduler):
         found, of_partition = config_limits(config), partition_limits(partitions)
         if config.get("AccountingStorageType", "/none").endswith("/none"):
             return found + of_partition
+        user = getpass.getuser()
         told = Told(
-            users=self._ask_sacctmgr(
-                USER_FORMAT, "user", f"name={getpass.getuser()}", "withassoc"
-            ),
+            users=self._ask_sacctmgr(USER_FORMAT, "user", f"name={user}", "withassoc"),
             qos=self._ask_sacctmgr(QOS_FORMAT, "qos"),
             cluster=config.get("ClusterName", ""),
             account=asked_for("account", options),
@@ -255,6 +270,9 @@ class Slurm(BatchScheduler):
             asked=asked_for("qos", options),
             qos_of_partition=partitions[0].get("QoS", "") if len(partitions) == 1 else "",
             is_enforced="limits" in config.get("AccountingStorageEnforce", ""),
+            associations=parse_associations(count([*_ASSOCIATIONS, f"users={user}"]), user),
+            user=user,
+            uid=os.getuid(),
         )
         return found + told.limits() + ([] if told.outdoes_partition() else of_partition)
 
