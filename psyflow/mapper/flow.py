@@ -46,6 +46,7 @@ def evaluating(
                 if together is not None and together.heed(returned):
                     return
             if not engine.is_busy:
+                supply.end()
                 return
             found = engine.collect()
             for returned in found:

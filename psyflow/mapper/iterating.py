@@ -56,7 +56,8 @@ def imap(
     Raises
     ------
     UsageError, PsyflowError
-        As for `map`; what is wrong with a pset of an iterator, when that is reached.
+        As for `map`. What is wrong with a pset of an iterator, and what that raises itself, after
+        the outcomes of all psets before.
     ItemsFailedError
         After twenty failures of one kind, and no result, if no pset can do better: a name, a
         module or a program that is not there. All these have been yielded.

@@ -31,6 +31,10 @@ class Supply(ABC):
     def take(self, n: int) -> Batch | None:
         """Return the next psets, `n` at most; None if there are no more."""
 
+    @abstractmethod
+    def end(self) -> None:
+        """Raise what kept the last ones from coming, now that all before them are through."""
+
 
 class OfSpace(Supply):
     """The psets of a space.
@@ -58,6 +62,9 @@ class OfSpace(Supply):
         self._next += len(items)
         return Batch(items, self._space.take_packed(items)) if len(items) else None
 
+    def end(self) -> None:
+        """Do nothing: a space has all its psets."""
+
 
 class OfIterable(Supply):
     """The psets of an iterable, which is asked for no more than is needed."""
@@ -66,6 +73,7 @@ class OfIterable(Supply):
         self._psets = iter(psets)
         self._ahead: Mapping[str, Any] | None = None
         self._n_taken = 0
+        self._error: Exception | None = None
 
     @property
     def left(self) -> int:
@@ -89,9 +97,20 @@ class OfIterable(Supply):
 
     def _next(self) -> Mapping[str, Any] | None:
         ahead, self._ahead = self._ahead, None
-        if ahead is None and (given := next(self._psets, _END)) is not _END:
-            return as_pset(given)
-        return ahead
+        if ahead is not None or self._error is not None:
+            return ahead
+        try:
+            given = next(self._psets, _END)
+            return None if given is _END else as_pset(given)
+        except Exception as error:
+            # What was given before is as good as ever, and may have taken long.
+            self._error = error
+            return None
+
+    def end(self) -> None:
+        """Raise what the iterable has raised, or what is wrong with a pset of it."""
+        if self._error is not None:
+            raise self._error
 
 
 _END = object()

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from psyflow.system.ends import close_end, let_go, noting
+
 __all__ = ["Groups", "Guard", "group_lives", "kill_marked", "signal_group"]
 
 GROUP_SECONDS = 1.0
@@ -44,10 +46,12 @@ class Guard:
         self._memory = mmap.mmap(-1, _N_SLOTS * _NUMBER.size)
         self._free = [*range(_N_SLOTS)]
         self._slots: dict[int, int] = {}
-        reader, self._writer = os.pipe()
+        with noting() as note:
+            reader, self._writer = os.pipe()
+            note(self._writer)
         self._pid = fork()
         if self._pid == 0:
-            os.close(self._writer)
+            let_go()
             _keep_guard(reader, self._memory, mark)
         os.close(reader)
 
@@ -84,7 +88,7 @@ class Guard:
 
     def leave(self) -> None:
         """Let go of the pipe in a child of this process, whose life does not count."""
-        os.close(self._writer)
+        close_end(self._writer)
 
     def bury(self) -> None:
         """Wait no longer for it if somebody has ended it."""
@@ -93,7 +97,7 @@ class Guard:
 
     def dismiss(self) -> None:
         """End it; what it guards is ended."""
-        os.close(self._writer)
+        close_end(self._writer)
         if self._pid:
             os.waitpid(self._pid, 0)
 

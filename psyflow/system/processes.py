@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from psyflow.system.ends import forked
 from psyflow.system.exits import SETUP_FAILED
 
 __all__ = [
@@ -153,7 +154,7 @@ def fork() -> int:
     with warnings.catch_warnings():
         # BLAS libraries keep threads of their own, and handle a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
+        return forked(os.fork)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from psyflow.mapper.engines.base import ANY_NUMBER, Engine
 from psyflow.mapper.engines.fork import Machine, Message, Task, be_fork, messages_in, packed
 from psyflow.outcomes.records import Failure
 from psyflow.outcomes.table import Items
+from psyflow.system.ends import close_end, let_go, noting
 from psyflow.system.guard import signal_group
 from psyflow.system.processes import cause_of_death, oom_kills
 from psyflow.work.crew import Child, Crew
@@ -58,6 +59,11 @@ class _Fork(Child):
     settled: list[Items] = field(default_factory=list)
     n_given: int = 0
     is_silent: bool = False
+
+    def hang_up(self) -> None:
+        """Close our end of the pipe."""
+        if not self.link.closed:
+            close_end(self.link.fileno(), self.link.close)
 
     def left(self) -> Batch | None:
         """Return the psets of its batch without an outcome; None if there are none."""
@@ -160,20 +166,21 @@ class Workers(Engine):
             self._crew.__enter__()
         taken = {fork.index for fork in self._forks}
         index = next(i for i in range(self._n_workers) if i not in taken)
-        ours, theirs = Pipe()
+        with noting() as note:
+            ours, theirs = Pipe()
+            for link in (ours, theirs):
+                note(link.fileno())
         fork = _Fork(index, ours)
         crew, machine = self._crew, self._machine
-        others = [ours, *(other.link for other in self._forks)]
 
         def work(slot: Slot) -> int:
-            for link in others:
-                link.close()
+            let_go(but=[theirs.fileno()])
             return be_fork(self._call, index, machine, theirs, slot)
 
         try:
             crew.start(fork, work)
         finally:
-            theirs.close()
+            close_end(theirs.fileno(), theirs.close)
         return fork
 
     # -- taking -----------------------------------------------------------------------------------
@@ -217,7 +224,7 @@ class Workers(Engine):
             fork.batch = None
             self._idle_deaths = 0
             if fork.n_given >= self._quota:
-                fork.link.close()
+                fork.hang_up()
                 fork.is_silent = True
             yield Returned(batch=batch, ended=message)
         elif not isinstance(message, Failure):
@@ -254,7 +261,7 @@ class Workers(Engine):
         if not fork.link.closed:
             while not fork.is_silent and fork.link.poll():
                 yield from self._heard(fork)
-            fork.link.close()
+            fork.hang_up()
         slot = self._crew.slot(fork)
         ending = ending_of(
             exit_code,
@@ -333,11 +340,11 @@ class Workers(Engine):
         crew, self._crew = self._crew, None
         if crew is None:
             return
-        forks: dict[int, Any] = crew.children
+        forks = crew.children
         deadline = time.monotonic() + FAREWELL_SECONDS
         is_idle = all(fork.batch is None for fork in forks.values())
         for fork in forks.values() if is_idle else ():
-            fork.link.close()
+            fork.hang_up()
         while is_idle and forks and time.monotonic() < deadline:
             for _ in crew.reap():
                 pass
@@ -346,7 +353,7 @@ class Workers(Engine):
             # What it has started, too, and at once: whoever interrupts a map waits for this.
             signal_group(fork.pid, signal.SIGKILL)
             # Not before, or it would say on its way out that nobody listens.
-            fork.link.close()
+            fork.hang_up()
         crew.__exit__()
 
 
