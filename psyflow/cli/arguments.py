@@ -62,16 +62,10 @@ def add_one_task(parser: ArgumentParser) -> None:
     add_taskdir(parser)
 
 
-def add_result(parser: ArgumentParser, *, must_be_named: bool = False) -> None:
-    """Add the task whose results are meant, and where it is.
-
-    Unless it `must_be_named`, `take_task` says which, if none is given.
-    """
+def add_result(parser: ArgumentParser) -> None:
+    """Add the task whose results are meant; `take_task` says which, if none is given."""
     text = "name of a task, the folder of a run, or a result file"
-    if must_be_named:
-        parser.add_argument("task", metavar="TASK", help=text)
-    else:
-        parser.add_argument("task", metavar="TASK", nargs="?", help=f"{text}; {_THE_ONLY_ONE}")
+    parser.add_argument("task", metavar="TASK", nargs="?", help=f"{text}; {_THE_ONLY_ONE}")
     add_taskdir(parser)
     add_trust(parser)
 

@@ -85,7 +85,7 @@ def tell_origin(results: Results, arguments: Namespace, n_rows: int | None = Non
         say(f"{arguments.task}: {n_there} rows; nobody knows of which run.")
         return
     made = run_and_commit(results.run, results.provenance)
-    say(f"{results.task}: {results.n_done} of {results.n_items} rows done; {made}.")
+    say(f"{results.task}: {results.n_done} of {results.n_items} items done; {made}.")
 
 
 def tell_aggregated(chosen: Chosen, arguments: Namespace) -> None:

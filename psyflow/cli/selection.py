@@ -131,10 +131,12 @@ def take_task(arguments: Namespace) -> None:
 
 
 def _is_no_task(arguments: Namespace) -> bool:
-    """Tell whether what stands for a task is what comes after it: an item, or a role."""
+    """Tell whether what stands for a task is what comes after it: an item, a role, or a file."""
     word: str = arguments.task
     if hasattr(arguments, "roles"):
         return "=" in word and not Path(word).exists()
+    if hasattr(arguments, "file"):
+        return arguments.file is None and bool(Path(word).suffix) and word not in _names(arguments)
     from psyflow.runs.debug import FIRST_FAILED
 
     is_item = word.isdecimal() or word == FIRST_FAILED
@@ -144,6 +146,8 @@ def _is_no_task(arguments: Namespace) -> bool:
 def _put_behind(arguments: Namespace, words: list[str]) -> None:
     if words and hasattr(arguments, "roles"):
         arguments.roles = [*words, *arguments.roles]
+    elif words and hasattr(arguments, "file"):
+        arguments.file = words[0]
     elif words:
         arguments.item = words[0]
 

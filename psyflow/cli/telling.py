@@ -141,10 +141,12 @@ class Telling(Observer):
         if not self._has_told_alike and (found := alike(plan)):
             from psyflow.record.usersfiles import of_users_files
             from psyflow.report.alike import about_alike
+            from psyflow.report.progress import n_left_of
 
             self._has_told_alike = True
             again = suggestion(self._arguments, self._name)
-            told = about_alike(found[0], again, is_running=is_running)
+            n_left = n_left_of(plan)
+            told = about_alike(found[0], again, is_running=is_running, n_left=n_left)
             self._say(of_users_files(told, plan.layout, self._run.task.path.parent))
 
     def stopped_early(self, plan: Plan, status: int) -> None:

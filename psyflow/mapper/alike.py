@@ -83,8 +83,10 @@ class Together:
         self.found = Alike(n_failed, *told, stops=stops)
         self.ends = stops
 
-    def told(self, *, is_running: bool = True) -> str:
+    def told(self, *, is_running: bool = True, n_left: int | None = None) -> str:
         """Say what all the first psets failed with; nothing if they did not."""
         if self.found is None:
             return ""
-        return about_alike(self.found, "call it again", is_running=is_running, words=OF_MAPS)
+        return about_alike(
+            self.found, "call it again", is_running=is_running, n_left=n_left, words=OF_MAPS
+        )

@@ -85,6 +85,7 @@ class Collected:
             self.n_done + len(kinds),
             len(kinds) - kinds.count(SKIPPED),
             kinds.count("error"),
+            kinds.count(SKIPPED),
         )
 
     def columns(self, space: ParameterSpace) -> dict[str, Column]:

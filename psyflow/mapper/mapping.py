@@ -270,7 +270,10 @@ class Mapped:
         if found is None or self._has_told_alike or not (self._show or found.stops):
             return
         self._has_told_alike = True
-        say(f"{name_of(self._asked.function)}: {self._together.told(is_running=is_running)}")
+        collected = self.collected
+        n_left = collected.n_items - collected.n_done - len(collected.failures)
+        told = self._together.told(is_running=is_running, n_left=n_left)
+        say(f"{name_of(self._asked.function)}: {told}")
 
     def _told(self, results: Results, trouble: BaseException | None) -> Results:
         """Say what became of it; return the results, or raise that it was interrupted."""
@@ -278,9 +281,9 @@ class Mapped:
         if isinstance(trouble, KeyboardInterrupt):
             if not is_interactive():
                 raise MapInterrupted(results) from None
-            say(f"Interrupted: {results.n_done} psets are done, and {n_left} are in `missing`.")
+            say(f"Interrupted: {results.n_done} items are done, and {n_left} are in `missing`.")
         elif trouble is not None:
-            say(f"{trouble} What was done is returned; {n_left} psets are in `missing`.")
+            say(f"{trouble} What was done is returned; {n_left} items are in `missing`.")
         return results
 
     def tell_of_failures(self, results: Results) -> None:
@@ -291,7 +294,7 @@ class Mapped:
         n_never = results.n_items - results.n_done - len(self.collected.failures)
         never = f" {n_never} never ran, as so many failed." if n_never else ""
         told = (
-            f"{self.collected.n_failed} of {results.n_items} psets failed, and are in `failures`"
+            f"{self.collected.n_failed} of {results.n_items} items failed, and are in `failures`"
         )
         if self._has_told_alike:
             say(f"{told}.{never}")

@@ -96,8 +96,8 @@ def _told(name: str, progress: Progress, elapsed: float) -> str:
     speed = f"{rate:.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
     all_raised = progress.exceptions == progress.failures
     raised = "" if all_raised else f" ({progress.exceptions} with an exception)"
-    done = f"{progress.finished} of {progress.total} finished, {progress.failures} failed{left}"
-    return f"{_name_beside(done, name)}{done}, {speed}{raised}"
+    told = f"{progress.ended}{left}"
+    return f"{_name_beside(told, name)}{told}, {speed}{raised}"
 
 
 def _name_beside(said: str, name: str) -> str:

@@ -11,7 +11,7 @@ from psyflow.messages import shown_path
 from psyflow.record.alike import alike
 from psyflow.record.usersfiles import of_users_files
 from psyflow.report.alike import about_alike
-from psyflow.report.progress import Follower
+from psyflow.report.progress import Follower, n_left_of
 from psyflow.runs.observer import Observer
 from psyflow.system.exits import ALL_WOULD_FAIL, TOO_MANY_FAILURES
 
@@ -107,7 +107,8 @@ class Hearing(Observer):
         """Say, once, what all the first items fail with, if they do."""
         if not self._has_told_alike and (found := alike(plan)):
             self._has_told_alike = True
-            told = about_alike(found[0], self.again, is_running=is_running)
+            n_left = n_left_of(plan)
+            told = about_alike(found[0], self.again, is_running=is_running, n_left=n_left)
             self.say(of_users_files(told, plan.layout, self._task.path.parent))
 
     def stopping(self) -> None:

@@ -46,8 +46,10 @@ def in_words(statuses: Sequence[JobStatus], *, counts_one: bool = False) -> str:
     '1 running, 1 queued (Resources)'
     >>> in_words([JobStatus("8", "*Q", "t")])
     'held'
+    >>> in_words([JobStatus("9", "*Q", "t", "Dependency")])
+    'waiting for other jobs'
     """
-    states = Counter((STATE_WORDS[status.status], status.reason) for status in statuses)
+    states = Counter(map(_state, statuses))
     shown = [
         (f"{n} " if counts_one or len(statuses) > 1 else "")
         + word
@@ -55,3 +57,9 @@ def in_words(statuses: Sequence[JobStatus], *, counts_one: bool = False) -> str:
         for (word, reason), n in states.items()
     ]
     return ", ".join(shown)
+
+
+def _state(status: JobStatus) -> tuple[str, str]:
+    if status.status == HELD and status.reason == "Dependency":
+        return "waiting for other jobs", ""  # nobody holds it, and nobody has to do anything
+    return STATE_WORDS[status.status], status.reason

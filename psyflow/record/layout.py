@@ -12,7 +12,7 @@ from psyflow.outcomes.beside import PACKED_SUFFIX
 from psyflow.system.reading import names_in
 from psyflow.system.trust import Origin
 
-__all__ = ["STEPS", "Layout", "home_of", "id_in", "runs_beginning"]
+__all__ = ["STEPS", "Layout", "home_of", "id_in", "is_of_worker", "runs_beginning"]
 
 STEPS = ("split", "process", "merge")
 _ID = r"\d{8}T\d{6}-[0-9a-f]{6}"
@@ -223,6 +223,11 @@ class Layout:
     def job_of(shard: Path) -> str:
         """Return the number of the process job that wrote a shard."""
         return shard.name.split(".")[1]
+
+
+def is_of_worker(log: Path) -> bool:
+    """Tell whether a log has what the items of a worker printed, and not what its job said."""
+    return re.search(r":process:\d+\.worker-\d+\.log$", log.name) is not None
 
 
 def id_in(archive: str) -> str:

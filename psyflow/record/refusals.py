@@ -24,7 +24,7 @@ def has_jobs(task: TaskDef, alive: Sequence[str]) -> str:
     """Say that jobs are at work on a task that is not up to date."""
     return (
         f'Task "{task.name}" is not up to date, but has jobs at work: '
-        f"{', '.join(alive)}. Wait for them, or type: {_hint(task, 'kill')}"
+        f"{', '.join(alive)}. {_wait_or_kill(task)}"
     )
 
 
@@ -81,10 +81,12 @@ def never_run(task: TaskDef) -> str:
 
 def not_replaced(task: TaskDef, alive: Sequence[str]) -> str:
     """Say that files are not removed or replaced while jobs may write them."""
-    return (
-        f'Task "{task.name}" has jobs at work: {", ".join(alive)}. '
-        f"Wait for them, or type: {_hint(task, 'kill')}"
-    )
+    return f'Task "{task.name}" has jobs at work: {", ".join(alive)}. {_wait_or_kill(task)}'
+
+
+def _wait_or_kill(task: TaskDef) -> str:
+    # What watches them also says what somebody has to do so that they go on.
+    return f"Wait for them: {_hint(task, 'watch')}. Or end them: {_hint(task, 'kill')}"
 
 
 def _hint(task: TaskDef, command: str, *options: str) -> str:

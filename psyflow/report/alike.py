@@ -51,7 +51,7 @@ _OF_RUNS = Words(
     "the jobs",
 )
 OF_MAPS = Words(
-    "pset",
+    "item",
     "map",
     'give max_failures=float("inf")',
     "Install it for the Python of the workers",
@@ -59,7 +59,14 @@ OF_MAPS = Words(
 )
 
 
-def about_alike(found: Alike, again: str, *, is_running: bool, words: Words = _OF_RUNS) -> str:
+def about_alike(
+    found: Alike,
+    again: str,
+    *,
+    is_running: bool,
+    n_left: int | None = None,
+    words: Words = _OF_RUNS,
+) -> str:
     """Say what all items fail with, in full, and what to do.
 
     Parameters
@@ -69,6 +76,8 @@ def about_alike(found: Alike, again: str, *, is_running: bool, words: Words = _O
         What to type to go on.
     is_running : bool
         Whether other items are evaluated all the same.
+    n_left : int, optional
+        How many items have not ended, if that is known.
     words : Words
         Of runs, or of maps.
 
@@ -80,14 +89,18 @@ def about_alike(found: Alike, again: str, *, is_running: bool, words: Words = _O
     NameError: name 'pi' is not defined
     Every other item would fail there, too: the run stops. Correct the code, and go on: psy run a
     To evaluate all the same, set max_failures = "100%" in the task file.
+    >>> print(about_alike(found, "psy run a", is_running=False, n_left=0).splitlines()[-1])
+    No other item was to run. Correct the code, and go on: psy run a
     """
     text, exception = cut(found.traceback.strip(), _SHOWN_TRACEBACK), found.exception
     lines = [f"{found.n_failed} {words.one}s have failed, none is done, and all for one reason:"]
     # A traceback ends with its exception, and a stack does not say what happened.
     lines += [] if exception.partition(":")[0] in text else [cut(exception, MESSAGE_LIMIT)]
     lines += [text] if text else []
-    if found.stops:
-        remedy = words.remedy(found.exception.partition(":")[0])
+    remedy = words.remedy(found.exception.partition(":")[0])
+    if n_left == 0:
+        lines.append(f"No other {words.one} was to run. {remedy}, and go on: {again}")
+    elif found.stops:
         lines += [
             f"Every other {words.one} would fail there, too: the {words.whole} stops. "
             f"{remedy}, and go on: {again}",

@@ -19,7 +19,7 @@ from psyflow.report.longrunning import LongRunner, long_runners
 if TYPE_CHECKING:
     from psyflow.record.plan import Plan
 
-__all__ = ["Counts", "Follower"]
+__all__ = ["Counts", "Follower", "n_left_of"]
 
 LOOK_SECONDS = 1.0
 _QUIET_SECONDS = 3.0
@@ -96,6 +96,12 @@ class Counts:
         first, *more = WITHOUT_ROW
         told = [first, *(state for state in more if self.tally[state])]
         return ", ".join(f"{self.tally[state]} {state}" for state in told)
+
+
+def n_left_of(plan: Plan) -> int:
+    """Return how many items of a plan have no outcome yet."""
+    tally = Follower(plan).counts().tally
+    return tally.n_items - tally.n_ended
 
 
 class Follower:

@@ -60,6 +60,7 @@ class OfRun(Conversions):
             finished=known.n_done + len(kinds) + n_skipped,
             failures=len(kinds),
             exceptions=int(np.count_nonzero(kinds == "error")),
+            skipped=n_skipped,
         )
 
     @property

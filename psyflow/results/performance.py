@@ -34,11 +34,13 @@ class Progress:
         Those without a result that failed.
     exceptions : int
         Of these, those whose function raised an exception.
+    skipped : int
+        Those without a result that were skipped.
 
     Examples
     --------
     >>> print(Progress(total=9, active=0, finished=9, failures=2, exceptions=1))
-    9 of 9 finished, 2 failed (1 with an exception)
+    7 of 9 items done, 2 failed (1 with an exception)
     """
 
     total: int
@@ -46,11 +48,28 @@ class Progress:
     finished: int
     failures: int
     exceptions: int
+    skipped: int = 0
+
+    @property
+    def done(self) -> int:
+        """How many have a result."""
+        return self.finished - self.failures - self.skipped
+
+    @property
+    def ended(self) -> str:
+        """What became of those that have ended, in words.
+
+        Examples
+        --------
+        >>> Progress(total=9, active=2, finished=7, failures=2, exceptions=1, skipped=1).ended
+        '4 of 9 items done, 2 failed, 1 skipped'
+        """
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"{self.done} of {self.total} items done, {self.failures} failed{skipped}"
 
     def __str__(self) -> str:
-        failed = f"{self.failures} failed"
         why = f" ({self.exceptions} with an exception)" if self.failures else ""
-        return f"{self.finished} of {self.total} finished, {failed}{why}"
+        return f"{self.ended}{why}"
 
 
 @dataclass(frozen=True)

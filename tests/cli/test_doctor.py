@@ -282,6 +282,8 @@ def test_scheduler_that_does_not_answer_is_a_problem_if_it_is_the_sites(
     told = place.program("doctor")
     assert told.returncode == 3
     assert "Problem: slurm: Slurm does not answer." in told.stderr
+    assert "  does not work: see below\n" in told.stdout
+    assert "does not answer" not in told.stdout
     write(nobodys_profile, "scheduler: immediate\n")
     told = place.program("doctor")
     assert (told.returncode, told.stderr) == (0, "")

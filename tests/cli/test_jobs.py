@@ -133,9 +133,9 @@ def test_hints_name_the_task_folder(place):
     (place.folder / "my studies" / "cluster.py").write_text(CLUSTER)
     place.psy("run", "--taskdir", "my studies")
     again = place.psy("run", "--taskdir", "my studies")
-    assert again.stderr.endswith("or type: psy kill --taskdir 'my studies' far\n")
+    assert again.stderr.endswith("Or end them: psy kill --taskdir 'my studies' far\n")
     absolute = place.psy("clean", "--taskdir", str(place.folder / "my studies"), "far")
-    assert absolute.stderr.endswith("or type: psy kill --taskdir 'my studies' far\n")
+    assert absolute.stderr.endswith("Or end them: psy kill --taskdir 'my studies' far\n")
 
 
 def test_a_scheduler_that_refuses(cluster):

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from psyflow.report.folded import folded
 from tests.support.place import SKIPS_ZERO, SQUARE
 
 LOUD = SQUARE.replace("return", "print('I am', x)\n    assert x != 2, 'not two'\n    return")
@@ -122,3 +123,42 @@ def test_a_program_that_wrote_is_not_said_to_have_printed_nothing(place):
     shown = ask(place, "said", "0")
     assert shown.stdout.endswith("\nhello 1\n")
     assert shown.stderr == ""
+
+
+def test_what_many_items_failed_with_is_printed_once(place):
+    body = "if x == 3: raise Skip('no')\n    assert x % 2, f'even' if x < 6 else f'{x} is even'\n"
+    place.task(
+        "loud",
+        LOUD.replace("import Param", "import Param, Skip")
+        .replace("range(4)", "range(12)")
+        .replace("assert x != 2, 'not two'\n", body),
+    )
+    assert place.psy("run").returncode == 1
+    whole = ask(place, "loud").stdout
+    assert "3 items (0, 2, 4) failed: AssertionError: even\nTraceback" in whole
+    assert "Item 6 failed: AssertionError: 6 is even\n(with the traceback of item 0)\n" in whole
+    assert "Item 3 is skipped: no\n" in whole
+    assert whole.count("Traceback") == 1
+    assert f'File "{place.folder}/psy-tasks/task_loud.py", line' in whole
+    some = ask(place, "loud", "--where", "x<7").stdout
+    assert some.count("Traceback") == 2
+    assert "AssertionError: even\n(with the traceback of item 0)\n=== printed:\nI am 2\n" in some
+
+
+def test_nothing_of_a_log_is_lost_where_failures_are_told_once(tmp_path):
+    log = tmp_path / "t:process:0.log"
+    alike = "failed: E: e\nTraceback (most recent call last):\n  File x\nE: e\n\n"
+    said = (
+        f"=== begin\nItem 1 {alike}Item 7 {alike}a worker died\n\nand more\nItem 12 {alike}=== end"
+    )
+    log.write_text(said)
+    assert "".join(folded(log)) == (
+        f"=== begin\n3 items (1, 7, 12) {alike}a worker died\n\nand more\n=== end"
+    )
+    odd = "Item 1 failed: one\n\ntwo\nItem 2 failed: one\n\nthree\nItem 3 is\n"
+    log.write_text(odd)
+    assert "".join(folded(log)) == odd
+    log.write_text("".join(f"Item {item} is skipped: no\n\n" for item in range(100)))
+    assert "".join(folded(log)) == (
+        "100 items (0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 90 more) are skipped: no\n\n"
+    )

@@ -77,3 +77,27 @@ def test_what_is_done_to_named_tasks_only_names_them(alone: Place, command: str)
     several = ", ".join(["ratio", *(f"t{number:02}" for number in range(9))])
     told = f"no task is named, so nothing is done. There are: {several} and 3 more."
     assert shown.stderr == f"psy {command}: {told} Type: psy {command} NAME\n"
+
+
+def test_the_only_one_is_exported_and_a_file_has_to_be_named(alone: Place) -> None:
+    told = alone.psy("export", "out.csv", "--where", "x>0")
+    assert told.returncode == 0, told.stderr
+    assert (alone.folder / "out.csv").read_text().splitlines() == ["x,y", "1,6", "2,3"]
+    for words, hint in (
+        (["ratio"], "Type, for example: psy export ratio ratio.csv"),
+        ([], "Type, for example: psy export TASK TASK.csv"),
+        (["out.xyz"], 'There is no format of a file ".xyz"'),
+    ):
+        asked = alone.psy("export", *words)
+        assert (asked.returncode, asked.stdout) == (2, "")
+        assert hint in asked.stderr
+    # It may be meant as what is exported.
+    (alone.folder / "copy.pkl").write_bytes((alone.work / "ratio/result.pkl").read_bytes())
+    before = alone.snapshot()
+    asked = alone.psy("export", "copy.pkl")
+    assert asked.returncode == 2
+    assert "Name both: psy export TASK copy.pkl" in asked.stderr
+    assert alone.snapshot() == before
+    alone.task("other", FAILING)
+    asked = alone.psy("export", "out.csv")
+    assert "Type, for example: psy export other out.csv" in asked.stderr

@@ -94,8 +94,7 @@ def test_status_tells_of_a_part(mixed):
     shown = mixed.psy("status", "--where", "mode=a", "--where", "x<3")
     assert "2 out of 8 rows completed." in shown.stdout
     assert (
-        "1 out of 3 rows with mode=a and x<3 completed; 1 failed and 1 have not run."
-        in shown.stdout
+        "1 of 3 items with mode=a and x<3 are done; 1 failed and 1 have not run." in shown.stdout
     )
     report = json.loads(mixed.psy("status", "--json", "--where", "x>1").stdout)
     assert report["pairs"]["part"] == {"n_items": 4, "n_done": 0, "n_failed": 4, "n_skipped": 0}

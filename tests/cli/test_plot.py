@@ -63,7 +63,7 @@ def test_a_picture_is_written_and_said(study: Study) -> None:
     assert (study.folder / "t.png").read_bytes().startswith(PNG)
     assert done.stdout == ""
     assert re.search(
-        r"t\.png: Mean of y over seed \(n = 2\), .* 6 of 6 rows of t done, run \w+-\w+\.",
+        r"t\.png: Mean of y over seed \(n = 2\), .* 6 of 6 items of t done, run \w+-\w+\.",
         done.stderr,
     )
     with (study.folder / "t.csv").open() as file:
@@ -77,7 +77,7 @@ def test_what_is_drawn_is_there_for_programs(study: Study) -> None:
     run(study)
     done = psy(study, "plot", "t", "--json", "--data", "t.csv", "--kind", "box", "x=a")
     told = json.loads(done.stdout)
-    assert told["kind"] == "box" and "rows of t done" in told["caption"]
+    assert told["kind"] == "box" and "items of t done" in told["caption"]
     table = list(csv.DictReader((study.folder / "t.csv").read_text().splitlines()))
     assert [[str(value) for value in row.values()] for row in told["rows"]] == [
         list(row.values()) for row in table
@@ -87,7 +87,7 @@ def test_what_is_drawn_is_there_for_programs(study: Study) -> None:
 def test_partial_results_are_drawn_and_counted(study: Study) -> None:
     run(study, fail="assert a != 4")
     done = psy(study, "plot", "t", "-o", "t.pdf", "--where", "a<4")
-    assert "4 of 6 rows of t done" in done.stderr and "only a<4" in done.stderr
+    assert "4 of 6 items of t done" in done.stderr and "only a<4" in done.stderr
     assert (study.folder / "t.pdf").read_bytes().startswith(b"%PDF")
 
 

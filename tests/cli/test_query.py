@@ -48,7 +48,7 @@ def rows(place, sql: str):
 def test_tasks_are_tables(studies):
     asked = query(studies, "SELECT a, avg(y) AS y FROM lif GROUP BY a ORDER BY a")
     assert asked.stdout.splitlines() == ["a    y", "─  ───", "0  0.0", "1  0.5", "2  1.0"]
-    assert asked.stderr.startswith("lif: 6 of 6 rows done; run ")
+    assert asked.stderr.startswith("lif: 6 of 6 items done; run ")
     assert query(studies, "select max(y) as y from LIF", "-f", "csv").stdout == "y\r\n1.0\r\n"
 
 

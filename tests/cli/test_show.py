@@ -114,7 +114,7 @@ def test_the_table_says_once_what_does_not_vary(lif):
         "2  slow  0.6667  s",
         "2  fast  1.6667  f",
     ]
-    assert shown.stderr.startswith("lif: 6 of 6 rows done; run ")
+    assert shown.stderr.startswith("lif: 6 of 6 items done; run ")
 
 
 def test_rows_and_columns_are_chosen(lif):
@@ -304,7 +304,7 @@ def test_a_folder_or_a_file_is_a_result_too(lif, tmp_path):
     for name in ("psy-work/lif", "psy-work/lif/result.pkl", str(tmp_path / "sent")):
         shown = show(lif, name, "-f", "csv")
         assert shown.stdout == show(lif, "lif", "-f", "csv").stdout
-        assert shown.stderr.startswith("lif: 6 of 6 rows done; run ")
+        assert shown.stderr.startswith("lif: 6 of 6 items done; run ")
 
 
 @pytest.mark.parametrize("store", [H5Store(), NpzStore()])

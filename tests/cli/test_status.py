@@ -76,6 +76,7 @@ def test_verbose_with_failures(failed):
         "\n"
     )
     assert shown.stderr.startswith("square: not up to date: 1 of 4 items have no result, of whi")
+    assert shown.stderr.endswith("square: see what failed: psy failures square\n")
     assert failed.snapshot() == before
 
 

@@ -63,7 +63,7 @@ def test_a_map_in_which_every_pset_must_fail_stops(
     told = capfd.readouterr().err
     assert results.failures.n_rows < 2000 and results.missing.n_rows == 10_001
     assert "the map stops" in told and told.count("Traceback") <= 1
-    assert "10001 psets failed" in told and "never ran" in told
+    assert "10001 items failed" in told and "never ran" in told
     assert "psyflow/" not in told and len(told.splitlines()) < 20
 
 
@@ -86,7 +86,7 @@ def test_a_whole_pset_as_argument_and_a_lambda() -> None:
 @each_doomed
 def test_imap_raises_when_no_pset_can_do_better(function: Tried) -> None:
     outcomes = []
-    with pytest.raises(ItemsFailedError, match="Every other pset would fail there") as raised:
+    with pytest.raises(ItemsFailedError, match="Every other item would fail there") as raised:
         for outcome in psyflow.imap(function, ({"x": x} for x in range(10_001)), pool_size=2):
             outcomes.append(outcome)
     assert 3 <= len(raised.value.failures) <= len(outcomes) < 2000

@@ -29,7 +29,7 @@ def test_what_is_done_failed_and_left_has_room_on_one_line(
     (tmp_path / "script.py").write_text(MAP.replace("NAME", name), encoding="utf-8")
     shown = on_screen([sys.executable, "script.py"], tmp_path, columns)
     drawn = shown.raw.split("\r\x1b[K")[1:]
-    assert any(re.search("of 10 finished, 1 failed, [^,]+ left", line) for line in drawn), drawn
+    assert any(re.search("of 10 items done, 1 failed, [^,]+ left", line) for line in drawn), drawn
     assert columns == 40 or all(name[0] in line for line in drawn)
-    assert any("10 of 10 finished, 1 failed" in line for line in shown.screen.lines)
+    assert any("9 of 10 items done, 1 failed" in line for line in shown.screen.lines)
     assert not [line for line in shown.screen.wrapped if "finished" in line]

@@ -47,6 +47,13 @@ def test_what_no_item_escapes_ends_the_run(study: Study) -> None:
     assert "have not run" in done.stderr
 
 
+def test_no_other_item_is_spoken_of_where_there_is_none(study: Study) -> None:
+    study.task(text("x = no_such_name", n=NOTEWORTHY))
+    done = study.psy("run", code=1)
+    assert "Every other item" not in done.stderr
+    assert "No other item was to run. Correct the code, and go on: psy run t" in done.stderr
+
+
 def test_after_the_correction_all_is_computed(study: Study) -> None:
     study.task(text("x = no_such_name", n=100))
     study.psy("run", code=1)

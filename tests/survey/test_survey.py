@@ -82,7 +82,7 @@ def mapped(worker: Any, psets: Any, **keywords: Any) -> survey.MapResults:
 def test_the_example_runs_word_for_word(place: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", README], capture_output=True, text=True)
     assert ran.stdout == "0.3 0.3\n" * 10, ran.stderr
-    assert "sleep_worker: 5 of 5 finished, 0 failed" in ran.stderr
+    assert "sleep_worker: 5 of 5 items done, 0 failed" in ran.stderr
     assert "begin on" in log_of(place) and log_of(place).endswith(" end\n")
 
 

@@ -56,7 +56,7 @@ class _Report:
             f"{folder}: {problem}. Choose another workdir." for problem in self.folder.problems
         ]
         for name, facts in self.schedulers.items():
-            if name in self._needed():
+            if name in self.needed:
                 found += [f"{name}: {problem}" for problem in facts.problems]
         if self.site is not None and self.site.scheduler not in (*self.schedulers, "immediate"):
             found.append(_about_missing(self.site))
@@ -69,8 +69,9 @@ class _Report:
         """The schedulers with which there is no problem."""
         return [name for name, facts in self.schedulers.items() if not facts.problems]
 
-    def _needed(self) -> set[str]:
-        """Return the schedulers that have to work: the site's, or one at least of those found."""
+    @property
+    def needed(self) -> set[str]:
+        """The schedulers that have to work: the site's, or one at least of those found."""
         if self.site is not None:
             return {self.site.scheduler}
         return set() if self.answering else set(self.schedulers)
@@ -161,14 +162,14 @@ def _lines(report: _Report, *, writes: bool) -> Iterator[str]:
     if not report.schedulers:
         yield "No scheduler was found: tasks run on this machine."
     for name, facts in report.schedulers.items():
-        yield from _about_scheduler(name, facts)
+        yield from _about_scheduler(name, facts, is_told_below=name in report.needed)
     if report.probe is not None:
         yield from report.probe.lines()
     if report.site is None:
         # Where there is nothing that it could name, none is needed.
-        is_of_use = report.answering and not writes
-        write = " Write one with: psy doctor --write" if is_of_use else ""
-        yield f"There is no site profile.{write}"
+        write = " Write one with: psy doctor --write" if report.answering else ""
+        if not writes:
+            yield f"There is no site profile.{write}"
     else:
         yield f"Site profile: {shown_path(report.site.path)}, scheduler {report.site.scheduler}"
 
@@ -214,11 +215,14 @@ def _in_brackets(text: str) -> str:
     return f" ({text})" if text else ""
 
 
-def _about_scheduler(name: str, facts: SiteFacts) -> Iterator[str]:
+def _about_scheduler(name: str, facts: SiteFacts, *, is_told_below: bool = False) -> Iterator[str]:
     yield f"Scheduler {name}{_in_brackets(facts.version)}"
     if unverified := scheduler_by_name(name).UNVERIFIED:
         yield f"  unverified: {unverified}"
-    yield from (f"  problem: {problem}" for problem in facts.problems)
+    if facts.problems and is_told_below:
+        yield "  does not work: see below"
+    else:
+        yield from (f"  problem: {problem}" for problem in facts.problems)
     for partition in facts.partitions:
         told = {
             "nodes": partition.n_nodes,

@@ -14,12 +14,14 @@ from psyflow.cli.choosing import (
     tell_without_rows,
 )
 from psyflow.cli.output import OK, say
+from psyflow.cli.selection import suggestion, take_task
 from psyflow.conventions import WORKDIR
 from psyflow.exceptions import StoreError, UsageError
 from psyflow.messages import counted, shown_path
 from psyflow.record.ownership import writable
 from psyflow.record.plan import Plan
 from psyflow.results.exports import check_format, export
+from psyflow.store import known_extensions
 from psyflow.system.place import is_same_file
 
 __all__ = ["execute"]
@@ -27,6 +29,8 @@ __all__ = ["execute"]
 
 def execute(arguments: Namespace) -> int:
     """Write what is chosen of a result to a file."""
+    _check_named(arguments)
+    take_task(arguments)
     file = Path(arguments.file)
     check_format(file)
     _check_place(file, arguments)
@@ -44,6 +48,26 @@ def execute(arguments: Namespace) -> int:
     size = f"{counted(n_rows, 'row')} of {counted(n_columns, 'column')}"
     say(f"{size} in {shown_path(file)}.")
     return OK
+
+
+def _check_named(arguments: Namespace) -> None:
+    """Raise UsageError if it is not clear which file is to be written."""
+    word = arguments.task
+    if arguments.file is not None:
+        return
+    if word is None or not Path(word).suffix:
+        name = word or "TASK"
+        example = suggestion(arguments, name, f"{Path(name).name}.csv")
+        raise UsageError(
+            "Which file is to be written? Its extension names the format. Type, for example: "
+            f"{example}"
+        )
+    if Path(word).is_file() and Path(word).suffix in known_extensions():
+        # It may be a result of which a copy is wanted, and would be replaced.
+        raise UsageError(
+            f"{shown_path(word)} exists, and may be what is to be exported or what is to be "
+            f"written. Name both: {suggestion(arguments, 'TASK', word)}"
+        )
 
 
 def _check_place(file: Path, arguments: Namespace) -> None:

@@ -21,8 +21,10 @@ from psyflow.exceptions import PsyflowError
 from psyflow.messages import shown_path
 from psyflow.record.assess import Assessment
 from psyflow.record.attempts import FailedItem
+from psyflow.record.layout import is_of_worker
 from psyflow.record.usersfiles import of_users_files
 from psyflow.report.failures import attempts_of
+from psyflow.report.folded import folded
 from psyflow.report.longrunning import long_runners
 from psyflow.report.printed import printed_by_failure, printed_by_item
 from psyflow.report.psets import pset_text
@@ -51,13 +53,18 @@ def _show(task: TaskDef, arguments: Namespace) -> int:
     elif arguments.item is None and not arguments.where:
         logs = run.layout.logs()
         for log in logs:
-            _print_log(log)
+            print(f"==> {shown_path(log)} <==")
+            if is_of_worker(log):
+                _print_file(log)
+            else:
+                _print_folded(log, run)
         if not logs:
             say(f"{task.name}: has no logs.")
     else:
         assessment = run.assess()
+        shown: dict[str, int] = {}
         for item in named_items(arguments, assessment):
-            _show_item(task.name, assessment, item)
+            _show_item(task.name, assessment, item, shown)
     return OK
 
 
@@ -89,9 +96,11 @@ def _show_stack(run: Run, arguments: Namespace) -> None:
             print(of_users_files(stack, run.layout, run.task.path.parent), flush=True)
 
 
-def _print_log(log: Path) -> None:
-    print(f"==> {shown_path(log)} <==")
-    _print_file(log)
+def _print_folded(log: Path, run: Run) -> None:
+    """Print the log of a job, which says of each failed item with what."""
+    folder = run.task.path.parent
+    for text in folded(log, lambda text: of_users_files(text, run.layout, folder)):
+        sys.stdout.write(text)
 
 
 def _print_file(log: Path) -> None:
@@ -105,7 +114,8 @@ def _print_file(log: Path) -> None:
             shutil.copyfileobj(bytes_file, sys.stdout.buffer)
 
 
-def _show_item(name: str, assessment: Assessment, item: int) -> None:
+def _show_item(name: str, assessment: Assessment, item: int, shown: dict[str, int]) -> None:
+    """Show what there is about an item; `shown` has the tracebacks that others were shown with."""
     layout, recovered = assessment.layout, assessment.recovered
     tell(f"{name}: item {item}: {pset_text(assessment.space[item])}")
     for attempt in attempts_of(assessment, item):
@@ -115,6 +125,8 @@ def _show_item(name: str, assessment: Assessment, item: int) -> None:
         # A traceback ends with its exception, and a stack does not say what happened.
         if not told or failure.kind in DEATHS:
             told = f"{failure.exception}\n{told}"
+        if failure.traceback and shown.setdefault(failure.traceback, item) != item:
+            told = f"{failure.exception}\n(with the traceback of item {shown[failure.traceback]})"
         tell(_heading(attempt))
         print(told.rstrip())
         if failure.log:

@@ -85,10 +85,10 @@ def execute(arguments: Namespace) -> int:
         status = max(status, TROUBLE if status == OK else OK)
     if not arguments.wait:
         return status
-    from psyflow.cli.waiting import wait_for  # few wait
+    from psyflow.cli.waiting import wait_for_all  # few wait
 
     with terminated_as_interrupted():
-        return max([status, *(wait_for(task, arguments) for task in tasks if _is_far(task))])
+        return max(status, wait_for_all(list(filter(_is_far, tasks)), arguments))
 
 
 def _start_with(server: ForkServer, tasks: Sequence[TaskDef]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from psyflow.cli.output import EMPTY_SPACE, MOST_LINES, first_lines, say, tell
@@ -40,7 +40,7 @@ def execute(arguments: Namespace) -> int:
             Inquiry(task, asker=askers[0]),
             arguments.verbose,
             part,
-            suggestion(arguments, task.name, command="kill"),
+            lambda command: suggestion(arguments, task.name, command=command),
         ),
         lambda task: _as_json(Inquiry(task, asker=askers[0]), arguments.verbose, part),
         # One question is for all tasks.
@@ -48,7 +48,9 @@ def execute(arguments: Namespace) -> int:
     )
 
 
-def _print(inquiry: Inquiry, verbose: bool, part: Wanted | None, kill: str) -> None:
+def _print(
+    inquiry: Inquiry, verbose: bool, part: Wanted | None, to_type: Callable[[str], str]
+) -> None:
     tally = inquiry.tally
     lines = [
         f"{inquiry.name}:",
@@ -60,7 +62,7 @@ def _print(inquiry: Inquiry, verbose: bool, part: Wanted | None, kill: str) -> N
     for line in _details(inquiry) if verbose else ():
         tell(line)
     print()
-    for note in (*_notes(inquiry), *told_remedies(inquiry.remedies, kill)):
+    for note in (*_notes(inquiry, to_type), *told_remedies(inquiry.remedies, to_type("kill"))):
         say(f"{inquiry.name}: {note}")
     for line in inquiry.undeclared:
         say(line)
@@ -69,11 +71,11 @@ def _print(inquiry: Inquiry, verbose: bool, part: Wanted | None, kill: str) -> N
 def _about_part(inquiry: Inquiry, part: Wanted) -> str:
     found, conditions = inquiry.part(part), " and ".join(part.where)
     told = found.told(*WITHOUT_ROW, State.TODO)
-    done = f"  {found[State.DONE]} out of {found.n_items} rows with {conditions} completed"
+    done = f"  {found[State.DONE]} of {found.n_items} items with {conditions} {State.DONE.told}"
     return f"{done}{f'; {told}' if told else ''}."
 
 
-def _notes(inquiry: Inquiry) -> Iterator[str]:
+def _notes(inquiry: Inquiry, to_type: Callable[[str], str]) -> Iterator[str]:
     # On stderr: what programs read on stdout stays as simple as it always was.
     if not inquiry.tally.n_items:
         yield EMPTY_SPACE
@@ -83,6 +85,8 @@ def _notes(inquiry: Inquiry) -> Iterator[str]:
         yield f"up to date, but {inquiry.doubt}"
     else:
         yield "up to date."
+    if inquiry.tally[State.FAILED]:
+        yield f"see what failed: {to_type('failures')}"
     if inquiry.archived is not None:
         number = f"{inquiry.archived.n_rows} of {inquiry.tally.n_items}"
         yield f"{number} results of this code are in the archive, and psy run takes them up."

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from psyflow.cli.fitting import fitted
 from psyflow.cli.interruption import terminated_as_interrupted
 from psyflow.cli.output import OK, say
 from psyflow.cli.progress import is_terminal
@@ -42,7 +43,7 @@ _LEAST_NAME, _LEAST_LAST, _GAP = 8, 12, 2
 
 
 class _Show(Protocol):
-    def __call__(self, rows: Sequence[Sequence[str]]) -> None: ...
+    def __call__(self, rows: Sequence[Sequence[str]], notes: Sequence[str]) -> None: ...
 
 
 def execute(arguments: Namespace) -> int:
@@ -58,7 +59,8 @@ def _look(arguments: Namespace) -> int:
         with terminated_as_interrupted(), _table() if is_terminal() else _lines() as show:
             while True:
                 begin = time.monotonic()
-                show([watch.row() for watch in watches])
+                rows = [watch.row() for watch in watches]
+                show(rows, [note for watch in watches for note in watch.notes])
                 if not any(watch.is_at_work for watch in watches):
                     break
                 # To look at very many results takes a while, and must not be all that it does.
@@ -71,13 +73,22 @@ def _look(arguments: Namespace) -> int:
 
 
 class _Watch:
-    """What is seen of one task from look to look."""
+    """What is seen of one task from look to look.
+
+    Attributes
+    ----------
+    is_at_work : bool
+        Whether any of its jobs is.
+    notes : list of str
+        What else there is to say, for which no column has room.
+    """
 
     def __init__(self, task: TaskDef) -> None:
         self._task = task
         self._asker = _Asker(task)
         self._first: tuple[float, int] | None = None
         self.is_at_work = True
+        self.notes: list[str] = []
 
     def row(self) -> list[str]:
         """Look, and return the cells of `COLUMNS`."""
@@ -85,6 +96,7 @@ class _Watch:
         inquiry = Inquiry(self._task, self._asker.latest())
         self.is_at_work = bool(inquiry.jobs)
         states = inquiry.states
+        self.notes = [f"{inquiry.name}: {note}" for note in self._notes(inquiry)]
         return [
             inquiry.name,
             f"{states[State.DONE]}/{states.n_items}",
@@ -113,9 +125,13 @@ class _Watch:
 
     def _jobs(self, inquiry: Inquiry) -> str:
         if isinstance(inquiry.members, SchedulerError):
-            return f"unknown ({inquiry.members})"
-        told = in_words(inquiry.job_statuses, counts_one=True) or ", ".join(inquiry.jobs)
-        return "; ".join([told, *told_remedies(inquiry.remedies, f"psy kill {inquiry.name}")])
+            return "unknown"
+        return in_words(inquiry.job_statuses, counts_one=True) or ", ".join(inquiry.jobs)
+
+    def _notes(self, inquiry: Inquiry) -> list[str]:
+        if isinstance(inquiry.members, SchedulerError):
+            return [f"nobody knows what its jobs do: {inquiry.members}"]
+        return told_remedies(inquiry.remedies, f"psy kill {inquiry.name}")
 
 
 class _Asker:
@@ -185,7 +201,7 @@ def in_room(rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
 
 @contextmanager
 def _table() -> Iterator[_Show]:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.live import Live
     from rich.table import Table
     from rich.text import Text
@@ -193,7 +209,7 @@ def _table() -> Iterator[_Show]:
     console = Console(file=drawing_board(sys.stderr))
     with Live(console=console, auto_refresh=False) as live:
 
-        def show(rows: Sequence[Sequence[str]]) -> None:
+        def show(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> None:
             cells = [COLUMNS, *([printable(cell) for cell in row] for row in rows)]
             taken = in_room(cells, console.width)
             table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
@@ -202,7 +218,8 @@ def _table() -> Iterator[_Show]:
             for row in cells[1:]:
                 # As text: what a scheduler says may look like markup.
                 table.add_row(*(Text(row[column]) for column in taken))
-            live.update(table, refresh=True)
+            told = (Text(fitted(printable(note), console.width)) for note in notes)
+            live.update(Group(table, *told), refresh=True)
 
         yield show
 
@@ -210,8 +227,9 @@ def _table() -> Iterator[_Show]:
 @contextmanager
 def _lines() -> Iterator[_Show]:
     before: dict[str, str] = {}
+    told_before: set[str] = set()
 
-    def show(rows: Sequence[Sequence[str]]) -> None:
+    def show(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> None:
         for name, done, *more, pace, jobs in rows:
             counts = [f"{n} {word}" for word, n in zip(COUNTED, more, strict=True)]
             if counts[-1].startswith("0 "):
@@ -219,6 +237,12 @@ def _lines() -> Iterator[_Show]:
             told = f"{name}: {done} done, {', '.join(counts)}"
             if before.get(name) != told + jobs:
                 before[name] = told + jobs
-                say(", ".join(filter(None, (told, pace, jobs))))
+                # Jobs have states of the same names.
+                say("; jobs: ".join(filter(None, (f"{told}{', ' * bool(pace)}{pace}", jobs))))
+        for note in notes:
+            if note not in told_before:
+                say(note)
+        told_before.clear()
+        told_before.update(notes)
 
     yield show

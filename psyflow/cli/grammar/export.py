@@ -11,9 +11,9 @@ __all__ = ["COMMAND"]
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    add_result(parser, must_be_named=True)
+    add_result(parser)
     parser.add_argument(
-        "file", metavar="FILE", help="where to write; its extension names the format"
+        "file", metavar="FILE", nargs="?", help="where to write; its extension names the format"
     )
     add_choice(parser, "a row of means and their spread")
 

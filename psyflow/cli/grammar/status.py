@@ -21,7 +21,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 COMMAND = Command(
     summary="show how much is done",
     description="""\
-Show how many rows of each task are completed, and why it is not up to date.
+Show how many items of each task are done, and why it is not up to date.
 Writes nothing, and may be asked at any time.""",
     examples="""\
   psy status

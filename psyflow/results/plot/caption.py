@@ -26,7 +26,7 @@ def caption(picture: Picture, where: Sequence[str] = ()) -> str:
     -------
     str
         Sentences in one line: what a mark is and over what it is an average, what is not seen,
-        and the rows done, run and commit.
+        and the items done, run and commit.
     """
     parts = "; ".join([_what(picture), *_chosen(where), *picture.notes])
     text = f"{parts[:1].upper()}{parts[1:]}. {origin(picture.design.results)}."
@@ -43,7 +43,7 @@ def origin(results: Results) -> str:
     """
     if results.task is None:
         return f"{results.n_rows:,} row{'s' * (results.n_rows != 1)}"
-    done = f"{results.n_done:,} of {results.n_items:,} rows of {results.task} done"
+    done = f"{results.n_done:,} of {results.n_items:,} items of {results.task} done"
     return f"{done}, {run_and_commit(str(results.run), results.provenance)}"
 
 
