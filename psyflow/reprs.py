@@ -11,6 +11,7 @@ __all__ = ["pset_repr", "safe_repr"]
 
 _SUMMARIZED = 1000
 """From this size on, NumPy shows an array's ends only, unless it is told otherwise."""
+_NO_REPR: Any = object.__repr__
 _BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")"), dict: ("{", "}")}
 
 
@@ -22,7 +23,8 @@ def pset_repr(pset: Mapping[str, Any], limit: int = 500) -> dict[str, str]:
 def safe_repr(value: Any, limit: int) -> str:
     """Return ``repr(value)``, cut to `limit` characters, even if the value's class has none.
 
-    Of text, lists, tuples, dicts and arrays, no more is shown than is returned.
+    Of text, lists, tuples, dicts and arrays, no more is shown than is returned. Of what Python
+    only tells where in memory it is, the attributes are shown, which tell one from another.
 
     Examples
     --------
@@ -51,8 +53,22 @@ def _repr_pieces(value: Any, limit: int, within: tuple[int, ...]) -> Iterator[st
             yield repr(value)
     elif kind in _BRACKETS:
         yield from _container_pieces(value, limit, within)
+    elif kind.__repr__ is _NO_REPR and type(kind) is type and hasattr(value, "__dict__"):
+        yield from _instance_pieces(value, limit, within)
     else:
         yield repr(value)
+
+
+def _instance_pieces(value: Any, limit: int, within: tuple[int, ...]) -> Iterator[str]:
+    if id(value) in within:
+        yield "..."
+        return
+    within = (*within, id(value))
+    yield f"{type(value).__name__}("
+    for number, (name, attribute) in enumerate(vars(value).items()):
+        yield f"{', ' if number else ''}{name}="
+        yield from _repr_pieces(attribute, limit, within)
+    yield ")"
 
 
 def _container_pieces(value: Any, limit: int, within: tuple[int, ...]) -> Iterator[str]:

@@ -32,6 +32,13 @@ MESSAGE_LIMIT = 10_000
 TRACEBACK_LIMIT = 40_000
 """Characters of an exception's message, and of a traceback, that are kept."""
 
+_REMEDIES = {
+    ("EOFError", "EOF when reading a line"): "Nobody is there to answer `input()`: make it a "
+    "parameter, or read it from a file.",
+    ("BdbQuit", None): "There is no terminal for `breakpoint()` here: psy debug has one.",
+}
+"""What to do about exceptions, by class and message, that mean the same whoever raises them."""
+
 _Places: TypeAlias = "tuple[tuple[int, int], ...]"
 
 _HEADING = "Traceback (most recent call last):\n"
@@ -117,8 +124,13 @@ def exception_text(error: BaseException) -> str:
     --------
     >>> exception_text(ValueError("no luck"))
     'ValueError: no luck'
+    >>> exception_text(AssertionError())
+    'AssertionError'
     """
-    return f"{cut(type(error).__name__, 200)}: {message_of(error)}{_last_words_of(error)}"
+    name, message = cut(type(error).__name__, 200), message_of(error)
+    said = f"{name}: {message}{_last_words_of(error)}" if message else name
+    remedy = _REMEDIES.get((name, message)) or _REMEDIES.get((name, None))
+    return f"{said}. {remedy}" if remedy else said
 
 
 def last_lines(text: bytes) -> str:

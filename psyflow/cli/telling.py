@@ -195,12 +195,24 @@ class Telling(Observer):
             self._there(assessment.n_done, assessment.n_items)
         if not self._n_rows or not self._run.task.resultfile.exists():
             return
+        self._tell_edited()
         is_whole = self._n_rows == self._n_items
         number = f"{self._n_rows}" if is_whole else f"{self._n_rows} of {self._n_items}"
         rows = "row" if self._n_items == 1 else "rows"
         file = shown_path(self._run.task.resultfile)
         command = suggestion(self._arguments, self._name, command="show")
         say(f"{number} {rows} in {file}; look at them: {command}")
+
+    def _tell_edited(self) -> None:
+        from psyflow.report.edited import edited_meanwhile  # only where something has run
+
+        if self._plan is not None and (names := edited_meanwhile(self._plan)):
+            were = "were" if len(names) > 1 else "was"
+            command = suggestion(self._arguments, self._name, command="why")
+            self._say(
+                f"{', '.join(names)} {were} edited meanwhile, and the rows are of the code "
+                f"before. Whether that matters: {command}"
+            )
 
     def _there(self, n_rows: int, n_items: int) -> None:
         self._n_rows, self._n_items = n_rows, n_items

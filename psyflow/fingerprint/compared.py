@@ -68,7 +68,8 @@ class Change:
         place = f"{part.file}, line" if "." in self.name else "line"
         if self.old is None or self.new is None:
             first = logical_lines(part)[0]
-            return f"{self.name}: {self._verb('')}, {place} {first.number}: `{first.show(0)}`"
+            at = f", {place} {first.number}" if part.line else ""
+            return f"{self.name}: {self._verb('')}{at}: `{first.show(0)}`"
         return f"{self.name}: {_difference(self.old, self.new, place)}"
 
     def lines(self) -> list[LineChange]:
@@ -229,7 +230,9 @@ def _difference(old: Part, new: Part, place: str) -> str:
             return f"{place} {before[i].number}: removed `{before[i].show(0)}`"
         if kind == "replace":
             at = _common_length(before[i].text, after[j].text)
-            return f"{place} {after[j].number}: `{before[i].show(at)}` -> `{after[j].show(at)}`"
+            said = f"`{before[i].show(at)}` -> `{after[j].show(at)}`"
+            # Of a setting, which may be given in several files, only the value is known.
+            return f"{place} {after[j].number}: {said}" if new.line else said
     return f"{place} {new.line}: changed"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import io
 import itertools
@@ -89,8 +90,12 @@ class LocalModule:
     @cached_property
     def lines(self) -> list[str]:
         """The lines of the source, counted as Python counts them."""
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(self.source).readline)
-        return io.TextIOWrapper(io.BytesIO(self.source), encoding).read().split("\n")
+        # In comments, Python takes bytes that are no text.
+        encoding = "utf-8"
+        with contextlib.suppress(SyntaxError):
+            encoding, _ = tokenize.detect_encoding(io.BytesIO(self.source).readline)
+        text = io.TextIOWrapper(io.BytesIO(self.source), encoding, errors="replace")
+        return text.read().split("\n")
 
     @cached_property
     def units(self) -> list[Unit]:

@@ -35,13 +35,15 @@ class Param(ParameterSpace):
         None, is a single value, which all psets share; with single values only, there is one
         pset. The rows of an array with more dimensions are array-valued parameters. Sets are
         sorted. Names that are no identifiers are given as ``Param(**{"learning rate": [0.1]})``.
+    *unnamed
+        Nothing: each parameter has a name.
 
     Raises
     ------
     ValueError
         If the sequences differ in length.
     TypeError
-        If a set cannot be sorted.
+        If a set cannot be sorted, or values have no name.
 
     Examples
     --------
@@ -55,7 +57,9 @@ class Param(ParameterSpace):
     _fixed: dict[str, Column]
     _length: int
 
-    def __init__(self, /, **params: Any) -> None:
+    def __init__(self, /, *unnamed: Any, **params: Any) -> None:
+        if unnamed:
+            raise TypeError(_why_named(unnamed[0]))
         levels: dict[str, Levels] = {}
         fixed: dict[str, Column] = {}
         for name in sorted(params):
@@ -212,6 +216,18 @@ def _column_of_one(value: Any) -> Column:
     if type(value) in _PYTHONS:
         return [value]
     return pack([value[()] if isinstance(value, np.ndarray) else value])
+
+
+def _why_named(unnamed: object) -> str:
+    """Say what to write in place of `Param(unnamed)`."""
+    if isinstance(unnamed, Mapping):
+        return "Param takes each parameter by its name: for a dict of them, write Param(**{...})."
+    if isinstance(unnamed, str | bytes) or not isinstance(unnamed, Iterable):
+        return "Param takes values by the names of parameters, such as Param(a=1)."
+    return (
+        "Param takes values by the names of parameters, such as Param(a=[1, 2]); for rows, or a "
+        "data frame, write Param.from_psets(...)."
+    )
 
 
 def _common_length(levels: Mapping[str, Levels], has_fixed: bool) -> int:

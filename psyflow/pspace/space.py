@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, TypeGuard, overload
 
 import numpy as np
 
@@ -29,6 +29,15 @@ Positions: TypeAlias = "range | Items"
 
 NAN = float("nan")
 _MOST_ITEMS = 2**63 - 1
+
+
+def _is_space(other: object) -> TypeGuard[ParameterSpace]:
+    """Tell whether it is a space, and what to write instead of a dict or a list."""
+    if isinstance(other, dict | list):
+        kind = type(other).__name__
+        space = "Param(**{...})" if kind == "dict" else "Param.from_psets([...])"
+        raise TypeError(f"Spaces are combined with spaces: for a {kind}, write {space}.")
+    return isinstance(other, ParameterSpace)
 
 
 class ParameterSpace(LazyTable):
@@ -91,13 +100,13 @@ class ParameterSpace(LazyTable):
         return self._listed._key_take(items, names)
 
     def __mul__(self, other: ParameterSpace) -> ParameterSpace:
-        return Product(self, other) if isinstance(other, ParameterSpace) else NotImplemented
+        return Product(self, other) if _is_space(other) else NotImplemented
 
     def __add__(self, other: ParameterSpace) -> ParameterSpace:
-        return Sum(self, other) if isinstance(other, ParameterSpace) else NotImplemented
+        return Sum(self, other) if _is_space(other) else NotImplemented
 
     def __sub__(self, other: ParameterSpace) -> ParameterSpace:
-        return Difference(self, other) if isinstance(other, ParameterSpace) else NotImplemented
+        return Difference(self, other) if _is_space(other) else NotImplemented
 
     @overload
     def __getitem__(self, index: slice) -> ParameterSpace: ...

@@ -228,7 +228,7 @@ class Results(OfRun):
         columns = (_as_given(self[name]) for name in self.parameters)
         return [dict(zip(self.parameters, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    def item(self, **pset: Any) -> dict[str, Any]:
+    def item(self, /, **pset: Any) -> dict[str, Any]:
         """Return the one row with these values.
 
         Raises

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import fnmatch
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -61,13 +62,27 @@ class PackageLoader:
         advice = "Type psy new-task NAME to make a task, or --taskdir DIR for another folder."
         if not self.taskdir.is_dir():
             what = "is not a folder" if self.taskdir.exists() else "does not exist"
-            raise UsageError(f'The task folder "{self.taskdir}" {what}. {advice}')
+            raise UsageError(f'The task folder "{self.taskdir}" {what}. {advice}{self._nearby()}')
         # Unlike glob, this says so if the folder may not be read.
         found = [path for path in self.taskdir.iterdir() if path.match(f"{TASK_PREFIX}*.py")]
         files = sorted(path for path in found if path.is_file())
         if not files:
-            raise UsageError(f'There is no task in the folder "{self.taskdir}". {advice}')
+            what = f'There is no task in the folder "{self.taskdir}".'
+            raise UsageError(f"{what} {advice}{self._nearby()}")
         return files
+
+    def _nearby(self) -> str:
+        """Say what may be a task, but is not where, or named as, task files are."""
+        inside = sorted(self.taskdir.glob("*.[pP][yY]")) if self.taskdir.is_dir() else []
+        if path := next(filter(_has_execute, inside), None):
+            name = re.sub("^task[_-]*|[_-]*task$", "", path.stem, flags=re.IGNORECASE)
+            return (
+                f' "{path}" has an `execute`, but task files are named {TASK_PREFIX}NAME.py: '
+                f"rename it, such as {TASK_PREFIX}{name or 'first'}.py."
+            )
+        if beside := sorted(self.taskdir.parent.glob(f"{TASK_PREFIX}*.py")):
+            return f' "{beside[0]}" is no task there: move it into "{self.taskdir}".'
+        return ""
 
     def names(self) -> list[str]:
         """Return the names of the tasks, in the order of their files.
@@ -185,6 +200,14 @@ class PackageLoader:
         except (OSError, SyntaxError, ValueError, TaskFileError):
             # Loading the task will tell what is wrong; until then it goes by its file.
             return from_file
+
+
+def _has_execute(path: Path) -> bool:
+    try:
+        tree = ast.parse(read_whole(path))
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return any(isinstance(part, ast.FunctionDef) and part.name == "execute" for part in tree.body)
 
 
 def _with_own_results(tasks: list[TaskDef], failures: list[TaskLoadWarning]) -> list[TaskDef]:

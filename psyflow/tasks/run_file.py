@@ -10,18 +10,18 @@ from types import ModuleType, TracebackType
 
 from psyflow.exceptions import TaskFileError
 from psyflow.fingerprint.frozen import name_of
-from psyflow.tasks.missing_modules import hint_for
+from psyflow.tasks.remedies import remedy_for
 from psyflow.tasks.surroundings import Surroundings, compile_file
 from psyflow.texts import MESSAGE_LIMIT, cut, traceback_text
 
 __all__ = ["is_running", "run_file"]
 
-_running: ContextVar[bool] = ContextVar("_running", default=False)
+_running: ContextVar[tuple[Path, ...]] = ContextVar("_running", default=())
 
 
 def is_running() -> bool:
     """Tell whether this is called by a task file that is being run."""
-    return _running.get()
+    return bool(_running.get())
 
 
 def run_file(path: Path, surroundings: Surroundings) -> tuple[ModuleType, list[str]]:
@@ -45,8 +45,13 @@ def run_file(path: Path, surroundings: Surroundings) -> tuple[ModuleType, list[s
     source = surroundings.source_of(path)
     if not source.is_file():
         raise TaskFileError(f'There is no file "{source}".')
+    if path in _running.get():
+        raise TaskFileError(
+            f'"{path}" asks for its own task while it is loaded, which would never end. Write '
+            'what runs or loads that below `if __name__ == "__main__":`, or into a script.'
+        )
     name = name_of(path)
-    token = _running.set(True)
+    token = _running.set((*_running.get(), path))
     try:
         code = compile_file(source)
         with surroundings.inside():
@@ -67,7 +72,7 @@ def _failure(
     frames = _users_frames(error, str(source))
     what = "ends the program" if isinstance(error, SystemExit) else "does not load"
     said = cut(last.strip(), MESSAGE_LIMIT)
-    text, hint = traceback_text(error, frames), hint_for(error, surroundings.folder)
+    text, hint = traceback_text(error, frames), remedy_for(error, path)
     report = f'"{path}" {what}:\n\n{text.rstrip()}' + (f"\n{hint}" if hint else "")
     message = f'"{path}" {what}: {said}'
     return TaskFileError(f"{message}. {hint}" if hint else message, text, report)

@@ -174,8 +174,15 @@ def _check_accepted(given: Collection[str], accepted: list[str], source: str) ->
         raise TaskFileError(
             f"{source}: `execute` does not take {_listed(names)}, which the parameter space "
             f"gives.{did_you_mean(names[0], [a for a in accepted if a not in given])} "
-            f"It takes {_listed(accepted)}. Add **kwargs to it to take anything."
+            f"It takes {_listed(accepted)}. {_to_take_them(given, accepted)}"
         )
+
+
+def _to_take_them(given: Collection[str], accepted: list[str]) -> str:
+    # Whoever comes from elsewhere may expect one argument with all of them.
+    if len(accepted) == 1 and accepted[0] not in given:
+        return f"To get all as one dict, write: def execute(**{accepted[0]})"
+    return "Add **kwargs to it to take anything."
 
 
 def _check_given(required: list[str], given: Collection[str], source: str) -> None:
@@ -184,6 +191,7 @@ def _check_given(required: list[str], given: Collection[str], source: str) -> No
         raise TaskFileError(
             f"{source}: `execute` needs {_listed(names)}, which the parameter space does not "
             f"give.{did_you_mean(names[0], given)} The space gives {_listed(given)}."
+            + (" For random numbers, set a seed, such as seed = 1." if "rng" in names else "")
         )
 
 

@@ -178,13 +178,21 @@ class TaskDef(Config):
     def _take_module(self, module: ModuleType) -> None:
         self.take_module(module)
         if "name" not in self.given:
-            self.name = self.path.stem.removeprefix(TASK_PREFIX)
+            self._take_name_of_file()
         missing = [name for name in REQUIRED if name not in self.given]
         if missing:
             public = [name for name in vars(module) if not name.startswith("_")]
             raise TaskFileError(
                 f"{self.source}: `{missing[0]}` is not set.{did_you_mean(missing[0], public)}"
             )
+
+    def _take_name_of_file(self) -> None:
+        try:
+            self.name = self.path.stem.removeprefix(TASK_PREFIX)
+        except TaskFileError as error:
+            raise TaskFileError(
+                f"{error} It is from the name of the file: rename that, or set `name`."
+            ) from None
 
     def _take_site(self) -> None:
         site = find_site(self._surroundings.folder, self._surroundings.code)

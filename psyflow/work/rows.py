@@ -45,7 +45,7 @@ such as {"y": ...}.
         if not isinstance(name, str):
             raise TypeError(
                 f"execute returned a dict with the key {safe_repr(name, 80)}; "
-                f"keys have to be text."
+                "keys have to be text, such as str(key)."
             )
     return dict(returned)
 

@@ -24,10 +24,12 @@ from psyflow.report.psets import pset_text
 from psyflow.report.stillborn import about_stillborn, stillborn_of
 from psyflow.runs.run import Run
 from psyflow.tasks import TaskDef
+from psyflow.texts import cut
 
 __all__ = ["execute"]
 
 MOST_EXCEPTIONS = 3
+MOST_CHARACTERS = 1000
 SMALLEST_P = 1e-99
 
 
@@ -106,7 +108,7 @@ def _example(example: FailedItem, assessment: Assessment) -> Iterator[str]:
 
 def _one_line(text: str) -> str:
     # What says what to do is at the end.
-    return textwrap.shorten(text, 1000, placeholder=" …")
+    return cut(" ".join(text.split()), MOST_CHARACTERS)
 
 
 def _as_json(task: TaskDef, part: Wanted | None) -> dict[str, object]:

@@ -130,7 +130,8 @@ def _show_item(name: str, assessment: Assessment, item: int, shown: dict[str, in
         tell(_heading(attempt))
         print(told.rstrip())
         if failure.log:
-            _print_printed(printed_by_failure(layout, failure))
+            printed = printed_by_failure(layout, failure)
+            _print_printed(printed, is_in_log=printed is None and attempt.log.is_file())
         else:
             say("What it printed is not told apart from what other items did: see the whole log.")
     if recovered.table.piece_of[item] >= 0:
@@ -166,8 +167,11 @@ def _heading(attempt: FailedItem) -> str:
     )
 
 
-def _print_printed(text: str | None) -> None:
+def _print_printed(text: str | None, is_in_log: bool = False) -> None:
     if text:
         print(f"=== printed:\n{text.rstrip()}")
+    elif is_in_log:
+        # Of an item whose process died, nobody has noted how far the log had come.
+        say("What it printed is in that log, among what other items did.")
     else:
         say("It printed nothing." if text == "" else "What it printed is not there any more.")

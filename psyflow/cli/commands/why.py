@@ -72,7 +72,7 @@ def _change_lines(change: Change) -> Iterator[str]:
         return
     yield f"{change.name} {_what_happened(change)}:"
     shown = [
-        f"  {sign} {line.file}, line {line.number}: {line.text}"
+        f"  {sign} {line.file}{f', line {line.number}' if line.number else ''}: {line.text}"
         for pair in lines
         for sign, line in (("-", pair.old), ("+", pair.new))
         if line is not None

@@ -200,7 +200,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, str):
         return one_line(value[:_LONGEST])
     if isinstance(value, np.ndarray):
-        return _array_text(value)
+        # One without axes is a number to whoever returned it.
+        return _array_text(value) if value.ndim else _cell(value[()])
     is_plain = isinstance(value, np.generic) and value.dtype.kind in "biufcS"
     plain = value.item() if is_plain else value
     if isinstance(plain, float):
