@@ -46,11 +46,15 @@ def main(arguments: list[str]) -> int:
 
 def _do(step: str, plan_file: Path, *numbers: str) -> int:
     from psyflow.record.plan import Plan
+    from psyflow.record.planfile import newer_run
     from psyflow.work.capture import say
 
     plan = Plan.read(plan_file)
     if plan is None:
         say(f"{plan_file} is gone: a later psy run has replaced this plan.")
+        return 3
+    if newer := newer_run(plan.layout.plan_file, plan.run_id):
+        say(f"{newer} has replaced this plan, {plan.run_id}: nothing is left to do for its jobs.")
         return 3
     job = sum(map(int, numbers))
     if len(numbers) > 1:

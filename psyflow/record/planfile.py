@@ -6,18 +6,19 @@ items were asked for anew has format 3: to an earlier psyflow, their old results
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
-from psyflow.exceptions import DamagedFileError, LaterFormatError
+from psyflow.exceptions import DamagedFileError, LaterFormatError, StoreError
 from psyflow.record.layout import home_of
 from psyflow.record.paths import located, portable
 from psyflow.system.place import Place, absolute, is_same_file
 from psyflow.system.reading import ask_again
 
-__all__ = ["FORMAT", "fields_of", "read_record", "record_of"]
+__all__ = ["FORMAT", "fields_of", "newer_run", "read_record", "record_of"]
 
 FORMAT = 2
 _WITH_RENEWALS = 3
@@ -58,6 +59,26 @@ def read_record(path: Path) -> dict[str, Any] | None:
             f"{max(_READ_FORMATS)}. Use the psyflow that wrote it."
         )
     return fields
+
+
+def newer_run(path: Path, run_id: str) -> str | None:
+    """Return the run id of a run's present plan if that is newer than another one.
+
+    No job is at work when a plan takes the place of another one, unless its cluster accepted it
+    later than anybody looked. An older plan is what a host of NFS may still see there.
+
+    Parameters
+    ----------
+    path : Path
+        Of the present plan.
+    run_id : str
+        Of the other one.
+    """
+    with contextlib.suppress(StoreError, OSError):
+        record = read_record(path)
+        present = "" if record is None else str(record.get("run_id"))
+        return present if present > run_id else None
+    return None
 
 
 def fields_of(record: Mapping[str, Any], path: Path, known: Container[str]) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from psyflow.messages import command_line
+from psyflow.record.remedies import told_remedies
+from psyflow.scheduler.remedies import Remedy
 from psyflow.tasks import TaskDef
 
 __all__ = [
@@ -20,12 +23,17 @@ __all__ = [
 ]
 
 
-def has_jobs(task: TaskDef, alive: Sequence[str]) -> str:
-    """Say that jobs are at work on a task that is not up to date."""
-    return (
+_NONE: Mapping[str, Remedy] = MappingProxyType({})
+
+
+def has_jobs(task: TaskDef, alive: Sequence[str], remedies: Mapping[str, Remedy] = _NONE) -> str:
+    """Say that jobs are at work on a task that is not up to date, and which wait for a person."""
+    kill = _hint(task, "kill")
+    said = (
         f'Task "{task.name}" is not up to date, but has jobs at work: '
         f"{', '.join(alive)}. {_wait_or_kill(task)}"
     )
+    return "\n".join([said, *told_remedies(remedies, kill)])
 
 
 def has_orphan(task: TaskDef, owner: object) -> str:

@@ -25,6 +25,7 @@ from psyflow.record.archived import Archive
 from psyflow.record.assess import Assessment
 from psyflow.record.plan import Plan, new_run_id, save_items
 from psyflow.record.provenance import provenance
+from psyflow.record.remedies import remedies_of
 from psyflow.record.wanted import EVERYTHING, Wanted
 from psyflow.runs.archive import make_way, put_folders_aside
 from psyflow.runs.cutoff import cut_off, has_no_more_time
@@ -105,7 +106,7 @@ def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, wanted: Want
         observer.made_way(
             f"A submission was broken off, and is made anew. Ended {', '.join(ended)}."
         )
-    refused = refusal(run, assessment, keep=keep, wanted=wanted)
+    refused = refusal(run, assessment, keep=keep, wanted=wanted, at_work=assessment.plan)
     if isinstance(refused, UsageError):
         raise refused
     if refused is not None:
@@ -144,9 +145,9 @@ def refusal(
     run: Run,
     assessment: Assessment,
     *,
+    at_work: Plan | None,
     keep: bool = False,
     wanted: Wanted = EVERYTHING,
-    alive: Sequence[str] | None = None,
 ) -> TaskWarning | UsageError | None:
     """Return what keeps a run from beginning; None if nothing does.
 
@@ -154,12 +155,14 @@ def refusal(
     ----------
     run, assessment, keep, wanted
         As for `begin`.
-    alive : sequence of str, optional
-        The jobs that are at work, if they need not be looked for.
+    at_work : Plan or None
+        Whose jobs may be at work; None if nobody's are.
     """
     task = run.task
-    if alive := (run.alive(assessment) if alive is None else alive):
-        return JobsRunningWarning(task.name, refusals.has_jobs(task, alive))
+    members = {} if at_work is None else run.jobs.members(at_work.run_id, task.scheduler)
+    if at_work is not None and (alive := run.jobs.alive_among(members)):
+        said = refusals.has_jobs(task, alive, remedies_of(task.scheduler, members))
+        return JobsRunningWarning(task.name, said)
     dirt = [] if keep else assessment.dirt
     if dirt and wanted.goes_by_results:
         return UsageError(_about_choice(assessment, wanted.all_options()))

@@ -184,10 +184,10 @@ def _refusal(run: Run, assessment: Assessment, keep: bool, wanted: Wanted) -> st
     if holder := run.holder():
         return f'Task "{run.task.name}" is held by {holder[0]}.'
     # What was broken off would be ended.
-    alive: list[str] | None = (
-        [] if is_broken_off(run.jobs, assessment.plan, run.task.scheduler) else None
+    plan = (
+        None if is_broken_off(run.jobs, assessment.plan, run.task.scheduler) else assessment.plan
     )
-    refused = refusal(run, assessment, keep=keep, wanted=wanted, alive=alive)
+    refused = refusal(run, assessment, keep=keep, wanted=wanted, at_work=plan)
     return None if refused is None else str(refused)
 
 

@@ -38,6 +38,8 @@ from psyflow.work.worker import Items, Work
 
 __all__ = ["process", "work_of"]
 
+NO_BATCH = 3
+"""Exit status of a job for which nothing was dealt out."""
 OBSERVED = 3
 """After how many items nobody looks any more which files are used."""
 
@@ -51,8 +53,15 @@ def process(plan: Plan, job: int) -> int:
     make_within(plan.frozen.folder, *plan.frozen.claims(batch).parts[-2:])
     make_within(plan.layout.root, plan.layout.out.name)
     batch_file = plan.frozen.batch(batch)
-    # Another host has written it just now.
-    items = ask_again(lambda: np.load(batch_file, mmap_mode="r"), batch_file)
+    try:
+        # Another host has written it just now.
+        items = ask_again(lambda: np.load(batch_file, mmap_mode="r"), batch_file)
+    except FileNotFoundError:
+        say(
+            f"There is nothing to do: {batch_file} is not there, which the job {plan.task}:split "
+            f"writes. That was ended too early. When no job is at work, type: psy run {plan.task}"
+        )
+        return NO_BATCH
     if plan.is_afar:
         from psyflow.runs.afar.driver import drive  # few tasks are evaluated by an engine
 

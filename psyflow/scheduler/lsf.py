@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from psyflow.exceptions import UsageError
@@ -43,6 +43,20 @@ __all__ = ["LSF"]
 
 _REQUIREMENTS = "requirements"
 _FIELDS = "jobid jobindex stat exit_code exit_reason job_name"
+_REASON_FIELDS = "jobid jobindex pend_reason"
+_BY_ADMIN = "suspended by LSF admin"
+# In LSF's words, for which a job waits until somebody does something: why, and what to type.
+_WAITS = {
+    "dependency condition invalid or never satisfied": (
+        "waits for a job that did not end as it has to",
+        "",
+    ),
+    "queue is inactivated by the administrator": ("is in a queue that is inactive", "bqueues"),
+    "no permission to run the job": ("may not run on the hosts that it asks for", ""),
+    "unable to determine user account": ("has no account on the hosts of its queue", ""),
+    "can't run jobs submitted by root": ("is root's, whose jobs do not run here", ""),
+    "bad host name": ("asks for a host that there is not", ""),
+}
 _STATES = {
     "PEND": QUEUED,
     "WAIT": QUEUED,
@@ -177,17 +191,31 @@ class LSF(BatchScheduler):
 
     def status_command(self, jobids: Sequence[JobId]) -> list[str]:
         """Return the ``bjobs`` command for all of `jobids`, over or not, members one by one."""
-        wanted = dict.fromkeys(array_of(jobid) for jobid in jobids)
-        return ["bjobs", "-a", "-noheader", "-o", f"{_FIELDS} delimiter='|'", *wanted]
+        return _ask(_FIELDS, dict.fromkeys(array_of(jobid) for jobid in jobids), "-a")
 
     def list_command(self) -> list[str]:
         """Return the ``bjobs`` command for all jobs of the user that are not over."""
-        return ["bjobs", "-noheader", "-o", f"{_FIELDS} delimiter='|'"]
+        return _ask(_FIELDS)
 
     def parse_status(self, stdout: str) -> dict[JobId, JobStatus]:
         """Read the answer of ``bjobs``."""
         rows = (line.strip().split("|", 5) for line in stdout.splitlines())
         return {status.id: status for row in rows for status in _statuses(row)}
+
+    def look_up(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
+        """Ask about `jobids`, and why those wait that do, which not every LSF tells."""
+        found = super().look_up(jobids)
+        waiting = [i for i, status in found.items() if status.status in (QUEUED, HELD)]
+        if not waiting:
+            return found
+        arrays = dict.fromkeys(map(array_of, waiting))
+        told = self.try_query(_ask(_REASON_FIELDS, arrays)) or ""
+        reasons = _pending_reasons(told)
+        return found | {
+            i: JobStatus(i, found[i].status, found[i].name, reasons[i])
+            for i in waiting
+            if i in reasons
+        }
 
     def kill_command(self, jobids: Sequence[JobId]) -> list[str]:
         """Return the ``bkill`` command for all of `jobids`."""
@@ -199,9 +227,12 @@ class LSF(BatchScheduler):
 
     def remedy(self, status: JobStatus) -> Remedy | None:
         """Return what somebody has to do so that a job goes on; None if nothing."""
-        if status.status != HELD:
-            return None
-        return Remedy("is suspended by somebody", f'bresume "{_in_words_of_lsf(status.id)}"')
+        if status.status == HELD:
+            by_admin = "an administrator, whom to ask, if it cannot be resumed"
+            whose = by_admin if _BY_ADMIN in status.reason else "somebody"
+            return Remedy(f"is suspended by {whose}", f'bresume "{_in_words_of_lsf(status.id)}"')
+        told = status.reason.lower() if status.status == QUEUED else ""
+        return next((Remedy(*what) for words, what in _WAITS.items() if words in told), None)
 
     def limits_of(
         self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
@@ -250,6 +281,10 @@ class LSF(BatchScheduler):
         return self.number_in(_PARAMETERS, rf"^\s*{_ARRAY_SIZE}\s*=\s*(\d+)")
 
 
+def _ask(fields: str, jobids: Iterable[JobId] = (), *options: str) -> list[str]:
+    return ["bjobs", *options, "-noheader", "-o", f"{fields} delimiter='|'", *jobids]
+
+
 def _rows(stdout: str) -> list[dict[str, str]]:
     """Read a table of words, whose first line names the columns."""
     head, *rows = [line.split() for line in stdout.splitlines()] or [[]]
@@ -294,14 +329,32 @@ def _in_words_of_lsf(jobid: JobId) -> str:
 def _statuses(row: Sequence[str]) -> list[JobStatus]:
     if len(row) != 6 or not row[0].isdecimal():
         return []
-    job, index, stat, code, reason, name = row
+    job, counted, stat, code, reason, name = row
     name = from_name(re.sub(r"\[[\d,:-]*\](%\d+)?$", "", name))
     state, why = _state(stat, code, reason)
-    # Indices begin with 1; 0 or "-" is no array.
-    if not index.isdecimal() or index == "0":
-        return [JobStatus(job, state, name, why)]
-    number = int(index) - 1
-    return [JobStatus(f"{job}_{number}", state, f"{name}:{number}", why)]
+    jobid, index = _member(job, counted)
+    return [JobStatus(jobid, state, f"{name}{index}", why)]
+
+
+def _member(job: str, counted: str) -> tuple[JobId, str]:
+    """Return the id and the end of the name of a member; of what is none, its own.
+
+    LSF's indices begin with 1; 0 or "-" is no array.
+    """
+    if not counted.isdecimal() or counted == "0":
+        return job, ""
+    index = int(counted) - 1
+    return f"{job}_{index}", f":{index}"
+
+
+def _pending_reasons(stdout: str) -> dict[JobId, str]:
+    """Read why jobs wait, by their ids; LSF writes "-" where there is no reason."""
+    rows = (line.strip().split("|", 2) for line in stdout.splitlines())
+    return {
+        _member(row[0], row[1])[0]: row[2].strip().rstrip(";")
+        for row in rows
+        if len(row) == 3 and row[0].isdecimal() and row[2].strip() not in ("", "-")
+    }
 
 
 def _state(stat: str, code: str, reason: str) -> tuple[str, str]:

@@ -47,6 +47,8 @@ _STATES = {
 _REASONS = {"WALLTIME": TIMEOUT, "BESTEFFORT_KILL": PREEMPTED}
 _ENDED_BY_SOMEBODY = "FRAG_JOB_REQUEST"
 _BY_SOMEBODY = "held by somebody"
+_NO_SLOT = "no_matching_slot"
+"""Said of a job that fits nowhere, however long it waits: not of one that waits for others."""
 _SUSPENDED = "suspended"
 _COUNTS = ("n_cpus", "n_gpus", "n_nodes")
 _OPTIONS = {"project": "--project", "properties": "-p", "queue": "-q"}
@@ -237,6 +239,9 @@ class OAR(BatchScheduler):
         if is_held or (status.status == RUNNING and status.reason == _SUSPENDED):
             why = f"is {status.reason}"
             return Remedy(why, f"oarresume --array {array_of(status.id)}")
+        if status.status == QUEUED and _NO_SLOT in status.reason:
+            why = "asks for what no node that is up will ever have"
+            return Remedy(why, "oarnodes -s")
         return None
 
 

@@ -66,7 +66,7 @@ _KILLED_BY_QDEL = {256 + 15, 256 + 9}
 _DELETED = 91
 """Substate of a job that was deleted, before or while it ran."""
 _ID = re.compile(r"(\d+)(?:\[(\d*)\])?(\..*)?")
-_BY_SOMEBODY = "held by somebody"
+_BY_SOMEBODY, _BY_THE_SYSTEM = "held by somebody", "held by the system or an administrator"
 _UNDERSCORE = "~"
 """Stands for ``_`` in a server's name: in the id of a member, that comes before the index."""
 _UNKNOWN_JOB = 153
@@ -191,7 +191,7 @@ class PBS(BatchScheduler):
         if not isinstance(jobs, dict):
             return {}
         statuses = (_status(name, job) for name, job in jobs.items() if isinstance(job, dict))
-        return {status.id: status for status in statuses if status is not None}
+        return _with_held_members({s.id: s for s in statuses if s is not None})
 
     def look_up(self, jobids: Sequence[JobId]) -> dict[JobId, JobStatus]:
         """Ask about `jobids`; an array of one is a plain job, which is its own member, too."""
@@ -217,8 +217,16 @@ class PBS(BatchScheduler):
 
     def remedy(self, status: JobStatus) -> Remedy | None:
         """Return what somebody has to do so that a job goes on; None if nothing."""
-        if status.status == HELD and _BY_SOMEBODY in status.reason:
-            return Remedy(f"is {status.reason}", f"qrls {_in_words_of_pbs(status.id)}")
+        if status.status != HELD:
+            return None
+        # Members are released with their array only.
+        job = _in_words_of_pbs(array_of(status.id))
+        if status.reason.startswith(_BY_SOMEBODY):
+            return Remedy(f"is {status.reason}", f"qrls {job}")
+        if status.reason.startswith(_BY_THE_SYSTEM):
+            # Only managers may release it.
+            why = f"is {status.reason}, whom to ask, if it cannot be released"
+            return Remedy(why, f"qrls -h s {job}")
         return None
 
     def limits_of(
@@ -382,19 +390,39 @@ def _status(pbs_id: str, job: Mapping[str, Any]) -> JobStatus | None:
     return JobStatus(jobid, state, f"{name}:{index}" if index else name, reason)
 
 
+def _holder(job: Mapping[str, Any]) -> str:
+    """Say who holds a job; '' if it waits for another one, for which PBS holds it, too."""
+    kinds = set(str(job.get("Hold_Types", "")))
+    if kinds & set("uop"):
+        return _BY_SOMEBODY
+    return _BY_THE_SYSTEM if "s" in kinds and not job.get("depend") else ""
+
+
+def _with_held_members(found: Mapping[JobId, JobStatus]) -> dict[JobId, JobStatus]:
+    """Return statuses in which members wait as their arrays do: PBS holds only whole arrays."""
+    held = {jobid: status for jobid, status in found.items() if status.status == HELD}
+    return {
+        jobid: JobStatus(jobid, HELD, status.name, held[array_of(jobid)].reason)
+        if status.status == QUEUED and array_of(jobid) in held
+        else status
+        for jobid, status in found.items()
+    }
+
+
 def _state(job: Mapping[str, Any]) -> tuple[str, str]:
     letter, code = job.get("job_state"), job.get("Exit_status")
+    comment = str(job.get("comment", ""))
     if letter not in _OVER:
         state = _STATES.get(str(letter), UNKNOWN)
-        comment = str(job.get("comment", "")) if state in (QUEUED, HELD) else ""
-        # A hold for another job is the system's.
-        if state == HELD and set(str(job.get("Hold_Types", ""))) & set("uop"):
-            return state, f"{_BY_SOMEBODY} ({comment})" if comment else _BY_SOMEBODY
-        return state, comment
+        whose = _holder(job) if state == HELD else ""
+        if whose:
+            return state, f"{whose} ({comment})" if comment else whose
+        return state, comment if state in (QUEUED, HELD) else ""
     if job.get("substate") == _DELETED:
         return CANCELLED, ""
     if not isinstance(code, int):
-        return UNKNOWN, ""
+        # It never ran: such is a job that waited for one that did not end as it had to.
+        return CANCELLED, comment
     if code in _KILLED_BY_QDEL:
         return CANCELLED, ""
     return (FAILED, _REASONS.get(code, f"exit code {code}")) if code else (DONE, "")

@@ -8,6 +8,10 @@ import sys
 
 from .fake_cluster import HELD, KILLED, RUNNING, WAITING, Cluster
 
+REASONS = {
+    WAITING: "New job is waiting for scheduling;",
+    HELD: "Job dependency condition not satisfied;",
+}
 STATES = {WAITING: "PEND", HELD: "PEND", RUNNING: "RUN", "0": "DONE"}
 
 
@@ -32,6 +36,7 @@ def bsub(words: list[str]) -> None:
 
 def bjobs(words: list[str]) -> None:
     cluster, is_missing = Cluster(), False
+    fields = words[words.index("-o") + 1]
     for word in words[words.index("-o") + 2 :]:
         job = cluster.job(word)
         if job is None:
@@ -40,6 +45,9 @@ def bjobs(words: list[str]) -> None:
             continue
         for index in job.indices:
             state = cluster.state(word, index)
+            if "pend_reason" in fields:
+                print(f"{word}|{index or 0}|{REASONS.get(state, '-')}")
+                continue
             stat = "PSUSP" if job.held and state == HELD else STATES.get(state, "EXIT")
             code = "-" if state in STATES else "130" if state == KILLED else state
             reason = "TERM_OWNER: job killed by owner" if state == KILLED else "-"

@@ -15,7 +15,7 @@ from psyflow.testing.schedulers import SchedulerTests, until
 from tests.support.place import Place
 
 from .page_runs import check_task_file
-from .private_oar import PrivateOar
+from .private_oar import NODE, PrivateOar
 
 
 class TestOar(SchedulerTests):
@@ -68,6 +68,22 @@ def test_a_held_job_waits_for_somebody(oar: PrivateOar, log: Path) -> None:
     remedy = OAR().remedy(status)
     assert remedy is not None
     oar.run(*remedy.command.split())
+    until(lambda: states(job) == "D", "it has run", 180)
+
+
+def test_a_job_that_no_node_takes_waits_for_somebody(oar: PrivateOar, log: Path) -> None:
+    oar.run("oarnodesetting", "-h", NODE, "-s", "Absent")
+
+    def told() -> bool:
+        status = OAR().get_status(job)
+        remedy = None if status is None else OAR().remedy(status)
+        return remedy is not None and remedy.command == "oarnodes -s"
+
+    try:
+        job = OAR().submit(["true"], log, "t")
+        until(told, "it is told", 180)
+    finally:
+        oar.run("oarnodesetting", "-h", NODE, "-s", "Alive")
     until(lambda: states(job) == "D", "it has run", 180)
 
 

@@ -140,7 +140,7 @@ def test_whole_run(name: str, install: Path, tmp_path: Path) -> None:
     [
         ({"job_state": "F", "Exit_status": -29}, "F", "timeout"),
         ({"job_state": "F", "Exit_status": -27}, "F", "oom"),
-        ({"job_state": "F"}, "?", ""),
+        ({"job_state": "F", "comment": "Job deleted as result"}, "C", "Job deleted as result"),
         ({"job_state": "F", "substate": 91}, "C", ""),
         ({"job_state": "F", "substate": 91, "Exit_status": 0}, "C", ""),
         ({"job_state": "M"}, "?", ""),

@@ -8,13 +8,16 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from psyflow.exceptions import HostWarning, SchedulerError, UsageError
-from psyflow.scheduler import Ssh
+from psyflow.scheduler import JobStatus, Ssh
+from psyflow.scheduler.remedies import Remedy
+from psyflow.scheduler.ssh.spool import Spool, SpooledJob
 from psyflow.testing import SchedulerTests
 from psyflow.testing.schedulers import until
 from tests.support.place import Place
@@ -29,7 +32,9 @@ HEAD = """
 import os, time
 from pathlib import Path
 from psyflow import LoadBalancingBackend, Param
-from psyflow.scheduler import Ssh
+from psyflow.scheduler import JobStatus, Ssh
+from psyflow.scheduler.remedies import Remedy
+from psyflow.scheduler.ssh.spool import Spool, SpooledJob
 
 HERE = Path(__file__).parent
 scheduler = Ssh({hosts}, workdir={spool!r}, ssh={ssh!r})
@@ -58,6 +63,24 @@ class TestSsh(SchedulerTests):
 
 def submit(ssh: Ssh, tmp_path: Path, program: str, **scheduler_args: object) -> str:
     return ssh.submit(["sh", "-c", program], tmp_path / "log", "t:job", None, scheduler_args)
+
+
+def test_a_job_without_a_host_that_takes_it(
+    sshd: PrivateSshd, spool: Path, tmp_path: Path
+) -> None:
+    ssh = Ssh({"node1": 1}, spool, sshd.ssh)
+    # As if all hosts were restarted.
+    log, environment, folder = str(tmp_path / "log"), dict(os.environ), Spool(spool)
+    job = folder.add(SpooledJob(("true",), log, "t", str(tmp_path), environment))
+    folder.hosts.set_slots("node1", 1)
+    remedy = ssh.remedy(ssh.get_statuses([job])[job])
+    assert remedy is not None
+    assert remedy.why == "needs a host that takes jobs, and none does any more"
+    subprocess.run(shlex.split(remedy.command), check=True)
+    wait_for(ssh, job, "D")
+    assert ssh.remedy(JobStatus(job, "Q", "t", "no host has 9 slots")) == Remedy(
+        "asks for too much: no host has 9 slots"
+    )
 
 
 def wait_for(ssh: Ssh, jobid: str, state: str) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from psyflow.record.plan import new_run_id
 from tests.durability.requirements import need_recorder
 from tests.support.place import Place
-from tests.support.processes import MARK
+from tests.support.processes import MARK, eventually
 
 from .fake_programs import FakePrograms
 from .private_slurm import PrivateSlurm
@@ -198,6 +199,32 @@ def test_a_lone_split_job_does_not_block_the_next_run(tmp_path: Path) -> None:
     assert "was broken off, and is made anew. Ended job 1." in shown.stdout + shown.stderr
     assert site.steps() == ["merge", "process", "split"]
     assert "has jobs at work" in site.psy("run", "t").stderr
+
+
+def test_jobs_that_are_accepted_late_leave_a_newer_run_alone(tmp_path: Path) -> None:
+    site = submitting(tmp_path / "place")
+    assert site.psy("run", "t").returncode == 0
+    scripts = sorted((tmp_path / "place" / "jobs").glob("*/script"))
+    assert len(scripts) == 3
+    # As if they had been under way to the cluster when this looked for them.
+    assert site.psy("kill", "t").returncode == 0
+    plans = tmp_path / "place" / "psy-work" / "t" / "plans"
+    (old,) = (folder.name for folder in plans.iterdir())
+    eventually(lambda: new_run_id().partition("-")[0] > old)
+    assert site.psy("run", "t").returncode == 0
+    before = sorted(plans.glob("*/*"))
+    for script in scripts:
+        shown = subprocess.run(
+            ["sh", script],
+            env={**os.environ, "SLURM_ARRAY_TASK_ID": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert shown.returncode == 3, shown.stderr
+        assert f"has replaced this plan, {old}" in shown.stdout
+    assert sorted(plans.glob("*/*")) == before
+    assert site.psy("kill", "t").returncode == 0
 
 
 def test_a_real_slurm_has_nothing_half_submitted(tmp_path: Path, slurm: PrivateSlurm) -> None:

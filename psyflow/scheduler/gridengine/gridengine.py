@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import getpass
 import math
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from psyflow.scheduler.arguments import resolve
-from psyflow.scheduler.base import HELD, JobId, JobStatus, array_of
+from psyflow.scheduler.base import HELD, QUEUED, JobId, JobStatus, array_of
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.extras import EXTRAS, check_switch, check_values, extra_args, named_amounts
 from psyflow.scheduler.gridengine.limits import (
@@ -22,12 +23,18 @@ from psyflow.scheduler.gridengine.limits import (
     queue_limits,
 )
 from psyflow.scheduler.gridengine.texts import (
+    BY_OPERATOR,
     BY_SOMEBODY,
+    CLOSED,
     IN_ERROR,
+    SUSPENDED,
+    WITH_QUEUE,
+    closed_queues,
     count_jobs,
     parse_error,
     parse_qacct,
     parse_qstat,
+    queues_asked_for,
 )
 from psyflow.scheduler.limits import JOBS, MEMBERS, Limit, least
 from psyflow.scheduler.names import to_name
@@ -172,33 +179,58 @@ class GridEngine(BatchScheduler):
 
     def _explained(self, found: Mapping[JobId, JobStatus]) -> dict[JobId, JobStatus]:
         """Return those that wait for somebody, with the reason, for which qstat is asked again."""
-        explained = {}
-        in_error = [status for status in found.values() if status.reason == IN_ERROR]
-        told = {i: self._error_of(i) for i in {array_of(status.id) for status in in_error}}
-        for status in in_error:
-            reason = f"{IN_ERROR}: {told[array_of(status.id)]}".rstrip(": ")
-            explained[status.id] = JobStatus(status.id, HELD, status.name, reason)
+        reasons = self._errors(found) | self._holds(found) | self._closed(found)
+        return {
+            i: JobStatus(i, found[i].status, found[i].name, reason)
+            for i, reason in reasons.items()
+        }
+
+    def _errors(self, found: Mapping[JobId, JobStatus]) -> dict[JobId, str]:
+        in_error = [i for i, status in found.items() if status.reason == IN_ERROR]
+        told = {array: self._error_of(array) for array in set(map(array_of, in_error))}
+        return {i: f"{IN_ERROR}: {told[array_of(i)]}".rstrip(": ") for i in in_error}
+
+    def _holds(self, found: Mapping[JobId, JobStatus]) -> dict[JobId, str]:
         # Jobs of a run are held for each other, too, which is no reason to ask.
         held = {i for i, s in found.items() if s.status == HELD and not s.reason}
-        if held:
-            by_whom = parse_qstat(self.try_query([*self.status_command([]), "-s", "huho"]) or "")
-            for jobid in held & by_whom.keys():
-                explained[jobid] = JobStatus(jobid, HELD, found[jobid].name, BY_SOMEBODY)
-        return explained
+        if not held:
+            return {}
+        # Of other orders of the second, qstat makes other things ("hohs": all holds).
+        by_user, by_operator = (self._listed(states).keys() & held for states in ("hu", "hsho"))
+        return dict.fromkeys(by_user, BY_SOMEBODY) | dict.fromkeys(by_operator, BY_OPERATOR)
+
+    def _listed(self, states: str) -> dict[JobId, JobStatus]:
+        return parse_qstat(self.try_query([*self.status_command([]), "-s", states]) or "")
+
+    def _closed(self, found: Mapping[JobId, JobStatus]) -> dict[JobId, str]:
+        """Return those that are queued, and may only go to queues that are closed."""
+        queued = [i for i, s in found.items() if s.status == QUEUED and not s.reason]
+        told = closed_queues(self.try_query(["qstat", "-g", "c", "-xml"]) or "") if queued else {}
+        if not any(told.values()):
+            return {}
+        wanted = queues_asked_for(self.try_query(["qstat", "-r", "-xml"]) or "")
+        return {i: CLOSED for i in queued if _has_none(wanted.get(array_of(i), ()), told)}
 
     def _error_of(self, array: JobId) -> str:
         return parse_error(self.try_query(["qstat", "-j", array]) or "")
 
     def remedy(self, status: JobStatus) -> Remedy | None:
         """Return what somebody has to do so that a job goes on; None if nothing."""
-        if status.status != HELD:
-            return None
+        task = _as_task(status.id)
         if status.reason.startswith(IN_ERROR):
             why = f"is in error, {status.reason.removeprefix(IN_ERROR).lstrip(': ')}".rstrip(", ")
-            return Remedy(why, f"qmod -cj {_as_task(status.id)}")
-        if status.reason == BY_SOMEBODY:
-            return Remedy("is held by somebody", f"qrls {_as_task(status.id)}")
-        return None
+            return Remedy(why, f"qmod -cj {task}")
+        return {
+            BY_SOMEBODY: Remedy(f"is {BY_SOMEBODY}", f"qrls {task}"),
+            BY_OPERATOR: Remedy(
+                f"is {BY_OPERATOR}, whom to ask, if it cannot be released", f"qrls -h uos {task}"
+            ),
+            SUSPENDED: Remedy(f"is {SUSPENDED}", f"qmod -usj {task}"),
+            WITH_QUEUE: Remedy(f"is {WITH_QUEUE}", "qstat -f"),
+            CLOSED: Remedy(
+                "needs a queue that is not disabled, suspended or in error", "qstat -f"
+            ),
+        }.get(status.reason)
 
     def limits_of(
         self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
@@ -245,6 +277,13 @@ class GridEngine(BatchScheduler):
         """Return how many members an array may have on this cluster, if it says so."""
         limit = least(config_limits(self.ask_once(_CONFIG)), MEMBERS)
         return None if limit is None else int(limit.amount)
+
+
+def _has_none(patterns: Sequence[str], is_closed: Mapping[str, bool]) -> bool:
+    """Tell whether all queues are closed that a job may go to: all, if it asks for none."""
+    names = [pattern.partition("@")[0] for pattern in patterns] or ["*"]
+    own = [queue for queue in is_closed for name in names if fnmatch.fnmatch(queue, name)]
+    return bool(own) and all(is_closed[queue] for queue in own)
 
 
 def _as_task(jobid: JobId) -> str:

@@ -23,9 +23,26 @@ from psyflow.scheduler.base import (
 from psyflow.scheduler.batch import no_answer
 from psyflow.scheduler.names import from_name
 
-__all__ = ["BY_SOMEBODY", "IN_ERROR", "count_jobs", "parse_error", "parse_qacct", "parse_qstat"]
+__all__ = [
+    "BY_OPERATOR",
+    "BY_SOMEBODY",
+    "CLOSED",
+    "IN_ERROR",
+    "SUSPENDED",
+    "WITH_QUEUE",
+    "closed_queues",
+    "count_jobs",
+    "parse_error",
+    "parse_qacct",
+    "parse_qstat",
+    "queues_asked_for",
+]
 
-IN_ERROR, BY_SOMEBODY = "error state", "held by somebody"
+IN_ERROR, BY_SOMEBODY, BY_OPERATOR = "error state", "held by somebody", "held by an operator"
+SUSPENDED, WITH_QUEUE = "suspended", "suspended with its queue"
+CLOSED = "all its queues are closed"
+# What letters say beside the state, the first that is there: those of a job, then of its queue.
+_WHY = {"E": IN_ERROR, "s": SUSPENDED, "S": WITH_QUEUE, "T": WITH_QUEUE}
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 _RULE = re.compile(r"^=+$", re.MULTILINE)
 _LIMIT_ENFORCED = 37
@@ -35,10 +52,8 @@ _KILLED = 128
 
 def parse_qstat(stdout: str) -> dict[JobId, JobStatus]:
     """Read what ``qstat -xml`` prints about jobs that are queued or running."""
-    if not stdout.strip():
-        return {}
     try:
-        jobs = ElementTree.fromstring(stdout).iter("job_list")
+        jobs = _parsed(stdout, "job_list")
     except ElementTree.ParseError as error:
         raise no_answer("qstat", error) from None
     return {status.id: status for job in jobs for status in _of_qstat(job)}
@@ -67,12 +82,47 @@ def parse_error(stdout: str) -> str:
     return match[1] if match else ""
 
 
+def closed_queues(stdout: str) -> dict[str, bool]:
+    """Read what ``qstat -g c -xml`` prints: of each queue, whether somebody has closed all of it.
+
+    It is disabled, suspended, in error, or its hosts are not heard of.
+    """
+    found = {}
+    for queue in _elements(stdout, "cluster_queue_summary"):
+        name, slots = queue.findtext("name"), _first_number(queue.findtext("total"))
+        closed = _first_number(queue.findtext("manual_intervention"))
+        if name and slots:
+            found[name] = closed is not None and closed >= slots
+    return found
+
+
+def queues_asked_for(stdout: str) -> dict[JobId, list[str]]:
+    """Read in what ``qstat -r -xml`` prints, by the ids of jobs, which queues they ask for."""
+    return {
+        job.findtext("JB_job_number", ""): [
+            queue.text or "" for queue in job.iter("hard_req_queue")
+        ]
+        for job in _elements(stdout, "job_list")
+    }
+
+
+def _elements(stdout: str, tag: str) -> list[ElementTree.Element]:
+    try:
+        return _parsed(stdout, tag)
+    except ElementTree.ParseError:
+        return []  # not every Grid Engine tells this
+
+
+def _parsed(stdout: str, tag: str) -> list[ElementTree.Element]:
+    return list(ElementTree.fromstring(stdout).iter(tag)) if stdout.strip() else []
+
+
 def _of_qstat(job: ElementTree.Element) -> Iterator[JobStatus]:
     number, letters = job.findtext("JB_job_number", ""), job.findtext("state", "")
     if not number.isdecimal():
         return
     name = from_name(job.findtext("JB_name", ""))
-    reason = IN_ERROR if "E" in letters else ""
+    reason = next((why for letter, why in _WHY.items() if letter in letters), "")
     yield from _statuses(number, job.findtext("tasks"), _state(letters), name, reason)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from psyflow.scheduler.base import CANCELLED, HELD, QUEUED, JobStatus
+from psyflow.scheduler.base import CANCELLED, HELD, QUEUED, RUNNING, JobStatus
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.slurm.clusters import cluster_option, number_of
 
@@ -16,6 +16,7 @@ _RELEASED = {
     "JobHoldMaxRequeue": "was requeued too often, and is held",
     "launch_failed_requeued_held": "could not be launched, and is held: see `sinfo -R`",
     "launch_failed_requeued_hold": "could not be launched, and is held: see `sinfo -R`",
+    "job_requeued_in_held_state": "was requeued, and is held",
     "SPECIAL_EXIT": "was held when it ended in a special way",
     "REQUEUE_HOLD": "was requeued, and is held",
     "requeue_hold": "was requeued, and is held",
@@ -40,6 +41,10 @@ _DOWN = {
     "NodeDown": "needs a node that is down",
     "ReqNodeNotAvail": "needs nodes that are down, drained or reserved for maintenance",
 }
+_SUSPENDED = {
+    "suspended": "is suspended, by an administrator or for jobs that go first",
+    "stopped": "was stopped by a signal",
+}
 # A limit on each job, or on the time of one, is never met; the others leave room when jobs end.
 _LIMIT = re.compile(r"(QOS|Assoc)\w*")
 _TOO_LARGE = re.compile(r"(QOS|Assoc)Max\w*(PerJob|PerNode|WallDuration\w*|MinutesPerJob)\w*")
@@ -58,13 +63,14 @@ def remedy(status: JobStatus) -> Remedy | None:
     """
     if status.status == CANCELLED and status.reason.startswith("by "):
         return Remedy(f"was cancelled {status.reason}, not by you")
+    if status.status == RUNNING and status.reason in _SUSPENDED:
+        return Remedy(_SUSPENDED[status.reason], _control("resume", status))
     if status.status not in (HELD, QUEUED):
         return None
     # "ReqNodeNotAvail, UnavailableNodes:n1", and in squeue's own words "(Nodes required for …)".
     reason = re.split(r"[,(:]", status.reason.strip("()"))[0].strip()
-    words = [*cluster_option([status.id]), "release", number_of(status.id)]
-    release = " ".join(["scontrol", *words])
-    if why := _RELEASED.get(reason):
+    release = _control("release", status)
+    if why := _RELEASED.get(reason.replace(" ", "_")):
         return Remedy(why, release)
     if status.status == HELD and reason in ("", "None"):
         return Remedy("is held", release)
@@ -75,6 +81,10 @@ def remedy(status: JobStatus) -> Remedy | None:
     if "required for job are DOWN" in status.reason or "Nodes_required_for_job" in status.reason:
         return Remedy(_DOWN["ReqNodeNotAvail"], "sinfo -R")
     return _of_limit(reason)
+
+
+def _control(verb: str, status: JobStatus) -> str:
+    return " ".join(["scontrol", *cluster_option([status.id]), verb, number_of(status.id)])
 
 
 def _of_limit(reason: str) -> Remedy | None:

@@ -90,6 +90,7 @@ _HELD_FOR = {
     "JobHeldUser",
     "JobHoldMaxRequeue",
     "launch_failed_requeued_held",
+    "job_requeued_in_held_state",
 }
 
 _ID = r"(?P<base>\d+)(?:_(?P<index>\d+|\[[^\]]*\]))?"
@@ -100,7 +101,8 @@ _SCONTROL = re.compile(
     r"JobName=(?P<name>.*) UserId=\S+ .*JobState=(?P<state>\w+) Reason=(?P<reason>\S+) "
 )
 _CANCELLED_BY = re.compile(r"CANCELLED by (\d+)")
-_HOLDS = ("REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT")
+# States that tell why a job waits, or does nothing though it has its nodes.
+_TELLING = ("REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT", "SUSPENDED", "STOPPED")
 _TIME_LIMIT = re.compile(r"(?:(?P<days>\d+)-)?(?P<clock>\d+(?::\d+){0,2})")
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 
@@ -238,7 +240,8 @@ def _indices(text: str) -> Iterator[int]:
 
 
 def _state(state: str, reason: str) -> str:
-    return HELD if state == QUEUED and reason in _HELD_FOR else state
+    # squeue writes spaces where scontrol has underscores.
+    return HELD if state == QUEUED and reason.replace(" ", "_") in _HELD_FOR else state
 
 
 def _reason(state: str, told: str = "None") -> str:
@@ -250,8 +253,8 @@ def _reason(state: str, told: str = "None") -> str:
     if (match := _CANCELLED_BY.match(state)) and match[1] != str(os.getuid()):
         # sacct tells the number of whoever did it.
         return f"by {_user(int(match[1]))}"
-    if told == "None" and state in _HOLDS:
-        return state
+    if told == "None" and state in _TELLING:
+        return state.lower() if _BY_NAME[state] == RUNNING else state
     return "" if told == "None" else told
 
 

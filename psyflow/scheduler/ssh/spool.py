@@ -37,10 +37,11 @@ from psyflow.scheduler.ssh.hosts import Hosts, Leases
 from psyflow.system.files import link_new, make_folder
 from psyflow.system.reading import no_pipe, read_whole
 
-__all__ = ["Exit", "Marks", "Spool", "SpooledJob"]
+__all__ = ["NO_HOST", "TOO_FEW", "Exit", "Marks", "Spool", "SpooledJob"]
 
 _MARK = re.compile(r"(claim|exit|kill)-(\d+|all)(?:-(\d+))?")
 WHOLE = "all"
+NO_HOST, TOO_FEW = "no host is at work", "no host has"
 
 
 @dataclass(frozen=True)
@@ -326,8 +327,8 @@ class Spool:
             return HELD, "Dependency"
         most = self.hosts.most_slots()
         if most is not None and job.n_cpus > most:
-            return QUEUED, f"no host has {job.n_cpus} slots"
-        return QUEUED, "" if self.hosts.any_served(leases) else "no host is at work"
+            return QUEUED, f"{TOO_FEW} {job.n_cpus} slots"
+        return QUEUED, "" if self.hosts.any_served(leases) else NO_HOST
 
     def _status(
         self,

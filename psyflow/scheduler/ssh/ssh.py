@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from psyflow.exceptions import HostWarning, SchedulerError, UsageError
-from psyflow.scheduler.base import OVER, UNKNOWN, JobId, JobStatus, array_of, combine
+from psyflow.scheduler.base import OVER, QUEUED, UNKNOWN, JobId, JobStatus, array_of, combine
 from psyflow.scheduler.checked import CheckedScheduler
 from psyflow.scheduler.extras import DEPENDENCY
 from psyflow.scheduler.facts import Partition, SiteFacts
 from psyflow.scheduler.names import marked
+from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import SubmitRequest
-from psyflow.scheduler.ssh.spool import Spool, SpooledJob
+from psyflow.scheduler.ssh.spool import NO_HOST, TOO_FEW, Spool, SpooledJob
 from psyflow.system.lease import server_time
 
 __all__ = ["Ssh"]
@@ -256,6 +257,18 @@ class Ssh(CheckedScheduler):
             for mark in marks
             if job is not None and marked("", mark) in job.name
         }
+
+    def remedy(self, status: JobStatus) -> Remedy | None:
+        """Return what somebody has to do so that a job goes on; None if nothing."""
+        if status.status != QUEUED:
+            return None
+        if status.reason == NO_HOST:
+            # As after a restart of all of them.
+            start = shlex.join(self.start_command(next(iter(self.hosts))))
+            return Remedy("needs a host that takes jobs, and none does any more", start)
+        if status.reason.startswith(TOO_FEW):
+            return Remedy(f"asks for too much: {status.reason}")
+        return None
 
     def cluster_name(self) -> str | None:
         """Return the name of the spool; None before its first job."""
