@@ -48,12 +48,25 @@ def misfit(run: Run, assessment: Assessment, n_pending: int) -> str | None:
     assessment : Assessment
     n_pending : int
         How many items its jobs would evaluate.
+
+    Raises
+    ------
+    UsageError
+        If a scheduler argument of a step, which may be a function of its job, makes no sense.
     """
     if run.task.scheduler.runs_here or not n_pending:
         return None
     attempt, reason = run.way.attempt(assessment)
+    _check_arguments(run.task, attempt, reason)
     found = misfit_of_times(run.task, attempt, reason)
     return found or _misfit_of_numbers(run, n_pending, attempt, reason)
+
+
+def _check_arguments(task: TaskDef, attempt: int, reason: str | None) -> None:
+    """Raise an error for what a function gives for a step that is submitted after others."""
+    for step in STEPS:
+        job = f"{task.name}:{step}"
+        task.scheduler.check_args(resolve(task.scheduler_args, job, attempt, reason))
 
 
 def misfit_of_times(task: TaskDef, attempt: int, reason: str | None) -> str | None:

@@ -30,6 +30,7 @@ from psyflow.scheduler.base import (
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest, no_answer, with_only_members
 from psyflow.scheduler.extras import EXTRAS, check_values, extra_args, named_amounts
 from psyflow.scheduler.facts import Partition
+from psyflow.scheduler.memory import check_memory, read_memory
 from psyflow.scheduler.names import shortened
 from psyflow.scheduler.request import flags, logged_command
 from psyflow.scheduler.timelimit import read_time_limit
@@ -63,8 +64,6 @@ _SECONDS_TO_END = 30
 _TIMED_OUT = 124
 """Exit code of `timeout`."""
 
-_SIZE = re.compile(r"(\d+)([MGT]?)", re.IGNORECASE)
-_MIB = {"": 1, "M": 1, "G": 1024, "T": 1024**2}
 _EXIT_CODE = re.compile(r"exit code (\d+)")
 
 
@@ -127,10 +126,8 @@ class HyperQueue(BatchScheduler):
         """Raise `UsageError` if `value` is nothing for `option`."""
         if option == _TIME_REQUEST:
             _seconds_requested(value)
-        if option == "memory" and not _SIZE.fullmatch(str(value)):
-            raise UsageError(
-                f'HyperQueue argument "memory" is a number of MiB or such as "4G", not {value!r}.'
-            )
+        if option == "memory":
+            check_memory("HyperQueue", option, value, counts_mib=True)
         if option == "resources":
             named_amounts("HyperQueue", value)
         elif option not in (_TIME_REQUEST, "memory", self.TIME_LIMIT):
@@ -161,7 +158,7 @@ class HyperQueue(BatchScheduler):
         further = named_amounts("HyperQueue", options.get("resources", {}))
         named: dict[str, object] = {}
         if "memory" in options:
-            named[_MEMORY] = _mebibytes(options["memory"])
+            named[_MEMORY] = math.ceil(read_memory(options["memory"], counts_mib=True) / 2**20)
         if "n_gpus" in options:
             named[_GPUS] = options["n_gpus"]
         named = {name: amount for name, amount in named.items() if name not in dict(further)}
@@ -240,12 +237,6 @@ class HyperQueue(BatchScheduler):
 def _name(request: SubmitRequest) -> str:
     """Return the name as far as hq takes it."""
     return shortened(request.name, _LONGEST_NAME)
-
-
-def _mebibytes(memory: object) -> int:
-    match = _SIZE.fullmatch(str(memory))
-    assert match is not None, "checked before"
-    return int(match[1]) * _MIB[match[2].upper()]
 
 
 def _seconds_requested(value: object) -> int:

@@ -34,6 +34,7 @@ from psyflow.scheduler.extras import (
 )
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.limits import AT_ONCE, JOBS, MEMBERS, SECONDS, Limit
+from psyflow.scheduler.memory import check_memory, read_memory, sized
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
@@ -69,7 +70,6 @@ _STATES = {
     "EXIT": FAILED,
 }
 _OPTIONS = {
-    "memory": "-M",
     "n_cpus": "-n",
     "project": "-P",
     "queue": "-q",
@@ -113,7 +113,10 @@ class LSF(BatchScheduler):
     )
     USER_DEFAULT_ARGS: ClassVar[Mapping[str, object]] = {"timelimit": "1:00:00", "n_cpus": 1}
     ARGS = frozenset(
-        {*_OPTIONS, *_SWITCHES, *EXTRAS, _REQUIREMENTS, "max_running", "n_gpus", "timelimit"}
+        {
+            *(*_OPTIONS, *_SWITCHES, *EXTRAS, _REQUIREMENTS),
+            *("max_running", "memory", "n_gpus", "timelimit"),
+        }
     )
     OWN_WORDS = ("-I", "-J", "-K", "-e", "-eo", "-o", "-oo", "-w")
     DEPENDENCIES = tuple(_CONDITIONS)
@@ -141,7 +144,9 @@ class LSF(BatchScheduler):
         """Raise `UsageError` if `value` is nothing for `option`."""
         if option in _SWITCHES:
             check_switch("LSF", option, value)
-        if option not in (*_SWITCHES, self.TIME_LIMIT):
+        elif option == "memory":
+            check_memory("LSF", option, value)
+        elif option not in (*_SWITCHES, self.TIME_LIMIT):
             check_values("LSF", option, value, _COUNTS, ("queue", _REQUIREMENTS))
 
     def parse_queues(self, stdout: str) -> tuple[Partition, ...]:
@@ -161,6 +166,7 @@ class LSF(BatchScheduler):
             # The script writes the log itself: LSF would read things into its path.
             *("bsub", "-J", _name(request), "-o", "/dev/null"),
             *(["-w", after] if after else []),
+            *_memory(options),
             *flags(_OPTIONS, options),
             *(word for text in _requirements(options) for word in ("-R", text)),
             *([] if math.isinf(limit) else ["-W", minutes_clock(limit)]),
@@ -310,6 +316,10 @@ def _name(request: SubmitRequest) -> str:
     if request.array_size is None:
         return name
     return f"{name}[1-{request.array_size}]" + (f"%{limit}" if limit else "")
+
+
+def _memory(options: Mapping[str, object]) -> list[str]:
+    return ["-M", sized(read_memory(options["memory"]), after="B")] if "memory" in options else []
 
 
 def _requirements(options: Mapping[str, object]) -> list[str]:

@@ -37,6 +37,7 @@ from psyflow.scheduler.extras import (
 )
 from psyflow.scheduler.facts import Partition
 from psyflow.scheduler.limits import AT_ONCE, JOBS, MEMBERS, SECONDS, Limit
+from psyflow.scheduler.memory import check_memory, read_memory, sized
 from psyflow.scheduler.names import from_name, to_name
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
@@ -130,6 +131,8 @@ class PBS(BatchScheduler):
             check_switch("PBS", option, value)
         if option == "resources":
             named_amounts("PBS", value)
+        elif option == "memory":
+            check_memory("PBS", option, value)
         elif option not in ("hold", self.TIME_LIMIT):
             check_values("PBS", option, value, _COUNTS, ("mail",))
 
@@ -301,7 +304,10 @@ def _array(request: SubmitRequest) -> list[str]:
 
 
 def _resources(options: Mapping[str, object]) -> list[str]:
-    chunk = [f"{word}={options[name]}" for name, word in _CHUNK.items() if name in options]
+    given = dict(options)
+    if "memory" in given:
+        given["memory"] = sized(read_memory(given["memory"]), "kmgt", "b")
+    chunk = [f"{word}={given[name]}" for name, word in _CHUNK.items() if name in given]
     words = []
     if chunk or "n_nodes" in options:
         words += ["-l", ":".join([f"select={options.get('n_nodes', 1)}", *chunk])]

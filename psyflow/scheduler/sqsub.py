@@ -12,6 +12,7 @@ from typing import ClassVar
 from psyflow.scheduler.base import DONE, HELD, QUEUED, RUNNING, UNKNOWN, ZOMBIE, JobId, JobStatus
 from psyflow.scheduler.batch import BatchScheduler, SubmitRequest
 from psyflow.scheduler.extras import EXTRAS, check_values, extra_args
+from psyflow.scheduler.memory import check_memory, read_memory, sized
 from psyflow.scheduler.timelimit import read_time_limit
 from psyflow.system.files import make_folder
 from psyflow.system.reading import read_whole
@@ -71,7 +72,9 @@ class Sqsub(BatchScheduler):
 
     def check_value(self, option: str, value: object) -> None:
         """Raise `UsageError` if `value` is nothing for `option`."""
-        if option != self.TIME_LIMIT:
+        if option == "memory":
+            check_memory("Sqsub", option, value)
+        elif option != self.TIME_LIMIT:
             check_values("Sqsub", option, value, ("n_cpus", "n_nodes"), ())
 
     def submit_command(self, request: SubmitRequest) -> list[str]:
@@ -80,7 +83,7 @@ class Sqsub(BatchScheduler):
         awaited = [jobid for after in self.awaited(request) for jobid in after.jobids]
         return [
             *("sqsub", "-o", request.output_filename, "-j", request.name),
-            *("-r", _minutes(options["timelimit"]), f"--mpp={options['memory']}"),
+            *("-r", _minutes(options["timelimit"]), _memory(options["memory"])),
             *("-n", str(options.get("n_cpus", 1))),
             *(["-N", str(options["n_nodes"])] if "n_nodes" in options else []),
             *(["-w", ",".join(awaited)] if awaited else []),
@@ -125,6 +128,10 @@ class Sqsub(BatchScheduler):
     def means_no_job(self, returncode: int, stderr: str) -> bool:
         """Say whether sqjobs only wants to say that there is nothing to list."""
         return returncode == 1
+
+
+def _memory(memory: object) -> str:
+    return f"--mpp={sized(read_memory(memory), 'KMG')}"
 
 
 def _minutes(time_limit: object) -> str:

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 __all__ = ["clock", "duration_text", "minutes_clock", "read_time_limit"]
 
-_NONE = {"unlimited", "infinite", "infinity", "none"}
+_NONE = {"unlimited", "infinite", "infinity", "inf", "none"}
+_LONGEST = 100 * 366 * 86400.0
 _CLOCK = re.compile(r"(?:(?P<days>\d+)-)?(?P<numbers>\d+(?::\d+){0,2})")
 _PART = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]+)[\s,]*", re.IGNORECASE)
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
@@ -49,6 +50,8 @@ def read_time_limit(value: object) -> float:
     (inf, inf)
     """
     seconds = _seconds(value)
+    if seconds is not None and _LONGEST < seconds < math.inf:
+        raise ValueError('under a hundred years, or "UNLIMITED" if there is to be none')
     if seconds is None or math.isnan(seconds) or seconds < 0:
         raise ValueError(
             'minutes, or a time such as "15m", "1h 30m", "2:00:00" (hours:minutes:seconds), '
@@ -67,6 +70,8 @@ def _seconds(value: object) -> float | None:
     text = str(value).strip()
     if text.lower() in _NONE:
         return math.inf
+    if re.fullmatch(r"\d+\.\d+", text):
+        return 60.0 * float(text)
     return _of_clock(text) if _CLOCK.fullmatch(text) else _of_units(text)
 
 

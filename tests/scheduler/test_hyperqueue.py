@@ -184,7 +184,7 @@ class TestCommand:
         ("args", "complaint"),
         [
             ({"time_request": "soon"}, 'a time such as "1:30:00"'),
-            ({"memory": "much"}, "a number of MiB"),
+            ({"memory": "much"}, "or a number of MiB"),
             ({"resources": "gpu"}, '"resources" is a dict'),
         ],
     )

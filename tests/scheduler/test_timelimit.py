@@ -46,6 +46,7 @@ def words(scheduler: CheckedScheduler, limit: object) -> list[str]:
     [
         (15, 900),
         ("15", 900),
+        ("1.5", 90),
         (1.5, 90),
         ("15m", 900),
         ("15 min", 900),
@@ -112,6 +113,12 @@ def test_two_numbers_are_minutes_and_seconds_and_refused_where_the_cluster_says_
     assert GridEngine().time_limit({"timelimit": "15:00"}) == 900
     with pytest.raises(UsageError, match="two numbers for hours and minutes"):
         LSF().check_args({"timelimit": "1:00"})
+
+
+@pytest.mark.parametrize("limit", [10**12, 1e300, "99999999 days", "999999999999:00:00"])
+def test_more_than_a_lifetime_is_a_mistake(limit: object) -> None:
+    with pytest.raises(UsageError, match="under a hundred years"):
+        Slurm().check_args({"timelimit": limit})
 
 
 @given(st.integers(1, 10**8))

@@ -37,6 +37,7 @@ from psyflow.scheduler.gridengine.texts import (
     queues_asked_for,
 )
 from psyflow.scheduler.limits import JOBS, MEMBERS, Limit, least
+from psyflow.scheduler.memory import check_memory, read_memory, sized
 from psyflow.scheduler.names import to_name
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
@@ -120,6 +121,8 @@ class GridEngine(BatchScheduler):
             check_switch("GridEngine", option, value)
         if option == "resources":
             named_amounts("GridEngine", value)
+        elif option == "memory":
+            check_memory("GridEngine", option, value)
         elif option not in (*_SWITCHES, self.TIME_LIMIT):
             check_values("GridEngine", option, value, _COUNTS, _LISTS)
 
@@ -300,6 +303,8 @@ def _options(request: SubmitRequest) -> list[str]:
     given = request.options
     further = named_amounts("GridEngine", given.get("resources", {}))
     resources = {_RESOURCES[name]: given[name] for name in _RESOURCES if name in given}
+    if "memory" in given:
+        resources["h_vmem"] = sized(read_memory(given["memory"]), "KMG")
     if "timelimit" in given:
         limit = read_time_limit(given["timelimit"])
         resources["h_rt"] = "INFINITY" if math.isinf(limit) else clock(limit)

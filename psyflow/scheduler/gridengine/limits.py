@@ -62,7 +62,12 @@ def parse_queues(stdout: str) -> list[Queue]:
 
 
 def _seconds(text: str) -> float:
-    return read_time_limit(text) if ":" in text or not text.isdecimal() else float(text)
+    if text.isdecimal():
+        return float(text)
+    try:
+        return read_time_limit(text)
+    except ValueError:
+        return math.inf
 
 
 def of_job(queues: Iterable[Queue], asked: object) -> list[Queue]:

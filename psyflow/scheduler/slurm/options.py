@@ -10,6 +10,7 @@ from numbers import Integral
 
 from psyflow.exceptions import UnknownNameError, UsageError, did_you_mean
 from psyflow.scheduler.extras import EXTRAS, check_values, extra_args, joined
+from psyflow.scheduler.memory import check_memory, read_memory, sized
 from psyflow.scheduler.timelimit import clock, read_time_limit
 
 __all__ = [
@@ -43,6 +44,7 @@ _LETTERS = {"partition": "-p", "account": "-A", "qos": "-q"}
 COUNTS = ("n_cpus", "ntasks", "ntasks-per-node", "ntasks-per-gpu", "cpus-per-gpu")
 _NAMES = {option: name.replace("-", "_") for name, option in ALIASES.items()}
 TIMES = ("time", "time-min")
+MEMORY = ("mem", "mem-per-cpu", "mem-per-gpu")
 
 VALUES = """
     account acctg-freq batch bb bbf begin chdir cluster-constraint comment constraint container
@@ -148,6 +150,9 @@ def check_option(option: str, value: object) -> None:
             raise UsageError(f"max_running is a number of jobs, at least 1, not {value!r}.")
     elif option == "time-min":
         _check_time(option, value)
+    elif option in MEMORY:
+        if str(value).strip() != "0":  # all that a node has
+            check_memory("Slurm", _NAMES.get(option, option), value, counts_mib=True)
     elif option in FLAGS and not isinstance(value, bool):
         raise UsageError(f'Slurm argument "{option}" is switched by True or False, not {value!r}.')
     elif option in VALUES and isinstance(value, bool):
@@ -216,4 +221,6 @@ def render_option(option: str, value: object) -> list[str]:
     if option in TIMES:
         limit = read_time_limit(value)
         return [f"--{option}={'UNLIMITED' if math.isinf(limit) else clock(limit)}"]
+    if option in MEMORY and str(value).strip() != "0":
+        return [f"--{option}={sized(read_memory(value, counts_mib=True))}"]
     return [f"--{option}={joined(value)}"]
