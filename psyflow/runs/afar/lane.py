@@ -69,7 +69,10 @@ def evaluate_block(request: Request) -> Reply:
             return Reply()
         idle = _idle.setdefault(request.run, [])
         lane = idle.pop() if idle else None
-    lane = lane or _Lane(request, parcel)
+    try:
+        lane = lane or _Lane(request, parcel)
+    except OSError as error:
+        return Reply(said=_no_place(error), status=SETUP_FAILED)
     with _lock:
         _busy.setdefault(request.run, set()).add(lane)
         level = _stopped.get(request.run, 0)
@@ -108,6 +111,13 @@ def _end_with(driver: Owner) -> None:
         os._exit(LOST)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _no_place(error: OSError) -> str:
+    return (
+        f"No worker on {socket.gethostname()} can begin: a job beside it needs a folder for "
+        f"temporary files, and {error}. Set TMPDIR where the workers are, or make room there."
+    )
 
 
 def _line_to(driver: Address) -> Line | None:

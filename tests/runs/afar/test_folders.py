@@ -111,6 +111,26 @@ def test_a_command_takes_its_files_along(study: Study) -> None:
     assert (folder / "command.json").exists()
 
 
+AWAY = """
+pspace = Param(x=[1])
+
+def away():
+    import tempfile
+    tempfile.tempdir = "/nonexistent"
+
+def execute(x):
+    return {}
+"""
+
+
+def test_a_worker_without_a_place_for_files_says_what_to_do(study: Study) -> None:
+    scheduler = Pool.scheduler.replace("Executor(2)", "Executor(1, initializer=away)")
+    write(study, scheduler, AWAY)
+    said = study.psy("run", code=3).stderr
+    assert "Set TMPDIR where the workers are" in said
+    assert "/nonexistent" in said
+
+
 NAME = "0" * 32
 
 
