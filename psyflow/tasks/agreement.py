@@ -6,7 +6,6 @@ import warnings
 from typing import TYPE_CHECKING
 
 from psyflow.exceptions import TaskFileError, UnknownNameError
-from psyflow.tasks.afar import check_afar
 from psyflow.tasks.arguments import takes_context
 from psyflow.tasks.programs import check_call
 from psyflow.tasks.repeating import withheld
@@ -27,7 +26,6 @@ def check_agreement(task: TaskDef) -> None:
     """
     if task.setup is not None:
         check_setup(task.setup, source=task.source)
-    check_afar(task)
     _warn_of_random_traps(task)
     names = task.pspace.keys()
     for name in task.seed_by or ():

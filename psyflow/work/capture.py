@@ -5,29 +5,41 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from os import SEEK_CUR, lseek
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 __all__ = ["Aloud", "Heard", "Output", "Unheard", "say", "saying_in"]
+
+
+_here = threading.local()
 
 
 def say(text: str) -> None:
     """Print `text` as far as possible, whatever became of the standard output."""
     # The user's code may have closed or replaced it; the pipe may be broken, or the disk full.
     with contextlib.suppress(Exception):
-        print(text.encode(errors="backslashreplace").decode(), flush=True)
+        log: TextIO | None = getattr(_here, "log", None)
+        print(text.encode(errors="backslashreplace").decode(), file=log, flush=True)
 
 
 @contextlib.contextmanager
 def saying_in(log: Path) -> Iterator[None]:
-    """Have what is said appended to a file, for a while."""
+    """Have what is said appended to a file, for a while; what other threads say is none of it.
+
+    In the main thread, what is printed as well, such as by a store of the user's.
+    """
     file = log.open("a")
+    before, _here.log = getattr(_here, "log", None), file
+    # Two threads would put back what the other one has set.
+    is_main = threading.current_thread() is threading.main_thread()
     try:
-        with contextlib.redirect_stdout(file):
+        with contextlib.redirect_stdout(file) if is_main else contextlib.nullcontext():
             yield
     finally:
+        _here.log = before
         # What a log has lost says nothing about what was done.
         with contextlib.suppress(OSError):
             file.close()

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from psyflow.exceptions import UsageError
 from psyflow.pspace import ParameterSpace
 from psyflow.pspace.identity import identity_keys
 from psyflow.system.files import make_folder, make_within
-from psyflow.work.psetfolders import Lock, Repetitions, enter, folder_name
+from psyflow.work.psetfolders import Lock, Repetitions, enter, folder_name, note_item
 
 __all__ = ["Context", "Contexts", "StopNow"]
 
@@ -137,7 +136,7 @@ class Contexts:
 
     worker: int = 0
     is_afar: bool = False
-    """Whether the folder of the run is not to be seen from here."""
+    """Whether the folders go to that of the run only when their items are through."""
     is_durable: bool = True
     """Whether folders of psets are to outlast a power failure, whatever is in them."""
     _is_made: bool = False
@@ -216,21 +215,23 @@ class _Locked(Context):
     ) -> None:
         super().__init__(contexts.root, contexts.job, contexts.should_stop)
         self.worker = contexts.worker
-        self.n_psets = len(space)
+        # What is packed would stay here.
+        self.n_psets = 1 if contexts.is_afar else len(space)
         self._contexts = contexts
         self._of = space, item, key
         self._lock: Lock | None = None
 
     @property
     def dir(self) -> Path:
-        if self._contexts.is_afar:
-            raise UsageError(
-                "`ctx.dir` is a folder in that of the run, which is not to be seen from here: "
-                "the task's scheduler is an engine. Return what is to be kept."
-            )
         if self._lock is None:
-            root = self._contexts.make()
-            self._folder, self._lock = enter(root, self._contexts.name(*self._of))
+            return self._enter(self._contexts.name(*self._of))
+        return self._contexts.make(self._folder.name)
+
+    def _enter(self, name: str) -> Path:
+        root = self._contexts.make()
+        self._folder, self._lock = enter(root, name)
+        if self._contexts.is_afar:
+            note_item(root, self._of[1], self._folder.name)
         return self._contexts.make(self._folder.name)
 
     @property
@@ -242,9 +243,7 @@ class _Locked(Context):
     def elsewhere(self) -> Path:
         self.leave()
         name, _, number = self.place.name.partition(".")
-        root = self._contexts.make()
-        self._folder, self._lock = enter(root, f"{name}.{int(number or 0) + 1}")
-        return self._contexts.make(self._folder.name)
+        return self._enter(f"{name}.{int(number or 0) + 1}")
 
     def leave(self) -> None:
         """Let others use the folder."""

@@ -20,7 +20,9 @@ from psyflow.pspace.identity import identity_keys
 from psyflow.pspace.keys import occurrences
 from psyflow.system.identity import identity, identity_of
 
-__all__ = ["Lock", "Repetitions", "enter", "folder_name"]
+__all__ = ["Lock", "Repetitions", "enter", "folder_name", "note_item", "noted_items"]
+
+_ITEM = ".item"
 
 
 def folder_name(key: tuple[int, int], repetition: int = 0) -> str:
@@ -119,3 +121,25 @@ def enter(root: Path, name: str) -> tuple[Path, Lock]:
         number += 1
         name = f"{name.partition('.')[0]}.{number}"
     return root / name, lock
+
+
+def note_item(root: Path, item: int, name: str) -> None:
+    """Note whose folder it is, for who knows items and no keys.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the psets' folders.
+    item : int
+    name : str
+        Of its folder.
+    """
+    link = root / f".{item}{_ITEM}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(name)
+
+
+def noted_items(root: Path) -> dict[int, Path]:
+    """Return the notes of `note_item`, which lead to the folders, by the items."""
+    notes = root.glob(f".*{_ITEM}")
+    return {int(note.stem.removeprefix(".")): note for note in notes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -56,6 +57,27 @@ def test_maps_that_begin_together_all_end() -> None:
 
     with ThreadPoolExecutor(n) as pool:
         assert [*pool.map(one, range(n))] == [[2 * (k + x) for x in range(20)] for k in range(n)]
+
+
+def test_maps_with_folders_leave_the_output_alone(tmp_path: Path) -> None:
+    """Each says what it does in its own logs, and nowhere else."""
+    n, out = 3, sys.stdout
+    together = threading.Barrier(n)
+    psets = [{"x": x} for x in range(5)]
+
+    def one(k: int) -> list[int]:
+        together.wait()
+        found = psyflow.map(
+            lambda x: {"y": x}, psets, progress=False, backend="serial", workdir=tmp_path / f"{k}"
+        )
+        return [*found["y"]]
+
+    with ThreadPoolExecutor(n) as pool:
+        assert [*pool.map(one, range(n))] == [[*range(5)]] * n
+    assert sys.stdout is out
+    for k in range(n):
+        logs = "".join(path.read_text() for path in (tmp_path / str(k)).glob("*.log"))
+        assert logs.count("5 items in 1 batch") == 1
 
 
 def test_a_process_of_the_users_does_not_keep_a_map_from_its_end() -> None:

@@ -282,7 +282,7 @@ def test_another_file_of_the_same_number_is_left_alone(job: MakeJob, tmp_path: P
     action = f"{mine}; [os.dup2(os.open(folder / 'mine', os.O_RDWR), fd) for fd in shards()]"
     # Each item is written by itself, so that item 7 is never the first one of a new worker, which
     # has no shard yet.
-    one_by_one = "import psyflow.work.worker\npsyflow.work.worker.MAX_CLAIM = 1\n"
+    one_by_one = "import psyflow.work.pacer\npsyflow.work.pacer.MAX_CLAIM = 1\n"
     run = job(40, one_by_one + hostile(action), pool_size=1)
     assert run.run() == 0
     run.check_all_done({7: "crash"})

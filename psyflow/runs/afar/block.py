@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from psyflow.exceptions import PsyflowError
 from psyflow.outcomes.shard import FAILURE, REFUSED
+from psyflow.runs.afar.kept import Kept
 from psyflow.system.owner import Owner
 from psyflow.work.prepared import NO_RETRIES, Retries
 
@@ -141,6 +142,8 @@ class Request:
         The driver's process.
     retries : Retries
         Which failures are no outcome.
+    kept : list of Kept
+        What is in folders of the items from before.
     """
 
     run: str
@@ -155,6 +158,7 @@ class Request:
     driver: Address
     owner: Owner
     retries: Retries
+    kept: list[Kept] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,8 @@ class Reply:
         Items that have been running for some seconds, and for how many.
     stacks : mapping from int to str or None
         Where running items are that were asked about; see `psyflow.work.asked`.
+    kept : list of Kept
+        What items have in their folders that have an outcome, or were stopped.
     """
 
     frames: Frames = field(default_factory=list)
@@ -215,6 +221,7 @@ class Reply:
     retries: Retries = NO_RETRIES
     running: list[tuple[int, float]] = field(default_factory=list)
     stacks: dict[int, str | None] = field(default_factory=dict)
+    kept: list[Kept] = field(default_factory=list)
 
     def settled(self) -> Items:
         """Return the items that have their outcome."""

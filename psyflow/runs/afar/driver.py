@@ -19,6 +19,7 @@ from psyflow.outcomes.records import Attempt, Failure
 from psyflow.outcomes.shard import FAILURE, Frame, ShardWriter
 from psyflow.record.plan import Plan
 from psyflow.runs.afar.block import Facts, Items, Reply, Request, Text, explained
+from psyflow.runs.afar.folders import FoldersHere
 from psyflow.runs.afar.lane import evaluate_block, stop
 from psyflow.runs.afar.mailbox import Mailbox
 from psyflow.runs.afar.parcel import STUDY, Parcel, pack
@@ -57,7 +58,8 @@ def drive(plan: Plan, work: Work) -> int:
         # What is typed at the terminal is not for what executors start: `psy` passes it on.
         os.setpgid(0, 0)
     try:
-        scheduler = plan.load_task().scheduler
+        task = plan.load_task()
+        scheduler = task.scheduler
         if not isinstance(scheduler, EngineScheduler):
             raise PsyflowError(f"The plan is for an engine, and {scheduler!r} is none.")
         link = scheduler.connect()
@@ -65,7 +67,7 @@ def drive(plan: Plan, work: Work) -> int:
         say(str(error))
         return SETUP_FAILED
     try:
-        return _Driver(plan, work, link, pack(plan)).run()
+        return _Driver(plan, work, link, pack(plan, task.execute)).run()
     finally:
         link.close()
 
@@ -117,6 +119,7 @@ class _Driver:
         self._shipments: Shipments[_Block] = Shipments(link, self._send)
         self._pacer = Pacer(link.n_workers)
         self._facts = Facts.here()
+        self._folders = FoldersHere(plan)
         self._number = _first_number(plan)
         self._told: set[tuple[str, str]] = set()
         self._attempts: dict[int, int] = {}
@@ -204,6 +207,7 @@ class _Driver:
             driver=self._mailbox.address,
             owner=Owner.here(),
             retries=self._work.retries,
+            kept=self._folders.going_along(block.items),
         )
         return self._link.send(evaluate_block, request)
 
@@ -246,6 +250,7 @@ class _Driver:
 
     def _take(self, reply: Reply) -> None:
         self._tell(reply)
+        self._folders.take(reply.kept, lambda path: self._as_of_here(path, reply.folder))
         for text in reply.texts:
             self._print(text)
         self._write(reply)

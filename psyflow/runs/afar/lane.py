@@ -22,14 +22,18 @@ from pathlib import Path
 import numpy as np
 
 from psyflow.outcomes.shard import ShardReader
+from psyflow.record.layout import Layout
 from psyflow.runs.afar.block import Address, Facts, Frames, Reply, Request, Text
-from psyflow.runs.afar.mailbox import DriverGoneError, Line
+from psyflow.runs.afar.kept import PIECE_BYTES, lay_out, pieces_of
+from psyflow.runs.afar.mailbox import DriverGoneError, Line, Told
 from psyflow.runs.afar.parcel import LEASES
 from psyflow.runs.afar.running import Beside
 from psyflow.system.exits import LOST, SETUP_FAILED
+from psyflow.system.files import make_folder
 from psyflow.system.limits import share_processors
 from psyflow.system.owner import Owner
 from psyflow.work.feed import Items, block_bytes
+from psyflow.work.psetfolders import noted_items
 
 __all__ = ["evaluate_block", "stop"]
 
@@ -65,7 +69,10 @@ def evaluate_block(request: Request) -> Reply:
             return Reply()
         idle = _idle.setdefault(request.run, [])
         lane = idle.pop() if idle else None
-    lane = lane or _Lane(request, parcel)
+    try:
+        lane = lane or _Lane(request, parcel)
+    except OSError as error:
+        return Reply(said=_no_place(error), status=SETUP_FAILED)
     with _lock:
         _busy.setdefault(request.run, set()).add(lane)
         level = _stopped.get(request.run, 0)
@@ -106,6 +113,13 @@ def _end_with(driver: Owner) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _no_place(error: OSError) -> str:
+    return (
+        f"No worker on {socket.gethostname()} can begin: a job beside it needs a folder for "
+        f"temporary files, and {error}. Set TMPDIR where the workers are, or make room there."
+    )
+
+
 def _line_to(driver: Address) -> Line | None:
     try:
         return Line(driver)
@@ -119,7 +133,8 @@ class _Lane:
     def __init__(self, request: Request, parcel: bytes) -> None:
         self._line = _line_to(request.driver)
         self._folder = Path(tempfile.mkdtemp(prefix="psyflow-"))
-        self._root = self._folder / request.task
+        self._root = make_folder(self._folder / request.task)
+        self._psets = Layout(self._root, request.task, self._root / "result").psets
         self._readers: dict[str, ShardReader] = {}
         self._read_to: dict[str, int] = {}
         self._log = self._folder / "said.log"
@@ -169,12 +184,15 @@ class _Lane:
         if not len(left):
             # Done by another worker, which was lost with it, or not wanted any more.
             return Reply(retries=request.retries), False
+        for kept in request.kept:
+            lay_out(kept, self._psets)
         self._send(block_bytes(left))
         while not select.select([self._answers], [], [], TELL_SECONDS)[0]:
             self._tell(request)
         has_answered = bool(os.read(self._answers, 1))
         status = 0 if has_answered else self._process.wait()
         reply = self._collected(request)
+        self._send_kept(reply, request.number, self._noted())
         reply.status, reply.seconds = status, time.monotonic() - begin
         is_over = not has_answered
         if is_over:
@@ -198,7 +216,8 @@ class _Lane:
         if self._line is None:
             return
         try:
-            told = self._line.tell(request.number, self._part(request))
+            part = self._part(request)
+            told = self._ask(request.number, part)
             self.stop(told.stop_level)
             for item in set(told.asked).intersection(request.items.tolist()):
                 self._beside.ask(item)
@@ -209,8 +228,46 @@ class _Lane:
 
     def _part(self, request: Request) -> Reply:
         reply = self._collected(request)
+        noted = self._noted() if reply.frames else {}
+        through = set(reply.settled().tolist()).intersection(noted)
+        self._send_kept(reply, request.number, {item: noted[item] for item in through})
         reply.running, reply.stacks = self._beside.running(), self._beside.stacks()
         return reply
+
+    def _ask(self, number: int, part: Reply) -> Told:
+        if self._line is None:
+            raise DriverGoneError
+        return self._line.tell(number, part)
+
+    def _noted(self) -> dict[int, Path]:
+        """Return the notes that tell of items which are their folders."""
+        return noted_items(self._psets)
+
+    def _send_kept(self, reply: Reply, number: int, notes: dict[int, Path]) -> None:
+        """Have what is in the folders of some items go with a reply; what is much, before it."""
+        size = 0
+        for item, note in notes.items():
+            folder = self._psets / note.readlink()
+            try:
+                for kept in pieces_of(folder, folder.name):
+                    reply.kept.append(kept)
+                    size += len(kept.data)
+                    if size >= PIECE_BYTES and self._sent_ahead(reply, number):
+                        reply.kept, size = [], 0
+            except OSError as error:
+                reply.said += f"What item {item} has in its folder does not come: {error}\n"
+            shutil.rmtree(folder, ignore_errors=True)
+            note.unlink()
+
+    def _sent_ahead(self, reply: Reply, number: int) -> bool:
+        # As long as there is a line, no more than a piece is in memory.
+        ahead = Reply(kept=reply.kept, folder=reply.folder, running=self._beside.running())
+        try:
+            self._ask(number, ahead)
+        except DriverGoneError:
+            self._line = None
+            return False
+        return True
 
     def _collected(self, request: Request) -> Reply:
         """Return what has come since the last look."""

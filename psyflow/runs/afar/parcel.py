@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from psyflow.record.layout import Layout, PlanLayout
 from psyflow.record.plan import Plan
 from psyflow.system.files import make_folder
+from psyflow.tasks.programs import take_command
 
 __all__ = ["LEASES", "STUDY", "Parcel", "pack", "unpack"]
 
 STUDY, LEASES = "study", "leases"
+_FILES = "files-of-programs"
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,15 @@ class Parcel:
     data: bytes
 
 
-def pack(plan: Plan) -> Parcel:
-    """Return what workers need that see nothing of the run's folder."""
+def pack(plan: Plan, execute: Callable[..., Any]) -> Parcel:
+    """Return what workers need that see nothing of the run's folder.
+
+    Parameters
+    ----------
+    plan : Plan
+    execute : callable
+        If it is a `Command`, its programs and files go along that are in the task folder.
+    """
     frozen = plan.frozen
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -46,12 +58,27 @@ def pack(plan: Plan) -> Parcel:
         if plan.needs_code:
             # That it is there says so; what it holds nobody asks for.
             _add(archive, frozen.keys.name, b"")
+        base = Path(plan.task_file).parent
+        for file in _files_of_programs(execute, base):
+            name = f"{_FILES}/{file.relative_to(base)}"
+            _add(archive, name, file.read_bytes(), file.stat().st_mode)
     data = buffer.getvalue()
     return Parcel(hashlib.blake2b(data, digest_size=16).hexdigest(), data)
 
 
-def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+def _files_of_programs(execute: Callable[..., Any], base: Path) -> list[Path]:
+    command = take_command(execute)
+    if command is None:
+        return []
+    files, programs = command.files()
+    named = (found for file in [*files, *programs] for found in glob.glob(str(file)))  # noqa: PTH207
+    found = {inner for path in map(Path, named) for inner in (path, *path.rglob("*"))}
+    return sorted(path for path in found if path.is_file() and path.is_relative_to(base))
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> None:
     entry = tarfile.TarInfo(name)
+    entry.mode = mode
     entry.size = len(data)
     archive.addfile(entry, io.BytesIO(data))
 
@@ -73,7 +100,10 @@ def unpack(data: bytes, run_id: str, task: str, folder: Path) -> Plan:
         archive.extractall(frozen.folder, filter="data")
     plan = Plan.read(frozen.plan_file)
     assert plan is not None
-    study = make_folder(folder / STUDY)
+    study = folder / STUDY
+    if (frozen.folder / _FILES).is_dir():
+        (frozen.folder / _FILES).rename(study)
+    make_folder(study)
     _note_how_many_are_pending(plan, frozen)
     return replace(
         plan,

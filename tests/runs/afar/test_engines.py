@@ -171,18 +171,3 @@ def test_a_setup_that_fails_is_said(study: Study, engine: Engine) -> None:
     assert "no licence" in said
     assert "/psyflow-" not in said
     assert "gave up" in said
-
-
-NEEDS_FOLDER = {
-    "Command": "from psyflow import Command\nexecute = Command('true {x}')\n",
-    "ctx.dir": "def execute(x, ctx): return {'y': str(ctx.dir)}\n",
-}
-
-
-@pytest.mark.parametrize("what", NEEDS_FOLDER)
-def test_what_needs_a_folder_is_refused_before_anything_runs(study: Study, what: str) -> None:
-    write(study, Pool.scheduler, "pspace = Param(x=[1])\n" + NEEDS_FOLDER[what])
-    said = study.psy("run", code=3).stderr
-    assert what.partition(".")[2] in said
-    assert "workers of Executor do not see" in said
-    assert not (study.work / "t" / "plan.json").exists()
