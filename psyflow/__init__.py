@@ -9,6 +9,7 @@ Importing this package imports nothing else: each name below is loaded when it i
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -123,7 +124,10 @@ _SUBMODULES = frozenset(
 
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
-        return getattr(importlib.import_module(_HOME_OF[name]), name)
+        home = _HOME_OF[name]
+        # `psyflow.Skip` may be asked for by each item. What is still being imported has it later.
+        found = getattr(sys.modules.get(home), name, None)
+        return getattr(importlib.import_module(home), name) if found is None else found
     if name in _SUBMODULES:
         return importlib.import_module(f"psyflow.{name}")
     raise AttributeError(f"module 'psyflow' has no attribute {name!r}")

@@ -16,6 +16,7 @@ from psyflow.outcomes.shard import ShardWriter
 from psyflow.pspace.keys import column_keys
 from psyflow.pspace.streams import RandomStreams
 from psyflow.work.capture import Output
+from psyflow.work.conditions import Conditions
 from psyflow.work.evaluate import Evaluator
 from psyflow.work.integrity import Integrity
 from psyflow.work.prepared import Prepared
@@ -65,6 +66,7 @@ def outcomes(execute):
             ShardWriter(path / "a.rows") as writer,
             Evaluator(Prepared(execute), writer, output=output, integrity=Integrity()) as work,
         ):
+            work.looks.look_after(Conditions())
             for start in range(0, N, BLOCK):
                 items = np.arange(start, min(start + BLOCK, N))
                 work.evaluate(items, space.take(items))

@@ -19,6 +19,9 @@ numbers are packed in that pickle; version 1 has them as lists, and is still rea
 
 Since version 4, the pickle tells how much memory the rows took.
 
+Since version 5, a ``FAILURE`` or ``SKIP`` frame may hold the records of several items
+(`psyflow.outcomes.payloads`); one of a single item is as before.
+
 A ``PACKED`` frame, of version 4, is in no shard, but in a file beside one: see
 `psyflow.outcomes.packed`.
 
@@ -58,14 +61,15 @@ __all__ = [
 ]
 
 MAGIC = b"\x89psyrow\n"
-VERSION = 4
-READ_VERSIONS = (1, 2, 3, VERSION)
+VERSION = 5
+READ_VERSIONS = (1, 2, 3, 4, VERSION)
 ROWS, FAILURE, SKIP, REFUSED, PACKED = 1, 2, 3, 4, 5
 STATE_OF_KIND = {ROWS: State.DONE, FAILURE: State.FAILED, SKIP: State.SKIPPED}
 """What frames make of their items. Rows that were refused come before the failure of theirs."""
 
 # Whoever does not know how rows are written can read all else.
 _VERSION_OF_KIND = {ROWS: 4, FAILURE: 2, SKIP: 2, REFUSED: 4, PACKED: 4}
+_OF_SEVERAL = {FAILURE: 5, SKIP: 5}
 _HEADER = struct.Struct("<8sHHIQI")
 _CRC = struct.Struct("<I")
 _HEAD = struct.Struct("<8sHHIQII")
@@ -107,9 +111,10 @@ class Frame(NamedTuple):
 def encode(kind: int, items: Items, payload: bytes, position: int) -> bytes:
     """Return the bytes of a frame that begins at `position`."""
     index = np.ascontiguousarray(items, dtype="<i8").tobytes()
-    header = _HEADER.pack(
-        MAGIC, _VERSION_OF_KIND[kind], kind, len(items), len(payload), crc32(payload)
-    )
+    version = _VERSION_OF_KIND[kind]
+    if len(items) > 1:
+        version = _OF_SEVERAL.get(kind, version)
+    header = _HEADER.pack(MAGIC, version, kind, len(items), len(payload), crc32(payload))
     head_crc = _CRC.pack(_head_crc(header, index, position))
     return b"".join((header, head_crc, index, payload))
 

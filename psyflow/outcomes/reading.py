@@ -104,8 +104,10 @@ def read_outcomes(
                 load = _frame_loader(reader, frame, workers, job_id)
                 pieces.append(Piece(items, frame.length, load, shard))
                 continue
-            record = FailureRecord(int(items[0]), reader, frame)
-            records[STATE_OF_KIND[frame.kind]].append(record)
+            records[STATE_OF_KIND[frame.kind]] += [
+                FailureRecord(item, reader, frame, place)
+                for place, item in enumerate(items.tolist())
+            ]
     return Outcomes(pieces, workers, records, _by_last_word(records))
 
 

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import fcntl
 import functools
-import json
 import os
 import struct
 import warnings
@@ -37,7 +36,7 @@ from psyflow.outcomes.frames import (
     encode,
 )
 from psyflow.outcomes.packed import Pack, Packer, PackReader
-from psyflow.outcomes.payloads import New, failure_frame, payload_of
+from psyflow.outcomes.payloads import New, failure_frames, fields_of, payload_of
 from psyflow.outcomes.records import Failure, Rows
 from psyflow.system.files import make_within, sync_file, write_all
 from psyflow.system.identity import FileId, OpenFolder, identity_of
@@ -111,7 +110,7 @@ class ShardWriter:
 
     def write_failures(self, failures: Sequence[Failure]) -> None:
         """Append failures and skips, all or none of them."""
-        self._append(*map(failure_frame, failures))
+        self._append(*failure_frames(failures))
 
     def write_frame(self, frame: Frame, payload: bytes) -> None:
         """Append a frame of another shard as it is."""
@@ -243,6 +242,8 @@ class ShardReader:
         self.end = 0
         self._origin = origin
         self._packs: deque[Pack] = deque()
+        # Who asks for one of a frame asks for the others next.
+        self._last_failures: tuple[int, list[Failure]] = -1, []
 
     @functools.cached_property
     def _packed(self) -> Path:
@@ -307,15 +308,19 @@ class ShardReader:
         end = _NAME_LENGTH.size + _NAME_LENGTH.unpack_from(start)[0]
         return start[_NAME_LENGTH.size : end].decode(errors="replace")
 
-    def failure(self, frame: Frame) -> Failure:
-        """Read the failure of a ``FAILURE`` frame.
+    def failures(self, frame: Frame) -> list[Failure]:
+        """Read what a ``FAILURE`` or ``SKIP`` frame says of its items, in their order.
 
         Raises
         ------
         DamagedFileError
             If the payload is not what was written.
         """
-        return Failure(**json.loads(self.payload(frame)))
+        place, found = self._last_failures
+        if place != frame.offset:
+            found = [Failure(**fields) for fields in fields_of(self.payload(frame))]
+            self._last_failures = frame.offset, found
+        return found
 
     def is_intact(self, frame: Frame) -> bool:
         """Tell whether the payload of `frame` is what was written."""

@@ -118,7 +118,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class FailureRecord:
-    """A failure in a shard, which is not read yet.
+    """A failure, or a skip, in a shard, which is not read yet.
 
     Attributes
     ----------
@@ -127,15 +127,18 @@ class FailureRecord:
         the number in the space of its own plan.
     reader : ShardReader
     frame : Frame
+    place : int
+        Which of the frame's items.
     """
 
     item: int
     reader: ShardReader
     frame: Frame
+    place: int = 0
 
     def read(self) -> Failure:
         """Read the failure; raises DamagedFileError if it is not what was written."""
-        return self.reader.failure(self.frame)
+        return self.reader.failures(self.frame)[self.place]
 
 
 @dataclass

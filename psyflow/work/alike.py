@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from psyflow.exceptions import DamagedFileError
 from psyflow.outcomes.records import Failure
-from psyflow.outcomes.shard import FAILURE, ROWS, ShardReader
+from psyflow.outcomes.shard import ROWS, ShardReader
 from psyflow.system.files import write_atomic
 from psyflow.work.prepared import Retries
+from psyflow.work.settled import failures_in
 
 __all__ = ["MARK", "NOTEWORTHY", "Alike", "FirstFailures", "likeness"]
 
@@ -146,8 +146,6 @@ class FirstFailures:
                 continue
             reader = ShardReader(shard)
             for frame in reader.new_frames():
-                if frame.kind == FAILURE:
-                    with contextlib.suppress(DamagedFileError):  # then its item runs again
-                        failure = reader.failure(frame)
-                        if not self._retries.allow(failure.kind, failure.attempt):
-                            yield failure
+                for failure in failures_in(reader, frame):
+                    if not self._retries.allow(failure.kind, failure.attempt):
+                        yield failure

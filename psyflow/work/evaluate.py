@@ -18,7 +18,7 @@ from psyflow.work.capture import Aloud, Heard
 from psyflow.work.context import StopNow
 from psyflow.work.copies import changeable, fresh
 from psyflow.work.integrity import Integrity
-from psyflow.work.kept import Here, Kept, Programs
+from psyflow.work.kept import KEPT, QUICK_SECONDS, Here, Kept, Programs
 from psyflow.work.looks import Looks
 from psyflow.work.plain import argument_rows, as_pset, positions
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
@@ -29,17 +29,12 @@ __all__ = ["Evaluator", "StopNow"]
 
 _How = Callable[[Iterator[int], Mapping[str, Iterable[Any]]], None]
 
-QUICK_SECONDS = 0.001
-"""Failures of items that took less are written together: little is lost with them."""
-_KEPT = "It is kept: with another store, `psy run` only merges it."
-
 
 class Evaluator:
     """Evaluates items, and appends their outcomes to a shard.
 
-    Rows are buffered. They are written at least every `kept.WRITE_SECONDS`, so that a crash costs
-    little, and at every `flush`. As a context manager it also brings them to the disk within a
-    second while an item is running, however long that takes: a thread does it.
+    Rows are buffered, and written at least every `kept.WRITE_SECONDS` and at every `flush`. As a
+    context manager it also brings them to the disk while an item is running: a thread does it.
 
     Parameters
     ----------
@@ -59,15 +54,14 @@ class Evaluator:
     integrity : Integrity, optional
         What the process was like. Without it, nobody looks whether items have broken that.
     lets_through : tuple of exception types
-        Those that are no outcomes, but end the evaluation: they are the cause of a StopNow. `Skip`
-        is always an outcome.
+        Those that end the evaluation: they are the cause of a StopNow. `Skip` is never one.
 
     Attributes
     ----------
     stopping : bool
         Whether `stop` was called.
-    n_failed : int
-        Items whose outcome is a failure.
+    may_count_late : bool
+        Whether failures may be counted that are given up later.
     keeps_nothing : bool
         Whether it stopped because none of the first results could be kept.
     prospects : Prospects
@@ -96,21 +90,27 @@ class Evaluator:
         self._attempts = {} if attempts is None else attempts
         self.stopping = False
         self._is_stopping = lambda: self.stopping
-        self.n_failed = 0
+        self.may_count_late = True
         self.keeps_nothing = False
         self._prepared = prepared
         self._withheld = prepared.withheld
         self._given = prepared.given
         self._on_start = on_start
         self._here = Here(self._output.name)
-        self._end_if_forked = partial(self._here.end_if_forked, self._output.report)
+        report = self._output.report
+        self._end_if_forked = partial(self._here.end_if_forked, report)
         self._in_call = False
         self._interrupted = False
         self._changeable: list[str] = []
         self._acceptance = Acceptance(prepared.check, prepared.exclude)
-        self._kept = Kept(writer, self._here, integrity, self._acceptance.plain, self._report_all)
+        self._kept = Kept(writer, self._here, integrity, self._acceptance.plain, report)
         self.prospects = Prospects(prepared, self._kept)
         self.looks = Looks(self._kept, integrity, self._end_if_forked, self.stop, prepared)
+
+    @property
+    def n_failed(self) -> int:
+        """How many items have a failure as their outcome."""
+        return self._kept.n_failed
 
     def __enter__(self) -> Evaluator:
         self._kept.start()
@@ -168,10 +168,7 @@ class Evaluator:
             self._evaluate_one(item, dict(zip(names, values)))  # noqa: B905
 
     def _evaluate_plainly(self, items: Iterator[int], psets: Mapping[str, Iterable[Any]]) -> None:
-        """Do so where psets ask for nothing but the call: as `_evaluate_each`, but in one loop.
-
-        What is out of the ordinary is left to the other methods.
-        """
+        """Do so in one loop, where psets ask for nothing but the call; others do all else."""
         execute, extra, on_start = self._prepared.execute, self._prepared.extra, self._on_start
         kept, plain, kinds = self._kept, self._kept.plain_rows, self._acceptance.plain
         values_of, due, most = kinds.values_of, self.looks.due, kept.most_plain
@@ -220,7 +217,12 @@ class Evaluator:
         self, item: int, pset: dict[str, Any], error: BaseException, begin: float
     ) -> None:
         """Record what the first attempt raised, and do all that follows from that."""
-        is_outcome = self._fail(item, pset, error, begin, 1)
+        may_wait = not (self._interrupted or self._retries.limit) and self.looks.may_wait(begin)
+        if may_wait and type(error) is Skip:
+            self._kept.skip(item, begin, pset, error, self._output.advance())
+            return
+        may_wait = may_wait and self.may_count_late and not self.prospects.may_learn(error)
+        is_outcome = self._fail(item, pset, error, begin, 1, may_wait=may_wait)
         self._on_start(-1, 0.0)
         if not is_outcome:
             self._try_again(item, pset, 1)
@@ -343,7 +345,7 @@ class Evaluator:
         if self._prepared.store:
             self._end_if_forked()
             self._kept.write_refused(item, refused.row, begin, attempt, self._prepared.store)
-            error = UnsupportedDataError(f"{error} {_KEPT}")
+            error = UnsupportedDataError(f"{error} {KEPT}")
         self._fail(item, pset, error, begin, attempt, is_of_result=True)
 
     def _fail(
@@ -355,12 +357,13 @@ class Evaluator:
         attempt: int,
         *,
         is_of_result: bool = False,
+        may_wait: bool = False,
     ) -> bool:
         """Record a failure, or a skip, and return whether nothing is to be tried again now."""
         self._end_if_forked()
         if isinstance(error, self._lets_through) and not isinstance(error, Skip):
             raise StopNow from error
-        if not self.looks.look(item):
+        if not (may_wait or self.looks.look(item)):
             return True  # it may be another item's doing
         is_quick = not self._retries.limit and monotonic() - begin < QUICK_SECONDS
         integrity = self._integrity
@@ -376,12 +379,11 @@ class Evaluator:
         if (programs := self._programs(pset)) is not None:
             failure.programs = dict(programs)
         is_outcome = self.stopping or not self._retries.allow(failure.kind, attempt)
-        self.n_failed += is_outcome and failure.kind != SKIPPED
+        self._kept.n_failed += is_outcome and failure.kind != SKIPPED
         if is_outcome and not is_of_result:
             self.prospects.learn(error, pset)
         self._on_failed(self.n_failed)
-        # What follows runs no code of the user's: if the disk is full, it is not the item's fault.
-        self._on_start(-1, 0.0)
+        self._on_start(-1, 0.0)  # a full disk is not the item's fault
         if is_quick and not is_of_result:
             self._kept.failures.extend((item, begin, failure))
             return True
@@ -391,9 +393,6 @@ class Evaluator:
         if is_of_result and is_outcome and not self.prospects.has_hope():
             self.keeps_nothing = self.stopping = True
         return is_outcome
-
-    def _report_all(self, failures: list[Failure]) -> None:
-        self._output.report("\n".join(map(Failure.told, failures)))
 
     def _programs(self, pset: dict[str, Any]) -> Programs:
         """Return what a `Command` has noted of its programs."""

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from psyflow.outcomes.records import OF_RESULT
-from psyflow.outcomes.shard import FAILURE, ROWS, ShardReader
+from psyflow.outcomes.shard import ROWS, ShardReader
 from psyflow.system.exits import ALL_WOULD_FAIL, TOO_MANY_FAILURES
 from psyflow.work.alike import FirstFailures
 from psyflow.work.capture import say
 from psyflow.work.crowd import reading_pause
 from psyflow.work.prepared import Retries
-from psyflow.work.settled import failure_in
+from psyflow.work.settled import failures_in
 from psyflow.work.worker import Work
 
 __all__ = ["FailureLimit", "FailuresElsewhere", "n_unfit_in"]
@@ -109,9 +109,9 @@ class FailuresElsewhere:
 
     def _read(self, reader: ShardReader) -> None:
         for frame in reader.new_frames():
-            failure = failure_in(reader, frame) if frame.kind == FAILURE else None
-            if failure is not None and not self._retries.allow(failure.kind, failure.attempt):
-                self._failed.add(failure.item)
+            for failure in failures_in(reader, frame):
+                if not self._retries.allow(failure.kind, failure.attempt):
+                    self._failed.add(failure.item)
 
 
 def n_unfit_in(shards: Iterable[Path]) -> int:
@@ -121,7 +121,6 @@ def n_unfit_in(shards: Iterable[Path]) -> int:
         for frame in reader.new_frames():
             if frame.kind == ROWS:
                 return 0
-            failure = failure_in(reader, frame) if frame.kind == FAILURE else None
-            if failure is not None and failure.kind == OF_RESULT:
-                unfit.add(failure.item)
+            found = failures_in(reader, frame)
+            unfit.update(failure.item for failure in found if failure.kind == OF_RESULT)
     return len(unfit)

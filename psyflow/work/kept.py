@@ -1,4 +1,4 @@
-"""Rows between their evaluation and their shard, which a thread writes while items are running."""
+"""Outcomes between an evaluation and the shard; a thread writes them while items are running."""
 
 from __future__ import annotations
 
@@ -16,18 +16,32 @@ import numpy as np
 import numpy.typing as npt
 
 from psyflow.columns import from_rows, pack
-from psyflow.outcomes.records import OF_PROGRAMS, UNKNOWN, Attempt, Failure, Rows, Writer
+from psyflow.exceptions import Skip
+from psyflow.outcomes.records import (
+    OF_PROGRAMS,
+    SKIPPED,
+    UNKNOWN,
+    Attempt,
+    Failure,
+    Rows,
+    Writer,
+)
+from psyflow.reprs import pset_repr
 from psyflow.system.memory import peak_kib
+from psyflow.texts import message_of
 from psyflow.work.flusher import FLUSH_SECONDS, Flusher
 from psyflow.work.integrity import Integrity
 from psyflow.work.plain import PlainRows
 
-__all__ = ["Here", "Kept", "Printed", "Programs"]
+__all__ = ["KEPT", "QUICK_SECONDS", "Here", "Kept", "Printed", "Programs"]
 
 WRITE_SECONDS = 0.05
 FLUSH_BYTES = 8 << 20
 FLUSH_ROWS = 1 << 16
 FLUSH_FAILURES = 1 << 8
+QUICK_SECONDS = 0.001
+"""Failures of items that took less are written together: little is lost with them."""
+KEPT = "It is kept: with another store, `psy run` only merges it."
 _FIELDS, _PLAIN_FIELDS, _FAILURE_FIELDS = 7, 3, 3
 
 Printed: TypeAlias = tuple[int, int] | None
@@ -59,6 +73,12 @@ class Here:
         start, duration = self.epoch + begin, monotonic() - begin
         return Attempt(item, pset, start, duration, number, self.pid, self.log, self.host)
 
+    def skipped(self, item: int, pset: Mapping[str, Any], begin: float, skip: Skip) -> Failure:
+        """Return the record of a first attempt here that has just ended with a skip."""
+        why, values, start = message_of(skip), pset_repr(pset), self.epoch + begin
+        of_process = self.host, self.pid, self.log
+        return Failure(item, SKIPPED, why, "", values, start, monotonic() - begin, 1, *of_process)
+
     def end_if_forked(self, report: Callable[[str], object]) -> None:
         """End this process if an item has forked it: the one that evaluates goes on elsewhere."""
         if getpid() != self.pid:
@@ -75,7 +95,7 @@ class _There(NamedTuple):
 
 
 class Kept:
-    """Rows that are not written yet, and failures of items that failed quickly.
+    """Rows that are not written yet, failures of items that failed quickly, and skips.
 
     Parameters
     ----------
@@ -86,7 +106,7 @@ class Kept:
     plain : PlainRows
         Knows the names of the values in `plain_rows`.
     report : callable
-        Given `failures` that have been written.
+        Says something of items whose records have been written.
 
     Attributes
     ----------
@@ -97,13 +117,15 @@ class Kept:
     plain_rows : list
         Item, begin, end and values of rows of which nothing else is to be told, flat as well.
     failures : list
-        Item, begin and failure of items that failed quickly, flat as well.
+        Item, begin and record of items that failed or were skipped quickly, flat as well.
     most, most_plain, most_failures : int
         How long `rows`, `plain_rows` and `failures` should be at most.
     due : float
         Until when they should be written again (`time.monotonic`).
     last_sync : float
         When they were brought to the disk.
+    n_failed : int
+        How many items have a failure as their outcome.
     has_written : bool
         Whether there were any.
     sync_pause : float
@@ -123,7 +145,7 @@ class Kept:
         here: Here,
         integrity: Integrity | None,
         plain: PlainRows,
-        report: Callable[[list[Failure]], None],
+        report: Callable[[str], object],
     ) -> None:
         self.rows: list[Any] = []
         self._plain = plain
@@ -135,6 +157,7 @@ class Kept:
         self.most_failures = _FAILURE_FIELDS * FLUSH_FAILURES
         self.last_sync = monotonic()
         self.due = self.last_sync + WRITE_SECONDS
+        self.n_failed = 0
         self.has_written = False
         self.sync_pause = FLUSH_SECONDS / 2
         self.settled = math.inf
@@ -211,7 +234,7 @@ class Kept:
 
         To be called under the lock.
         """
-        lists = ((self.rows, _FIELDS), (self.plain_rows, self._stride))
+        lists = self._with_strides(self.rows, self.plain_rows, self.failures)
         unsettled = sorted(
             (flat[place + 1], flat[place])
             for flat, stride in lists
@@ -219,9 +242,25 @@ class Kept:
         )
         if len(unsettled) > 1:
             for flat, stride in lists:
-                del flat[_end_up_to(unsettled[0][0], flat, stride) :]
+                end = _end_up_to(unsettled[0][0], flat, stride)
+                if flat is self.failures:
+                    self.n_failed -= sum(f.kind != SKIPPED for f in flat[end + 2 :: stride])
+                del flat[end:]
         items = [item for _, item in unsettled]
         return (items[0] if items else None), items[1:]
+
+    def skip(
+        self, item: int, begin: float, pset: Mapping[str, Any], skip: Skip, printed: Printed
+    ) -> None:
+        """Keep that the first attempt of an item has just ended with a skip."""
+        record = self._here.skipped(item, pset, begin, skip)
+        record.printed = printed
+        self.failures.extend((item, begin, record))
+
+    def _with_strides(
+        self, rows: list[Any], plain: list[Any], failures: list[Any]
+    ) -> tuple[tuple[list[Any], int], ...]:
+        return (rows, _FIELDS), (plain, self._stride), (failures, _FAILURE_FIELDS)
 
     def write_failure(self, failure: Failure) -> None:
         """Write a failure, or a skip."""
@@ -250,7 +289,7 @@ class Kept:
 
     def _leave_unsettled(self, there: _There) -> None:
         """Take out what may have to be given up, unless that can be told now."""
-        settled, lists = self.settled, ((there.rows, _FIELDS), (there.plain, self._stride))
+        settled, lists = self.settled, self._with_strides(*there)
         last = max((flat[1 - stride] for flat, stride in lists if flat), default=settled)
         if last > settled and self.is_clean():
             # The item that is running began later: it is the first of those to come.
@@ -274,7 +313,7 @@ class Kept:
             failures = there.failures[2::_FAILURE_FIELDS]
             self._writer.write_failures(failures)
             del self.failures[: len(there.failures)]
-            self._report(failures)
+            self._report("\n".join(map(Failure.told, failures)))
         self.due = monotonic() + WRITE_SECONDS
         if sync:
             self._writer.sync()

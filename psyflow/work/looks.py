@@ -8,7 +8,7 @@ from time import monotonic
 
 from psyflow.work.conditions import Conditions
 from psyflow.work.integrity import Integrity
-from psyflow.work.kept import Kept
+from psyflow.work.kept import QUICK_SECONDS, Kept
 from psyflow.work.prepared import Prepared
 
 __all__ = ["Looks"]
@@ -76,6 +76,11 @@ class Looks:
     def due(self) -> float:
         """From when on it is time for a look, or to write (`time.monotonic`)."""
         return min(self._next, self._kept.due)
+
+    def may_wait(self, begin: float) -> bool:
+        """Tell whether an item that has just ended without a row took no time, and none is due."""
+        now = monotonic()
+        return not (now - begin > QUICK_SECONDS or now > self.due or self._kept.is_long)
 
     def look_after(self, conditions: Conditions) -> None:
         """Have each item begin under these, in a process that is psyflow's own."""

@@ -37,9 +37,13 @@ class Prospects:
         self._n_unfit = 0
         self._inescapable = Inescapable(prepared.execute)
 
+    def may_learn(self, error: BaseException) -> bool:
+        """Tell whether there may be anything to learn from what `execute` has raised."""
+        return not self.are_doomed and self._inescapable.may_be(error)
+
     def learn(self, error: BaseException, pset: Mapping[str, Any]) -> None:
         """Take note of what `execute` has raised."""
-        if not self.are_doomed and self._inescapable.may_be(error):
+        if self.may_learn(error):
             given = {*self._prepared.extra, *pset} - {*self._prepared.withheld}
             self.are_doomed = self._inescapable(error, users_frames(error.__traceback__), given)
 

@@ -13,7 +13,7 @@ from psyflow.outcomes.records import Failure
 from psyflow.outcomes.shard import FAILURE, REFUSED, Frame, ShardReader
 from psyflow.work.prepared import Retries
 
-__all__ = ["failure_in", "settled_in"]
+__all__ = ["failures_in", "settled_in"]
 
 Items: TypeAlias = "npt.NDArray[np.int64]"
 
@@ -27,17 +27,19 @@ def settled_in(shard: Path, retries: Retries, attempts: dict[int, int]) -> Items
             continue  # its failure comes after it
         if frame.kind != FAILURE:
             settled.append(frame.items)
-        elif (failure := failure_in(reader, frame)) is not None:
+        for failure in failures_in(reader, frame):
             if retries.allow(failure.kind, failure.attempt):
                 attempts[failure.item] = failure.attempt
             else:
-                settled.append(frame.items)
+                settled.append(np.array([failure.item], dtype=np.int64))
     return np.concatenate(settled)
 
 
-def failure_in(reader: ShardReader, frame: Frame) -> Failure | None:
-    """Return a failure, or None if it is damaged: then its item runs again."""
+def failures_in(reader: ShardReader, frame: Frame) -> list[Failure]:
+    """Return the failures of a frame; none if it is damaged: then its items run again."""
+    if frame.kind != FAILURE:
+        return []
     try:
-        return reader.failure(frame)
+        return reader.failures(frame)
     except DamagedFileError:
-        return None
+        return []

@@ -295,6 +295,7 @@ def work(
         prepared, writer, slot.running, job.retries, attempts, heard, note_failures, integrity
     )
     evaluator.sync_every(sync_pause(job.n_workers))
+    evaluator.may_count_late = job.max_failures is None
     account = Account(evaluator, slot, integrity)
     with output or contextlib.nullcontext(), account, writer, evaluator, account:
         _StopSignal(evaluator, slot)

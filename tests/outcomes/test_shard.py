@@ -24,7 +24,7 @@ from psyflow.exceptions import (
     UnsupportedDataError,
 )
 from psyflow.outcomes.beside import packed_file
-from psyflow.outcomes.frames import FAILURE, MAGIC, ROWS, Frame
+from psyflow.outcomes.frames import FAILURE, MAGIC, ROWS, SKIP, Frame
 from psyflow.outcomes.records import Failure
 from psyflow.outcomes.shard import ShardReader, ShardWriter
 from psyflow.reprs import pset_repr, safe_repr
@@ -130,22 +130,24 @@ def test_rows_come_back_exactly(columns: list[list[Any]], first: int) -> None:
 texts = st.text(st.characters(), max_size=8)  # lone surrogates too
 
 
-@settings(max_examples=60)
-@given(
-    st.builds(
-        Failure,
-        item=st.integers(0, 2**62),
-        kind=st.sampled_from(["error", "crash", "timeout", "result"]),
-        exception=texts,
-        traceback=texts,
-        pset=st.dictionaries(texts, texts, max_size=2),
-        start=st.floats(0, 1e12),
-        duration=st.floats(0, 1e12),
-        attempt=st.integers(1, 100),
-        host=texts,
-        pid=st.integers(1, 2**22),
-    )
+records = st.builds(
+    Failure,
+    item=st.integers(0, 2**62),
+    kind=st.sampled_from(["error", "crash", "timeout", "result", "skipped"]),
+    exception=texts,
+    traceback=texts,
+    pset=st.dictionaries(texts, texts, max_size=2),
+    start=st.floats(0, 1e12),
+    duration=st.floats(0, 1e12),
+    attempt=st.integers(1, 100),
+    host=texts,
+    pid=st.integers(1, 2**22),
+    programs=st.none() | st.dictionaries(texts, st.integers(0, 5), max_size=1),
 )
+
+
+@settings(max_examples=60)
+@given(records.filter(lambda failure: failure.kind != "skipped"))
 def test_failures_come_back_exactly(failure: Failure) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.rows"
@@ -153,7 +155,42 @@ def test_failures_come_back_exactly(failure: Failure) -> None:
             writer.write_failure(failure)
         reader, (frame,) = read(path)
         assert (frame.kind, frame.items.tolist()) == (FAILURE, [failure.item])
-        assert reader.failure(frame) == failure
+        assert reader.failures(frame) == [failure]
+
+
+@settings(max_examples=60)
+@given(st.lists(records, min_size=1, max_size=6))
+def test_failures_and_skips_that_are_written_together_come_back_exactly(
+    failures: list[Failure],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.rows"
+        with ShardWriter(path) as writer:
+            writer.write_failures(failures)
+        reader, frames = read(path)
+        assert [failure for frame in frames for failure in reader.failures(frame)] == failures
+        assert [i for frame in frames for i in frame.items.tolist()] == [f.item for f in failures]
+        for frame in frames:
+            is_skip = {failure.kind == "skipped" for failure in reader.failures(frame)}
+            assert is_skip == {frame.kind == SKIP}
+
+
+def test_failures_that_are_alike_take_few_bytes_and_one_frame(tmp_path: Path) -> None:
+    path = tmp_path / "a.rows"
+    with ShardWriter(path) as writer:
+        writer.write_failures([Failure(i, "error", "E: no", "…" * 100) for i in range(100)])
+    reader, (frame,) = read(path)
+    assert frame.items.tolist() == list(range(100))
+    with ShardWriter(tmp_path / "b.rows") as writer:
+        writer.write_failures([Failure(i, "skipped", "dull", host="here") for i in range(100)])
+    assert (tmp_path / "b.rows").stat().st_size < 5000
+    # What is damaged costs these items, and no others.
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    reader = ShardReader(path)
+    with pytest.raises(DamagedFileError):
+        reader.failures(reader.new_frames()[0])
 
 
 def test_rows_without_columns_and_frames_without_rows(tmp_path: Path) -> None:
@@ -211,10 +248,10 @@ def test_rows_that_cannot_be_unpickled_name_the_file(
 def test_a_later_format_is_an_error_that_names_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(psyflow.outcomes.frames._VERSION_OF_KIND, ROWS, 5)
+    monkeypatch.setitem(psyflow.outcomes.frames._VERSION_OF_KIND, ROWS, 6)
     write_frames(tmp_path / "a.rows", 1)
     monkeypatch.undo()
-    with pytest.raises(DamagedFileError, match=r"a\.rows.*format 5"):
+    with pytest.raises(DamagedFileError, match=r"a\.rows.*format 6"):
         read(tmp_path / "a.rows")
 
 
@@ -300,7 +337,7 @@ def test_a_payload_that_is_damaged_is_an_error_that_names_the_file(tmp_path: Pat
     path.write_bytes(content)
     for frame in frames:
         assert not reader.is_intact(frame)
-        load_one = reader.failure if frame.kind == FAILURE else reader.rows
+        load_one = reader.failures if frame.kind == FAILURE else reader.rows
         with pytest.raises(DamagedFileError, match=rf"a\.rows.*byte {frame.offset}.*run again"):
             load_one(frame)
 

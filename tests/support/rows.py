@@ -112,7 +112,8 @@ def load(reader: ShardReader, frames: Sequence[Any]) -> dict[int, Any]:
     outcomes: dict[int, Any] = {}
     for frame in frames:
         if frame.kind == FAILURE:
-            found = {reader.failure(frame).item: reader.failure(frame)}
+            found = {failure.item: failure for failure in reader.failures(frame)}
+            assert list(found) == frame.items.tolist()
         else:
             assert frame.kind == ROWS
             with trusting():  # the tests' own values may be of any class

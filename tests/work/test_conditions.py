@@ -178,8 +178,8 @@ def seen_by(run: Job) -> list[tuple[int, str]]:
                 rows = reader.rows(frame)
                 seen |= dict(zip(rows.items.tolist(), rows.columns["seen"], strict=True))
             else:
-                failure = reader.failure(frame)
-                seen[failure.item] = failure.exception.partition("SEEN ")[2].strip()
+                for failure in reader.failures(frame):
+                    seen[failure.item] = failure.exception.partition("SEEN ")[2].strip()
     assert sorted(seen) == list(range(run.n_items)), run.log.read_text()[-2000:]
     return sorted(seen.items())
 

@@ -598,7 +598,8 @@ def test_quick_failures_are_written_together_and_slow_ones_at_once(
         n_at_once = len(writes)
         evaluator.flush()
     reader = ShardReader(tmp_path / "a.rows")
-    failures = [reader.failure(frame) for frame in reader.new_frames()]
+    frames = reader.new_frames()
+    failures = [failure for frame in frames for failure in reader.failures(frame)]
     assert sorted(failure.item for failure in failures) == list(range(200))
     for failure in failures:
         what = "dull" if failure.item % 3 == 2 else f"ValueError: {failure.item}"

@@ -243,10 +243,11 @@ def test_hostile_items_are_tried_again_if_crashes_are(job: MakeJob) -> None:
     script.write_text(text.replace("prefix=", "retries=Retries(1, ['crash']),\n    prefix="))
     assert run.run() == 0
     attempts = [
-        reader.failure(frame).attempt
+        failure.attempt
         for reader in map(ShardReader, run.shards())
         for frame in reader.new_frames()
         if frame.kind == FAILURE
+        for failure in reader.failures(frame)
     ]
     assert sorted(attempts) == [1, 2]
 

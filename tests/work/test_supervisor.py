@@ -332,8 +332,7 @@ def last_failures(run: Job) -> dict[int, list[tuple[str, int]]]:
     for shard in run.shards():
         reader = ShardReader(shard)
         for frame in reader.new_frames():
-            if frame.kind == FAILURE:
-                failure = reader.failure(frame)
+            for failure in reader.failures(frame) if frame.kind == FAILURE else ():
                 found.setdefault(failure.item, []).append((failure.kind, failure.attempt))
     return {item: sorted(failures, key=lambda f: f[1]) for item, failures in found.items()}
 

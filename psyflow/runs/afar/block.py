@@ -8,13 +8,16 @@ import platform
 import shlex
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from psyflow.exceptions import PsyflowError
+from psyflow.outcomes.payloads import fields_of
 from psyflow.outcomes.shard import FAILURE, REFUSED
 from psyflow.runs.afar.kept import Kept
 from psyflow.system.owner import Owner
@@ -226,15 +229,16 @@ class Reply:
     def settled(self) -> Items:
         """Return the items that have their outcome."""
         settled = [np.empty(0, dtype=np.int64)]
-        settled += [items for kind, items, payload in self.frames if self._settles(kind, payload)]
+        settled += [self._settled_by(*frame) for frame in self.frames]
         return np.concatenate(settled)
 
-    def _settles(self, kind: int, payload: bytes) -> bool:
+    def _settled_by(self, kind: int, items: Items, payload: bytes) -> Items:
         if kind == REFUSED:
-            return False  # its failure comes after it
-        return kind != FAILURE or not self.is_tried_again(payload)
+            return items[:0]  # its failure comes after it
+        if kind != FAILURE:
+            return items
+        return items[[not self.is_tried_again(failure) for failure in fields_of(payload)]]
 
-    def is_tried_again(self, payload: bytes) -> bool:
-        """Tell whether a failure, as it is in a shard, is no outcome yet."""
-        failure = json.loads(payload)
+    def is_tried_again(self, failure: Mapping[str, Any]) -> bool:
+        """Tell whether a failure, of which the fields are given, is no outcome yet."""
         return self.retries.allow(failure["kind"], failure["attempt"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import numpy as np
 from psyflow.engines.link import Link
 from psyflow.engines.shipments import Arrival, Shipments
 from psyflow.exceptions import PsyflowError
+from psyflow.outcomes.payloads import fields_of, payload_of_failures
 from psyflow.outcomes.records import Attempt, Failure
 from psyflow.outcomes.shard import FAILURE, Frame, ShardWriter
 from psyflow.record.plan import Plan
@@ -262,17 +262,19 @@ class _Driver:
                 payload = self._with_paths_of_here(payload, reply.folder)
             frame = Frame(kind, items, 0, len(payload), 0)
             self._writer.write_frame(frame, payload)
-            if kind == FAILURE and not reply.is_tried_again(payload):
-                self._count_failure()
+            for failure in fields_of(payload) if kind == FAILURE else ():
+                if not reply.is_tried_again(failure):
+                    self._count_failure()
 
     def _with_paths_of_here(self, payload: bytes, there: str) -> bytes:
-        """Return a failure whose traceback names the frozen code of this run, which stays."""
-        failure = json.loads(payload)
-        if there and str(Path(there).parent / STUDY) in failure["exception"]:
-            failure["exception"] += NO_FILES
-        for part in ("exception", "traceback"):
-            failure[part] = self._as_of_here(failure[part], there)
-        return json.dumps(failure).encode()
+        """Return failures whose tracebacks name the frozen code of this run, which stays."""
+        failures = fields_of(payload)
+        for failure in failures:
+            if there and str(Path(there).parent / STUDY) in failure["exception"]:
+                failure["exception"] += NO_FILES
+            for part in ("exception", "traceback"):
+                failure[part] = self._as_of_here(failure[part], there)
+        return payload_of_failures(failures)
 
     def _as_of_here(self, text: str, there: str) -> str:
         """Put the paths of this study in the place of those where a worker had laid it out."""

@@ -91,5 +91,6 @@ def gated(study: Study, engine: Engine, trace: Path, more: str = "", n: int = 24
 
 def failures_of(study: Study, name: str) -> list[Failure]:
     readers = map(ShardReader, sorted((study.work / name / "out").glob("*.rows")))
-    found = [r.failure(f) for r in readers for f in r.new_frames() if f.kind == FAILURE]
+    frames = ((r, f) for r in readers for f in r.new_frames() if f.kind == FAILURE)
+    found = [failure for reader, frame in frames for failure in reader.failures(frame)]
     return sorted(found, key=lambda failure: (failure.item, failure.attempt))
