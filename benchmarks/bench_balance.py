@@ -49,7 +49,7 @@ def run(environment: Environment) -> Iterator[Figure]:
         ),
         "pool": Contender([environment.peer("balance.py", "durations.json")], peer_folder),
     }
-    samples = interleaved(contenders, environment.repeats(5))
+    samples = interleaved(contenders, environment.repeats(3))
     makespan = samples["psyflow"].reported("makespan")
     yield Figure(
         f"200 items with lognormal durations, {sum(drawn):.0f} s in all, 2 workers: "

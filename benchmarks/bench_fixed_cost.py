@@ -25,7 +25,7 @@ def run(environment: Environment) -> Iterator[Figure]:
             for store in STORES
         },
     }
-    samples = interleaved(contenders, environment.repeats(15))
+    samples = interleaved(contenders, environment.repeats(9))
     peer = samples["import"]
     for store in STORES:
         mine = samples[store]

@@ -20,7 +20,7 @@ def run(environment: Environment) -> Iterator[Figure]:
         "doit": Contender([[environment.python, "-c", "import doit"]], folder),
         "modules": Contender([environment.program("help_modules.py")], folder),
     }
-    samples = interleaved(contenders, environment.repeats(21))
+    samples = interleaved(contenders, environment.repeats(11))
     mine, peer = samples["help"], samples["doit"]
     yield Figure(
         "psy --help",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 
 from benchmarks.environment import Environment
@@ -30,21 +29,16 @@ def execute(x):
 
 
 def run(environment: Environment) -> Iterator[Figure]:
-    for module in ("pandas", "scipy"):
-        if importlib.util.find_spec(module) is None:
-            raise RuntimeError(
-                f"This measures imports of {module}, which is not here. Type: "
-                f"{environment.python} -m pip install {module}"
-            )
+    # The packages of one interpreter for both, so that these are the same.
+    scipy = ["env", f"PYTHONPATH={environment.peers.packages('scipy')}"]
     for pool_size in (2, 8):
         text = _TASK.format(pool_size=pool_size)
         folder = study(environment, f"imports-{pool_size}", text)
         run = cold_run(environment, folder)
-        (mine,) = run.commands
-        # Both in this interpreter: its packages are the same.
-        its = environment.own_peer("imports.py", str(pool_size))
+        mine = [*scipy, *run.commands[0]]
+        its = [*scipy, *environment.peer("imports.py", str(pool_size))]
         contenders = {
-            "psyflow": run,
+            "psyflow": Contender([mine], folder, run.before),
             "pool": Contender([its], folder),
             "psyflow, memory": Contender(
                 [environment.program("tree_memory.py", *mine)], folder, run.before

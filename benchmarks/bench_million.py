@@ -18,7 +18,7 @@ def run(environment: Environment) -> Iterator[Figure]:
     contenders = {
         "loop": Contender([environment.program("loop.py", str(n))], environment.folder("loop")),
         "pool": Contender(
-            [environment.own_peer("chunks.py", str(n))], by_hand, before=lambda: emptied(by_hand)
+            [environment.peer("chunks.py", str(n))], by_hand, before=lambda: emptied(by_hand)
         ),
         **{
             store: cold_run(environment, square(environment, f"million-{store}", n, store))

@@ -17,7 +17,9 @@ def run(environment: Environment) -> Iterator[Figure]:
     samples = interleaved(
         {
             "psyflow": _contender(environment, environment.python, "psyflow.study", numbers),
-            "psweep": _contender(environment, str(environment.peers), "psweep", numbers),
+            "psweep": _contender(
+                environment, str(environment.peers.python("psweep")), "psweep", numbers
+            ),
         },
         environment.repeats(3),
     )

@@ -27,6 +27,8 @@ def run(environment: Environment) -> Iterator[Figure]:
     }
     samples = interleaved(contenders, environment.repeats(5))
     for name, (limit, description) in PEERS.items():
+        if name not in samples:
+            continue
         yield _figure(f"psy run, {n} psets, pool_size=2", samples, name, limit, description)
 
 
@@ -49,14 +51,14 @@ def _figure(
 
 def _peers(environment: Environment, n: int) -> dict[str, Contender]:
     scripts = HERE / "peers"
-    programs = environment.peers.parent
     settings = ["env", f"N_ITEMS={n}"]
-    jug = [*settings, str(programs / "jug"), "execute", str(scripts / "jugfile.py")]
-    doit = [*settings, str(programs / "doit"), "-f", str(scripts / "dodo.py"), "-d", "."]
+    program = environment.peers.program("jug")
+    jug = [*settings, str(program), "execute", str(scripts / "jugfile.py"), "--jugdir", "jugdata"]
+    doit = [*settings, environment.python, "-m", "doit", "-f", str(scripts / "dodo.py"), "-d", "."]
     folders = {name: environment.folder(f"systems-{name}") for name in PEERS}
-    return {
+    contenders = {
         "jug": Contender(
-            [[*jug, "--jugdir", "jugdata"]] * 2,
+            [jug] * 2,
             folders["jug"],
             before=lambda: emptied(folders["jug"]),
         ),
@@ -74,6 +76,7 @@ def _peers(environment: Environment, n: int) -> dict[str, Contender]:
             before=lambda: emptied(folders["joblib"]),
         ),
     }
+    return {name: one for name, one in contenders.items() if program or name != "jug"}
 
 
 def _ready_for_doit(folder: Path) -> None:

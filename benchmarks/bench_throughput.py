@@ -24,7 +24,7 @@ def run(environment: Environment) -> Iterator[Figure]:
             for store in STORES
         },
     }
-    samples = interleaved(contenders, environment.repeats(9))
+    samples = interleaved(contenders, environment.repeats(5))
     peer = samples["by hand"]
     for store in STORES:
         mine = samples[store]

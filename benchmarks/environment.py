@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -13,8 +14,73 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
+REQUIREMENTS = HERE / "requirements"
 COMMON = ("numpy", "tables", "joblib", "doit")
-PEERS = ("jug", "execo", "patas", "psweep")
+INSTALL_SECONDS = 900
+
+
+class PeerMissingError(Exception):
+    """A peer is not there, and could not be installed."""
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Virtual environments, one for each peer, as their requirements need not go together.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they are; each is made when it is first asked for, and kept.
+    """
+
+    folder: Path
+
+    @functools.cache  # noqa: B019 (there is one)
+    def python(self, name: str) -> Path:
+        """Return the interpreter of a peer; make its environment if need be.
+
+        Raises
+        ------
+        PeerMissingError
+            If that does not work.
+        """
+        folder, wanted = self.folder / name, REQUIREMENTS / f"{name}.txt"
+        python, installed = folder / "bin" / "python", folder / wanted.name
+        if installed.exists() and installed.read_text() == wanted.read_text():
+            return python
+        print(f"Installing {name} into {folder} …", file=sys.stderr, flush=True)
+        commands = (
+            [sys.executable, "-m", "venv", "--clear", str(folder)],
+            [str(python), "-m", "pip", "install", "-q", "-r", str(wanted)],
+        )
+        for command in commands:
+            try:
+                subprocess.run(command, check=True, timeout=INSTALL_SECONDS)
+            except (OSError, subprocess.SubprocessError) as error:
+                raise PeerMissingError(f"{name} could not be installed: {error}") from error
+        shutil.copy(wanted, installed)
+        return python
+
+    def program(self, name: str) -> Path | None:
+        """Return the program of a peer that has its name; None, which is said, without it."""
+        try:
+            return self.python(name).with_name(name)
+        except PeerMissingError as error:
+            print(f"Without {name}: {error}", file=sys.stderr, flush=True)
+            return None
+
+    def packages(self, name: str) -> Path:
+        """Return the folder with the packages of a peer, for another interpreter to import."""
+        return next(self.python(name).parents[1].glob("lib/python*/site-packages"))
+
+    def versions(self) -> str:
+        """Return the versions of all peers that are there."""
+        told = []
+        for wanted in sorted(REQUIREMENTS.glob("*.txt")):
+            if (self.folder / wanted.stem / wanted.name).exists():
+                lines = wanted.read_text().split()
+                told += [line.replace("==", " ") for line in lines if line.startswith(wanted.stem)]
+        return ", ".join(told)
 
 
 @dataclass(frozen=True)
@@ -25,14 +91,13 @@ class Environment:
     ----------
     scratch : Path
         An empty folder on a real disk.
-    peers : Path
-        The peers' interpreter.
+    peers : Peers
     is_quick : bool
         A tenth of the items, and one repeat: to see that the benchmarks work.
     """
 
     scratch: Path
-    peers: Path
+    peers: Peers
     is_quick: bool
 
     @property
@@ -61,10 +126,6 @@ class Environment:
         return path
 
     def peer(self, name: str, *arguments: str) -> list[str]:
-        """Return the command of a peer's script."""
-        return [str(self.peers), str(HERE / "peers" / name), *arguments]
-
-    def own_peer(self, name: str, *arguments: str) -> list[str]:
         """Return the command of a peer's script in this interpreter, with what psyflow has."""
         return [self.python, str(HERE / "peers" / name), *arguments]
 
@@ -73,30 +134,18 @@ class Environment:
         return [self.python, str(HERE / "programs" / name), *arguments]
 
 
-def find_peers(folder: Path) -> Path:
-    """Return the peers' interpreter in the virtual environment `folder`; make it if need be."""
-    python, wanted = folder / "bin" / "python", HERE / "requirements.txt"
-    installed = folder / wanted.name
-    if not (installed.exists() and installed.read_text() == wanted.read_text()):
-        print(f"Installing the peers into {folder} …", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install = ["-m", "pip", "install", "-q", "-r", str(wanted)]
-        subprocess.run([str(python), *install], check=True)
-        shutil.copy(wanted, installed)
-    return python
-
-
-def machine(peers: Path) -> dict[str, str]:
+def machine(peers: Peers) -> dict[str, str]:
     """Describe the machine and the software."""
+    own = ("psyflow", *COMMON)
     return {
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "CPU": f"{len(os.sched_getaffinity(0))} × {_cpu_model()}",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB",
         "system": platform.platform(),
         "Python": platform.python_version(),
-        "packages": _versions(Path(sys.executable)),
-        "peers": _versions(peers),
-        "load at start": f"{os.getloadavg()[0]:.2f}",
+        "packages": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in own),
+        "peers": peers.versions(),
+        "load": " to ".join(f"{load:.1f}" for load in os.getloadavg()[::2]),
     }
 
 
@@ -105,15 +154,3 @@ def _cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor()
-
-
-def _versions(python: Path) -> str:
-    if python == Path(sys.executable):
-        own = ("psyflow", *COMMON)
-        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in own)
-    code = (
-        "import importlib.metadata as m; "
-        f"print(', '.join(f'{{n}} {{m.version(n)}}' for n in {COMMON + PEERS}))"
-    )
-    found = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
-    return found.stdout.strip()

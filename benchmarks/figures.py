@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -68,29 +68,35 @@ def seconds(wall: float, cpu: float | None = None) -> str:
     return text if cpu is None else f"{text} ({cpu:.2f} s CPU)"
 
 
-HEAD = ("figure", "psyflow", "peer", "peer took", "score", "target", "met", "note")
+HEAD = ("figure", "psyflow", "peer", "peer took", "score", "before", "target", "met", "note")
 
 
-def table(figures: Iterable[Figure]) -> str:
-    """Return a Markdown table."""
-    rows = [HEAD, tuple("-" * len(name) for name in HEAD), *map(_cells, figures)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+def table(figures: Iterable[Figure], before: Callable[[Figure], str] | None = None) -> str:
+    """Return a Markdown table; with `before`, each figure beside what that says of it."""
+    told = before or (lambda figure: "")
+    rows = [HEAD, tuple("-" * len(name) for name in HEAD)]
+    rows += [_cells(figure, told(figure)) for figure in figures]
+    if before is None:
+        place = HEAD.index("before")
+        rows = [(*row[:place], *row[place + 1 :]) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(_line(row, widths) for row in rows)
 
 
-def _cells(figure: Figure) -> tuple[str, ...]:
+def _cells(figure: Figure, before: str) -> tuple[str, ...]:
     return (
         figure.what,
         figure.value,
         figure.peer,
         figure.peer_value,
         f"{figure.score:.3g} {figure.unit}",
+        before,
         figure.target,
         "yes" if figure.is_met else "**no**",
         figure.note,
     )
 
 
-def _line(row: tuple[str, ...], widths: list[int]) -> str:
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
     return f"| {' | '.join(cells)} |"

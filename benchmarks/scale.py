@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import heapq
+import importlib.util
 import random
 import sys
 import tempfile
@@ -248,7 +249,8 @@ def main() -> int:
     print(f"\n{table(figures)}")
     if options.plot:
         _plot(options.plot, places)
-    print("\n".join(problems), file=sys.stderr)
+    for problem in problems:
+        print(problem, file=sys.stderr)
     return 1 if problems or not all(figure.is_met for figure in figures) else 0
 
 
@@ -329,7 +331,12 @@ def _plot(path: Path, places: dict[str, Latencies]) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(
-        1, len(places), sharey=True, squeeze=False, figsize=(5 * len(places), 4)
+        1,
+        len(places),
+        sharey=True,
+        squeeze=False,
+        figsize=(5 * len(places), 4),
+        layout="constrained",
     )
     n_workers = np.unique(np.logspace(1, 4, 40).astype(int))
     for axis, (name, latencies) in zip(axes[0], places.items(), strict=True):
@@ -349,7 +356,7 @@ def _plot(path: Path, places: dict[str, Latencies]) -> None:
         axis.axhline(1.0, color="black", linewidth=0.5)
         axis.set(title=name, xlabel="workers, items of 1 s", ylim=(1e-4, 10))
     axes[0][0].set_ylabel("share of the time that it is busy")
-    axes[0][-1].legend(fontsize="x-small")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.savefig(path)
 
 
@@ -362,7 +369,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--here", type=Path, metavar="DIR", help="measure the latencies there")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw what is busy")
     parser.add_argument("--workers", type=int, nargs="+", default=WORKERS, metavar="N")
-    return parser.parse_args()
+    options = parser.parse_args()
+    # Now, for it takes minutes until these are needed.
+    if options.here and not options.here.is_dir():
+        parser.error(f"there is no folder {options.here}: give --here one that is there")
+    if options.plot and importlib.util.find_spec("matplotlib") is None:
+        parser.error("--plot needs matplotlib: python -m pip install matplotlib")
+    return options
 
 
 if __name__ == "__main__":
