@@ -14,7 +14,7 @@ ROOMS = ("cli", "mapper", "notebook", "record", "report", "results", "runs", "wo
 ENDINGS = "done|failed|skipped|finished|completed|running|queued"
 RULED_OUT = {
     rf"\brows?\b( of \S+)? (are |is |were |was )?({ENDINGS})\b": "only items have states",
-    rf"\b(psets?|parameter sets?) (are |is |were |was )?({ENDINGS})\b": "only items have states",
+    rf"\b(psets?|parameter sets?)( of \S+)? (are |is |were |was )?({ENDINGS})\b": "only items have states",
     r"\bitems? (are |were )?(finished|completed|succeeded)\b": "items are done",
     r"\b(tasks?|steps?) (are |is )?(queued|held)\b": "jobs are queued",
 }
