@@ -191,7 +191,7 @@ class MapInterrupted(KeyboardInterrupt):
     exit_code = 130
 
     def __init__(self, results: Any) -> None:
-        super().__init__(f"{results.n_done} of {results.n_items} psets are done.")
+        super().__init__(f"{results.n_done} of {results.n_items} items are done.")
         self.results = results
 
 

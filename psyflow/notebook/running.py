@@ -114,7 +114,7 @@ def run(
     ...     some = run(file, limit=2, progress=False)
     ...     whole = run(file, progress=False)
     >>> some
-    Results: 2 rows; 2 of 3 psets of square are done; varied: x
+    Results: 2 rows; 2 of 3 items of square are done; varied: x
     x  y
     1  1
     2  4

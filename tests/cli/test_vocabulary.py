@@ -12,9 +12,9 @@ import psyflow
 SOURCES = Path(psyflow.__file__).parent
 ROOMS = ("cli", "mapper", "notebook", "record", "report", "results", "runs", "work")
 ENDINGS = "done|failed|skipped|finished|completed|running|queued"
+BEFORE = "(are |is |were |was )?"
 RULED_OUT = {
-    rf"\brows?\b( of \S+)? (are |is |were |was )?({ENDINGS})\b": "only items have states",
-    rf"\b(psets?|parameter sets?) (are |is |were |was )?({ENDINGS})\b": "only items have states",
+    rf"\b(rows?|psets?|parameter sets?)( of \S+)? {BEFORE}({ENDINGS})\b": "only items have states",
     r"\bitems? (are |were )?(finished|completed|succeeded)\b": "items are done",
     r"\b(tasks?|steps?) (are |is )?(queued|held)\b": "jobs are queued",
 }

@@ -82,7 +82,7 @@ def test_a_notebook_sees_prints_and_progress_and_keeps_what_an_interrupted_cell_
 ) -> None:
     require("nbclient", "ipykernel")
     out = ran(NOTEBOOK, tmp_path)
-    for text in ("at 3", "at 6", "slow: 2 of 2 finished", "[3, 6]", "([0, 1], 2)"):
+    for text in ("at 3", "at 6", "slow: 2 of 2 items done", "[3, 6]", "([0, 1], 2)"):
         assert text in out
 
 

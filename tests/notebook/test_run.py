@@ -270,7 +270,7 @@ def test_a_notebook(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=280)
     assert done.returncode == 0, done.stderr
     first, second, third, fourth, _ = done.stdout.split("end of cell\n")
-    assert "Results: 3 rows; 3 of 100 psets of slow are done" in first
+    assert "Results: 3 rows; 3 of 100 items of slow are done" in first
     assert "of 100 done, 0 failed" in second and "stops after the running items" in second
     assert "interrupted: " in second and "(True, True, [0, 1, 2, 3])" in second
     assert third.count("Traceback") == 1 and len(third.splitlines()) < 16

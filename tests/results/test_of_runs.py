@@ -107,4 +107,4 @@ def test_a_parameter_with_the_name_of_what_is_told_keeps_it(study: Study) -> Non
     study.psy("run", code=1)
     failures = load(study).failures
     assert list(failures["kind"]) == ["p", "q"] and list(failures["kind_"]) == ["error"] * 2
-    assert "0 of 2 psets of t are done" in repr(load(study))
+    assert "0 of 2 items of t are done" in repr(load(study))

@@ -99,7 +99,7 @@ def _about(results: Results) -> str:
     if len(results) > 2 * _COLUMNS:
         text += f" of {len(results)} columns"
     if results.task is not None:
-        text += f"; {results.n_done} of {results.n_items} psets of {_short(results.task)} are done"
+        text += f"; {results.n_done} of {results.n_items} items of {_short(results.task)} are done"
     names = _varied({name: results[name] for name in results.parameters[:_NAMED]}, results.n_rows)
     if names:
         more = f", {_GAP}" if len(results.parameters) > _NAMED else ""
