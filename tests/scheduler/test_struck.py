@@ -227,6 +227,58 @@ def test_jobs_that_are_accepted_late_leave_a_newer_run_alone(tmp_path: Path) -> 
     assert site.psy("kill", "t").returncode == 0
 
 
+def striking(site: Site, program: str, case: str) -> str:
+    """Have a program of the cluster kill who calls it with some words; return what it was."""
+    file = site.place.folder / "bin" / program
+    whole = file.read_text()
+    strike = f'#!/bin/sh\ncase "$*" in {case}) kill -9 $PPID; exit;; esac\n'
+    file.write_text(whole.replace("#!/bin/sh\n", strike))
+    return whole
+
+
+def test_a_kill_that_is_killed(tmp_path: Path) -> None:
+    site = submitting(tmp_path / "place")
+    assert site.psy("run", "t").returncode == 0
+    whole = striking(site, "scancel", "*")
+    assert site.psy("kill", "t").returncode == -9
+    (tmp_path / "place" / "bin" / "scancel").write_text(whole)
+    # It had come to one of them.
+    (tmp_path / "place" / "jobs" / "3" / "line").unlink()
+    assert "has jobs at work" in site.psy("run", "t").stderr
+    assert site.psy("kill", "t").returncode == 0
+    assert not site.steps()
+    assert site.psy("run", "t").returncode == 0
+    assert site.steps() == ["merge", "process", "split"]
+
+
+def test_a_continuation_that_is_killed(tmp_path: Path) -> None:
+    site = submitting(tmp_path / "place")
+    assert site.psy("run", "t").returncode == 0
+    folders = [tmp_path / "place" / "jobs" / number for number in "123"]
+    for folder in folders:
+        (folder / "line").unlink()
+    # One of two process jobs runs, and the merge job dies as it submits the next.
+    whole = striking(site, "sbatch", "*--array*")
+    environment = {**os.environ, **site.environment, "SLURM_ARRAY_TASK_ID": "0"}
+    jobs = [
+        subprocess.run(
+            ["sh", folder / "script"], env=environment, capture_output=True, check=False
+        )
+        for folder in folders
+    ]
+    assert [job.returncode == 0 for job in jobs] == [True, True, False], jobs
+    assert site.steps() == ["split"]
+    shown = site.psy("status", "t")
+    assert "2 out of 4 rows" in shown.stdout
+    assert "job 4: queued" in shown.stderr
+    (tmp_path / "place" / "bin" / "sbatch").write_text(whole)
+    shown = site.psy("run", "t")
+    assert "was broken off, and is made anew. Ended job 4." in shown.stdout + shown.stderr
+    assert site.steps() == ["merge", "process", "split"]
+    assert site.psy("kill", "t").returncode == 0
+    assert not site.steps()
+
+
 def test_a_real_slurm_has_nothing_half_submitted(tmp_path: Path, slurm: PrivateSlurm) -> None:
     need_recorder()
 
