@@ -26,6 +26,7 @@ from psyflow.scheduler.base import (
 )
 from psyflow.scheduler.checked import CheckedScheduler
 from psyflow.scheduler.facts import Partition, SiteFacts, are_here
+from psyflow.scheduler.inherited import without_outer_job
 from psyflow.scheduler.names import marked
 from psyflow.scheduler.questions import Questions
 from psyflow.scheduler.request import SubmitRequest
@@ -315,7 +316,9 @@ class BatchScheduler(CheckedScheduler):
                 errors="replace",
                 # Not what a library has written into C's environment alone, as MPI does: all that
                 # a job starts by `mpirun` would take itself for a part of this process.
-                env=self.query_environment(os.environ) if is_query else dict(os.environ),
+                env=self.query_environment(os.environ)
+                if is_query
+                else without_outer_job(os.environ),
                 # A submission that is broken off may have been accepted all the same.
                 timeout=patience if is_query else None,
                 check=False,

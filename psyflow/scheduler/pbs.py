@@ -7,7 +7,7 @@ import getpass
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from psyflow.exceptions import SchedulerError
@@ -36,9 +36,10 @@ from psyflow.scheduler.extras import (
     named_amounts,
 )
 from psyflow.scheduler.facts import Partition
-from psyflow.scheduler.limits import AT_ONCE, JOBS, MEMBERS, SECONDS, Limit
+from psyflow.scheduler.limits import JOBS, Limit
 from psyflow.scheduler.memory import check_memory, read_memory, sized
 from psyflow.scheduler.names import from_name, to_name
+from psyflow.scheduler.pbs_limits import EVERYBODY, NAME, attributes_of, limits_at, seconds_in
 from psyflow.scheduler.remedies import Remedy
 from psyflow.scheduler.request import flags, logged_command
 from psyflow.scheduler.timelimit import clock, read_time_limit
@@ -72,10 +73,6 @@ _UNDERSCORE = "~"
 """Stands for ``_`` in a server's name: in the id of a member, that comes before the index."""
 _UNKNOWN_JOB = 153
 _SERVER, _QUEUES = ("qstat", "-B", "-f"), ("qstat", "-Q", "-f")
-_NAME = ""
-"""Of a server or a queue, among its attributes."""
-_GENERIC = "PBS_GENERIC"
-_EVERYBODY = "everybody's"
 
 
 class PBS(BatchScheduler):
@@ -237,7 +234,7 @@ class PBS(BatchScheduler):
     ) -> list[Limit]:
         """Return what the server and the job's queue say of jobs, arrays and time."""
         server, queue = self._places(scheduler_args, name)
-        return [limit for place in (server, queue) for limit in _limits(place)]
+        return [limit for place in (server, queue) for limit in limits_at(place)]
 
     def limits_now(
         self, scheduler_args: Mapping[str, object] | None = None, name: str = "psyflow"
@@ -245,16 +242,16 @@ class PBS(BatchScheduler):
         """Return `limits_of`, with the user's jobs that qselect lists, and jobs of everybody."""
         found = []
         for place in self._places(scheduler_args, name, self.ask_now):
-            for limit in _limits(place):
+            for limit in limits_at(place):
                 taken = self._taken(limit, place) if limit.of == JOBS else 0
                 found.append(dataclasses.replace(limit, taken=taken))
         return found
 
     def _taken(self, limit: Limit, place: Mapping[str, str]) -> int:
-        if limit.whose.endswith(_EVERYBODY):
+        if limit.whose.endswith(EVERYBODY):
             total = place.get("total_jobs", "")
             return int(total) if total.isdecimal() else 0
-        kind, _, where = place[_NAME].partition(" ")
+        kind, _, where = place[NAME].partition(" ")
         command = ["qselect", "-T", "-u", getpass.getuser()]
         listed = self.ask_now([*command, "-q", where] if kind == "Queue" else command)
         # Members count, and so does an array none of which is listed.
@@ -268,7 +265,7 @@ class PBS(BatchScheduler):
         """Return what a job gets that asks for no time, from its queue or from the server."""
         for place in reversed(self._places(scheduler_args, name)):
             if text := place.get("resources_default.walltime"):
-                return _seconds(text)
+                return seconds_in(text)
         return None
 
     def _places(
@@ -280,10 +277,10 @@ class PBS(BatchScheduler):
         """Ask for the attributes of the server and of the queue to which a job goes."""
         ask = ask or self.ask_once
         options = resolve(self._canonical_args(scheduler_args), name)
-        server = next(iter(_attributes(ask(_SERVER))), {})
+        server = next(iter(attributes_of(ask(_SERVER))), {})
         wanted = str(options.get("queue", server.get("default_queue", ""))).partition("@")[0]
-        queues = _attributes(ask(_QUEUES))
-        return server, next((q for q in queues if q[_NAME] == f"Queue {wanted}"), {})
+        queues = attributes_of(ask(_QUEUES))
+        return server, next((q for q in queues if q[NAME] == f"Queue {wanted}"), {})
 
     def cluster_name(self) -> str | None:
         """Return the name of the server, which is also a part of its jobs' ids."""
@@ -316,65 +313,6 @@ def _resources(options: Mapping[str, object]) -> list[str]:
         words += ["-l", f"walltime={clock(limit)}"]
     further = named_amounts("PBS", options.get("resources", {}))
     return words + [w for name, value in further for w in ("-l", f"{name}={value}")]
-
-
-def _attributes(stdout: str) -> list[dict[str, str]]:
-    """Read what ``qstat -f`` prints of servers or queues: the attributes of each, and its name."""
-    found: list[dict[str, str]] = []
-    for line in stdout.splitlines():
-        name, equals, value = line.partition(" = ")
-        if head := re.match(r"(Server|Queue): (\S+)", line):
-            found.append({_NAME: f"{head[1]} {head[2]}"})
-        elif equals and found:
-            found[-1][name.strip()] = value.strip()
-    return found
-
-
-def _limits(place: Mapping[str, str]) -> Iterator[Limit]:
-    """Return the limits of a server or a queue, of which jobs of others are not counted."""
-    whose = place.get(_NAME, "")
-    if place.get("max_array_size", "").isdecimal():
-        yield Limit("max_array_size", int(place["max_array_size"]), MEMBERS, whose)
-    if text := place.get("resources_max.walltime"):
-        yield Limit("resources_max.walltime", _seconds(text), SECONDS, whose)
-    kinds = {
-        "max_queued": JOBS,
-        "max_user_queuable": JOBS,
-        "max_run": AT_ONCE,
-        "max_user_run": AT_ONCE,
-    }
-    for name, of in kinds.items():
-        user, everybody = _counts(place.get(name, ""))
-        if user is not None:
-            yield Limit(name, user, of, whose)
-        if everybody is not None:
-            yield Limit(name, everybody, of, f"{whose}, {_EVERYBODY}")
-    if place.get("max_queuable", "").isdecimal():
-        yield Limit("max_queuable", int(place["max_queuable"]), JOBS, f"{whose}, {_EVERYBODY}")
-
-
-def _counts(text: str) -> tuple[int | None, int | None]:
-    """Read how many the user may have, and all together; None if that is not said.
-
-    Examples
-    --------
-    >>> _counts("[u:PBS_GENERIC=10],[o:PBS_ALL=500]"), _counts("7"), _counts("")
-    ((10, 500), (7, None), (None, None))
-    """
-    if text.isdecimal():
-        return int(text), None
-    users = dict(re.findall(r"u:([^=\]]+)=(\d+)", text))
-    user = users.get(getpass.getuser(), users.get(_GENERIC))
-    everybody = re.search(r"o:PBS_ALL=(\d+)", text)
-    return None if user is None else int(user), None if everybody is None else int(everybody[1])
-
-
-def _seconds(text: str) -> float:
-    """Read ``hours:minutes:seconds``, with as few of them as there are, from the last."""
-    seconds = 0.0
-    for number in text.split(":"):
-        seconds = 60 * seconds + (float(number) if number.isdecimal() else math.inf)
-    return seconds
 
 
 def _in_words_of_pbs(jobid: JobId) -> str:
