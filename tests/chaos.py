@@ -135,6 +135,7 @@ class Round:
         done = _done(study)
         study.calls()
         (study.tasks / "repaired").touch()
+        study.is_apart = False  # nobody kills these
         study.psy("run")
         assert study.rows() == [(f"<{x}>", x, x**2) for x in self._space]
         calls = study.calls()

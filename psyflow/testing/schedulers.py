@@ -54,11 +54,15 @@ BEGIN_AND_WAIT = (
 
 
 def until(true: Callable[[], object], what: str, seconds: float) -> None:
-    """Wait until `true` returns something true; fail, saying `what`, after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Wait until `true` returns something true; fail, saying `what`, after `seconds`.
+
+    It is asked ever less often: each time may start the programs of a cluster.
+    """
+    begin = time.monotonic()
     while not true():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s until {what}"
-        time.sleep(0.05)
+        waited = time.monotonic() - begin
+        assert waited < seconds, f"waited {seconds:g} s until {what}"
+        time.sleep(min(max(0.05, waited / 10), 0.25))
 
 
 def _text(path: Path) -> str:

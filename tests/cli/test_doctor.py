@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from psyflow.doctor import latency
 from psyflow.exceptions import TaskFileError
 from psyflow.scheduler import ImmediateRun, Slurm, Ssh
 from psyflow.tasks import TaskDef
@@ -28,6 +29,7 @@ def nobodys_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Look for profiles in the usual places, of a user who has none; return where it would be."""
     monkeypatch.delenv("PSYFLOW_SITE")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(latency, "_SECONDS", 0.01)  # how fast this disk is, no test asks
     return tmp_path / "config/psyflow/site.yaml"
 
 
@@ -181,13 +183,13 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:  # ty
 
 def test_looks_and_writes_nothing(place: Place, cluster: FakeSlurm) -> None:
     before = place.snapshot()
-    told = place.program("doctor")
+    told = place.call("doctor")
     assert told.returncode == 0, told.stderr
     assert "hard links, exclusive creation and renaming work" in told.stdout
     assert "Scheduler slurm" in told.stdout
     assert "at most 77 jobs in an array" in told.stdout
     assert "There is no site profile. Write one with: psy doctor --write" in told.stdout
-    report = json.loads(place.program("doctor", "--json").stdout)
+    report = json.loads(place.call("doctor", "--json").stdout)
     assert report["schedulers"]["slurm"]["max_array_size"] == 77
     assert report["workdir"]["problems"] == report["problems"] == []
     # Folders that were made and removed leave their parent changed.
@@ -197,34 +199,34 @@ def test_looks_and_writes_nothing(place: Place, cluster: FakeSlurm) -> None:
 def test_profile_that_is_written_is_used(
     place: Place, cluster: FakeSlurm, nobodys_profile: Path
 ) -> None:
-    told = place.program("doctor", "--write", "-s", "slurm")
+    told = place.call("doctor", "--write", "-s", "slurm")
     assert told.returncode == 0, told.stderr
     assert f"Wrote {nobodys_profile}." in told.stderr
     text = nobodys_profile.read_text()
     assert "at most 77 jobs in an array" in text
     profile = yaml.safe_load(text)
     assert (profile["scheduler"], list(profile["scheduler_args"])) == ("slurm", ["partition"])
-    told = place.program("doctor").stdout
+    told = place.call("doctor").stdout
     assert "Site profile: config/psyflow/site.yaml, scheduler slurm" in told
-    again = place.program("doctor", "--write", "-s", "slurm")
+    again = place.call("doctor", "--write", "-s", "slurm")
     assert again.returncode == 2
     assert "exists already, and stays as it is" in again.stderr
     assert nobodys_profile.read_text() == text
     place.task("t")
-    assert "jobs are submitted" in place.program("run").stderr
+    assert "jobs are submitted" in place.call("run").stderr
     until(lambda: place.result_exists("t"), "the task has run on the cluster", PATIENCE)
     assert place.result("t")["y"] == [0, 1, 4, 9]
 
 
 def test_probe_tells_how_fast_files_are_seen(place: Place, cluster: FakeSlurm) -> None:
     begin = time.monotonic()
-    report = json.loads(place.program("doctor", "--probe", "-s", "slurm", "--json").stdout)
+    report = json.loads(place.call("doctor", "--probe", "-s", "slurm", "--json").stdout)
     elapsed = time.monotonic() - begin
     probe = report["probe"]
     assert (probe["host"], probe["problem"]) == (socket.gethostname(), "")
     assert abs(probe["seen_here"]) < elapsed
     assert abs(probe["seen_there"]) < elapsed
-    told = place.program("doctor", "--probe", "-s", "slurm")
+    told = place.call("doctor", "--probe", "-s", "slurm")
     assert told.stdout.count("a new file was seen") == 2
     assert "Waiting at most 5 min 0 s for job" in told.stderr
     assert cluster_jobs(place) == ""
@@ -259,7 +261,7 @@ def test_probe_that_gets_no_job_says_so(
     with FakeSlurm(tmp_path / "slow", delay=600.0) as slurm:
         for name, value in slurm.environment.items():
             monkeypatch.setenv(name, value)
-        told = place.program("doctor", "--probe", "-s", "slurm", "--patience", "1")
+        told = place.call("doctor", "--probe", "-s", "slurm", "--patience", "1")
         assert told.returncode == 3
         assert "has made no file within 1 s, state Q" in told.stderr
         until(lambda: not cluster_jobs(place), "the job is gone", PATIENCE)
@@ -279,21 +281,21 @@ def test_scheduler_that_does_not_answer_is_a_problem_if_it_is_the_sites(
     for name in ("sbatch", "squeue", "scancel", "sinfo", "scontrol"):
         write(programs / name, "#!/bin/sh\nexit 1\n").chmod(0o755)
     monkeypatch.setenv("PATH", str(programs))
-    told = place.program("doctor")
+    told = place.call("doctor")
     assert told.returncode == 3
     assert "Problem: slurm: Slurm does not answer." in told.stderr
     assert "  does not work: see below\n" in told.stdout
     assert "does not answer" not in told.stdout
     write(nobodys_profile, "scheduler: immediate\n")
-    told = place.program("doctor")
+    told = place.call("doctor")
     assert (told.returncode, told.stderr) == (0, "")
     write(nobodys_profile, "scheduler: pbs\n")
-    told = place.program("doctor")
+    told = place.call("doctor")
     assert told.returncode == 3
     assert "names the scheduler pbs, which was not found here" in told.stderr
     assert "Name another one there" in told.stderr
     write(nobodys_profile, "scheduler: slrm\n")
-    told = place.program("doctor")
+    told = place.call("doctor")
     assert told.returncode == 3
     assert 'There is no scheduler "slrm". Did you mean "slurm"?' in told.stderr
 
@@ -307,25 +309,25 @@ def test_hosts_of_the_profile_are_tried(
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
     write(nobodys_profile, "scheduler: {ssh: {hosts: {up: 4}}}\n")
-    told = place.program("doctor")
+    told = place.call("doctor")
     assert told.returncode == 0, told.stderr
     assert "Scheduler ssh\n  up: 4 CPUs each\n" in told.stdout
     write(nobodys_profile, "scheduler: {ssh: {hosts: [up, down]}}\n")
-    told = place.program("doctor")
+    told = place.call("doctor")
     assert told.returncode == 3
     assert told.stderr == "Problem: ssh: down: no route\n"
 
 
 def test_nothing_is_found(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(place.folder))
-    told = place.program("doctor")
+    told = place.call("doctor")
     assert told.returncode == 0
     assert "No scheduler was found: tasks run on this machine." in told.stdout
-    assert place.program("doctor", "--write").returncode == 2
+    assert place.call("doctor", "--write").returncode == 2
 
 
 def test_folder_where_nothing_can_be_made(place: Place) -> None:
-    told = place.program("doctor", "--workdir", "/proc/psy-work")
+    told = place.call("doctor", "--workdir", "/proc/psy-work")
     assert told.returncode == 3
     assert "/proc (proc): No folder can be made" in told.stderr
 

@@ -70,4 +70,4 @@ def test_real_confines(tmp_path: Path, command: list[str], told: str) -> None:
         [*command, *place.command("doctor")], cwd=tmp_path, capture_output=True, text=True
     )
     assert told in here.stdout
-    assert told not in place.program("doctor").stdout
+    assert told not in place.call("doctor").stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import pickle
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from psyflow.exceptions import DamagedShardWarning, UsageError
+from psyflow.fingerprint import Part
 from psyflow.outcomes.shard import ROWS, ShardReader
 from psyflow.record.assess import Assessment
 from psyflow.system.lease import LEASE_SECONDS
@@ -82,6 +84,17 @@ class Recording:
         shard.write_bytes(data)
         frames = ShardReader(shard).new_frames()
         return {self.space[i] for frame in frames if frame.kind == ROWS for i in frame.items}
+
+
+class SameCode(TaskDef):
+    """A task whose code is read once: in all states that a crash may leave, it is the same."""
+
+    def fingerprint(self) -> dict[str, Part]:
+        return dict(self._fingerprint)
+
+    @functools.cached_property
+    def _fingerprint(self) -> dict[str, Part]:
+        return super().fingerprint()
 
 
 def recorded(study: Study, space: list[int], code: int, **body: str) -> Recording:
@@ -164,7 +177,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def check_all(recording: Recording, formula: str = "x**2", code: int = 0) -> None:
-    task = TaskDef(recording.study.tasks / "task_t.py", base=recording.study.folder)
+    task = SameCode(recording.study.tasks / "task_t.py", base=recording.study.folder)
     chance = random.Random(0)
     finished = set(chance.sample(range(3 * len(recording.operations)), N_FINISHED))
     present: Tree | None = None
@@ -223,7 +236,7 @@ def test_archived_result(study: Study) -> None:
     old = next(study.folder.glob("psy-work/t/result.npz")).read_bytes()
     recording = recorded(study, list(range(6)), 0, store="npz", formula="x**3")
     recording.safe = set()
-    task = TaskDef(study.tasks / "task_t.py", base=study.folder)
+    task = SameCode(study.tasks / "task_t.py", base=study.folder)
     chance = random.Random(1)
     finished = set(chance.sample(range(3 * len(recording.operations)), N_FINISHED))
     present: Tree | None = None

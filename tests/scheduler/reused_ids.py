@@ -65,7 +65,7 @@ def check_reused_ids(place: Place, scheduler: Scheduler, head: str, n_begin: int
 
 
 def _words(place: Place) -> set[str]:
-    told = json.loads(place.program("status", "--json", "t").stdout)["t"]
+    told = json.loads(place.call("status", "--json", "t").stdout)["t"]
     return {job["state"] for job in told["job_details"]}
 
 

@@ -51,7 +51,7 @@ def ran(place: Place, scheduler: str, more: str) -> tuple[list[str], set[str], s
     assert place.program("run", "t").returncode == 0
 
     def is_over() -> bool:
-        return not json.loads(place.program("status", "--json", "t").stdout)["t"]["jobs"]
+        return not json.loads(place.call("status", "--json", "t").stdout)["t"]["jobs"]
 
     until(is_over, "no job is at work", PATIENCE)
     logs = "\n".join(log.read_text() for log in (place.work / "t").glob("*.log"))

@@ -118,7 +118,7 @@ def test_whole_run(tmp_path: Path, gridengine: PrivateGridEngine) -> None:
     assert "jobs are submitted" in told.stderr
 
     def is_done() -> bool:
-        report = json.loads(place.program("status", "--json").stdout)["t"]
+        report = json.loads(place.call("status", "--json").stdout)["t"]
         return report["up_to_date"] and not report["jobs"]
 
     until(is_done, "the task is up to date", 180)

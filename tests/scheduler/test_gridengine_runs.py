@@ -35,7 +35,7 @@ def place(tmp_path: Path, gridengine: PrivateGridEngine) -> Place:
 
 
 def status(place: Place) -> dict[str, object]:
-    report: dict[str, object] = json.loads(place.program("status", "--json", "t").stdout)["t"]
+    report: dict[str, object] = json.loads(place.call("status", "--json", "t").stdout)["t"]
     return report
 
 

@@ -267,7 +267,7 @@ def test_task_file_of_the_page(hq: Path, tmp_path: Path) -> None:
 
 
 def report(place: Place) -> dict[str, object]:
-    told: dict[str, object] = json.loads(place.program("status", "--json").stdout)["t"]
+    told: dict[str, object] = json.loads(place.call("status", "--json").stdout)["t"]
     return told
 
 

@@ -132,7 +132,7 @@ def test_whole_run(name: str, install: Path, tmp_path: Path) -> None:
     )
     assert place.program("run", "--wait").returncode == 0
     assert place.result("t") == {"x": list(range(9)), "y": [x**2 for x in range(9)]}
-    assert json.loads(place.program("status", "--json").stdout)["t"]["job_states"] == {"done": 5}
+    assert json.loads(place.call("status", "--json").stdout)["t"]["job_states"] == {"done": 5}
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_a_prologue_that_ends_the_job_is_told(
     shown = place.program("run", "t")
     assert shown.returncode == code, shown.stderr
     assert "`prologue`, or `python` (" in shown.stderr
-    assert place.program("status", "t").stderr.count(says) == 1
+    assert place.call("status", "t").stderr.count(says) == 1
     assert "no room" not in shown.stderr
     # The log has what was said of that; what is told next is not of it.
     place.task("t", SQUARE)

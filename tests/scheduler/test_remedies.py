@@ -47,7 +47,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def waiting(place: Place) -> list[dict[str, str]]:
-    report = json.loads(place.program("status", "--json", "t").stdout)["t"]
+    report = json.loads(place.call("status", "--json", "t").stdout)["t"]
     found: list[dict[str, str]] = report["waiting_for_somebody"]
     return found
 
@@ -57,7 +57,7 @@ def test_held_on_slurm(place: Place, slurm: PrivateSlurm) -> None:
     assert place.program("run", "t").returncode == 0
     until(lambda: len(waiting(place)) >= 1, "the held job is told", PATIENCE)
     first = waiting(place)[0]
-    shown = place.program("status", "t").stderr
+    shown = place.call("status", "t").stderr
     assert "waits for somebody: it is held" in shown or "wait for somebody: it is held" in shown
     assert first["command"].startswith("scontrol release ")
     assert first["command"] in place.program("run", "t").stderr
@@ -116,7 +116,7 @@ def test_a_dependency_that_is_never_met_on_slurm(place: Place, slurm: PrivateSlu
     place.task("t", HEAD.format("Slurm") + args + SQUARE)
     assert place.program("run", "t").returncode == 0
     until(lambda: waiting(place), "it is told", PATIENCE)
-    assert "did not end as it has to. Type: psy kill t" in place.program("status", "t").stderr
+    assert "did not end as it has to. Type: psy kill t" in place.call("status", "t").stderr
     assert place.program("kill", "t").returncode == 0
 
 

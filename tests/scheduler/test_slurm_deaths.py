@@ -78,7 +78,7 @@ def test_what_only_the_accounting_remembers(accounted_slurm: PrivateSlurm, tmp_p
 
 
 def report(place: Place) -> dict[str, object]:
-    told: dict[str, object] = json.loads(place.program("status", "--json", "t").stdout)["t"]
+    told: dict[str, object] = json.loads(place.call("status", "--json", "t").stdout)["t"]
     return told
 
 

@@ -38,7 +38,7 @@ def place(tmp_path: Path, slurm: PrivateSlurm) -> Place:
 
 
 def status(place: Place, task: str = "t") -> dict[str, object]:
-    told = place.program("status", "--json", task)
+    told = place.call("status", "--json", task)
     report: dict[str, object] = json.loads(told.stdout)[task]
     return report
 
@@ -274,5 +274,5 @@ def test_nobody_asks_slurm_about_what_is_over(
         (programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{calls}\nexit 1\n')
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    assert place.program("status").returncode == 0
+    assert place.call("status").returncode == 0
     assert not calls.exists(), calls.read_text()

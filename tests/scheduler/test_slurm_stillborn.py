@@ -38,7 +38,7 @@ def test_the_log_is_quoted(tmp_path: Path, slurm: PrivateSlurm, more: str, words
     waited = place.program("run", "--wait")
     for told in (
         waited.stderr,
-        place.program("status", "t").stderr,
+        place.call("status", "t").stderr,
         place.program("failures", "t").stdout,
     ):
         assert words in told

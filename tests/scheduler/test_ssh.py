@@ -179,7 +179,7 @@ def test_a_run_waits_for_a_job_that_makes_the_data(
     body = f"pspace = Param(x=[1])\ndef execute(x):\n    return {{'y': {read}}}\n"
     place.task("t", head + f"scheduler_args = dict(dependency={job!r})\n" + body)
     assert place.program("run", "t").returncode == 0
-    first, *_ = json.loads(place.program("status", "--json", "t").stdout)["t"]["job_details"]
+    first, *_ = json.loads(place.call("status", "--json", "t").stdout)["t"]["job_details"]
     assert (first["name"], first["state"], first["reason"]) == ("t:split", "held", "Dependency")
     gate.touch()
     assert place.program("run", "--wait", "t").returncode == 0
@@ -314,7 +314,7 @@ def place_with(tmp_path: Path, sshd: PrivateSshd, spool: Path, source: str) -> P
 
 
 def status(place: Place) -> dict[str, object]:
-    report: dict[str, object] = json.loads(place.program("status", "--json", "t").stdout)["t"]
+    report: dict[str, object] = json.loads(place.call("status", "--json", "t").stdout)["t"]
     return report
 
 

@@ -53,11 +53,15 @@ def script(source: str, *arguments: object, **options: Any) -> subprocess.Popen[
 
 
 def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Wait until `condition` is true, and return its value."""
-    deadline = time.monotonic() + seconds
+    """Wait until `condition` is true, and return its value.
+
+    It is asked ever less often: to look at each process of the machine takes its time.
+    """
+    begin = time.monotonic()
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not true within {seconds} s"
-        time.sleep(0.01)
+        waited = time.monotonic() - begin
+        assert waited < seconds, f"not true within {seconds} s"
+        time.sleep(min(max(0.01, waited / 10), 0.1))
     return value
 
 
