@@ -54,24 +54,31 @@ def forked(fork: Callable[[], int]) -> int:
 
 def _be_forked() -> None:
     # The child of somebody else, such as of a pool of the user's, has no use for any.
-    if not _is_ours:
-        let_go()
-    _lock.release()
+    try:
+        if not _is_ours:
+            let_go()
+    finally:
+        _lock.release()
 
 
 def let_go(but: Collection[int] = ()) -> None:
     """Let go, in a fork, of all ends but some, which are this process's now."""
     others = {fd: end for fd, end in _ends.items() if fd not in but}
-    if not others:
-        return
-    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for fd, end in others.items():
-        # Somebody may have closed it, and opened something else by its number. And who still has
-        # the number is to close nothing else with it.
+        # Somebody may have closed it, and opened something else by its number.
         if identity_of(fd) == end:
-            os.dup2(nothing, fd, inheritable=False)
+            _give_up(fd)
         del _ends[fd]
-    os.close(nothing)
+
+
+def _give_up(fd: int) -> None:
+    os.close(fd)
+    # Who still has the number is to close nothing else with it. As one was closed just now, there
+    # may be another one, however many this process has.
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    if nothing != fd:
+        os.dup2(nothing, fd, inheritable=False)
+        os.close(nothing)
 
 
 def close_end(fd: int, close: Callable[[], None] | None = None) -> None:
