@@ -29,7 +29,8 @@ class Asking:
     def __init__(self, slot: Slot, is_stopping: Callable[[], bool]) -> None:
         self._slot = slot
         self._is_stopping = is_stopping
-        self._number = 0
+        self.number = 0
+        """Of the last wish."""
 
     def ask(self, most: int, least: int, rate: float) -> tuple[Answer, int, int]:
         """Ask for items, as of `Wish`, and return the answer, and from where to where.
@@ -39,13 +40,13 @@ class Asking:
         OSError
             If the supervisor could not claim any.
         """
-        self._number += 1
-        self._slot.wish(Wish(self._number, most, least, rate))
+        self.number += 1
+        self._slot.wish(Wish(self.number, most, least, rate))
         # As a child's end does, this wakes it. An item may have left the process another user's.
         with contextlib.suppress(OSError):
             kill(getppid(), signal.SIGCHLD)
         pause = SHORTEST_PAUSE
-        while (answer := self._slot.answered(self._number)) is None:
+        while (answer := self._slot.answered(self.number)) is None:
             if self._is_stopping():
                 return Answer.NOTHING, 0, 0
             sleep(pause)

@@ -32,6 +32,9 @@ __all__ = ["Dealer", "claim_seconds"]
 CLAIMS_PER_SECOND = 5
 """Claims that all jobs of a log make together: each is a dozen operations in one folder."""
 
+RECALL_SECONDS = 5.0
+"""For how long to wait for what a worker is to give back: an item may let no other thread run."""
+
 _NOTHING = Answer.NOTHING, 0, 0
 
 
@@ -74,6 +77,9 @@ class Dealer:
         self._unclaimed = len(job.items)  # as far as this job has seen
         self._is_exhausted = False
         self._dealt: dict[str, tuple[int, int]] = {}
+        self._numbers: dict[str, int] = {}  # of the wishes that had these, unless it is given back
+        self._recalls: dict[str, tuple[int, float]] = {}
+        self._given_back: list[tuple[int, int]] = []
         self._scout: Claimant | None = None
         self._has_found = False  # whether others have left something
         self._lookers: set[str] = set()
@@ -81,14 +87,33 @@ class Dealer:
     def heed(self, children: Iterable[Claimant]) -> int:
         """Answer what workers wish, and return how many of them were answered."""
         children, n_answered = list(children), 0
+        # First these: what one has given back before it asks is there when it has asked.
+        wishes = [(child, self._slot_of(child).wished) for child in children]
         for child in children:
+            self.take_back(child)
+        for child, wish in wishes:
             slot = self._slot_of(child)
-            wish = slot.wished
             answer = None if wish is None else self._answer(child, wish, children)
             if wish is not None and answer is not None:
                 slot.answer(wish.number, *answer)
                 n_answered += 1
         return n_answered
+
+    def take_back(self, child: Claimant) -> None:
+        """Take note of what a worker has given back, for others."""
+        shard = child.shard.name
+        number = self._numbers.get(shard)
+        back = self._slot_of(child).given_back(number) if number is not None else None
+        if back is not None:
+            del self._numbers[shard]
+            self._dealt[shard] = self._dealt[shard][0], back[0]
+            if back[0] < back[1]:
+                self._given_back.append(back)
+
+    @property
+    def has_items(self) -> bool:
+        """Whether there are items that a worker has given back, and nobody else has got."""
+        return bool(self._given_back)
 
     def may_have_left(self, child: Claimant) -> bool:
         """Tell whether a worker may have had more items than it was to evaluate."""
@@ -125,6 +150,8 @@ class Dealer:
         self, child: Claimant, wish: Wish, children: list[Claimant]
     ) -> tuple[Answer, int, int] | None:
         """Return what to answer; None if that is not known yet."""
+        if self._start == self._stop and self._given_back:
+            self._start, self._stop = self._given_back.pop()
         try:
             if self._start == self._stop and not (self._is_exhausted or self._claim(wish)):
                 self._is_exhausted = True
@@ -133,11 +160,28 @@ class Dealer:
         except OSError as error:
             return _failed(error)
         if self._start == self._stop:
-            return self._nothing_left(child, children)
+            may_come = [self._is_to_give_back(other) for other in children if other is not child]
+            return None if any(may_come) else self._nothing_left(child, children)
         start = self._start
         self._start = min(self._stop, start + self._share(wish))
         self._dealt[child.shard.name] = start, self._start
+        self._numbers[child.shard.name] = wish.number
         return Answer.DEALT, start, self._start
+
+    def _is_to_give_back(self, child: Claimant) -> bool:
+        """Have a worker give back what it has not begun; return whether to wait for that."""
+        shard, slot = child.shard.name, self._slot_of(child)
+        number = self._numbers.get(shard)
+        if number is None or slot.wished is not None:
+            return False
+        start, stop = self._dealt[shard]
+        if stop - start < 2:
+            return False  # it has begun all
+        told, since = self._recalls.get(shard, (0, 0.0))
+        if told != number:
+            self._recalls[shard] = number, (since := time.monotonic())
+            slot.recall(number)
+        return time.monotonic() - since < RECALL_SECONDS
 
     def _share(self, wish: Wish) -> int:
         """Return how many of the claimed items a worker gets: fewer and fewer towards the end."""

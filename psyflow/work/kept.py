@@ -135,6 +135,8 @@ class Kept:
         settle that itself.
     is_clean : callable
         Tells that thread whether nothing was changed of what items find.
+    beside : callable
+        What else that thread does each time.
     lock : lock
         Held as long as the thread looks and writes; so nothing must be put back without it.
     """
@@ -162,6 +164,7 @@ class Kept:
         self.sync_pause = FLUSH_SECONDS / 2
         self.settled = math.inf
         self.is_clean: Callable[[], bool] = lambda: True
+        self.beside: Callable[[], None] = lambda: None
         self._writer = writer
         self._here = here
         self._integrity = integrity
@@ -278,6 +281,7 @@ class Kept:
 
     def _flush_beside(self) -> None:
         """Flush while an item is running, unless that has replaced something, if for a while."""
+        self.beside()
         with self.lock:
             there = self._there()
             if self._integrity is None or self._integrity.holds():

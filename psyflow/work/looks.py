@@ -82,6 +82,14 @@ class Looks:
         now = monotonic()
         return not (now - begin > QUICK_SECONDS or now > self.due or self._kept.is_long)
 
+    def do_beside(self, what: Callable[[], None]) -> None:
+        """Have the thread that writes do something each time."""
+        self._kept.beside = what
+
+    def take_left(self) -> list[int]:
+        """Take, in one step, the items that have not begun; for another thread, too."""
+        return [*self._left]
+
     def look_after(self, conditions: Conditions) -> None:
         """Have each item begin under these, in a process that is psyflow's own."""
         self._conditions = conditions

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 __all__ = ["Answer", "Slot", "Wish"]
 
+_hash = hash  # items may replace that, and nobody has looked yet
 _MOST_LOOKS = 100
 """How often to look at what is being written: not for ever, as its writer may have been killed."""
 _LEAST_START = 1e-6
@@ -77,7 +78,11 @@ class Slot:
     _answer = struct.Struct("<qqqqq")
     _wish_at = _gone_at + _gone.size + 4
     _answer_at = _wish_at + _wish.size
-    size = _answer_at + _answer.size
+    _recall = struct.Struct("<q")
+    _back = struct.Struct("<qqqq")
+    _recall_at = _answer_at + _answer.size
+    _back_at = _recall_at + _recall.size
+    size = _back_at + _back.size
 
     def __init__(self, memory: memoryview) -> None:
         self._memory = memory
@@ -93,6 +98,8 @@ class Slot:
         self._gone.pack_into(self._memory, self._gone_at, False, self.IDLE, b"")
         self._wish.pack_into(self._memory, self._wish_at, 0, 0, 0, 0.0, 0)
         self._answer.pack_into(self._memory, self._answer_at, 0, 0, 0, 0, 0)
+        self._recall.pack_into(self._memory, self._recall_at, 0)
+        self._back.pack_into(self._memory, self._back_at, 0, 0, 0, 0)
 
     def end(self) -> None:
         """Say that the worker ends because it wants to, unless an item is what ends it."""
@@ -153,6 +160,27 @@ class Slot:
         if said != number or check != hash((*told,)):
             return None
         return Answer(what), start, stop
+
+    def recall(self, number: int) -> None:
+        """Want back what has not begun of the answer to the wish of that number."""
+        self._recall.pack_into(self._memory, self._recall_at, number)
+
+    @property
+    def recalled(self) -> int:
+        """What `recall` said, or 0; what is half-written may be any number."""
+        number: int = self._recall.unpack_from(self._memory, self._recall_at)[0]
+        return number
+
+    def give_back(self, number: int, start: int, stop: int) -> None:
+        """Say that of the answer to that wish these positions will not be begun here."""
+        check = _hash((number, start, stop))
+        self._back.pack_into(self._memory, self._back_at, number, start, stop, check)
+
+    def given_back(self, number: int) -> tuple[int, int] | None:
+        """Return from where to where `give_back` said for that wish; None if it has not."""
+        *told, check = self._back.unpack_from(self._memory, self._back_at)
+        said, start, stop = told
+        return (start, stop) if said == number and check == _hash((*told,)) else None
 
     def failed(self, n_items: int) -> None:
         """Say how many items have failed."""

@@ -122,7 +122,8 @@ class Supervisor:
 
     @property
     def _has_finished(self) -> bool:
-        return not (self._status or self._stop_level or self._is_out_of_time)
+        is_early = self._status or self._stop_level or self._is_out_of_time
+        return not (is_early or self._dealer.has_items)
 
     def _supervise(self) -> None:
         parent = os.getppid()
@@ -245,6 +246,7 @@ class Supervisor:
 
     def _ended(self, child: Claimant, exit_code: int) -> None:
         slot = self._crew.slot(child)
+        self._dealer.take_back(child)
         self._deaths.n_failed += slot.n_failed
         slot.failed(0)
         self._heed_failures()

@@ -32,6 +32,7 @@ from psyflow.work.feed import Feed
 from psyflow.work.integrity import Integrity
 from psyflow.work.pacer import Pacer
 from psyflow.work.prepared import NO_RETRIES, Prepared, Retries
+from psyflow.work.returning import Returning
 from psyflow.work.slot import Answer, Slot
 from psyflow.work.takeover import Remains
 
@@ -160,6 +161,7 @@ def _batches(
     one_by_one: bool,
     is_stopping: Callable[[], bool],
     asking: Asking | None,
+    returning: Returning,
 ) -> Iterator[tuple[Items, int]]:
     """Yield `first`, and then what can be had, each with how many to evaluate at once."""
     for items in () if first is None else _fitting(first, pacer):
@@ -169,7 +171,8 @@ def _batches(
             yield items, COLUMN_BLOCK
         return
     try:
-        for items in _dealt(job, shard, pacer, asking) if asking else _claims(job, shard, pacer):
+        dealt = _dealt(job, shard, pacer, asking, returning) if asking else None
+        for items in dealt or _claims(job, shard, pacer):
             for portion in _fitting(items, pacer):
                 yield portion, COLUMN_BLOCK
     except FileNotFoundError:
@@ -193,12 +196,15 @@ def _claims(job: Work, shard: str, pacer: Pacer) -> Iterator[Items]:
     yield from _left_by_others(job, shard)
 
 
-def _dealt(job: Work, shard: str, pacer: Pacer, asking: Asking) -> Iterator[Items]:
+def _dealt(
+    job: Work, shard: str, pacer: Pacer, asking: Asking, returning: Returning
+) -> Iterator[Items]:
     """Yield what the supervisor deals out."""
     answer = Answer.DEALT
     while answer is Answer.DEALT:
         answer, start, stop = asking.ask(*pacer.wish())
         if start < stop:
+            returning.dealt(asking.number, start, stop)
             yield job.items[start:stop]
     if answer is Answer.LOOK:
         yield from _left_by_others(job, shard)
@@ -212,9 +218,15 @@ def _left_by_others(job: Work, shard: str) -> Iterator[Items]:
 
 
 def _evaluate_batch(
-    evaluator: Evaluator, space: ParameterSpace, prepared: Prepared, items: Items, size: int
-) -> None:
-    for start in range(0, len(items), size):
+    evaluator: Evaluator,
+    space: ParameterSpace,
+    prepared: Prepared,
+    returning: Returning,
+    items: Items,
+    size: int,
+) -> int:
+    """Evaluate items, and return how many; the others were given back."""
+    for start in returning.blocks(items, size):
         left = np.asarray(items[start : start + size])
         while len(left) and not evaluator.stopping:
             arguments: dict[str, Iterable[Any]] = {**space.take(left)}
@@ -225,6 +237,7 @@ def _evaluate_batch(
             left = evaluator.evaluate(left, arguments)
             # To the shard; a thread of the evaluator brings it to the disk within a second.
             evaluator.flush(sync=False)
+    return len(items) - returning.end()
 
 
 def _is_late(deadline: float | None) -> bool:
@@ -305,8 +318,11 @@ def work(
         pacer.quota = job.max_tasks_per_child
         is_stopping = lambda: evaluator.stopping or slot.stop_level > 0  # noqa: E731
         asking = Asking(slot, is_stopping) if asks else None
-        batches = _batches(job, shard.name, pacer, first, one_by_one, is_stopping, asking)
-        return _evaluate_all(job, prepared, evaluator, slot, batches, pacer)
+        returning = Returning(slot, evaluator.looks.take_left)
+        evaluator.looks.do_beside(returning.heed)
+        how = first, one_by_one, is_stopping, asking, returning
+        batches = _batches(job, shard.name, pacer, *how)
+        return _evaluate_all(job, prepared, evaluator, slot, batches, pacer, returning)
 
 
 def _evaluate_all(
@@ -316,6 +332,7 @@ def _evaluate_all(
     slot: Slot,
     batches: Iterator[tuple[Items, int]],
     pacer: Pacer,
+    returning: Returning,
 ) -> int:
     """Evaluate batch after batch, and return the exit status."""
     space = prepared.space if job.space is None else job.space
@@ -327,9 +344,9 @@ def _evaluate_all(
             if (batch := next(batches, None)) is None:
                 return 0
             begin = monotonic()
-            _evaluate_batch(evaluator, space, prepared, *batch)
-            pacer.took(len(batch[0]), monotonic() - begin)
-            if prepared.observe is not None and not prepared.observe(len(batch[0])):
+            n_items = _evaluate_batch(evaluator, space, prepared, returning, *batch)
+            pacer.took(n_items, monotonic() - begin)
+            if prepared.observe is not None and not prepared.observe(n_items):
                 prepared.observe = None
             if pacer.quota is not None and pacer.quota <= 0:
                 return RECYCLED

@@ -55,3 +55,13 @@ def test_half_an_item_is_none(then: tuple[int, float]) -> None:
         for place in range(17)
     }
     assert found <= {then, (Slot.IDLE, 0.0)}
+
+
+@pytest.mark.parametrize("number", [1, 2, 255])
+def test_half_of_what_is_given_back_is_none(number: int) -> None:
+    for n_items, cut in product(range(1, 9), repeat=2):
+        slots = mixtures(
+            lambda slot: slot.give_back(number, 0, n_items),  # noqa: B023
+            lambda slot: slot.give_back(number + 1, cut, cut + n_items),  # noqa: B023
+        )
+        assert {slot.given_back(number + 1) for slot in slots} == {None}, (n_items, cut)
