@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.place import SQUARE
 
-NAMES = ("numpy", "doit", "tables", "rich", "email.parser", "psyflow.work.supervisor")
+SELDOM = ("numpy.ma", "psyflow.command.command", "psyflow.record.nearmisses")
+NAMES = ("numpy", "doit", "tables", "rich", "email.parser", "psyflow.work.supervisor", *SELDOM)
 # What comes late is a module of its own kind until it is there.
 LOADED = "[n for n in {} if n in sys.modules and type(sys.modules[n]).__name__ != '_Late']"
 
@@ -47,6 +48,12 @@ def test_psy_run_with_nothing_to_do_imports_nothing_heavy(store, space, place):
     place.task("square", source.replace("execute(x)", "execute(x, **more)"))
     assert place.psy("run").returncode == 0
     assert imported(place.folder, "run") == set()
+
+
+def test_a_first_run_imports_nothing_that_few_runs_need(place):
+    # NumPy imports masked arrays for `unique` and what is built on it.
+    place.task("square", SQUARE)
+    assert imported(place.folder, "run").isdisjoint(SELDOM)
 
 
 def test_a_task_file_that_uses_numpy_gets_it(place):
