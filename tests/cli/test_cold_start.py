@@ -73,6 +73,16 @@ def test_a_module_of_the_study_does_not_get_into_numpys_way(place):
 LATE = "from psyflow.cli.late import have_numpy_late; have_numpy_late(); import numpy as np; "
 
 
+@pytest.mark.parametrize("first", ["import numpy.linalg", "from numpy.random import default_rng"])
+def test_a_module_in_numpy_that_is_imported_first_is_there_once(first, tmp_path):
+    code = LATE.replace("import numpy as np; ", "") + f"{first}; import numpy.linalg as linalg"
+    shown = (
+        "sys.modules['numpy'].linalg is linalg, hasattr(linalg, '_umath_linalg'), "
+        "type(linalg.__spec__.loader).__name__"
+    )
+    assert after(code, at_exit=shown, folder=tmp_path) == "True True SourceFileLoader"
+
+
 def test_numpy_comes_once_to_all_threads(tmp_path):
     code = (
         LATE + "import numpy.typing as npt; import threading; sums = []; "
