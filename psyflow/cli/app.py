@@ -40,13 +40,14 @@ def run_command_line(argv: list[str], *, is_program: bool = False) -> int:
             arguments.taskdir = _default_taskdir()
         with _no_collection() if is_program else contextlib.nullcontext():
             command = importlib.import_module(arguments.module)
+            server = _server_for(command, arguments, is_program)
         from psyflow.system.trust import trusting  # help and version do without it
 
         must_arrive = not arguments.acts or getattr(arguments, "dry_run", False)
         with (
             trusting(getattr(arguments, "trust", False)),
             # What it forks has no doors: a log holds what was printed.
-            _server_for(command, arguments, is_program) as arguments.server,
+            server as arguments.server,
             doors(must_arrive=must_arrive),
             Notices().shown() as arguments.notices,
         ):

@@ -30,6 +30,7 @@ def have_numpy_late() -> None:
     _path[:] = sys.path
     for late in (_Late(spec), _Late(ModuleSpec(_TYPING, None))):
         sys.modules[late.__name__] = late
+    sys.meta_path.insert(0, _Once())
 
 
 class _Late(ModuleType):
@@ -60,6 +61,35 @@ class _Late(ModuleType):
                 finally:
                     _begun.remove(self)
         return ModuleType.__getattribute__(self, name)
+
+
+class _Once:
+    """Finds modules of NumPy that are there already, as they are.
+
+    To import ``numpy.linalg``, the import system looks into `numpy` for where that is, which loads
+    it with all that it imports, and would then load ``numpy.linalg`` a second time.
+    """
+
+    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
+        module = sys.modules.get(name) if name.startswith("numpy.") and target is None else None
+        if module is None or isinstance(module, _Late) or module.__spec__ is None:
+            return None
+        # What makes it a `Loader` for type checkers takes some time to import.
+        return ModuleSpec(name, _AsItIs(module, module.__spec__))  # type: ignore[arg-type]
+
+
+class _AsItIs:
+    """Loads a module that is there already."""
+
+    def __init__(self, module: ModuleType, spec: ModuleSpec) -> None:
+        self._module = module
+        self._spec = spec
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # which the import system has just replaced
 
 
 _loading = threading.RLock()

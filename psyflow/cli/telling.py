@@ -73,8 +73,8 @@ class Telling(Observer):
             return
         if unknown := assessment.about_unknown_files():
             self._say(unknown)
-        if self._arguments.keep or not assessment.dirt:
-            from psyflow.record.nearmisses import near_misses  # only where something has to run
+        if assessment.plan is not None and (self._arguments.keep or not assessment.dirt):
+            from psyflow.record.nearmisses import near_misses  # only where a run goes on
 
             for hint in near_misses(assessment).sentences():
                 self._say(hint)

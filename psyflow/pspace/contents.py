@@ -91,6 +91,9 @@ def _path(value: Any) -> Content:
 
 @what_is_in.register(np.ndarray)
 def _array(value: Any) -> Content:
+    # Not registered: it takes NumPy longer to import these than all else that `psy` needs of it.
+    if "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray):
+        return _masked_array(value)
     return type_name(type(value)), [_plain_array(value), _attributes(value)]
 
 
@@ -98,7 +101,6 @@ def _plain_array(value: Any) -> npt.NDArray[Any]:
     return np.ndarray.view(value, np.ndarray)
 
 
-@what_is_in.register(np.ma.MaskedArray)
 def _masked_array(value: Any) -> Content:
     # What is behind the mask has no part in it, nor has a default that was looked at.
     data = _plain_array(np.ma.MaskedArray.filled(value, np.zeros((), value.dtype)))  # type: ignore[arg-type]

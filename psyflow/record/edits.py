@@ -73,7 +73,9 @@ class Edits:
 
     def unsure(self) -> Items:
         """Return the items of the rows that did not count, ascending."""
-        return np.unique(np.concatenate([np.empty(0, dtype=np.int64), *self._unsure]))
+        found = [items for items in self._unsure if len(items)]
+        # As a rule there are none, and `unique` has NumPy import its masked arrays.
+        return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 
     def _look_at(self, run_id: str) -> Mask:
         """Tell which items depend on files that were written to since a plan was made."""

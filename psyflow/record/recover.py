@@ -117,12 +117,15 @@ class Recovered:
 
     def never_ran(self) -> Items:
         """Return the items without any outcome, ascending."""
-        return np.setdiff1d(self.pending(), np.concatenate(list(self.ended.values())))
+        has_none = self.table.piece_of < 0
+        for items in self.ended.values():
+            has_none[items] = False
+        return np.flatnonzero(has_none)
 
     def unmakeable(self) -> str:
         """Say why values that the earlier result has cannot be made here; empty if they can."""
         path = self.earlier and self.earlier.path
-        used = np.unique(self.table.piece_of[self.table.piece_of >= 0]).tolist()
+        used = np.flatnonzero(np.bincount(self.table.piece_of[self.table.piece_of >= 0])).tolist()
         pieces = (self.table.pieces[number] for number in used)
         # What is pickled is one piece; of other formats, there is nothing that cannot be made.
         piece = next((piece for piece in pieces if piece.file == path), None)

@@ -129,8 +129,9 @@ def _plan(run: Run, observer: Observer, keep: bool, pool_size: int, wanted: Want
         if is_brought_back and assessment.plan is not None and not assessment.reasons():
             return None
     renewed = wanted.to_renew(assessment.space)
-    if len(items := np.union1d(assessment.files.items_with_changed, renewed)):
-        put_folders_aside(assessment, items)
+    changed = assessment.files.items_with_changed
+    if len(changed) or len(renewed):
+        put_folders_aside(assessment, np.union1d(changed, renewed))
     return freeze(run, assessment, pool_size, wanted.of(assessment))
 
 

@@ -270,11 +270,13 @@ def _receive_request(
 
 def _import(modules: Sequence[str]) -> None:
     if any(module not in sys.modules for module in modules):
+        gc.disable()
         for module in modules:
             importlib.import_module(module)
         need_no_threads()
         # A job would make a copy of all that its collector touches.
         gc.freeze()
+        gc.enable()
 
 
 def _receive_number(source: socket.socket) -> int:

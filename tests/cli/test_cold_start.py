@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.place import SQUARE
 
-NAMES = ("numpy", "doit", "tables", "rich", "email.parser", "psyflow.work.supervisor")
+SELDOM = ("numpy.ma", "psyflow.command.command", "psyflow.record.nearmisses")
+NAMES = ("numpy", "doit", "tables", "rich", "email.parser", "psyflow.work.supervisor", *SELDOM)
 # What comes late is a module of its own kind until it is there.
 LOADED = "[n for n in {} if n in sys.modules and type(sys.modules[n]).__name__ != '_Late']"
 
@@ -49,6 +50,12 @@ def test_psy_run_with_nothing_to_do_imports_nothing_heavy(store, space, place):
     assert imported(place.folder, "run") == set()
 
 
+def test_a_first_run_imports_nothing_that_few_runs_need(place):
+    # NumPy imports masked arrays for `unique` and what is built on it.
+    place.task("square", SQUARE)
+    assert imported(place.folder, "run").isdisjoint(SELDOM)
+
+
 def test_a_task_file_that_uses_numpy_gets_it(place):
     source = "import numpy as np\n" + SQUARE.replace("range(4)", "np.linspace(0, 1, 4)")
     place.task("square", source)
@@ -64,6 +71,16 @@ def test_a_module_of_the_study_does_not_get_into_numpys_way(place):
 
 
 LATE = "from psyflow.cli.late import have_numpy_late; have_numpy_late(); import numpy as np; "
+
+
+@pytest.mark.parametrize("first", ["import numpy.linalg", "from numpy.random import default_rng"])
+def test_a_module_in_numpy_that_is_imported_first_is_there_once(first, tmp_path):
+    code = LATE.replace("import numpy as np; ", "") + f"{first}; import numpy.linalg as linalg"
+    shown = (
+        "sys.modules['numpy'].linalg is linalg, hasattr(linalg, '_umath_linalg'), "
+        "type(linalg.__spec__.loader).__name__"
+    )
+    assert after(code, at_exit=shown, folder=tmp_path) == "True True SourceFileLoader"
 
 
 def test_numpy_comes_once_to_all_threads(tmp_path):

@@ -89,8 +89,9 @@ def test_who_follows_the_advice_is_told_nothing_more_and_keeps_the_results(study
 
 
 def test_many_files_of_one_kind_are_named_by_a_glob_also_behind_a_link(place):
-    source = SQUARE.replace("    return", "    open(f'data/{x}.csv').close()\n    return")
-    place.task("t", source.replace("range(4)", "range(20)"))
+    # Each item reads all: for how many items a worker is watched depends on how long they take.
+    reading = "    for n in range(20): open(f'data/{n}.csv').close()\n    return"
+    place.task("t", SQUARE.replace("    return", reading))
     (place.folder / "psy-tasks" / "data").mkdir()
     for x in range(20):
         (place.folder / "psy-tasks" / "data" / f"{x}.csv").write_text("")
