@@ -2,7 +2,8 @@
 
 With ``PYTEST_PLUGINS=tests.support.covered`` it goes to ``.coverage.*``; ``.ci/coverage`` shows
 it for each room. Counted is what happens in the process of the tests: to follow jobs and workers
-would take longer than the tests themselves.
+would take longer than the tests themselves. Where there is most of hypothesis, its tests are left
+out: a hundred times they go through the same lines, which take half as long again if they count.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from collections.abc import Iterator
 
 import coverage
 import pytest
+from hypothesis import is_hypothesis_test
 
 COVERED = tuple(
     f"tests/{room}/" for room in ("outcomes", "pspace", "record", "runs", "store", "work")
 )
+MOST_OF_HYPOTHESIS = ("tests/outcomes/", "tests/pspace/")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     del os.environ["PYTEST_PLUGINS"]  # what tests start is none of this
@@ -36,10 +39,16 @@ def pytest_collection() -> Iterator[None]:
         _counting.stop()
 
 
+def _is_counted(item: pytest.Item) -> bool:
+    if item.nodeid.startswith(MOST_OF_HYPOTHESIS):
+        return not is_hypothesis_test(getattr(item, "obj", None))
+    return item.nodeid.startswith(COVERED)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Count what a test of a core room goes through."""
-    if not item.nodeid.startswith(COVERED):
+    if not _is_counted(item):
         return (yield)
     _counting.start()
     try:
