@@ -77,7 +77,7 @@ def test_alone_it_shows_the_help_and_fails(capsys):
         (["merge", "only-one"], "required: FILE"),
         (["new-task"], "required: NAME"),
         (["run", "--failed", "--missing"], "--missing: not allowed with argument --failed"),
-        (["export"], "required: TASK, FILE"),
+        (["export"], "Which file is to be written?"),
     ],
 )
 def test_bad_command_lines_are_refused_with_a_hint(words, expected, capsys):
