@@ -11,10 +11,13 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
+from typing import TypeVar
 
 from psyflow.system.identity import FileId, identity_of
 
 __all__ = ["close_end", "forked", "let_go", "noting"]
+
+T = TypeVar("T")
 
 _lock = threading.RLock()
 _ends: dict[int, FileId | None] = {}
@@ -35,13 +38,13 @@ def noting() -> Iterator[Callable[[int], None]]:
         yield lambda fd: _ends.update({fd: identity_of(fd)})
 
 
-def forked(fork: Callable[[], int]) -> int:
-    """Fork a process that has the ends until it lets go of them.
+def forked(fork: Callable[[], T]) -> T:
+    """Fork a process that has the ends until it lets go of them, or runs another program.
 
     Parameters
     ----------
     fork : callable
-        Returns the child's process number, or 0 in the child.
+        Forks, and returns what is returned.
     """
     global _is_ours
     with _lock:

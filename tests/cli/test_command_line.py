@@ -77,7 +77,6 @@ def test_alone_it_shows_the_help_and_fails(capsys):
         (["merge", "only-one"], "required: FILE"),
         (["new-task"], "required: NAME"),
         (["run", "--failed", "--missing"], "--missing: not allowed with argument --failed"),
-        (["export"], "Which file is to be written?"),
     ],
 )
 def test_bad_command_lines_are_refused_with_a_hint(words, expected, capsys):
@@ -86,6 +85,11 @@ def test_bad_command_lines_are_refused_with_a_hint(words, expected, capsys):
     assert expected in shown.err
     assert "usage: psy" in shown.err
     assert shown.out == ""
+
+
+def test_an_export_needs_a_file(capsys):
+    assert psy_main(["export"]) == 2
+    assert "Which file is to be written?" in capsys.readouterr().err
 
 
 def test_options_may_stand_between_tasks(place):

@@ -152,7 +152,7 @@ def test_nothing_half_submitted_stays(cluster):
     assert shown.returncode == 3
     assert "Job violates limit on submitted jobs." in shown.stderr
     assert "The task asks for 2 process jobs." in shown.stderr
-    assert "set a smaller max_jobs in the task file." in shown.stderr
+    assert "set a smaller max_jobs in the task file, such as max_jobs = 1." in shown.stderr
     assert "Ended what was submitted before: job 1." in shown.stderr
     assert (cluster.folder / "cluster.killed").read_text() == "1\n"
     (cluster.folder / "cluster.state").write_text("Q")

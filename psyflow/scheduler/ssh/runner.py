@@ -23,6 +23,7 @@ from psyflow.scheduler.base import TIMEOUT, JobId
 from psyflow.scheduler.ssh.hosts import Leases
 from psyflow.scheduler.ssh.spool import Exit, Marks, Spool, SpooledJob
 from psyflow.system.allotted import usable_cpus
+from psyflow.system.ends import forked
 from psyflow.system.guard import Guard
 from psyflow.system.lease import LEASE_SECONDS, Lease, server_time
 
@@ -265,16 +266,19 @@ class Runner:
 
             try:
                 with Path(log).open("ab") as output:
-                    return subprocess.Popen(
-                        args,
-                        stdin=subprocess.DEVNULL,
-                        stdout=output,
-                        stderr=subprocess.STDOUT,
-                        # That of the submission may be gone, or be of its host alone.
-                        cwd=job.cwd if os.access(job.cwd, os.X_OK) else "/",
-                        env={**os.environ, **job.environment},
-                        start_new_session=True,
-                        preexec_fn=guard,
+                    # Our end of the guard's pipe is the child's, too, until it is the program.
+                    return forked(
+                        lambda: subprocess.Popen(
+                            args,
+                            stdin=subprocess.DEVNULL,
+                            stdout=output,
+                            stderr=subprocess.STDOUT,
+                            # That of the submission may be gone, or be of its host alone.
+                            cwd=job.cwd if os.access(job.cwd, os.X_OK) else "/",
+                            env={**os.environ, **job.environment},
+                            start_new_session=True,
+                            preexec_fn=guard,
+                        )
                     )
             except OSError:
                 # There is no such program, but there was a process: its number is free again.
