@@ -241,10 +241,10 @@ def test_one_signal_is_one_request_to_stop_and_the_epilogue_runs(place: Place) -
         )
         for pid in (*children_of(shell), shell):
             os.kill(pid, signal.SIGTERM)
-        psy.communicate(timeout=PATIENCE)
+        shown = psy.communicate(timeout=PATIENCE)
     # The item that ran has its result: nobody hurried.
     report = json.loads(place.call("status", "--json", "t").stdout)["t"]
-    assert 1 <= report["n_done"] < 300
+    assert 1 <= report["n_done"] < 300, f"{shown}\n{logs(place)}"
     assert "ended with" in logs(place)
 
 
