@@ -18,6 +18,7 @@ from pathlib import Path
 from psyflow.exceptions import PsyflowError
 from psyflow.record.layout import PSET
 from psyflow.system.files import make_within
+from psyflow.system.unpacking import extract
 from psyflow.work.psetfolders import enter
 
 __all__ = ["PIECE_BYTES", "Kept", "lay_out", "pieces_of", "remove_left"]
@@ -118,7 +119,7 @@ def _extract(archive: Path, folder: Path, translated: Callable[[str], str]) -> N
         # Links last, so that nothing is written through one.
         links = [entry for entry in entries if entry.issym()]
         others = [entry for entry in entries if not entry.issym()]
-        entries.extractall(folder, others, filter="data")
+        extract(entries, folder, others)
         for link in links:
             path = Path(os.path.normpath(folder / link.name))
             if path.is_relative_to(folder):

@@ -16,6 +16,7 @@ import numpy as np
 from psyflow.record.layout import Layout, PlanLayout
 from psyflow.record.plan import Plan
 from psyflow.system.files import make_folder
+from psyflow.system.unpacking import extract
 from psyflow.tasks.programs import take_command
 
 __all__ = ["LEASES", "STUDY", "Parcel", "pack", "unpack"]
@@ -97,7 +98,7 @@ def unpack(data: bytes, run_id: str, task: str, folder: Path) -> Plan:
     frozen = layout.plan(run_id)
     make_folder(frozen.folder)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        archive.extractall(frozen.folder, filter="data")
+        extract(archive, frozen.folder)
     plan = Plan.read(frozen.plan_file)
     assert plan is not None
     study = folder / STUDY

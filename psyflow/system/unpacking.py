@@ -1,0 +1,40 @@
+"""Laying out an archive, of which nothing may come to lie outside of its folder."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+__all__ = ["extract"]
+
+
+def extract(
+    archive: tarfile.TarFile, folder: Path, members: Sequence[tarfile.TarInfo] | None = None
+) -> None:
+    """Lay out files and folders of an archive.
+
+    Parameters
+    ----------
+    archive : TarFile
+    folder : Path
+    members : sequence of TarInfo, optional
+        Which of them, instead of all.
+
+    Raises
+    ------
+    tarfile.TarError
+        If anything is no file or folder, or would lie elsewhere.
+    """
+    if hasattr(tarfile, "data_filter"):
+        archive.extractall(folder, members, filter="data")
+        return
+    # Python has that since 3.11.4, and distributions have older ones.
+    chosen = archive.getmembers() if members is None else members
+    for member in chosen:
+        path = PurePosixPath(member.name)
+        is_plain = member.isfile() or member.isdir()
+        if not is_plain or path.is_absolute() or ".." in path.parts:
+            raise tarfile.ReadError(f"{member.name!r} would not lie in {folder}")
+        member.mode &= 0o777
+    archive.extractall(folder, chosen)

@@ -1,0 +1,42 @@
+"""Archives, on each Python that there is for psyflow: the first ones of 3.11 look at no names."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from psyflow.system.unpacking import extract
+
+
+@pytest.fixture(params=["as it is", "3.11.2"])
+def python(request, monkeypatch):
+    if request.param == "3.11.2":
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+
+
+def archive_of(member: tarfile.TarInfo, content: bytes = b"") -> tarfile.TarFile:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    file.seek(0)
+    return tarfile.open(fileobj=file)
+
+
+def test_files_are_laid_out(python: None, tmp_path: Path) -> None:
+    with archive_of(tarfile.TarInfo("a/b c"), b"text") as archive:
+        extract(archive, tmp_path)
+    assert (tmp_path / "a" / "b c").read_text() == "text"
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/../../outside", "a"])
+def test_nothing_comes_to_lie_outside(python: None, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    member = tarfile.TarInfo(name)
+    if name == "a":
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with archive_of(member) as archive, pytest.raises(tarfile.TarError):
+        extract(archive, folder)
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder"]
