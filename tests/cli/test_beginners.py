@@ -125,7 +125,9 @@ def test_arguments_that_nobody_gives(place: Place, takes: str, told: str) -> Non
         ("return {1: x}", "keys have to be text, such as str(key)."),
     ],
 )
-def test_what_fails(place: Place, line: str, told: str) -> None:
+def test_what_fails(place: Place, line: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ray leaves a debugger of its own to all that its process starts.
+    monkeypatch.delenv("PYTHONBREAKPOINT", raising=False)
     source = SQUARE.replace(SPACE, "Param(x=[1])")
     place.task("t", source.replace("    return", f"    {line}\n    return"))
     assert place.psy("run").returncode == 1
