@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -32,9 +33,16 @@ def extract(
     # Python has that since 3.11.4, and distributions have older ones.
     chosen = archive.getmembers() if members is None else members
     for member in chosen:
-        path = PurePosixPath(member.name)
-        is_plain = member.isfile() or member.isdir()
-        if not is_plain or path.is_absolute() or ".." in path.parts:
+        names = [member.name, *([member.linkname] if member.islnk() else [])]
+        is_plain = member.isfile() or member.isdir() or member.islnk()
+        if not is_plain or any(map(_leads_out, names)):
             raise tarfile.ReadError(f"{member.name!r} would not lie in {folder}")
-        member.mode &= 0o777
+        member.mode &= 0o755
+        # They are whose process this is, also where that may give them to others.
+        member.uid, member.gid, member.uname, member.gname = os.geteuid(), os.getegid(), "", ""
     archive.extractall(folder, chosen)
+
+
+def _leads_out(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts

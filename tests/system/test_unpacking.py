@@ -1,6 +1,7 @@
 """Archives, on each Python that there is for psyflow: the first ones of 3.11 look at no names."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -28,6 +29,23 @@ def test_files_are_laid_out(python: None, tmp_path: Path) -> None:
     with archive_of(tarfile.TarInfo("a/b c"), b"text") as archive:
         extract(archive, tmp_path)
     assert (tmp_path / "a" / "b c").read_text() == "text"
+
+
+def test_a_file_may_have_two_names_and_is_ones_own(python: None, tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "a").write_text("text")
+    os.link(tmp_path / "from" / "a", tmp_path / "from" / "b")
+    with tarfile.open(tmp_path / "all.tar", "w") as archive:
+        archive.add(tmp_path / "from", ".", filter=somebodys)
+    with tarfile.open(tmp_path / "all.tar") as archive:
+        extract(archive, tmp_path / "to")
+    assert (tmp_path / "to" / "b").read_text() == "text"
+    assert (tmp_path / "to" / "b").stat().st_uid == os.geteuid()
+
+
+def somebodys(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid, entry.uname = 12345, ""
+    return entry
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/../../outside", "a"])
