@@ -37,9 +37,10 @@ def extract(
         is_plain = member.isfile() or member.isdir() or member.islnk()
         if not is_plain or any(map(_leads_out, names)):
             raise tarfile.ReadError(f"{member.name!r} would not lie in {folder}")
-        member.mode &= 0o755
         # They are whose process this is, also where that may give them to others.
-        member.uid, member.gid, member.uname, member.gname = os.geteuid(), os.getegid(), "", ""
+        ours = {"uid": os.geteuid(), "gid": os.getegid(), "uname": "", "gname": ""}
+        for name, value in {**ours, "mode": member.mode & 0o755}.items():
+            setattr(member, name, value)
     archive.extractall(folder, chosen)
 
 
