@@ -13,14 +13,11 @@ BODY = """
 max_jobs = 2
 
 def execute(x):
-    import time
-    while not go.exists():
-        time.sleep(0.05)
     return {"y": x**2}
 """
 
 
-def check_reused_ids(place: Place, scheduler: Scheduler, head: str, n_begin: int = 0) -> None:
+def check_reused_ids(place: Place, scheduler: Scheduler, head: str) -> None:
     """See that jobs are told by their marks: nobody's job is ended, or believed, for its number.
 
     Parameters
@@ -30,16 +27,15 @@ def check_reused_ids(place: Place, scheduler: Scheduler, head: str, n_begin: int
         The one that the task has.
     head : str
         Python that sets ``scheduler``, and ``scheduler_args`` if need be.
-    n_begin : int
-        How many of the process jobs begin at once, in processes that are seen from here: what they
-        note of themselves must not come between.
     """
     go = place.folder / "go"
-    imports = f"from pathlib import Path\nfrom psyflow import Param\ngo = Path({str(go)!r})\n"
+    # The jobs run, but psyflow does not begin in them: what they note of themselves would come
+    # between.
+    waits = f"until [ -e '{go}' ]; do sleep 0.05; done"
+    imports = f"from psyflow import Param\nprologue = [{waits!r}]\n"
     place.task("t", imports + head + "\npspace = Param(x=range(4))\n" + BODY)
     assert place.program("run").returncode == 0
     jobs_file = place.work / "t" / "jobs.jsonl"
-    until(lambda: jobs_file.read_text().count('"owner": {') >= n_begin, "jobs have begun", 180)
     records = [json.loads(line) for line in jobs_file.read_text().splitlines()]
     ours = [record["jobid"] for record in records if record["jobid"]]
     args, log = ["sleep", "600"], str(place.folder / "log")

@@ -419,4 +419,4 @@ def test_job_of_another_name_is_somebody_elses(
     made = f"Ssh({hosts}, workdir={str(spool)!r}, ssh={sshd.ssh!r})"
     scheduler = Ssh(hosts, workdir=spool, ssh=sshd.ssh)
     head = f"from psyflow.scheduler import Ssh\nscheduler = {made}"
-    check_reused_ids(Place(tmp_path), scheduler, head, n_begin=2)
+    check_reused_ids(Place(tmp_path), scheduler, head)
