@@ -67,7 +67,9 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _raise(error: OSError) -> None:
-    raise error
+    # What programs have left behind may remove something meanwhile, too.
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _matches(name: str, patterns: Collection[str]) -> bool:

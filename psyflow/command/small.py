@@ -36,21 +36,27 @@ def _files_in(
     with os.scandir(folder) as entries:
         listed = list(entries)
     for entry in listed:
-        name = f"{prefix}{entry.name}"
-        if entry.is_symlink() and not (_leads_aside(entry) and entry.is_file()):
-            continue
-        if entry.is_dir():
-            inner = _files_in(entry.path, {}, f"{name}/")
-            if inner is None:
-                return None
-            found |= inner
-        elif not entry.is_file() or (content := _content(entry, streams)) is None:
+        try:
+            files = _files_of(entry, streams, f"{prefix}{entry.name}")
+        except FileNotFoundError:
+            continue  # what a program has left behind has removed it meanwhile
+        if files is None:
             return None
-        else:
-            found[name] = content
+        found |= files
         if len(found) > _LARGEST_FILES or sum(map(len, found.values())) > _LARGEST_BYTES:
             return None
     return found
+
+
+def _files_of(
+    entry: os.DirEntry[str], streams: Mapping[str, int], name: str
+) -> dict[str, bytes] | None:
+    if entry.is_symlink() and not (_leads_aside(entry) and entry.is_file()):
+        return {}
+    if entry.is_dir():
+        return _files_in(entry.path, {}, f"{name}/")
+    content = _content(entry, streams) if entry.is_file() else None
+    return None if content is None else {name: content}
 
 
 def _leads_aside(link: os.DirEntry[str]) -> bool:

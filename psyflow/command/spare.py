@@ -54,13 +54,22 @@ class Spare:
         streams : mapping from str to int
             Files in it that stay, empty, and their descriptors.
         """
-        if not (self._is_there or self._is_shared):
+        if self._is_shared:
+            self._is_shared = False
+            self._put_aside(folder)
+            return
+        if not self._is_there:
             empty(folder, streams)
             self._is_there = rename(folder, self.path)
         if folder.is_dir():
             empty(folder)
             folder.rmdir()
-        self._is_shared = False
+
+    def _put_aside(self, folder: Path) -> None:
+        """Remove what goes while somebody is at work there; the rest goes with the spare ones."""
+        aside = self.path.with_stem(f"{self.path.stem}-{os.urandom(4).hex()}")
+        if rename(folder, aside):
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def empty(folder: Path, streams: Mapping[str, int] | None = None) -> None:

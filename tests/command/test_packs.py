@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 import psyflow
 from psyflow import Command, Param, Parse
-from psyflow.command.packs import Packs, Writer, outputs
+from psyflow.command.packs import Packs, Writer, outputs, pack_left
 from psyflow.exceptions import DamagedFileError
+from psyflow.testing.schedulers import until
 from psyflow.work.context import Contexts
 
 MANY = """
@@ -213,6 +215,26 @@ def test_only_files_that_are_parsed_are_unpacked_whatever_their_name_looks_like(
         assert parse.of_folder(found) == {"x": 1, "z": 3}
     assert Parse({"x": ("*.log", "(@int@)")}).reads is None
     assert Parse({"*": lambda folder: {}}).reads is None
+
+
+def test_folder_is_packed_while_what_a_program_left_behind_makes_and_removes_files_there(tmp_path):
+    """Half of these folders cost their result when they were emptied where they stood."""
+    writer = Writer(tmp_path)
+    at_work = "mkdir d; while :; do echo x > a; echo x > d/x; rm a d/x; done"
+    for number in range(30):
+        made = folder(tmp_path, str(number), stdout="done")
+        with subprocess.Popen(["sh", "-c", at_work], cwd=made) as left_behind:
+            until((made / "d").is_dir, "it is at work", 60)
+            writer.spare.leave_next()
+            try:
+                assert writer.put(made)
+            finally:
+                left_behind.kill()
+        assert not made.exists()
+        assert stdout_of(tmp_path, str(number)) == "done"
+    writer.close()
+    pack_left(tmp_path, ())
+    assert [path.suffix for path in (tmp_path / "packs").iterdir()] == [".pack"]
 
 
 LINGERS = """
