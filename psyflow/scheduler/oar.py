@@ -52,6 +52,8 @@ _NO_SLOT = "no_matching_slot"
 _SUSPENDED = "suspended"
 _COUNTS = ("n_cpus", "n_gpus", "n_nodes")
 _OPTIONS = {"project": "--project", "properties": "-p", "queue": "-q"}
+_LEAST = ["-l", "/resource_id=1"]
+"""What OAR gives to those who ask for nothing."""
 _LONGEST_NAME = 100
 _UNSAFE = re.compile(r"[\\'\0]")
 """OAR writes the name of a job into a program of its own between these."""
@@ -77,11 +79,11 @@ class OAR(BatchScheduler):
 
     Examples
     --------
-    >>> request = OAR().request(["echo", "a b"], "/tmp/log", "t:process", ["7"],
+    >>> request = OAR().request(["echo", "a b"], "/tmp/log", "t:process", ["7", "8"],
     ...                         {"timelimit": "1:00:00", "n_cpus": 2}, array_size=10)
     >>> *command, script = OAR().submit_command(request)
     >>> print(*command)
-    oarsub -n t:process -O /dev/null -E /dev/null --array 10 -a 7 -l /nodes=1/core=2,walltime=1:00:00
+    oarsub -n t:process -O /dev/null -E /dev/null --array 10 -a 7 -a 8 -l /nodes=1/core=2,walltime=1:00:00
     >>> print(script)
     /bin/sh -c 'exec >>/tmp/log 2>&1; exec echo '"'"'a b'"'"''
     """  # noqa: E501
@@ -92,7 +94,7 @@ class OAR(BatchScheduler):
         *("-n", "-n*", "--name", "-O", "-O*", "--stdout", "-E", "-E*", "--stderr", "--array"),
         *("--array-param-file", "-I", "--interactive", "-C", "-C*", "--connect", "-r", "-r*"),
         *("--reservation", "-S", "--scanscript", "-D", "-X", "-Y", "-J", "--dumper", "--xml"),
-        *("--yaml", "--json", "--resubmit"),
+        *("--yaml", "--json", "--resubmit", "-l", "-l*", "--resource"),
     )
     TIME_LIMIT = "timelimit"
     HAS_ARRAYS = True
@@ -124,13 +126,17 @@ class OAR(BatchScheduler):
         options = request.options
         after = [jobid for after in self.awaited(request) for jobid in after.jobids]
         kinds = options.get("types", ())
+        resources = self._resources(options)
+        # OAR 2.5.9 forgets the one job that an array waits for, unless its members have several
+        # `-l` to choose from: two equal ones will do.
+        is_forgotten = len(after) == 1 and not _is_single(request)
         return [
             *("oarsub", "-n", shortened(_UNSAFE.sub("_", request.name), _LONGEST_NAME)),
             # The script writes the log itself: OAR would read things into its path.
             *("-O", "/dev/null", "-E", "/dev/null"),
             *([] if _is_single(request) else ["--array", str(request.array_size)]),
             *(word for jobid in after for word in ("-a", jobid)),
-            *self._resources(options),
+            *((resources or _LEAST) * 2 if is_forgotten else resources),
             *flags(_OPTIONS, options),
             *(
                 w

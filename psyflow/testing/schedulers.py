@@ -284,14 +284,19 @@ class SchedulerTests:
             assert status is None or status.name == f"suite:array:{i}"
         assert self.state(scheduler, array) in {"D"} | GONE
 
-    def test_array_with_a_failed_member_has_failed(
+    def test_array_waits_and_has_failed_if_a_member_has(
         self, scheduler: Scheduler, tmp_path: Path
     ) -> None:
         if self._refuses_arrays(scheduler):
             pytest.skip("has no job arrays")
-        words = [sys.executable, "-c", "import sys; sys.exit(int(sys.argv[1]) == 1)", "%a"]
-        log = f"{tmp_path}/%a.log"
-        array = scheduler.submit_array(2, words, log, "suite:array", None, self.scheduler_args)
+        # A member that does not wait fails, too.
+        first = tmp_path / "first"
+        make = "import sys, time; time.sleep(1); open(sys.argv[1], 'w').close()"
+        program = "import os, sys; os.stat(sys.argv[2]); sys.exit(int(sys.argv[1]) == 1)"
+        words = [sys.executable, "-c", program, "%a", str(first)]
+        before = [self.submit(scheduler, make, str(first), log=tmp_path / "1.log")]
+        args = ("suite:array", before, self.scheduler_args)
+        array = scheduler.submit_array(2, words, f"{tmp_path}/%a.log", *args)
         self.wait(scheduler, array)
         assert self.state(scheduler, f"{array}_0") in {"D"} | GONE
         assert self.state(scheduler, f"{array}_1") in {"F"} | GONE

@@ -73,6 +73,8 @@ def test_a_held_job_waits_for_somebody(oar: PrivateOar, log: Path) -> None:
 
 def test_a_job_that_no_node_takes_waits_for_somebody(oar: PrivateOar, log: Path) -> None:
     oar.run("oarnodesetting", "-h", NODE, "-s", "Absent")
+    # Until it is, the job could run there.
+    until(lambda: "Alive" not in oar.run("oarnodes", "-s"), "the node is absent", 180)
 
     def told() -> bool:
         status = OAR().get_status(job)
@@ -211,6 +213,25 @@ def test_arguments(options: dict[str, object], words: str, tmp_path: Path) -> No
     command = OAR().submit_command(request)
     head = "oarsub -n it_s -O /dev/null -E /dev/null "
     assert " ".join([*command[:-1], "true"]) == head + words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "-l /resource_id=1 -l /resource_id=1"),
+        ({"n_cpus": 2}, "-l /nodes=1/core=2 -l /nodes=1/core=2"),
+    ],
+)
+def test_an_array_that_waits_for_one_job_has_equal_ones_to_choose_from(
+    options: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    def waiting_for(*jobids: str) -> str:
+        log = tmp_path / "%a"
+        request = OAR().request(["true"], log, "t", jobids, options, array_size=2)
+        return " ".join(OAR().submit_command(request)[7:-1])
+
+    assert waiting_for("7") == f"--array 2 -a 7 {words}"
+    assert waiting_for("7", "8").count("-l") == waiting_for().count("-l") == len(options)
 
 
 @pytest.mark.parametrize(
