@@ -83,6 +83,9 @@ class StackFile:
     def serve(self) -> None:
         """Have this process write its stack when it is asked, and when it crashes."""
         with contextlib.suppress(OSError, ValueError, RuntimeError):
+            # If it is enabled, only the file is changed, and a library (Ray is one) may have put
+            # its own handlers in the place of these.
+            faulthandler.disable()
             faulthandler.enable(self._fd)
             if (number := _number()) is not None:
                 # Native code that waits would return too early, as if all were well.

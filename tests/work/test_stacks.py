@@ -145,6 +145,18 @@ def test_a_crash_leaves_its_stack_until_it_is_cleared(stack: StackFile) -> None:
     assert stack.of_crash() == ""
 
 
+def test_a_crash_leaves_its_stack_though_a_library_has_handlers_of_its_own(
+    stack: StackFile,
+) -> None:
+    def restart(writer: int) -> None:
+        signal.signal(signal.SIGSEGV, lambda number, frame: None)
+        stack.serve()
+        crash(writer)
+
+    with process(stack, restart):
+        eventually(lambda: "in crash" in stack.of_crash())
+
+
 def test_a_stack_that_was_asked_for_is_none_of_a_crash(stack: StackFile) -> None:
     with process(stack, loop_for_ever) as (pid, _):
         assert stack.ask(pid)
