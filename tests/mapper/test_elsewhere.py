@@ -25,13 +25,18 @@ def slow(pair):
 ''',
     'psyflow.map(slow, [{"pair": Pair(1)}, {"pair": Pair(2)}], pool_size=1)["b"]',
     '''
+told = os.path.abspath("told")
 def stuck(a):
     if a == 2:
-        time.sleep(2)  # what is done is told within half a second
+        while not os.path.exists(told):
+            time.sleep(0.01)
         os.kill(os.getppid(), signal.SIGINT)
         time.sleep(1000)
     return {"b": a}
-kept = psyflow.map(stuck, [{"a": a} for a in range(4)], pool_size=1)
+def tell(outcome):
+    if outcome.pset["a"] == 1:
+        open(told, "w").close()
+kept = psyflow.map(stuck, [{"a": a} for a in range(4)], pool_size=1, on_outcome=tell)
 kept["b"], len(kept.missing.to_psets())
 ''',
 ]
