@@ -11,6 +11,7 @@ from psyflow.fingerprint.lines import logical_lines, opcodes
 from psyflow.fingerprint.moves import ALIAS, find_moves
 from psyflow.fingerprint.normal import is_idle, normalize
 from psyflow.fingerprint.parts import ORDER, Part, digest
+from psyflow.system.syntax import parsed
 
 __all__ = ["Change", "LineChange", "SourceLine", "changes"]
 
@@ -215,7 +216,7 @@ def _is_idle(change: Change) -> bool:
 
 def _statements(source: str) -> list[ast.stmt] | None:
     try:
-        return normalize(ast.parse(source)).body
+        return normalize(parsed(source)).body
     except (SyntaxError, ValueError):
         return None
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from psyflow.fingerprint.normal import normalize
 from psyflow.fingerprint.units import Unit
+from psyflow.system.syntax import parsed
 
 if TYPE_CHECKING:
     from psyflow.fingerprint.parts import Part
@@ -135,7 +136,7 @@ def _tell_the_module(parts: _Parts) -> bool:
 
 def _body(part: Part) -> list[ast.stmt]:
     try:
-        return normalize(ast.parse(part.source)).body
+        return normalize(parsed(part.source)).body
     except (SyntaxError, ValueError):
         return []
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from psyflow.fingerprint.normal import normalize
+from psyflow.system.syntax import parsed
 
 __all__ = [
     "MUTATORS",
@@ -211,7 +212,7 @@ def parse(source: bytes | str, filename: str) -> ast.Module:
     SyntaxError, ValueError
         If it is not Python.
     """
-    return normalize(ast.parse(source, filename))
+    return normalize(parsed(source, filename))
 
 
 def find_units(tree: ast.Module, package: str) -> list[Unit]:

@@ -14,6 +14,7 @@ from psyflow.exceptions import TaskFileError, TaskLoadWarning, UnknownNameError,
 from psyflow.fingerprint import CONF_FILE
 from psyflow.system.place import absolute, is_same_file
 from psyflow.system.reading import read_whole
+from psyflow.system.syntax import parsed
 from psyflow.tasks.config import Config
 from psyflow.tasks.order import in_order_of_need
 from psyflow.tasks.taskdef import TASK_PREFIX, TaskDef
@@ -204,7 +205,7 @@ class PackageLoader:
 
 def _has_execute(path: Path) -> bool:
     try:
-        tree = ast.parse(read_whole(path))
+        tree = parsed(read_whole(path))
     except (OSError, SyntaxError, ValueError):
         return False
     return any(isinstance(part, ast.FunctionDef) and part.name == "execute" for part in tree.body)
@@ -254,7 +255,7 @@ def _failure(name: str, error: TaskFileError) -> TaskLoadWarning:
 def _name_in(source: bytes, default: str) -> str | None:
     """Return what a task file sets `name` to, `default` if it does not, None if unclear."""
     name: str | None = default
-    for statement in ast.parse(source).body:
+    for statement in parsed(source).body:
         match statement:
             case ast.Assign(targets=[ast.Name(id="name")], value=ast.Constant(value=str(text))):
                 name = text

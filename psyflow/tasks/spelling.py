@@ -9,6 +9,7 @@ from pathlib import Path
 
 from psyflow.exceptions import UnknownSettingWarning
 from psyflow.fingerprint.reach import MEANING
+from psyflow.system.syntax import parsed
 
 __all__ = [
     "letters_apart",
@@ -48,7 +49,7 @@ def warn_of_misspelt_settings(
     source: bytes, known: Collection[str], path: Path, task_name: str
 ) -> None:
     """Warn of every variable in `source` that looks like one of the settings `known`."""
-    for name, line, meant in misspelt_settings(ast.parse(source), known):
+    for name, line, meant in misspelt_settings(parsed(source), known):
         message = f'"{path}", line {line}: `{name}` is no setting. Did you mean `{meant}`?'
         warnings.warn(UnknownSettingWarning(task_name, message), stacklevel=2)
 

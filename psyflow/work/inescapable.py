@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import Any, TypeAlias
 
+from psyflow.system.syntax import parsed
+
 __all__ = ["Inescapable"]
 
 _Step: TypeAlias = "tuple[ast.AST, str, int, ast.AST]"
@@ -197,7 +199,7 @@ def _value_of(node: ast.expr, names: dict[str, Any]) -> object:
 
 @functools.lru_cache(maxsize=16)
 def _tree(file: str) -> ast.Module:
-    return ast.parse("".join(linecache.getlines(file)))
+    return parsed("".join(linecache.getlines(file)))
 
 
 @functools.lru_cache(maxsize=16)

@@ -20,6 +20,7 @@ from psyflow.conventions import TASKDIR
 from psyflow.exceptions import UsageError
 from psyflow.messages import command_line, shown_path
 from psyflow.system.files import make_folder, write_atomic
+from psyflow.system.syntax import parsed
 
 __all__ = ["Running", "path_of", "patterns_in", "task_file", "with_patterns", "write"]
 
@@ -214,7 +215,7 @@ def with_patterns(path: Path, patterns: Mapping[str, str]) -> bool:
 
 def _call_in(text: str) -> ast.Call:
     """Return the call of Command in a task file."""
-    assigned = [node.value for node in ast.parse(text).body if isinstance(node, ast.Assign)]
+    assigned = [node.value for node in parsed(text).body if isinstance(node, ast.Assign)]
     calls = (value for value in assigned if isinstance(value, ast.Call))
     return next(c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "Command")
 
