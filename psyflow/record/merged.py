@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -159,8 +158,14 @@ class MergedTable:
 
 
 def _tells_anything(name: str, parts: Sequence[npt.NDArray[Any]]) -> bool:
-    is_equal = functools.partial(np.array_equal, equal_nan=True)
-    return not all(is_equal(part, np.broadcast_to(OPTIONAL[name], part.shape)) for part in parts)
+    unknown = OPTIONAL[name]
+    for part in parts:
+        # Where nothing was noted, one number in memory stands for all.
+        some = part[:1] if part.strides == (0,) else part
+        is_unknown = np.isnan(some) if np.isnan(unknown) else some == unknown
+        if not is_unknown.all():
+            return True
+    return False
 
 
 def _as_range(items: Items) -> range | Items:
