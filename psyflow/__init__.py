@@ -125,9 +125,12 @@ _SUBMODULES = frozenset(
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
         home = _HOME_OF[name]
-        # `psyflow.Skip` may be asked for by each item. What is still being imported has it later.
+        # What is still being imported has it later.
         found = getattr(sys.modules.get(home), name, None)
-        return getattr(importlib.import_module(home), name) if found is None else found
+        if found is None:
+            found = getattr(importlib.import_module(home), name)
+        # `psyflow.Skip` may be asked for by each item.
+        return globals().setdefault(name, found)
     if name in _SUBMODULES:
         return importlib.import_module(f"psyflow.{name}")
     raise AttributeError(f"module 'psyflow' has no attribute {name!r}")

@@ -12,6 +12,7 @@ __all__ = ["pset_repr", "safe_repr"]
 _SUMMARIZED = 1000
 """From this size on, NumPy shows an array's ends only, unless it is told otherwise."""
 _NO_REPR: Any = object.__repr__
+_NUMBERS = frozenset({bool, int, float})
 _BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")"), dict: ("{", "}")}
 
 
@@ -33,7 +34,8 @@ def safe_repr(value: Any, limit: int) -> str:
     """
     text = ""
     try:
-        for piece in _repr_pieces(value, limit, ()):
+        is_number = type(value) in _NUMBERS
+        for piece in (repr(value),) if is_number else _repr_pieces(value, limit, ()):
             text += piece[: limit + 1]
             if len(text) > limit:
                 return f"{text[: limit - 1]}…"

@@ -21,7 +21,7 @@ __all__ = ["New", "failure_frames", "fields_of", "payload_of", "payload_of_failu
 # Up to this many rows, arrays take more time and bytes than lists.
 _FEW = 8
 # What of failures differs, or is equal by chance.
-_OF_ITEMS = ("item", "traceback", "start", "duration")
+_OF_ITEMS = ("item", "start", "duration")
 
 Items: TypeAlias = "npt.NDArray[np.int64]"
 
@@ -59,6 +59,8 @@ def payload_of_failures(failures: Sequence[Mapping[str, Any]]) -> bytes:
     b'{"item": 3, "kind": "error"}'
     >>> payload_of_failures([{"item": 3, "kind": "error"}, {"item": 4, "kind": "error"}])
     b'{"all": {"kind": "error"}, "each": {"item": [3, 4]}}'
+    >>> payload_of_failures([{"item": n, "traceback": "same"} for n in (3, 4)])
+    b'{"all": {"traceback": "same"}, "each": {"item": [3, 4]}}'
     """
     if len(failures) == 1:
         fields = dict(failures[0])

@@ -93,7 +93,7 @@ class Rows:
     programs: Mapping[str, npt.NDArray[Any]] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Attempt:
     """One attempt that gave no row: of what, when, and in which process.
 

@@ -373,7 +373,8 @@ class Evaluator:
         if self._interrupted:
             # The user's code turned the interruption into something else.
             raise StopNow from error
-        tried = self._here.tried(item, without(self._given, pset), begin, attempt)
+        told = without(self._given, pset) if self._given else pset
+        tried = self._here.tried(item, told, begin, attempt)
         failure = Failure.of_exception(tried, error, is_of_result=is_of_result)
         failure.printed = self._output.advance()
         if (programs := self._programs(pset)) is not None:

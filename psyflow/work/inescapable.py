@@ -28,6 +28,7 @@ _Step: TypeAlias = "tuple[ast.AST, str, int, ast.AST]"
 _Function: TypeAlias = "ast.FunctionDef | ast.Lambda"
 
 _OF_NAMES = (NameError, ImportError, AttributeError, SyntaxError)
+_OF_ALL = (*_OF_NAMES, TypeError, FileNotFoundError)
 _MISFIT = re.compile(
     r"(?P<callee>[\w.<>]+)\(\) (takes |missing \d+ required |got an unexpected keyword argument "
     r"|got multiple values for )"
@@ -89,7 +90,7 @@ class Inescapable:
     @staticmethod
     def may_be(error: BaseException) -> bool:
         """Tell, in no time, whether an exception is of a class of which some are inescapable."""
-        return isinstance(error, (*_OF_NAMES, TypeError, FileNotFoundError))
+        return isinstance(error, _OF_ALL)
 
     def _look(
         self, error: BaseException, places: list[tuple[FrameType, int]], names: Iterable[str]

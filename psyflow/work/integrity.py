@@ -110,9 +110,8 @@ class Integrity:
         umask(self._umask)
         if not self._has_alarm:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, limit in self._limits.items():
-            if getrlimit(number) != limit:
-                return False
+        if [*_map(getrlimit, self._limits)] != [*self._limits.values()]:
+            return False
         return _replaced(self._free) is None
 
     def mend(self) -> str | None:

@@ -130,8 +130,8 @@ def as_pset(
     >>> as_pset({"a": [1], "b": [2]}, ("b", "a"), (2, 1))
     {'a': 1, 'b': 2}
     """
-    pset = dict(zip(names, values, strict=True))
-    return {name: pset[name] for name in psets}
+    pset = dict(zip(names, values))  # noqa: B905 (asked for by each item that fails)
+    return pset if names == tuple(psets) else {name: pset[name] for name in psets}
 
 
 def positions(function: Callable[..., Any], names: Sequence[str]) -> tuple[str, ...]:
