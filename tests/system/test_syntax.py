@@ -21,7 +21,7 @@ SOURCE = "\n".join(
 def other_threads_have_their_turn() -> Iterator[None]:
     """Have the collector, which runs while a tree is built, let others go on."""
 
-    def wait(phase: str, info: dict[str, int]) -> None:
+    def wait(*_: object) -> None:
         threading.Event().wait(1e-6)
 
     threshold, interval = gc.get_threshold(), sys.getswitchinterval()
