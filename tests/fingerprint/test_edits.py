@@ -5,31 +5,65 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from psyflow.fingerprint import Part, changes, fingerprint_code
 from psyflow.fingerprint.parts import digest
-from tests.fingerprint.edits import EDITS, Edit, table
-from tests.fingerprint.kinds import NOT_SEEN, PAIRS_THAT_COUNT
+from tests.fingerprint import kinds
+from tests.fingerprint.edits import EDITS, FILES, Edit, table
 
 DOCS = Path(__file__).parents[2] / "docs" / "fingerprint.md"
 
 
+Seen = Callable[[Mapping[str, str]], dict[str, Part]]
+
+
+def write(files: Mapping[str, str], folder: Path) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def seen_in(folder: Path) -> dict[str, Part]:
+    return fingerprint_code(folder / "task_a.py", ["execute", "setup"])
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """What is seen of files as they are, asked for once: most edits are of the same ones."""
+    seen: dict[tuple[tuple[str, str], ...], dict[str, Part]] = {}
+
+    def _before(files: Mapping[str, str]) -> dict[str, Part]:
+        key = tuple(files.items())
+        if key not in seen:
+            folder = tmp_path_factory.mktemp("before")
+            write(files, folder)
+            seen[key] = seen_in(folder)
+        return seen[key]
+
+    return _before
+
+
 @pytest.mark.parametrize("edit", EDITS, ids=[edit.what for edit in EDITS])
-def test_an_edit_counts_just_if_it_may_change_results(edit: Edit, tmp_path: Path) -> None:
-    for name, text in edit.files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    task, source = tmp_path / "task_a.py", edit.files[edit.file]
-    before = fingerprint_code(task, ["execute", "setup"])
+def test_an_edit_counts_just_if_it_may_change_results(
+    edit: Edit, before: Seen, tmp_path: Path
+) -> None:
+    source = edit.files[edit.file]
     assert edit.old in source and edit.old != edit.new
     edited = source.replace(edit.old, edit.new)
     ast.parse(edited)
-    (tmp_path / edit.file).write_text(edited)
-    found = changes(before, fingerprint_code(task, ["execute", "setup"]))
+    write({**edit.files, edit.file: edited}, tmp_path)
+    found = changes(before(edit.files), seen_in(tmp_path))
     assert bool(found) == edit.counts, found
+
+
+def test_the_same_files_in_another_folder_are_no_edit(before: Seen, tmp_path: Path) -> None:
+    for number, files in enumerate((FILES, kinds.FILES)):
+        write(files, tmp_path / str(number))
+        assert changes(before(files), seen_in(tmp_path / str(number))) == []
 
 
 RUN = """
@@ -56,16 +90,14 @@ for folder in sys.argv[1:]:
 
 
 def test_edits_that_do_not_count_change_no_result(tmp_path: Path) -> None:
-    names = {row[0] for row in (*PAIRS_THAT_COUNT, *NOT_SEEN)}
+    names = {row[0] for row in (*kinds.PAIRS_THAT_COUNT, *kinds.NOT_SEEN)}
     run = [edit for edit in EDITS if not edit.counts or edit.what in names]
     folders = []
     for number, edit in enumerate(run):
         old = edit.files[edit.file]
         for state, text in ("old", old), ("new", old.replace(edit.old, edit.new)):
             folders.append(tmp_path / f"{number}{state}")
-            for name, its in {**edit.files, edit.file: text}.items():
-                (folders[-1] / name).parent.mkdir(parents=True, exist_ok=True)
-                (folders[-1] / name).write_text(its)
+            write({**edit.files, edit.file: text}, folders[-1])
     lines = subprocess.run(
         [sys.executable, "-c", RUN, *map(str, folders)], check=True, text=True, stdout=-1
     ).stdout.splitlines()
