@@ -25,7 +25,7 @@ from psyflow.results.plot.theme import COLOURS
 from .tables import pictured, table
 
 RANDOM = np.random.default_rng(0)
-HOSTILE = ["$", "_$x_{1}", "a\nb\x1b[31m", "\\frac{^", "😀 中文", "a" * 300]
+HOSTILE = ["$", "_$x_{1}", "a\nb\x1b[31m", "\\frac{^", "😀 中文", "a" * 120]
 
 
 def noise(**_: Any) -> dict[str, Any]:
