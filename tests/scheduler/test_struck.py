@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -65,8 +66,15 @@ class Site:
     told: list[str] = field(default_factory=list)
 
     def psy(self, *words: str) -> subprocess.CompletedProcess[str]:
-        shown = self.place.program(*words, env=self.environment)
-        self.told.append(f"{words}: {shown.returncode}\n{shown.stdout}{shown.stderr}")
+        with mock.patch.dict(os.environ, self.environment):
+            return self._noted(self.place.call(*words))
+
+    def doomed(self, *words: str) -> int:
+        """Call `psy` as a program, which the cluster kills; return its exit status."""
+        return self._noted(self.place.program(*words, env=self.environment)).returncode
+
+    def _noted(self, shown: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+        self.told.append(f"{shown.args}: {shown.returncode}\n{shown.stdout}{shown.stderr}")
         return shown
 
     def under_strace(self, *options: str) -> int:
@@ -153,7 +161,7 @@ def renewing(folder: Path) -> Site:
     """Return a place whose results are there, and some of them are asked for anew."""
     site = accepting(folder, ("run", "--again", "--where", "x>1", "t"))
     site.place.task("t", HERE)
-    assert site.psy("run", "t").returncode == 0
+    assert site.place.call("run", "t").returncode == 0
     site.place.task("t", AWAY.replace("ARGS", repr({})))
     return site
 
@@ -184,7 +192,7 @@ def test_a_lone_split_job_does_not_block_the_next_run(tmp_path: Path) -> None:
             "#!/bin/sh\n", '#!/bin/sh\ncase "$*" in *--array*) kill -9 $PPID; exit;; esac\n'
         )
     )
-    assert site.psy("run", "t").returncode == -9
+    assert site.doomed("run", "t") == -9
     assert site.steps() == ["split"]
     assert "job 1: queued" in site.psy("status", "t").stderr
     assert "4 of 4 items would run" in site.psy("run", "-n", "t").stdout
@@ -240,7 +248,7 @@ def test_a_kill_that_is_killed(tmp_path: Path) -> None:
     site = submitting(tmp_path / "place")
     assert site.psy("run", "t").returncode == 0
     whole = striking(site, "scancel", "*")
-    assert site.psy("kill", "t").returncode == -9
+    assert site.doomed("kill", "t") == -9
     (tmp_path / "place" / "bin" / "scancel").write_text(whole)
     # It had come to one of them.
     (tmp_path / "place" / "jobs" / "3" / "line").unlink()
