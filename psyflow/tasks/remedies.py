@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 from psyflow.fingerprint.frozen import name_of
 from psyflow.tasks import missing_modules
@@ -33,6 +35,9 @@ def remedy_for(error: BaseException, path: Path) -> str:
         return missing_modules.hint_for(error, path.parent)
     if isinstance(error, ImportError):
         return _about_import(error, path)
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        module = vars(error.obj)
+        return _about_shadow(module.get("__name__"), module.get("__file__"), path)
     if isinstance(error, SyntaxError | ValueError):
         text = str(error)
         if any(words in text for words in _BYTES_OF_OTHERS):
@@ -50,4 +55,15 @@ def _about_import(error: ImportError, path: Path) -> str:
             f"{path.name} imports the module that asks for this, and is not done yet itself: move "
             "what both need to a module of its own."
         )
-    return ""
+    return _about_shadow(error.name, error.path, path)
+
+
+def _about_shadow(name: str | None, file: str | None, path: Path) -> str:
+    if name not in sys.stdlib_module_names or not file:
+        return ""
+    if path.parent not in Path(file).parents:
+        return ""
+    return (
+        f'"{file}" is taken for the module `{name}` of Python\'s standard library: give it '
+        "another name."
+    )

@@ -36,11 +36,14 @@ def test_spaces_that_are_none(place: Place, space: str, told: str) -> None:
         ("from .helper import x", "import what is beside it by its name, without the dot."),
         ("from ..helper import x", "import what is beside it by its name, without the dot."),
         ("import around", "task_t.py imports the module that asks for this, and is not done yet"),
+        ("from tabnanny import check", "is taken for the module `tabnanny` of Python's standard"),
+        ("import tabnanny; tabnanny.check", "is taken for the module `tabnanny` of Python's stan"),
     ],
 )
-def test_imports_that_go_round_or_up(place: Place, line: str, told: str) -> None:
+def test_imports_that_go_wrong(place: Place, line: str, told: str) -> None:
     place.task("t", f"{line}\n{SQUARE}")
-    for name, source in (("helper", "x = 1\n"), ("around", "from task_t import pspace\n")):
+    around = "from task_t import pspace\n"
+    for name, source in (("helper", "x = 1\n"), ("around", around), ("tabnanny", "")):
         (place.folder / f"psy-tasks/{name}.py").write_text(source)
     assert told in place.psy("test").stderr.splitlines()[-1]
 
