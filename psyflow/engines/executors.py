@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -185,10 +186,23 @@ def width_of(executor: Any) -> int:
     return usable_cpus()
 
 
+SHARED_MEMORY = "/dev/shm"
 IDLE_SECONDS = 300.0
 """After how long the processes of a pool that is kept end if they have nothing to do."""
 
 _kept: dict[str, tuple[tuple[int, dict[str, str]], Any]] = {}
+
+
+@contextlib.contextmanager
+def _told_of_semaphores(kind: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ImportError) as error:
+        # Python needs them in shared memory, which is read-only, full or not there.
+        raise PsyflowError(
+            f"The processes of {kind} cannot be set up here: {exception_text(error)}. They need "
+            f'semaphores in {SHARED_MEMORY}; backend="processes" needs none.'
+        ) from error
 
 
 def loky_pool(n_workers: int) -> Executor:
@@ -196,6 +210,11 @@ def loky_pool(n_workers: int) -> Executor:
 
     It is not joblib's own, though, which nobody else may get from loky: ``joblib.Parallel`` would
     find one there that it cannot use.
+
+    Raises
+    ------
+    PsyflowError
+        If the machine has no semaphores for it.
     """
     from joblib.externals.loky import ProcessPoolExecutor as Loky
 
@@ -206,14 +225,22 @@ def loky_pool(n_workers: int) -> Executor:
     if pool is None or had != wanted or pool._flags.broken or pool._flags.shutdown:
         if pool is not None:
             pool.shutdown(wait=False)
-        pool = Loky(n_workers, timeout=IDLE_SECONDS, env=environment)
+        with _told_of_semaphores("loky"):
+            pool = Loky(n_workers, timeout=IDLE_SECONDS, env=environment)
         _kept["loky"] = (wanted, pool)
     found: Executor = pool
     return found
 
 
 def multiprocessing_pool(n_workers: int) -> Executor:
-    """Return a pool of processes that are forks of this one."""
+    """Return a pool of processes that are forks of this one.
+
+    Raises
+    ------
+    PsyflowError
+        If the machine has no semaphores for it.
+    """
     import multiprocessing
 
-    return ProcessPoolExecutor(n_workers, multiprocessing.get_context("fork"))
+    with _told_of_semaphores("multiprocessing"):
+        return ProcessPoolExecutor(n_workers, multiprocessing.get_context("fork"))

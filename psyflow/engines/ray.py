@@ -55,8 +55,21 @@ class RayLink(Link):
         return done[0] if done else None
 
     def result(self, handle: Any) -> Any:
-        """Return what a call has returned."""
-        return self._ray.get(handle)
+        """Return what a call has returned.
+
+        Raises
+        ------
+        PsyflowError
+            If the node is gone by which this process is connected: no call comes back then, and
+            none of the psets is to blame for it.
+        """
+        try:
+            return self._ray.get(handle)
+        except self._ray.exceptions.LocalRayletDiedError as error:
+            raise PsyflowError(
+                f"Ray does not work here any more: {exception_text(error)} "
+                "Start it again, and then this; what is done is kept."
+            ) from error
 
     def is_death(self, error: Exception) -> bool:
         """Tell whether `error` says that a worker died."""

@@ -42,6 +42,11 @@ def plist(name: str, seq: Iterable[Any]) -> list[Pset]:
     -------
     list of dict
 
+    Raises
+    ------
+    UsageError
+        If the name is no text, or there is nothing to iterate on.
+
     Examples
     --------
     >>> plist("a", [1, 2])
@@ -51,6 +56,11 @@ def plist(name: str, seq: Iterable[Any]) -> list[Pset]:
         raise UsageError(
             f"plist takes a name and its values, as plist('a', [1, 2]); {safe_repr(name, _SHOWN)} "
             "is no name."
+        )
+    if not isinstance(seq, Iterable):
+        value = safe_repr(seq, _SHOWN)
+        raise UsageError(
+            f"The values of {name!r} are a list, not {value}: plist({name!r}, [{value}])."
         )
     return [{name: value} for value in seq]
 
@@ -112,7 +122,8 @@ def pgrid(*plists: Any) -> list[Pset]:
     Raises
     ------
     UsageError
-        For ``pgrid(a)`` and ``pgrid(zip(a, b))``: of one list, write ``pgrid([a])``.
+        For ``pgrid(a)`` and ``pgrid(zip(a, b))``: of one list, write ``pgrid([a])``. Or if
+        there is something else in the place of a list.
 
     Examples
     --------
@@ -123,7 +134,7 @@ def pgrid(*plists: Any) -> list[Pset]:
     >>> pgrid([zip(a, b)])
     [{'a': 1, 'b': 8}, {'a': 2, 'b': 9}]
     """
-    loops = [list(loop) for loop in _loops(plists)]
+    loops = [_psets_of(loop) for loop in _loops(plists)]
     for loop in loops:
         if any(isinstance(element, str) for element in loop):
             raise _one_list()
@@ -133,11 +144,20 @@ def pgrid(*plists: Any) -> list[Pset]:
 def _loops(plists: Sequence[Any]) -> list[Any]:
     if len(plists) != 1:
         return list(plists)
-    loops = list(plists[0])
+    loops = _psets_of(plists[0])
     # A pset is a mapping, whose names a product would loop over; what zip gives are tuples.
     if any(isinstance(loop, Mapping | tuple) for loop in loops):
         raise _one_list()
     return loops
+
+
+def _psets_of(loop: Any) -> list[Any]:
+    if not isinstance(loop, Iterable):
+        raise UsageError(
+            "pgrid takes lists of psets, as plist('a', [1, 2]) gives, not "
+            f"{safe_repr(loop, _SHOWN)}."
+        )
+    return list(loop)
 
 
 def _one_list() -> UsageError:

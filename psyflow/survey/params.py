@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas
 
 from psyflow.exceptions import AmbiguousOperationError
 from psyflow.pspace import Param, ParameterSpace
+from psyflow.reprs import safe_repr
 
 __all__ = ["add_column", "product"]
+
+_SHOWN = 60
 
 
 def product(*factors: Any, infer_category: bool = True) -> pandas.DataFrame:
@@ -33,7 +36,7 @@ def product(*factors: Any, infer_category: bool = True) -> pandas.DataFrame:
     Raises
     ------
     ValueError
-        If two have a name in common.
+        If two have a name in common, one is something else, or the values of a name are no list.
 
     Examples
     --------
@@ -71,7 +74,16 @@ def _spaces_in(factor: Any) -> list[ParameterSpace]:
         return [Param.from_psets(factor)]
     if not isinstance(factor, dict):
         raise ValueError(f"A factor is a dict, a Series or a DataFrame, not {factor!r:.60}.")
-    return [Param(**{name: list(values)}) for name, values in factor.items()]
+    return [Param(**{name: _listed(name, values)}) for name, values in factor.items()]
+
+
+def _listed(name: str, values: Any) -> list[Any]:
+    if not isinstance(values, Iterable):
+        given = safe_repr(values, _SHOWN)
+        raise ValueError(
+            f"The values of {name!r} are a list, not {given}: {{{name!r}: [{given}]}}."
+        )
+    return list(values)
 
 
 def _categorized(frame: pandas.DataFrame, names: Any) -> pandas.DataFrame:
@@ -100,11 +112,26 @@ def add_column(
     -------
     pandas.DataFrame
 
+    Raises
+    ------
+    TypeError
+        If `df` is no data frame, or `func` cannot be called.
+
     Examples
     --------
     >>> from psyflow.survey.params import add_column, product
     >>> add_column(product({"a": [1, 2]}), "b", lambda row: row.a * 2).to_dict("list")
     {'a': [1, 2], 'b': [2, 4]}
     """
+    if not isinstance(df, pandas.DataFrame):
+        raise TypeError(
+            f"add_column takes a data frame, as product() gives, not {safe_repr(df, _SHOWN)}."
+        )
+    if not callable(func):
+        given = safe_repr(func, _SHOWN)
+        raise TypeError(
+            f"A column is worked out by a function of a row, not {given}. For a constant: "
+            f"df.assign({name}={given})"
+        )
     frame = df.assign(**{name: [func(row) for row in df.itertuples(index=False)]})
     return _categorized(frame, [name]) if infer_category else frame

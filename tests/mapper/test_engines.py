@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import errno
 import os
 import signal
 import subprocess
@@ -14,7 +15,10 @@ from typing import Any
 
 import pytest
 
+import psyflow
 from psyflow import Param, map_pspace, map_pspace_hdd_backed, map_pspace_parallel
+from psyflow.engines import executors
+from psyflow.engines.ray import RayLink
 from psyflow.exceptions import ItemsFailedError, PsyflowError
 from psyflow.outcomes.shard import ShardReader
 from psyflow.store import store_for
@@ -223,6 +227,33 @@ def test_joblib_has_its_own_processes_after_a_map_by_loky() -> None:
         table = map_pspace_parallel(lambda x: {"y": x * x}, Param(x=[2, 3]), n_jobs=2)
         assert table["y"] == [4, 9]
         assert joblib.Parallel(2)(joblib.delayed(abs)(x) for x in (-1, 2)) == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["loky", "multiprocessing"])
+def test_machine_without_semaphores_is_told_with_what_to_type(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: object, **options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    require("joblib")
+    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", refused)
+    monkeypatch.setattr(executors, "ProcessPoolExecutor", refused)
+    monkeypatch.setattr(executors, "_kept", {})
+    with pytest.raises(PsyflowError, match=r'Read-only .* /dev/shm; backend="processes"'):
+        psyflow.map(lambda x: {"y": x}, [{"x": 1}], backend=name, progress=False)
+
+
+def test_a_dead_node_of_this_process_fails_no_pset(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = require("ray")
+
+    def died(handle: object) -> None:
+        raise ray.exceptions.LocalRayletDiedError
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "get", died)
+    with pytest.raises(PsyflowError, match=r"raylet died.*Start it again"):
+        RayLink().result(None)
 
 
 def test_dask_without_workers_is_waited_for_and_said(tmp_path: Path) -> None:

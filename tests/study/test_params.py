@@ -65,6 +65,11 @@ def test_what_is_no_pset_is_told() -> None:
         ps.itr2params([({"a": 1}, 3)])
     with pytest.raises(UsageError, match="is no name"):
         ps.plist([1, 2], "a")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"plist\('a', \[3\]\)"):
+        ps.plist("a", 3)  # type: ignore[arg-type]
+    for wrong in ([[1, 2]], [A, 3]):
+        with pytest.raises(UsageError, match=r"takes lists of psets, .*, not [13]\."):
+            ps.pgrid(*wrong)
 
 
 @pytest.mark.parametrize(("sha1", "pset"), GOLDEN.items())

@@ -297,6 +297,12 @@ def test_params() -> None:
     assert add_column(stages, "d", lambda row: row.r * row.b)["d"].tolist() == [30, 40, 60, 80]
     with pytest.raises(ValueError, match="`a`"):
         product({"a": [1]}, {"a": [2]})
+    with pytest.raises(ValueError, match=r"a list, not 1: {'a': \[1\]}"):
+        product({"a": 1})
+    with pytest.raises(TypeError, match="takes a data frame, as product"):
+        add_column([{"a": 1}], "d", len)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"df.assign\(d=3\)"):
+        add_column(stages, "d", 3)  # type: ignore[arg-type]
     survey.init(verbose=0)
     assert len(mapped(lambda p, s, u: {"y": p["b"]}, frame).results) == 4
 
