@@ -83,16 +83,20 @@ def check_complete(study: Study, n: int) -> None:
     assert left == []
 
 
-# Each victim, and each backend with each store. `tests/chaos.py` draws the other combinations.
+# Each victim with each backend, and each backend with each store. `tests/chaos.py` draws the rest.
 @pytest.mark.parametrize(
     ("victim", "backend", "store"),
     [
         ("psy", "DistributeBackend", "pkl"),
-        ("server", "LoadBalancingBackend", "npz"),
-        ("supervisor", "DistributeBackend", "h5"),
-        ("worker", "LoadBalancingBackend", "pkl"),
-        ("worker", "DistributeBackend", "npz"),
-        ("all", "LoadBalancingBackend", "h5"),
+        ("psy", "LoadBalancingBackend", "npz"),
+        ("server", "DistributeBackend", "h5"),
+        ("server", "LoadBalancingBackend", "pkl"),
+        ("supervisor", "DistributeBackend", "npz"),
+        ("supervisor", "LoadBalancingBackend", "h5"),
+        ("worker", "DistributeBackend", "pkl"),
+        ("worker", "LoadBalancingBackend", "npz"),
+        ("all", "DistributeBackend", "h5"),
+        ("all", "LoadBalancingBackend", "pkl"),
     ],
 )
 def test_kill_at_a_random_moment(study: Study, victim: str, backend: str, store: str) -> None:
