@@ -54,7 +54,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Extension:
-    """Each space got a new value after two runs: what was evaluated before and after, per task."""
+    """Each space got a new value after a run: what was evaluated before and after, per task."""
 
     run: Run
     before: dict[str, list[float]]
@@ -86,11 +86,8 @@ def psy_run(folder: Path, *tasks: str) -> Run:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The examples, whose functions are what they are, and note what they are called with."""
     folder = tmp_path_factory.mktemp("examples")
     copy_examples(folder)
-    for task, file in task_files(folder).items():
-        log_evaluations(file, EXTENSIONS[task][0])
     return folder
 
 
@@ -102,10 +99,6 @@ def first(folder: Path) -> Run:
 @pytest.fixture(scope="module")
 def second(folder: Path, first: Run) -> Run:
     return psy_run(folder)
-
-
-def task_files(folder: Path) -> dict[str, Path]:
-    return {task: folder / EXAMPLES.name / f"task_{task}.py" for task in STORES}
 
 
 def log_evaluations(taskfile: Path, name: str) -> None:
@@ -126,8 +119,13 @@ def take_log(taskfile: Path) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def extension(folder: Path, second: Run) -> Extension:
-    files = task_files(folder)
+def extension(tmp_path_factory: pytest.TempPathFactory) -> Extension:
+    folder = tmp_path_factory.mktemp("extended")
+    taskdir = copy_examples(folder)
+    files = {task: taskdir / f"task_{task}.py" for task in STORES}
+    for task, file in files.items():
+        log_evaluations(file, EXTENSIONS[task][0])
+    psy_run(folder, *STORES)
     before = {task: take_log(file) for task, file in files.items()}
     for task, file in files.items():
         _, old, new, _, _ = EXTENSIONS[task]
